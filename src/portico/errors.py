@@ -1,0 +1,115 @@
+"""Every exception that Portico raises, as one tree. This module imports nothing.
+
+::
+
+    PorticoError
+    ├── LocalError                  you erred: the call, its arguments, or their state
+    │   ├── LocalProtocolError      a frame was asked for that the stream's state forbids
+    │   ├── InvalidName             a service name outside DNS-label rules
+    │   ├── InvalidOption           an option whose value cannot be used
+    │   ├── NotServable             the object is no ASGI app, nothing that carries one, and no function
+    │   ├── StartupFailed           the app's own lifespan startup failed
+    │   └── NoHub                   no hub was found to publish on
+    └── RemoteError                 they erred: the other end of a link, or the way to it
+        ├── RemoteProtocolError     bytes that the link protocol does not allow
+        ├── LinkClosed              the link is gone; says both sides' reasons
+        ├── StreamReset             the other end gave this stream up
+        └── Refused                 the hub said no: a name taken, a token that may not
+            └── NameTaken           another provider holds the name
+
+An error's ``status`` is the HTTP status that a visitor or an API client is answered with,
+mapped here and nowhere else (RFC 9110 §15).
+"""
+
+
+class PorticoError(Exception):
+    """The root. ``str(error)`` is one or two plain sentences that say what to do."""
+
+    status = 500
+
+
+class LocalError(PorticoError):
+    """The caller erred."""
+
+    status = 400
+
+
+class LocalProtocolError(LocalError):
+    """A frame was asked for that the stream's or the link's state forbids."""
+
+    status = 500
+
+
+class InvalidName(LocalError, ValueError):
+    """A service or workspace name that cannot be part of a host name."""
+
+
+class InvalidOption(LocalError, ValueError):
+    """An option whose value cannot be used."""
+
+
+class NotServable(LocalError, TypeError):
+    """What was given is no app, carries none, and is no function."""
+
+
+class StartupFailed(LocalError):
+    """The app's lifespan startup failed; ``__cause__`` is its own exception where there is one."""
+
+    status = 503
+
+
+class NoHub(LocalError):
+    """No hub was found to publish on. The text says which ways were tried."""
+
+    status = 503
+
+
+class RemoteError(PorticoError):
+    """The other end erred, or the way to it."""
+
+    status = 502
+
+
+class RemoteProtocolError(RemoteError):
+    """The other end sent bytes that the link protocol does not allow. The link must be closed."""
+
+
+class LinkClosed(RemoteError):
+    """The link is gone.
+
+    ``reason`` is what this side saw or said, ``remote_reason`` what the other end said, if it did.
+    """
+
+    def __init__(self, reason: str, remote_reason: str = "") -> None:
+        self.reason = reason
+        self.remote_reason = remote_reason
+        super().__init__(f"{reason} (the other end said: {remote_reason})" if remote_reason else reason)
+
+
+class StreamReset(RemoteError, OSError):
+    """The other end gave the stream up. An ``OSError``, as the ASGI specification asks of ``send()``."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(reason or f"the stream was reset (code {code})")
+
+
+class Refused(RemoteError):
+    """The hub said no; ``code`` is its machine-readable reason."""
+
+    status = 403
+
+    def __init__(self, message: str, code: str = "refused") -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class NameTaken(Refused):
+    """Another provider holds the name. ``holder`` tells who: keys ``kernel_id``, ``notebook``, ``provider``."""
+
+    status = 409
+
+    def __init__(self, message: str, holder: dict[str, str] | None = None) -> None:
+        self.holder = holder or {}
+        super().__init__(message, "name_taken")
