@@ -9,7 +9,11 @@
     │   ├── InvalidOption           an option whose value cannot be used
     │   ├── NotServable             the object is no ASGI app, nothing that carries one, and no function
     │   ├── StartupFailed           the app's own lifespan startup failed
-    │   └── NoHub                   no hub was found to publish on
+    │   ├── NoHub                   no hub was found to publish on
+    │   └── UnusableOutput          a model function gave something that no answer can be made of
+    ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
+    │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
+    │   └── ModelNotFound           no model has that id
     └── RemoteError                 they erred: the other end of a link, or the way to it
         ├── RemoteProtocolError     bytes that the link protocol does not allow
         ├── LinkClosed              the link is gone; says both sides' reasons
@@ -62,6 +66,69 @@ class NoHub(LocalError):
     """No hub was found to publish on. The text says which ways were tried."""
 
     status = 503
+
+
+class UnusableOutput(LocalError, TypeError):
+    """A model function returned or yielded something that no answer can be made of."""
+
+    status = 500
+
+
+class APIError(PorticoError):
+    """An answer in the OpenAI error shape: ``{"error": {message, type, param, code}}``.
+
+    A model function may raise it: unlike any other exception's, its text reaches the client as it is.
+
+    ``status`` is the HTTP status, 400 to 599; ``type``, ``code`` and ``param`` are the fields of that name, with the
+    type that OpenAI gives the status by default; ``retry_after`` is in seconds and becomes a Retry-After header
+    (RFC 9110 §10.2.3). Source: OpenAI API reference, "Error codes".
+    """
+
+    status = 500
+
+    _TYPES = {  # noqa: RUF012 -- a constant
+        401: "authentication_error",
+        403: "permission_error",
+        429: "rate_limit_error",
+    }
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        type: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        if status is not None:
+            self.status = status
+        self.type = type or self._TYPES.get(
+            self.status, "invalid_request_error" if self.status < 500 else "server_error"
+        )
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class InvalidRequest(APIError):
+    """The request's body, or the parameter ``param`` of it, cannot be used. Nothing of it reached a function."""
+
+    status = 400
+
+    def __init__(self, message: str, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class ModelNotFound(APIError):
+    """No model has that id."""
+
+    status = 404
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, param="model", code="model_not_found")
 
 
 class RemoteError(PorticoError):

@@ -1,0 +1,177 @@
+"""What JSON control frames hold: HELLO and WELCOME with the settings of each end, REGISTER, UNREGISTER and ACK.
+
+Here a control frame becomes an event and an event a frame; when it may come is the connection's to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from portico.errors import RemoteProtocolError
+from portico.protocol import frames
+from portico.protocol.events import Ack, Hello, Register, Unregister, Welcome
+from portico.protocol.flow_control import KIB, MIB, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one end tells the other about itself. Sizes in bytes."""
+
+    max_data: int
+    max_batch: int
+    stream_window: int
+    link_window: int
+    max_streams: int
+
+
+# What an end may announce. Below, the link would crawl; above, it would hold what no end should.
+_RANGES = {
+    "max_data": (KIB, 16 * MIB),
+    "max_batch": (256 * KIB, 64 * MIB),
+    "stream_window": (KIB, 64 * MIB),
+    "link_window": (64 * KIB, 1024 * MIB),
+    "max_streams": (1, 1_000_000),
+}
+
+
+def settings_of(limits: Limits) -> dict[str, int]:
+    return {name: getattr(limits, name) for name in _RANGES}
+
+
+def _settings(value: dict[str, Any]) -> Settings:
+    given = value.get("settings")
+    if not isinstance(given, dict):
+        raise RemoteProtocolError("the handshake has no settings")
+    numbers = {}
+    for name, (low, high) in _RANGES.items():
+        number = given.get(name)
+        if type(number) is not int or not low <= number <= high:
+            raise RemoteProtocolError(f"the handshake's {name} must be a whole number from {low} to {high}")
+        numbers[name] = number
+    return Settings(**numbers)
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    text = value.get(name, "")
+    if not isinstance(text, str):
+        raise RemoteProtocolError(f"{name} in a control frame must be a string")
+    return text
+
+
+def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
+    found = value.get(name, {})
+    if not isinstance(found, dict):
+        raise RemoteProtocolError(f"{name} in a control frame must be an object")
+    return found
+
+
+def _request(value: dict[str, Any]) -> int:
+    number = value.get("request")
+    if type(number) is not int or not 0 <= number <= frames.MAX_STREAM_ID:
+        raise RemoteProtocolError("a control frame's request must be a whole number")
+    return number
+
+
+def _check_version(value: dict[str, Any]) -> None:
+    versions = value.get("versions")
+    if not isinstance(versions, list) or frames.VERSION not in versions:
+        raise RemoteProtocolError(
+            f"no common version of the link protocol: this end speaks {frames.VERSION}, the other {versions}; "
+            "update the older of the two"
+        )
+
+
+def pack_hello(hello: Hello, limits: Limits) -> bytes:
+    return frames.pack_json(
+        frames.HELLO,
+        {
+            "versions": [frames.VERSION],
+            "settings": settings_of(limits),
+            "token": hello.token,
+            "session": hello.session,
+            "epoch": hello.epoch,
+            "agent": hello.agent,
+            "info": hello.info,
+        },
+    )
+
+
+def unpack_hello(payload: bytes) -> tuple[Hello, Settings]:
+    value = frames.unpack_json(payload)
+    _check_version(value)
+    session, epoch = _text(value, "session"), value.get("epoch")
+    if not 16 <= len(session) <= 128 or type(epoch) is not int or epoch < 0:
+        raise RemoteProtocolError("HELLO needs a session of 16 to 128 characters and an epoch from 0 up")
+    hello = Hello(
+        token=_text(value, "token"),
+        session=session,
+        epoch=epoch,
+        agent=_text(value, "agent"),
+        info=_object(value, "info"),
+    )
+    return hello, _settings(value)
+
+
+def pack_welcome(welcome: Welcome, limits: Limits) -> bytes:
+    return frames.pack_json(
+        frames.WELCOME,
+        {
+            "versions": [frames.VERSION],
+            "settings": settings_of(limits),
+            "base_url": welcome.base_url,
+            "agent": welcome.agent,
+            "info": welcome.info,
+        },
+    )
+
+
+def unpack_welcome(payload: bytes) -> tuple[Welcome, Settings]:
+    value = frames.unpack_json(payload)
+    _check_version(value)
+    welcome = Welcome(base_url=_text(value, "base_url"), agent=_text(value, "agent"), info=_object(value, "info"))
+    return welcome, _settings(value)
+
+
+def pack_register(register: Register) -> bytes:
+    return frames.pack_json(frames.REGISTER, {"request": register.request, "service": register.service})
+
+
+def unpack_register(payload: bytes) -> Register:
+    value = frames.unpack_json(payload)
+    return Register(_request(value), _object(value, "service"))
+
+
+def pack_unregister(unregister: Unregister) -> bytes:
+    return frames.pack_json(frames.UNREGISTER, {"request": unregister.request, "name": unregister.name})
+
+
+def unpack_unregister(payload: bytes) -> Unregister:
+    value = frames.unpack_json(payload)
+    return Unregister(_request(value), _text(value, "name"))
+
+
+def pack_ack(ack: Ack) -> bytes:
+    return frames.pack_json(
+        frames.ACK,
+        {
+            "request": ack.request,
+            "ok": ack.ok,
+            "url": ack.url,
+            "error": ack.error,
+            "code": ack.code,
+            "detail": ack.detail,
+        },
+    )
+
+
+def unpack_ack(payload: bytes) -> Ack:
+    value = frames.unpack_json(payload)
+    return Ack(
+        request=_request(value),
+        ok=value.get("ok") is True,
+        url=_text(value, "url"),
+        error=_text(value, "error"),
+        code=_text(value, "code"),
+        detail=_object(value, "detail"),
+    )

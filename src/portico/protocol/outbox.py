@@ -1,0 +1,170 @@
+"""What waits to be sent, and in which order: control frames first, then the streams in turn, as credit allows.
+
+Nothing here knows what a frame means; streams come with payloads that their table has already let through.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from portico.protocol.flow_control import Limits
+from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END, Kind
+from portico.protocol.stream import CLOSE_MARK, CLOSED, Stream
+
+# Below this much room a batch is full: slices of a few bytes would cost a frame each.
+_SMALLEST_SLICE = 1024
+
+
+class Outbox:
+    """The frames of one link that wait to be written."""
+
+    __slots__ = (
+        "_control",
+        "_max_batch",
+        "_queue_low",
+        "_ready",
+        "_starved",
+        "control_size",
+        "finished",
+        "link_credit",
+        "low",
+        "max_data",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._control: deque[bytes] = deque()
+        self.control_size = 0
+        self._ready: deque[Stream] = deque()
+        self._starved: deque[Stream] = deque()
+        self._max_batch = limits.max_batch
+        self._queue_low = limits.queue_low
+        self.link_credit = 0
+        self.max_data = limits.max_data
+        self.low: list[int] = []
+        """Streams whose queue ran low and that asked to hear of it."""
+        self.finished: list[Stream] = []
+        """Closed streams whose last frame has gone out."""
+
+    def __bool__(self) -> bool:
+        return bool(self._control or self._ready)
+
+    def control(self, frame: bytes) -> None:
+        """Queue *frame* before all data."""
+        self._control.append(frame)
+        self.control_size += len(frame)
+
+    def enqueue(self, stream: Stream, payload: bytes | memoryview, flags: int) -> None:
+        stream.queue.append((payload, flags))
+        stream.queued += len(payload)
+        if not stream.ready:
+            stream.ready = True
+            self._ready.append(stream)
+
+    def credited(self, stream: Stream) -> None:
+        """*stream* got credit: give it its turn."""
+        if stream.queue and not stream.ready:
+            stream.ready = True
+            self._ready.append(stream)
+
+    def link_credited(self, credit: int) -> None:
+        self.link_credit += credit
+        self._ready.extend(self._starved)
+        self._starved.clear()
+
+    def drop(self, stream: Stream) -> None:
+        """Forget what *stream* had to send."""
+        stream.queue.clear()
+        stream.queued = 0  # it leaves the round-robin when its turn comes
+
+    def batch(self) -> bytes:
+        """The next message for the transport: whole frames, at most ``max_batch`` bytes; b"" if there is none."""
+        control, ready = self._control, self._ready
+        if not ready and self.control_size <= self._max_batch:
+            message = b"".join(control)
+            control.clear()
+            self.control_size = 0
+            return message
+        parts: list[bytes | memoryview] = []
+        room = self._max_batch
+        while control and (len(control[0]) <= room or not parts):
+            frame = control.popleft()
+            parts.append(frame)
+            room -= len(frame)
+            self.control_size -= len(frame)
+        if not control:
+            while ready and room >= _SMALLEST_SLICE:
+                room -= self._take(ready.popleft(), parts, room)
+        return b"".join(parts)
+
+    def _take(self, stream: Stream, parts: list[bytes | memoryview], room: int) -> int:
+        """Put one frame of *stream* into *parts*; returns the bytes it took of *room*."""
+        queue = stream.queue
+        if not queue:  # dropped
+            stream.ready = False
+            return 0
+        payload, flags = queue[0]
+        if flags == CLOSE_MARK:
+            queue.clear()
+            stream.ready = False
+            stream.queued = 0
+            parts.append(payload)
+            self.finished.append(stream)
+            return len(payload)
+        allowed = min(self.max_data, room - HEADER_SIZE, stream.send_credit, self.link_credit)
+        if allowed <= 0 and len(payload):
+            if stream.send_credit > 0:
+                self._starved.append(stream)  # stays `ready`: it stands in this line instead
+            else:
+                stream.ready = False
+            return 0
+        frame_header = len(parts)
+        parts.append(b"")  # its place
+        size = 0
+        if stream.kind == Kind.HTTP:
+            sent_flags = 0
+            while True:  # small writes of one turn go as one frame: a body has no borders
+                length = len(payload)
+                if size + length > allowed:
+                    if size < allowed:
+                        view = memoryview(payload)
+                        cut = allowed - size
+                        parts.append(view[:cut])
+                        queue[0] = (view[cut:], flags)
+                        size = allowed
+                    break
+                queue.popleft()
+                parts.append(payload)
+                size += length
+                if flags:
+                    sent_flags = flags & FIN
+                    break
+                if not queue:
+                    break
+                payload, flags = queue[0]
+        else:
+            sent_flags = flags
+            length = len(payload)
+            if length > allowed:
+                view = memoryview(payload)
+                parts.append(view[:allowed])
+                queue[0] = (view[allowed:], flags)
+                size = allowed
+                sent_flags = flags & ~MESSAGE_END
+            else:
+                queue.popleft()
+                parts.append(payload)
+                size = length
+        parts[frame_header] = HEADER.pack(DATA, sent_flags, 0, stream.id, size)
+        stream.send_credit -= size
+        self.link_credit -= size
+        stream.queued -= size
+        if stream.notify and stream.queued <= self._queue_low:
+            stream.notify = False
+            self.low.append(stream.id)
+        if queue:
+            self._ready.append(stream)
+        else:
+            stream.ready = False
+            if stream.state == CLOSED:
+                self.finished.append(stream)
+        return size + HEADER_SIZE
