@@ -1,0 +1,49 @@
+"""What is measured, by name. A dot parts the subject from the question, and `--only` takes either."""
+
+from collections.abc import Callable
+
+from benchmarks.measures import (
+    busy_kernel,
+    faults,
+    latency,
+    many_streams,
+    sse,
+    startup,
+    throughput,
+    transfer,
+    websocket,
+)
+from benchmarks.paths import Stage
+from benchmarks.row import Effort, Row, Say
+
+Measure = Callable[[Stage, Effort, Say], list[Row]]
+
+MEASURES: dict[str, Measure] = {
+    "throughput": throughput.measure,
+    "busy-kernel": busy_kernel.measure,
+    "latency": latency.measure,
+    "sse.flood": sse.flood,
+    "sse.first-byte": sse.first_byte,
+    "sse.pacing": sse.pacing,
+    "transfer.download": transfer.download,
+    "transfer.upload": transfer.upload,
+    "websocket": websocket.measure,
+    "startup.serve": startup.serve,
+    "startup.import": startup.import_time,
+    "many-streams": many_streams.measure,
+    "faults.killed-mid-stream": faults.killed_mid_stream,
+    "faults.killed-before-head": faults.killed_before_head,
+    "faults.visitor-gone": faults.visitor_gone,
+    "faults.slow-reader": faults.slow_reader,
+}
+
+
+def select(only: list[str]) -> dict[str, Measure]:
+    """Those of a name or a subject; all for an empty list. Raises KeyError for a name that there is not."""
+    chosen: dict[str, Measure] = {}
+    for wanted in only or MEASURES:
+        found = {name: m for name, m in MEASURES.items() if wanted in (name, name.split(".")[0])}
+        if not found:
+            raise KeyError(wanted)
+        chosen |= found
+    return chosen
