@@ -52,11 +52,12 @@ class Effort:
     rounds: int = 5  # how often each path gets its turn
     transfer: int = 1 << 30  # bytes
     streams: int = 1000
+    soak: int = 300  # seconds
 
     @classmethod
     def quick(cls) -> "Effort":
         """A look at whether everything runs; its figures prove nothing."""
-        return cls(seconds=1, rounds=1, transfer=1 << 27, streams=200)
+        return cls(seconds=1, rounds=1, transfer=1 << 27, streams=200, soak=10)
 
 
 Say = Callable[[str], None]

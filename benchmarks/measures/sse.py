@@ -112,7 +112,8 @@ def stamped_events(path: ServingPath, count: int, every: float) -> list[tuple[in
 
 def dechunked(raw: bytes) -> bytes:
     """The body within a chunked one. Raises Cut when there is no last chunk."""
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while (end := raw.find(b"\r\n", at)) >= 0:
         size = int(raw[at:end], 16)
         if size == 0:
