@@ -11,8 +11,12 @@ CONNECTIONS = 16
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
+class WrkMissing(Exception):
+    """It is not installed."""
+
+
 class WrkFailed(Exception):
-    """wrk is not there, did not end well, or was answered with errors."""
+    """It did not end well, or was answered with errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,12 @@ class Load:
 def wrk(path: ServingPath, seconds: int) -> Load:
     """Runs `wrk -t1 -c16` against a path's hello.
 
-    Raises WrkFailed, because requests/s of anything but 200 would be a figure about something else.
+    Raises WrkFailed for any answer but 200, whose requests/s would be a figure about something else, and
+    WrkMissing.
     """
     command = shutil.which("wrk")
     if command is None:
-        raise WrkFailed("wrk is not installed (apt-get install wrk, brew install wrk)")
+        raise WrkMissing("wrk is not installed (apt-get install wrk, brew install wrk)")
     arguments = [command, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
     for name, value in path.headers.items():
         arguments += ["-H", f"{name}: {value}"]

@@ -6,7 +6,7 @@ slows both sides of it.
 
 from statistics import median
 
-from benchmarks.load import wrk
+from benchmarks.load import WrkFailed, wrk
 from benchmarks.paths import Stage
 from benchmarks.row import Bar, Effort, Row, Say
 
@@ -15,9 +15,16 @@ BARS = {"jupyter-server-proxy": Bar("at least", 7.0), "request-handler": Bar("at
 
 
 def measure(stage: Stage, effort: Effort, say: Say) -> list[Row]:
-    paths = list(stage.paths.values())
-    for path in paths:
-        wrk(path, WARM_UP)
+    paths, out = [], dict(stage.absent)
+    for path in stage.paths.values():
+        try:
+            wrk(path, WARM_UP)
+            paths.append(path)
+        except WrkFailed as error:
+            # The others still say something; that this one does not is said in its rows.
+            out[path.name] = str(error)
+    if not paths:
+        raise WrkFailed(f"no path answers: {out}")
     rates: dict[str, list[float]] = {path.name: [] for path in paths}
     for number in range(effort.rounds):
         # Each round starts with another path: whoever runs after an expensive one has no lasting advantage.
@@ -30,10 +37,11 @@ def measure(stage: Stage, effort: Effort, say: Say) -> list[Row]:
         against = ratio(own, rates.get("jupyter-server-proxy"))
         spread = f"{min(own):,.0f} to {max(own):,.0f}"
         rows.append(Row("throughput", name, median(own), "requests/s", None, against, "jupyter-server-proxy", spread))
+    rows += [Row("throughput", name, None, "requests/s", note=why) for name, why in out.items()]
     for name, bar in BARS.items():
         value, note = ratio(rates.get("portico"), rates.get(name)), ""
         if value is None:
-            note = "; ".join(f"{n}: {stage.absent.get(n, 'left out')}" for n in ("portico", name) if n not in rates)
+            note = "; ".join(f"{n}: {out.get(n, 'left out')}" for n in ("portico", name) if n not in rates)
         rows.append(Row("throughput", f"portico to {name}", value, "×", bar, note=note))
     return rows
 
