@@ -92,6 +92,10 @@ class Exchange:
         self._length = 0
         self._sha256 = hashlib.sha256()
         self.release = asyncio.Event()
+        self.over = False
+
+    def ended(self) -> bool:
+        return self.seen["outcome"] != "running"
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -116,7 +120,14 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        await self._send(message)
+        try:
+            await self._send(message)
+        except OSError:  # what the ASGI specification has send() raise once the visitor is gone
+            self.seen["outcome"] = "send raised OSError"
+            raise
+        except Exception:  # a server refuses what is not allowed; with what exception is its own
+            self.seen["outcome"] = "send refused"
+            raise
 
     # What the routes are made of.
 
@@ -165,7 +176,7 @@ class Records:
                 await self.changed.wait_for(predicate)
 
     def running(self, case: str) -> bool:
-        return any(exchange.seen["outcome"] == "running" for exchange in self.exchanges.get(case, ()))
+        return any(not exchange.over for exchange in self.exchanges.get(case, ()))
 
 
 def make_app() -> App:
@@ -197,15 +208,14 @@ def make_app() -> App:
         except asyncio.CancelledError:
             exchange.seen["outcome"] = "cancelled"
             raise
-        except OSError:  # what the ASGI specification has send() raise once the visitor is gone
-            exchange.seen["outcome"] = "raised OSError"
-            raise
         except Exception as error:
-            exchange.seen["outcome"] = f"raised {type(error).__name__}"
+            if not exchange.ended():
+                exchange.seen["outcome"] = f"raised {type(error).__name__}"
             raise
         else:
             exchange.seen["outcome"] = "returned"
         finally:
+            exchange.over = True
             await asyncio.shield(asyncio.ensure_future(records.notify()))
 
     return app

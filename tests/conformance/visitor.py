@@ -146,12 +146,15 @@ class Visitor:
         """
         try:
             answer = wire.read_answer(self.wire)
-            status = answer.head.status
             answer.read_rest()
         except Cut:
-            status = 400
-        self.note("refused", client_error=400 <= status < 500)
-        self.end()
+            self.note("refused")
+            return
+        if 400 <= answer.head.status < 500:
+            self.wire.read_to_end()
+            self.note("refused")
+        else:
+            self.note("served", status=answer.head.status)
 
     # WebSocket.
 
