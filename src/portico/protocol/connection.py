@@ -36,6 +36,7 @@ from portico.protocol.frames import FIN, HEADER, HEADER_SIZE, MESSAGE_END, TEXT,
 from portico.protocol.outbox import Outbox
 from portico.protocol.stream import (
     ACCEPT,
+    ANSWERED,
     CLOSE_MARK,
     CLOSED,
     HEAD,
@@ -102,6 +103,7 @@ class Connection:
             if self._is_hub
             else {
                 frames.WELCOME: self._got_welcome,
+                frames.UNREGISTER: self._got_unregister,
                 frames.ACK: self._got_ack,
                 frames.OPEN: self._got_open,
             }
@@ -176,7 +178,9 @@ class Connection:
         self._send_control(handshake.pack_register(register))
 
     def send_unregister(self, unregister: Unregister) -> None:
-        self._check_provider_ready()
+        """Take a service back: a provider's wish, or a hub's decision that the provider is told of."""
+        if not self._handshaken or self.closed:
+            raise LocalProtocolError("services are unregistered after WELCOME")
         self._send_control(handshake.pack_unregister(unregister))
 
     def send_ack(self, ack: Ack) -> None:
@@ -353,13 +357,19 @@ class Connection:
             self._outbox.control(frames.pack_window(stream_id, credit))
 
     def forget(self, stream_id: int) -> None:
-        """Say that nothing more of an ended stream will be consumed. One that has not ended is reset."""
+        """Say that nothing more of the stream will be consumed.
+
+        What was queued on one that this end has finished still goes out; one that it has not is reset.
+        """
         stream = self._streams.get(stream_id)
-        if stream is not None:
-            if stream.state == CLOSED and not stream.queue:
-                self._end(stream)
-            else:
-                self.send_reset(stream_id, ResetCode.CANCEL)
+        if stream is None:
+            return
+        if stream.state == CLOSED or (stream.state == ANSWERED and not self._is_hub):
+            self._held -= stream.receive.held
+            stream.receive.held = 0
+            self._settle(stream)
+        else:
+            self.send_reset(stream_id, ResetCode.CANCEL)
 
     def notify_low(self, stream_id: int) -> None:
         """Ask that `low_streams` names the stream once less than ``limits.queue_low`` bytes wait on it."""
@@ -381,7 +391,7 @@ class Connection:
 
     def _settle(self, stream: Stream) -> None:
         """Drop a closed stream once nothing of it waits at either side."""
-        if not stream.queue and stream.receive.held == 0:
+        if stream.state == CLOSED and not stream.queue and stream.receive.held == 0:
             self._end(stream)
 
     def _end(self, stream: Stream) -> None:
@@ -402,7 +412,11 @@ class Connection:
         if finished:
             self._outbox.finished = []
             for stream in finished:
-                self._settle(stream)
+                if stream.state == ANSWERED and not self._is_hub:  # the response is out: stop the upload that nobody reads any more
+                    self._outbox.control(frames.pack_reset(stream.id, ResetCode.NO_ERROR, ""))
+                    self._end(stream)
+                else:
+                    self._settle(stream)
         return message
 
     @property
@@ -626,6 +640,10 @@ class Connection:
             return
         data_input, fin_input, _ = self._got
         fin = bool(flags & FIN)
+        if stream.state == ANSWERED and not self._is_hub:  # nobody reads it; a RESET is on its way
+            stream.state = CLOSED if fin else ANSWERED
+            self._settle(stream)
+            return
         if size or not fin:
             stream.state = self._receive(stream, data_input)
         if fin:

@@ -9,7 +9,7 @@ from collections import deque
 
 from portico.protocol.flow_control import Limits
 from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END, Kind
-from portico.protocol.stream import CLOSE_MARK, CLOSED, Stream
+from portico.protocol.stream import ANSWERED, CLOSE_MARK, CLOSED, Stream
 
 # Below this much room a batch is full: slices of a few bytes would cost a frame each.
 _SMALLEST_SLICE = 1024
@@ -43,7 +43,7 @@ class Outbox:
         self.low: list[int] = []
         """Streams whose queue ran low and that asked to hear of it."""
         self.finished: list[Stream] = []
-        """Closed streams whose last frame has gone out."""
+        """Streams that this end has finished, and whose last frame has gone out."""
 
     def __bool__(self) -> bool:
         return bool(self._control or self._ready)
@@ -165,6 +165,6 @@ class Outbox:
             self._ready.append(stream)
         else:
             stream.ready = False
-            if stream.state == CLOSED:
+            if stream.state == CLOSED or stream.state == ANSWERED:
                 self.finished.append(stream)
         return size + HEADER_SIZE
