@@ -1,0 +1,82 @@
+"""What an app call needs from whatever carries it: the interface that `portico.link.Stream` fulfils.
+
+Also the parts of a scope that HTTP and WebSocket share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from portico.protocol.events import Open
+from portico.protocol.frames import ResetCode
+from portico.types import Headers, Scope
+
+
+class Carrier(Protocol):
+    """The app's end of a stream. See `portico.link.Stream` for what each call does."""
+
+    def send_head(
+        self, status: int, headers: Headers, *, accept: bool = False, subprotocol: str = "", fin: bool = False
+    ) -> None: ...
+
+    def send_data(
+        self, data: bytes | memoryview, *, fin: bool = False, text: bool = False, message_end: bool = False
+    ) -> bool: ...
+
+    def send_close(self, code: int, reason: str = "") -> None: ...
+
+    def reset(self, code: ResetCode, reason: str = "") -> None: ...
+
+    def consumed(self, count: int) -> None: ...
+
+    def release(self) -> None: ...
+
+
+Report = Callable[[str, BaseException], None]
+"""Told of an exception that left the app: what it was doing (``GET /hello``), and the exception."""
+
+ASGI = {"version": "3.0", "spec_version": "2.4"}
+
+
+@lru_cache(maxsize=256)
+def _identity(identity: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(identity)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def base_scope(request: Open, kind: str, scheme: str, state: dict[str, Any] | None) -> Scope:
+    """The keys that an HTTP and a WebSocket scope share.
+
+    The visitor's identity, as the hub verified it, is under ``scope["extensions"]["portico"]``.
+    """
+    raw_path = request.raw_path
+    path = raw_path.decode("ascii", "surrogateescape")
+    if "%" in path:
+        path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+    elif not path.isascii():
+        path = raw_path.decode("utf-8", "replace")
+    root_path = request.root_path
+    scope: Scope = {
+        "type": kind,
+        "asgi": dict(ASGI),
+        "http_version": request.http_version,
+        "server": request.server,
+        "client": request.client,
+        "scheme": scheme,
+        "root_path": root_path,
+        "path": root_path + path,
+        "raw_path": root_path.encode() + raw_path,
+        "query_string": request.query,
+        "headers": request.headers,
+        "extensions": {"portico": dict(_identity(request.identity))},
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope

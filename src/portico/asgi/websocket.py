@@ -1,0 +1,272 @@
+"""One visitor's WebSocket: a stream on one side, one call of the app on the other (ASGI 3.0, WebSocket).
+
+The app is asked before the visitor is accepted; a denial may have a status, headers and a body
+(``websocket.http.response``). A message is whole by the time the app gets it; messages that it has not yet asked for
+hold the sender back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from portico.asgi.carrier import Carrier, Report, base_scope
+from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER
+from portico.errors import LocalProtocolError, StreamReset
+from portico.protocol.events import Data, Head, Open
+from portico.protocol.frames import ResetCode
+from portico.types import ASGIApp, Message
+
+MAX_MESSAGE = 16 * 1024 * 1024
+"""Bytes of the longest message that is taken from a visitor; longer ones close with 1009 (RFC 6455 §7.4.1)."""
+
+NO_STATUS = 1005
+ABNORMAL = 1006
+
+# States, from the app's point of view.
+_ASKED, _ACCEPTED, _DENYING, _CLOSED = range(4)
+
+
+class WebSocketExchange:
+    """Runs the app for one WebSocket. Make it, then `start` it; ``finished`` is called when its task has ended."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        request: Open,
+        app: ASGIApp,
+        *,
+        state: dict[str, Any] | None,
+        report: Report,
+        finished: Callable[[Any], None],
+    ) -> None:
+        self._carrier = carrier
+        self._app = app
+        self._report = report
+        self._finished = finished
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._messages: deque[tuple[str | bytes, int]] = deque()
+        self._fragments: list[bytes] = []
+        self._fragments_size = 0
+        self._uncredited = 0
+        """Bytes of the message that is coming in whose credit waits for the app to catch up."""
+        self._connect_given = False
+        self._state = _ASKED
+        self._gone: Message | None = None
+        self._was_told = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._drain: asyncio.Future[None] | None = None
+        self._cancel_handle: asyncio.TimerHandle | None = None
+        scheme = {"http": "ws", "https": "wss"}.get(request.scheme, request.scheme)
+        self.scope = scope = base_scope(request, "websocket", scheme, state)
+        scope["subprotocols"] = list(request.subprotocols)
+        scope["extensions"]["websocket.http.response"] = {}
+
+    def start(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    def cancel(self) -> None:
+        """End the app's task now: the service is being stopped."""
+        if self._task is not None:
+            if self._state == _ACCEPTED and self._gone is None:
+                self._finish(1012, "the service is stopping")
+            self._task.cancel()
+
+    # --- the stream's events ------------------------------------------------------------------------------------
+
+    def on_head(self, head: Head) -> None:  # only a hub gets one
+        pass
+
+    def on_data(self, data: Data) -> None:
+        self._fragments.append(data.data)
+        self._fragments_size += len(data.data)
+        self._uncredited += len(data.data)
+        if self._fragments_size > MAX_MESSAGE:
+            self._fragments.clear()
+            if self._state == _ACCEPTED:
+                self._finish(1009, f"a message may have at most {MAX_MESSAGE} bytes")
+            self._leave(1009, "message too big")
+            return
+        if not data.message_end:
+            self._credit_fragments()
+            return
+        body = b"".join(self._fragments)
+        self._fragments.clear()
+        self._fragments_size = 0
+        owed, self._uncredited = self._uncredited, 0
+        self._messages.append((body.decode("utf-8", "replace") if data.text else body, owed))
+        self._wake()
+
+    def _credit_fragments(self) -> None:
+        """Let the rest of a long message come, once the app has taken all that came before it."""
+        if self._uncredited and not self._messages:
+            self._carrier.consumed(self._uncredited)
+            self._uncredited = 0
+
+    def on_close(self, code: int, reason: str) -> None:
+        self._leave(code, reason)
+
+    def on_reset(self, code: ResetCode, reason: str) -> None:
+        self._leave(ABNORMAL, "")
+
+    def on_writable(self) -> None:
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _leave(self, code: int, reason: str) -> None:
+        if self._gone is not None:
+            return
+        self._gone = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        self._wake()
+        self.on_writable()
+        if self._task is not None and not self._task.done():
+            self._cancel_handle = self._loop.call_later(CANCEL_AFTER, self._task.cancel, "the visitor left")
+
+    # --- the app's side -----------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        doing = f"WebSocket {self.scope['path']}"
+        try:
+            await self._app(self.scope, self._receive, self._send)
+        except asyncio.CancelledError:
+            self._end_early(1012, "the service is stopping", ResetCode.CANCEL)
+        except Exception as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
+            if not (isinstance(error, StreamReset) and self._gone is not None):
+                self._report(doing, error)
+            self._end_early(1011, "", ResetCode.APP_ERROR)
+        else:
+            if self._gone is None and self._state in (_ASKED, _DENYING):
+                what = "ended within its denial" if self._state == _DENYING else "returned without an answer"
+                self._report(doing, LocalProtocolError(f"the app {what}"))
+            self._end_early(1000, "", ResetCode.APP_ERROR)
+        finally:
+            if self._cancel_handle is not None:
+                self._cancel_handle.cancel()
+            self._messages.clear()
+            self._carrier.release()
+            self._finished(self)
+
+    def _end_early(self, close_code: int, reason: str, reset_code: ResetCode) -> None:
+        if self._gone is not None or self._state == _CLOSED:
+            return
+        if self._state == _ACCEPTED:
+            self._finish(close_code, reason)
+        else:
+            self._carrier.reset(reset_code, "the app did not answer the WebSocket")
+
+    def _finish(self, code: int, reason: str) -> None:
+        self._state = _CLOSED
+        try:
+            self._carrier.send_close(code, reason)
+        except LocalProtocolError:  # the visitor's own close was quicker
+            pass
+
+    async def _receive(self) -> Message:
+        if not self._connect_given:
+            self._connect_given = True
+            return {"type": "websocket.connect"}
+        while True:
+            if self._messages:
+                content, owed = self._messages.popleft()
+                if owed:
+                    self._carrier.consumed(owed)
+                self._credit_fragments()
+                if isinstance(content, str):
+                    return {"type": "websocket.receive", "text": content}
+                return {"type": "websocket.receive", "bytes": content}
+            if self._gone is not None:
+                self._told()
+                return dict(self._gone)
+            if self._state == _CLOSED:
+                return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def _told(self) -> None:
+        """The app knows now that the visitor left: give it longer to end by itself."""
+        if self._cancel_handle is not None and self._task is not None and not self._was_told:
+            self._was_told = True
+            self._cancel_handle.cancel()
+            self._cancel_handle = self._loop.call_later(CANCEL_TOLD_AFTER, self._task.cancel, "the visitor left")
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if self._gone is not None:
+            raise StreamReset(ResetCode.CANCEL, "the visitor has left")
+        try:
+            if self._state == _ACCEPTED:
+                await self._send_accepted(kind, message)
+            elif self._state == _ASKED:
+                self._answer(kind, message)
+            elif self._state == _DENYING:
+                await self._deny(kind, message)
+            else:
+                raise RuntimeError(f"{kind} was sent after the WebSocket was closed")
+        except LocalProtocolError as error:
+            if self._gone is not None:
+                raise StreamReset(ResetCode.CANCEL, "the visitor has left") from None
+            raise RuntimeError(str(error)) from None
+
+    async def _send_accepted(self, kind: str, message: Message) -> None:
+        if kind == "websocket.send":
+            data, text = message.get("bytes"), message.get("text")
+            if data is not None:
+                writable = self._carrier.send_data(data, message_end=True)
+            elif text is not None:
+                writable = self._carrier.send_data(text.encode(), text=True, message_end=True)
+            else:
+                raise RuntimeError("websocket.send needs text or bytes")
+            if not writable:
+                await self._drained()
+            else:
+                await asyncio.sleep(0)
+        elif kind == "websocket.close":
+            self._finish(message.get("code") or 1000, message.get("reason") or "")
+            self._wake()
+        else:
+            raise RuntimeError(f"{kind!r} may not be sent on an accepted WebSocket")
+
+    def _answer(self, kind: str, message: Message) -> None:
+        if kind == "websocket.accept":
+            headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            self._carrier.send_head(101, headers, accept=True, subprotocol=message.get("subprotocol") or "")
+            self._state = _ACCEPTED
+        elif kind == "websocket.close":
+            self._carrier.send_head(403, [], fin=True)
+            self._state = _CLOSED
+            self._wake()
+        elif kind == "websocket.http.response.start":
+            headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            self._carrier.send_head(message["status"], headers)
+            self._state = _DENYING
+        else:
+            raise RuntimeError(f"{kind!r} may not be sent before the WebSocket is accepted")
+
+    async def _deny(self, kind: str, message: Message) -> None:
+        if kind != "websocket.http.response.body":
+            raise RuntimeError(f"{kind!r} may not be sent within a denial response")
+        more = message.get("more_body", False)
+        if not more:
+            self._state = _CLOSED
+        if not self._carrier.send_data(message.get("body", b""), fin=not more) and more:
+            await self._drained()
+        self._wake()
+
+    async def _drained(self) -> None:
+        self._drain = self._loop.create_future()
+        try:
+            await self._drain
+        finally:
+            self._drain = None
+        if self._gone is not None:
+            raise StreamReset(ResetCode.CANCEL, "the visitor has left")

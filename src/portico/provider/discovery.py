@@ -1,0 +1,188 @@
+"""How a provider finds its hub: a ladder of ways, tried from the top; each says what it found or why it did not.
+
+Reads the environment and the files of running Jupyter servers; connects to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from portico.errors import InvalidOption, NoHub
+
+HUB_VARIABLE = "PORTICO_HUB_URL"
+TOKEN_VARIABLE = "PORTICO_HUB_TOKEN"
+KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
+"""Set by the server extension for each kernel that it starts; a person may set the first two."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """Where a hub is and what lets a provider in. ``url`` is the Jupyter server's base URL and ends with a slash."""
+
+    url: str
+    token: str
+    rung: str
+    kernel_id: str = ""
+
+    def __repr__(self) -> str:
+        return f"HubAddress({self.url!r}, found by: {self.rung})"  # never the token
+
+    @property
+    def link_url(self) -> str:
+        parts = urlsplit(self.url)
+        scheme = {"http": "ws", "https": "wss"}[parts.scheme]
+        return urlunsplit((scheme, parts.netloc, parts.path + "portico/link", "", ""))
+
+    @property
+    def api_url(self) -> str:
+        return self.url + "portico/api/"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One way that was tried: what it is called, what came of it, and the address if it led to one."""
+
+    name: str
+    outcome: str
+    advice: str = ""
+    address: HubAddress | None = None
+
+
+def find_hub(
+    url: str = "", token: str = "", *, environ: Mapping[str, str] | None = None, runtime_dir: Path | None = None
+) -> HubAddress:
+    """Return the first hub that the ladder leads to. Raises `NoHub`, telling of every rung, if there is none."""
+    rungs = climb(url, token, environ=environ, runtime_dir=runtime_dir)
+    for rung in rungs:
+        if rung.address is not None:
+            return rung.address
+    tried = "\n".join(f"  - {rung.name}: {rung.outcome}" for rung in rungs)
+    raise NoHub(
+        "No hub was found to publish on. What was tried:\n" + tried + "\nStart this in a notebook of a Jupyter server "
+        'that has the Portico extension (jupyter server extension list), or name the server: hub="http://...".'
+    )
+
+
+def climb(
+    url: str = "", token: str = "", *, environ: Mapping[str, str] | None = None, runtime_dir: Path | None = None
+) -> list[Rung]:
+    """Try every way, the preferred first. For `find_hub`, and for ``%serve --doctor``, which shows them all."""
+    environ = os.environ if environ is None else environ
+    rungs = [_explicit(url, token, environ)]
+    if url:
+        return rungs
+    rungs.append(_kernel_credential(environ))
+    servers = _running_servers(runtime_dir)
+    rungs.append(_parent_server(environ, servers))
+    rungs.append(_jupyterhub(environ))
+    rungs.append(_only_server(servers))
+    return rungs
+
+
+def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
+    name = "a URL that was given"
+    if not url:
+        return Rung(name, "none was given")
+    return Rung(name, f"use {url}", address=HubAddress(_base(url), token or environ.get(TOKEN_VARIABLE, ""), name))
+
+
+def _kernel_credential(environ: Mapping[str, str]) -> Rung:
+    name = "the kernel's own credential"
+    url, token = environ.get(HUB_VARIABLE, ""), environ.get(TOKEN_VARIABLE, "")
+    if url and token:
+        address = HubAddress(_base(url), token, name, environ.get(KERNEL_VARIABLE, ""))
+        return Rung(name, f"the server that started this kernel put one here for {url}", address=address)
+    return Rung(
+        name,
+        f"{HUB_VARIABLE} and {TOKEN_VARIABLE} are not in the environment",
+        "Is Portico installed where the Jupyter server runs, and was the server restarted since? "
+        "Try: jupyter server extension list",
+    )
+
+
+def _running_servers(runtime_dir: Path | None) -> list[dict[str, object]]:
+    """The contents of this user's ``jpserver-*.json`` files whose process lives."""
+    if runtime_dir is None:
+        try:
+            from jupyter_core.paths import jupyter_runtime_dir
+        except ImportError:
+            return []
+        runtime_dir = Path(jupyter_runtime_dir())
+    servers = []
+    for path in sorted(runtime_dir.glob("jpserver-*.json")) if runtime_dir.is_dir() else []:
+        try:
+            info = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(info, dict) and _alive(info.get("pid")):
+            servers.append(info)
+    return servers
+
+
+def _alive(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    if os.name == "nt":
+        return True  # os.kill(pid, 0) would end the process on Windows
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _from_info(info: dict[str, object], name: str) -> Rung:
+    url, token = str(info.get("url", "")), str(info.get("token", ""))
+    if not token:
+        return Rung(
+            name,
+            f"the server at {url} uses no token (a password, or JupyterHub)",
+            "Give its URL and a token: hub=..., token=...",
+        )
+    return Rung(name, f"the server at {url}", address=HubAddress(_base(url), token, name))
+
+
+def _parent_server(environ: Mapping[str, str], servers: list[dict[str, object]]) -> Rung:
+    name = "the Jupyter server that is this kernel's parent"
+    parent = environ.get("JPY_PARENT_PID", "")
+    if not parent:
+        return Rung(name, "JPY_PARENT_PID is not set: this is no kernel of a Jupyter server on this machine")
+    for info in servers:
+        if str(info.get("pid")) == parent:
+            return _from_info(info, name)
+    return Rung(name, f"no running server has the process id {parent}", "Is it another user's, or in a container?")
+
+
+def _jupyterhub(environ: Mapping[str, str]) -> Rung:
+    name = "JupyterHub's environment"
+    url, token = environ.get("JUPYTERHUB_SERVICE_URL", ""), environ.get("JUPYTERHUB_API_TOKEN", "")
+    if not (url and token):
+        return Rung(name, "JUPYTERHUB_SERVICE_URL and JUPYTERHUB_API_TOKEN are not set")
+    parts = urlsplit(url)
+    if parts.hostname in ("0.0.0.0", "", None, "::"):
+        url = urlunsplit((parts.scheme, f"127.0.0.1:{parts.port}", parts.path, "", ""))
+    return Rung(name, f"the single-user server at {url}", address=HubAddress(_base(url), token, name))
+
+
+def _only_server(servers: list[dict[str, object]]) -> Rung:
+    name = "this user's running Jupyter server"
+    if len(servers) == 1:
+        return _from_info(servers[0], name)
+    if not servers:
+        return Rung(name, "none runs", "Start one: jupyter lab")
+    listed = ", ".join(str(info.get("url")) for info in servers)
+    return Rung(name, f"several run ({listed})", "Say which: hub=...")
+
+
+def _base(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InvalidOption(f"{url!r} is no hub's URL: it should look like http://localhost:8888/")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + "/", "", ""))

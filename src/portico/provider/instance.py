@@ -1,0 +1,77 @@
+"""One app that runs: its lifespan, and the requests that are in it.
+
+A service's app may be replaced while it is called: the new instance starts first, new requests go to it, and the old
+one ends once its last request has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from portico.asgi.carrier import Carrier, Report
+from portico.asgi.http import HTTPExchange
+from portico.asgi.lifespan import Lifespan
+from portico.asgi.websocket import WebSocketExchange
+from portico.protocol.events import Open
+from portico.protocol.frames import Kind
+from portico.types import ASGIApp
+
+RETIRE_AFTER = 60.0
+"""Seconds that a replaced app's requests have to end (WebSockets are told to leave at once after it)."""
+
+Exchange = HTTPExchange | WebSocketExchange
+
+
+class Instance:
+    """An app between `start` and `retire`."""
+
+    def __init__(self, app: ASGIApp, report: Report) -> None:
+        self.app = app
+        self._report = report
+        self._lifespan = Lifespan(app, report)
+        self._exchanges: set[Exchange] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._exchanges)
+
+    async def start(self) -> None:
+        """Run the app's startup. Raises `portico.errors.StartupFailed`."""
+        await self._lifespan.startup()
+
+    def begin(self, carrier: Carrier, request: Open) -> Exchange:
+        """Call the app for *request*; returns the stream's handler."""
+        kind = WebSocketExchange if request.kind == Kind.WEBSOCKET else HTTPExchange
+        exchange: Exchange = kind(
+            carrier,
+            request,
+            self.app,
+            state=self._lifespan.state,
+            report=self._report,
+            finished=self._finished,
+        )
+        self._exchanges.add(exchange)
+        self._idle.clear()
+        exchange.start()
+        return exchange
+
+    def _finished(self, exchange: Any) -> None:
+        self._exchanges.discard(exchange)
+        if not self._exchanges:
+            self._idle.set()
+
+    async def retire(self, timeout: float = RETIRE_AFTER) -> None:
+        """Let the requests in flight end within *timeout* seconds, cancel the rest, then run the app's shutdown."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        except TimeoutError:
+            for exchange in tuple(self._exchanges):
+                exchange.cancel()
+            try:
+                await asyncio.wait_for(self._idle.wait(), 5.0)
+            except TimeoutError:
+                pass  # it swallows its cancelling; nothing more can be done to a coroutine
+        await self._lifespan.shutdown()

@@ -1,0 +1,70 @@
+"""What went wrong in a service's app, kept for its author. No visitor ever sees it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+_KEPT = 100
+_MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
+
+logger = logging.getLogger("portico.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One exception: when (seconds since 1970), what the app was doing, its last line, and the whole traceback."""
+
+    time: float
+    doing: str
+    summary: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{time.strftime('%H:%M:%S', time.localtime(self.time))} {self.doing}\n{self.traceback}"
+
+
+class Log:
+    """The newest 100 entries. Prints like the text a person wants to read."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._entries: deque[Entry] = deque(maxlen=_KEPT)
+        self.total = 0
+        self.listener: Callable[[Entry], None] | None = None
+        """Shows a new entry to the author. Without one, it goes to the logger ``portico.service``."""
+
+    def report(self, doing: str, error: BaseException) -> None:
+        """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
+        text = "".join(traceback.format_exception(error))
+        if len(text) > _MAX_TRACEBACK:
+            text = text[: _MAX_TRACEBACK // 2] + "\n...\n" + text[-_MAX_TRACEBACK // 2 :]
+        summary = "".join(traceback.format_exception_only(error)).strip()
+        entry = Entry(time.time(), doing, summary, text)
+        self._entries.append(entry)
+        self.total += 1
+        if self.listener is not None:
+            self.listener(entry)
+        else:
+            logger.error("%s: %s\n%s", self._name, doing, text)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self._entries[index]
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def __repr__(self) -> str:
+        if not self._entries:
+            return f"<log of {self._name}: nothing went wrong>"
+        return "\n".join(str(entry) for entry in self._entries)

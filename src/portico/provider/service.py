@@ -1,0 +1,180 @@
+"""A service from its author's side: what `portico.serve` returns. Every method may be called from any thread."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from portico.errors import InvalidOption, LinkClosed, Refused
+from portico.provider import card
+from portico.provider.log import Log
+from portico.types import ServiceName
+
+if TYPE_CHECKING:
+    from portico.provider.instance import Instance
+    from portico.provider.provider import Provider
+    from portico.provider.session import Session
+
+ACCESS = ("private", "key", "public")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a service is published."""
+
+    title: str = ""
+    access: str = "private"
+    origins: tuple[str, ...] = ()
+    replace: bool = False
+    """Take the name over from whoever holds it."""
+    replica: bool = False
+    """Stand beside whoever holds the name, and share its requests."""
+    loop: str = "own"
+    """``own``: the provider's thread. ``kernel``: the loop that ``serve`` was called on."""
+
+    def __post_init__(self) -> None:
+        if self.access not in ACCESS:
+            raise InvalidOption(f"access is one of {', '.join(ACCESS)}; {self.access!r} is none of them")
+        for origin in self.origins:
+            scheme, separator, host = origin.partition("://")
+            if origin != "*" and (not separator or scheme not in ("http", "https") or not host or "/" in host):
+                raise InvalidOption(
+                    f"{origin!r} is no origin: give scheme and host, such as https://chat.example.com, or *"
+                )
+        if self.replace and self.replica:
+            raise InvalidOption("choose one of replace and replica")
+        if self.loop not in ("own", "kernel"):
+            raise InvalidOption(f"loop is 'own' or 'kernel', not {self.loop!r}")
+
+
+def expiry_seconds(text: str | float) -> float:
+    """Seconds in *text*: a number, or digits with a unit (``90s``, ``15m``, ``1h``, ``30d``). Raises `InvalidOption`."""
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        seconds = float(text)
+    else:
+        unit = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}.get(str(text)[-1:])
+        number = str(text)[:-1]
+        if unit is None or not number.isdigit():
+            raise InvalidOption(f"{text!r} is no duration: write it as 90s, 15m, 1h or 30d")
+        seconds = float(number) * unit
+    if not 1 <= seconds <= 10 * 365 * 86400:
+        raise InvalidOption("a key can last from one second to ten years")
+    return seconds
+
+
+@dataclass(eq=False)
+class Service:
+    """A name that is live on a hub, and the app behind it.
+
+    ``url`` ends with a slash; ``requests`` counts what visitors asked of this process; ``log`` holds the exceptions
+    that left the app. It can be awaited, which waits until it is live.
+    """
+
+    name: ServiceName
+    options: Options
+    kind: str
+    """``app`` or ``chat``."""
+    models: tuple[str, ...]
+    """The ids of the chat and embedding models behind it."""
+    how: str
+    """What was found to be served, for people."""
+    _provider: Provider = field(repr=False)
+    url: str = ""
+    status: str = "starting"
+    """``starting``, ``live``, ``reconnecting``, ``stopped``, or ``failed``."""
+    error: str = ""
+    """Why it failed or stopped, in plain words."""
+    requests: int = 0
+    log: Log = field(init=False, repr=False)
+    instance: Instance | None = field(default=None, repr=False)
+    session: Session | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.log = Log(self.name)
+
+    @property
+    def title(self) -> str:
+        return self.options.title or self.name
+
+    @property
+    def access(self) -> str:
+        return self.options.access
+
+    @property
+    def origins(self) -> Sequence[str]:
+        return self.options.origins
+
+    def descriptor(self) -> dict[str, Any]:
+        """What the hub is told of it (docs/protocol.md, REGISTER)."""
+        return {
+            "name": self.name,
+            "title": self.options.title,
+            "kind": self.kind,
+            "models": list(self.models),
+            "access": self.options.access,
+            "origins": list(self.options.origins),
+            "replace": self.options.replace,
+            "replica": self.options.replica,
+        }
+
+    def key(self, expires: str | float = "1h", *, label: str = "") -> str:
+        """Make a key that opens this service, and no other, until it expires or is revoked.
+
+        *expires* is seconds or text such as ``30m``, ``1h``, ``7d``. Raises `Refused` when the hub does not allow it.
+        """
+        if self.session is None or self.status in ("stopped", "failed"):
+            raise LinkClosed(f"{self.name!r} is {self.status}: serve it again to make a key for it")
+        body = {"services": [self.name], "expires_in": expiry_seconds(expires), "label": label}
+        answer = _post(self.session.address.api_url + "keys", self.session.address.token, body)
+        key = answer.get("key")
+        if not isinstance(key, str):
+            raise Refused("the hub's answer holds no key")
+        return key
+
+    def stop(self) -> None:
+        """Take the service down: visitors get 404 from now on; requests in flight may end."""
+        self._provider.run(self._provider.stop(self.name))
+
+    def __await__(self) -> Generator[Any, None, Service]:
+        return self._provider.live(self).__await__()
+
+    def __repr__(self) -> str:
+        where = f" at {self.url}" if self.url else ""
+        why = f" ({self.error})" if self.error else ""
+        return f"<service {self.name!r}: {self.status}{where}{why}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": card.text(self), "text/html": card.html(self)}
+
+
+def _post(url: str, token: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST JSON to the hub's control API and return its answer, or raise what it says."""
+    request = urllib.request.Request(
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+    )
+    # A loopback hub is never behind the environment's proxy, and a credential has no business there.
+    opener = (
+        urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        if "://127." in url or "://localhost" in url
+        else (urllib.request.build_opener())
+    )
+    try:
+        with opener.open(request, timeout=15) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        try:
+            message = json.load(error)["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            message = f"the hub answered {error.code}"
+        raise Refused(str(message)) from None
+    except OSError as error:
+        raise LinkClosed(f"the hub's control API cannot be reached: {error}") from None
+    except ValueError:
+        raise LinkClosed("the hub's control API did not answer with JSON") from None
+    return answer if isinstance(answer, dict) else {}

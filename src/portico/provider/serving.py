@@ -1,0 +1,107 @@
+"""`serve`: from a thing in a notebook or a script to a service with a URL."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from portico.asgi.adapt import adapt
+from portico.errors import InvalidName
+from portico.provider import discovery
+from portico.provider.provider import Provider, current
+from portico.provider.service import Options, Service
+from portico.provider.thread import HAS_THREADS, on_loop
+from portico.types import ASGIApp, service_name, suggest_name
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A thing made ready to be served."""
+
+    app: ASGIApp
+    kind: str
+    models: tuple[str, ...]
+    how: str
+
+
+def is_chat(thing: Any) -> bool:
+    """Whether *thing* was marked as a model (``@portico.model``), or is a dict of such or of functions."""
+    from portico.models import ChatServer
+    from portico.models.registry import info_of
+
+    if isinstance(thing, dict):
+        return bool(thing) and all(is_chat(value) or inspect.isroutine(value) for value in thing.values())
+    return isinstance(thing, ChatServer) or info_of(thing) is not None
+
+
+def take(thing: Any, *, chat: bool = False, report: Callable[[str, BaseException], None]) -> Taken:
+    """Make an ASGI app of *thing*: as chat model(s) if *chat* or if it is marked as one, else as an app.
+
+    Raises `NotServable`, saying what was given and what would work.
+    """
+    if chat or is_chat(thing):
+        from portico.models import ChatServer, chat_server
+
+        server = (
+            thing
+            if isinstance(thing, ChatServer)
+            else chat_server(thing, on_error=lambda error: report("the model", error))
+        )
+        return Taken(server, "chat", tuple(server.model_ids), f"chat model {', '.join(server.model_ids)}")
+    adapted = adapt(thing)
+    return Taken(adapted.app, "app", (), adapted.how)
+
+
+def serve(
+    app: Any,
+    name: str | None = None,
+    *,
+    title: str = "",
+    access: str = "private",
+    origins: Iterable[str] = (),
+    chat: bool = False,
+    replace: bool = False,
+    replica: bool = False,
+    loop: str = "own",
+    hub: str = "",
+    token: str = "",
+    provider: Provider | None = None,
+) -> Service:
+    """Give *app* a live URL, and return its `Service`.
+
+    *app* is an ASGI app, a WSGI app, an object that carries one, or a chat function (*chat*). *name* becomes part of
+    the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key`` (keys alone) or
+    ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
+    by itself in a notebook. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
+
+    Live on return where threads exist; awaitable everywhere. Served again under the same name, it replaces the app.
+
+    Raises `NotServable`, `InvalidName`, `InvalidOption`, `NoHub`, `StartupFailed` (the app's own startup failed),
+    `NameTaken` or `Refused` (by the hub), `LinkClosed` (the hub cannot be reached).
+    """
+    provider = provider or current()
+    options = Options(title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, loop=loop)
+    checked = service_name(name) if name else _guess_name(app)
+    service = Service(checked, options, "app", (), "", provider)
+    taken = take(app, chat=chat, report=service.log.report)
+    service.kind, service.models, service.how = taken.kind, taken.models, taken.how
+    address = discovery.find_hub(hub, token)
+    target = on_loop(taken.app, asyncio.get_running_loop()) if loop == "kernel" else taken.app
+    publishing = provider.publish(service, target, address)
+    if HAS_THREADS:
+        provider.run(publishing)
+    else:
+        provider.thread.start()
+        provider.publish_soon(publishing)
+    return service
+
+
+def _guess_name(app: Any) -> Any:
+    name = getattr(app, "__name__", None) or "app"
+    try:
+        return service_name(suggest_name(str(name)))
+    except InvalidName:
+        return service_name("app")

@@ -1,0 +1,264 @@
+"""One hub: the link to it, kept for as long as the provider wants it; what is registered there is registered again
+after each reconnect, under the same session, and so under the same URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from portico.errors import LinkClosed, NameTaken, PorticoError, Refused
+from portico.link import Link, Stream, StreamHandler
+from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
+from portico.protocol.events import (
+    Ack,
+    GoAway,
+    Hello,
+    LinkEvent,
+    Open,
+    Register,
+    Resumed,
+    Stalled,
+    Unregister,
+    Welcome,
+)
+from portico.provider.discovery import HubAddress
+from portico.provider.reconnect import Backoff
+from portico.transports.transport import Transport
+from portico.version import __version__
+
+logger = logging.getLogger(__name__)
+
+_ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
+_WELCOME_TIMEOUT = 10.0
+
+Dial = Callable[[HubAddress, Limits], Awaitable[Transport]]
+
+
+async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
+    """The way out of a CPython process."""
+    from portico.transports.websocket import dial
+
+    return await dial(address.link_url, subprotocol=SUBPROTOCOL, max_size=limits.max_batch)
+
+
+class Owner(Protocol):
+    """What a session needs from its provider."""
+
+    def open(self, session: Session, stream: Stream, request: Open) -> StreamHandler: ...
+
+    def registered_on(self, session: Session) -> list[dict[str, Any]]:
+        """The descriptors to register again after a reconnect."""
+
+    def session_changed(self, session: Session) -> None:
+        """The session was linked, or lost its link (see `Session.status`)."""
+
+    def registered(self, session: Session, name: str, url: str) -> None: ...
+
+    def lost(self, session: Session, name: str, error: PorticoError) -> None:
+        """The hub does not have *name* any more, and will not take it back from this session."""
+
+
+class Session:
+    """A provider's standing with one hub."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        address: HubAddress,
+        info: dict[str, Any],
+        *,
+        dial: Dial = dial_websocket,
+        limits: Limits | None = None,
+    ) -> None:
+        self.address = address
+        self.base_url = ""
+        """Where the hub's services are, once it has said so. Ends with a slash."""
+        self.hub_info: dict[str, Any] = {}
+        self.status = "connecting"
+        """``connecting``, ``linked``, ``refused`` or ``closed``."""
+        self.last_error: PorticoError | None = None
+        self._owner = owner
+        self._info = info
+        self._dial = dial
+        self._limits = limits or Limits()
+        self._id = secrets.token_hex(16)
+        self._epoch = 0
+        self._link: Link | None = None
+        self._lost = asyncio.Event()
+        self._linked = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Set when the session is linked or has given up."""
+        self._retry_jitter = 0.0
+        self._requests = 0
+        self._pending: dict[int, asyncio.Future[Ack]] = {}
+        self._again: dict[int, str] = {}
+        """Registrations repeated after a reconnect: request number to name."""
+
+    # --- the life of a link -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep a link until `close`, or until the hub refuses for good."""
+        backoff = Backoff()
+        while self.status not in ("closed", "refused"):
+            self._lost.clear()
+            try:
+                transport = await self._dial(self.address, self._limits)
+                self._meet(transport)
+                await self._lost.wait()
+            except Refused as error:
+                self._give_up(error)
+            except LinkClosed as error:
+                self.last_error = error
+            if self.status == "linked":
+                backoff.reset()
+                self._set_status("connecting")
+            if self.status == "connecting":
+                delay = backoff.next_delay(random.random(), self._retry_jitter)
+                self._retry_jitter = 0.0
+                await asyncio.sleep(delay)
+
+    def _meet(self, transport: Transport) -> None:
+        self._epoch += 1
+        connection = Connection(Role.PROVIDER, self._limits, now=asyncio.get_running_loop().time())
+        connection.send_hello(
+            Hello(
+                token=self.address.token,
+                session=self._id,
+                epoch=self._epoch,
+                agent=f"portico/{__version__}",
+                info=self._info,
+            )
+        )
+        self._link = Link(connection, transport, self)
+        self._link.start()
+
+    def _give_up(self, error: PorticoError) -> None:
+        self.last_error = error
+        self._set_status("refused")
+
+    def _set_status(self, status: str) -> None:
+        self.status = status
+        if status == "linked":
+            self._linked.set()
+        else:
+            self._linked.clear()
+        if status == "connecting":
+            self._settled.clear()
+        else:
+            self._settled.set()
+        self._owner.session_changed(self)
+
+    async def linked(self, timeout: float = _WELCOME_TIMEOUT) -> None:
+        """Wait until the hub has let this provider in. Raises `Refused` or `LinkClosed`, whichever is why not."""
+        try:
+            await asyncio.wait_for(self._settled.wait(), timeout)
+        except TimeoutError:
+            raise self.last_error or LinkClosed(f"the hub at {self.address.url} did not answer in time") from None
+        if self.status != "linked":
+            raise self.last_error or LinkClosed("the session is closed")
+
+    def close(self, reason: str = "the provider is done") -> None:
+        """Close the link for good. The hub forgets what was registered."""
+        if self.status != "closed":
+            self._set_status("closed")
+            if self._link is not None:
+                self._link.close(ResetCode.NO_ERROR, reason)
+            self._lost.set()
+
+    # --- registrations ------------------------------------------------------------------------------------------
+
+    async def register(self, descriptor: dict[str, Any]) -> str:
+        """Publish a service; returns its URL.
+
+        Raises `NameTaken` or `Refused` when the hub says no, `LinkClosed` when the link is lost meanwhile.
+        """
+        ack = await self._ask(lambda number: self._connection().send_register(Register(number, descriptor)))
+        if not ack.ok:
+            raise _refusal(ack)
+        return ack.url
+
+    async def unregister(self, name: str) -> None:
+        """Take a service back. Nothing happens where the link is lost: the hub will see."""
+        if self.status == "linked":
+            await self._ask(lambda number: self._connection().send_unregister(Unregister(number, name)))
+
+    def _connection(self) -> Connection:
+        if self._link is None or self._link.closed:
+            raise LinkClosed("the link to the hub is lost; it is being dialled again")
+        return self._link.connection
+
+    async def _ask(self, send: Callable[[int], None]) -> Ack:
+        self._requests += 1
+        number = self._requests
+        future: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+        self._pending[number] = future
+        try:
+            send(number)
+            assert self._link is not None
+            self._link.flush_soon()
+            return await asyncio.wait_for(future, _ACK_TIMEOUT)
+        except TimeoutError:
+            raise LinkClosed("the hub did not answer the registration in time") from None
+        finally:
+            del self._pending[number]
+
+    def _register_again(self) -> None:
+        for descriptor in self._owner.registered_on(self):
+            self._requests += 1
+            self._again[self._requests] = descriptor["name"]
+            self._connection().send_register(Register(self._requests, descriptor))
+
+    # --- the link's events --------------------------------------------------------------------------------------
+
+    def on_event(self, link: Link, event: LinkEvent) -> None:
+        match event:
+            case Welcome():
+                self.base_url, self.hub_info = event.base_url, event.info
+                self.last_error = None
+                self._set_status("linked")
+                self._register_again()
+            case Ack():
+                self._acked(event)
+            case Unregister(_, name):
+                self._owner.lost(self, name, Refused(f"{name!r} was stopped at the hub", "stopped"))
+            case GoAway():
+                if event.code == ResetCode.REFUSED:
+                    self._give_up(Refused(event.reason))
+                self._retry_jitter = event.retry_jitter
+            case Stalled() | Resumed():
+                if link.connection.silence(link.time()) > self._limits.silence_timeout:
+                    link.close(ResetCode.TIMEOUT, "the hub has been silent for too long")
+
+    def _acked(self, ack: Ack) -> None:
+        future = self._pending.get(ack.request)
+        if future is not None and not future.done():
+            future.set_result(ack)
+        name = self._again.pop(ack.request, None)
+        if name is not None:
+            if ack.ok:
+                self._owner.registered(self, name, ack.url)
+            else:
+                self._owner.lost(self, name, _refusal(ack))
+
+    def on_open(self, stream: Stream, request: Open) -> StreamHandler:
+        return self._owner.open(self, stream, request)
+
+    def on_closed(self, link: Link, reason: LinkClosed) -> None:
+        if self.last_error is None:
+            self.last_error = reason
+        for future in self._pending.values():
+            if not future.done():
+                future.set_exception(LinkClosed(str(reason)))
+        self._again.clear()
+        self._lost.set()
+
+
+def _refusal(ack: Ack) -> Refused:
+    if ack.code == "name_taken":
+        return NameTaken(ack.error, {str(key): str(value) for key, value in ack.detail.items()})
+    return Refused(ack.error, ack.code or "refused")

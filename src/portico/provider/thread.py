@@ -1,0 +1,112 @@
+"""Where the provider's event loop lives: a thread of its own, so that apps answer while a cell runs.
+
+In Pyodide there are no threads: the page's or the worker's own loop is used there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from portico.errors import LocalError
+
+T = TypeVar("T")
+
+HAS_THREADS = sys.platform != "emscripten"
+
+
+class LoopThread:
+    """An event loop that runs in a daemon thread from `start` until the process ends, or `stop`."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id: int | None = None
+        self._thread: Any = None
+
+    def start(self) -> asyncio.AbstractEventLoop:
+        """Start the loop if it does not run, and return it."""
+        if self.loop is not None:
+            return self.loop
+        if not HAS_THREADS:
+            self.loop = asyncio.get_running_loop()
+            return self.loop
+        import threading
+
+        ready = threading.Event()
+
+        def run() -> None:
+            self._thread_id = threading.get_ident()
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                self.loop = runner.get_loop()
+                self.loop.call_soon(ready.set)
+                try:
+                    self.loop.run_forever()
+                finally:
+                    self.loop = None
+
+        self._thread = threading.Thread(target=run, name="portico", daemon=True)
+        self._thread.start()
+        ready.wait()
+        assert self.loop is not None
+        return self.loop
+
+    def stop(self) -> None:
+        """Stop the loop and wait for its thread to end."""
+        if self.loop is not None and self._thread is not None:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(5)
+            self._thread = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run *coroutine* on the loop and wait for its result from another thread.
+
+        Raises `LocalError` when called on the loop's own thread, where waiting would block everything.
+        """
+        loop = self.start()
+        if self.is_current():
+            coroutine.close()
+            raise LocalError("this call would wait for its own thread: await it instead")
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)
+
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Call *function* on the loop, soon; from any thread."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(function, *args)
+
+    def is_current(self) -> bool:
+        """Whether the caller is on the loop's thread."""
+        if not HAS_THREADS:
+            return True
+        import threading
+
+        return self._thread_id == threading.get_ident()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Windows: the selector loop, as Jupyter itself uses, because pyzmq and tornado need its add_reader in kernels.
+    if sys.platform == "win32":
+        return asyncio.SelectorEventLoop()
+    return asyncio.new_event_loop()
+
+
+def on_loop(app: Any, app_loop: asyncio.AbstractEventLoop) -> Any:
+    """Wrap an ASGI *app* so that it runs on *app_loop*, another thread's, while its stream stays on the caller's.
+
+    For apps that hold objects of the kernel's own loop. They do not answer while a cell runs.
+    """
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        home = asyncio.get_running_loop()
+
+        async def far_receive() -> Any:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(receive(), home))
+
+        async def far_send(message: Any) -> None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send(message), home))
+
+        future = asyncio.run_coroutine_threadsafe(app(scope, far_receive, far_send), app_loop)
+        await asyncio.wrap_future(future)
+
+    return call
