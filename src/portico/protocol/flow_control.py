@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from portico.errors import InvalidOption
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -45,6 +47,27 @@ class Limits:
     """A stream with more than this waiting to be sent is not writable: one batch's worth."""
     queue_low: int = 64 * KIB
 
+    def __post_init__(self) -> None:
+        for name, (low, high) in ANNOUNCED.items():
+            if not low <= getattr(self, name) <= high:
+                raise InvalidOption(f"the limit {name} must be from {low} to {high}, not {getattr(self, name)}")
+
+
+# What an end may announce of its limits. Below, the link would crawl; above, it would hold what no end should. A header
+# block or a control frame must fit the smallest batch.
+ANNOUNCED = {
+    "max_data": (KIB, 16 * MIB),
+    "max_batch": (256 * KIB, 64 * MIB),
+    "max_header_block": (4 * KIB, 192 * KIB),
+    "max_control_frame": (4 * KIB, 192 * KIB),
+    "stream_window": (KIB, 64 * MIB),
+    "link_window": (64 * KIB, 1024 * MIB),
+    "max_streams": (1, 1_000_000),
+}
+
+MESSAGE_OVERHEAD = 64
+"""Bytes that each DATA frame of a WebSocket takes from the stream's window besides its payload: about what a message
+costs its reader to keep. Else empty messages, which take no credit, could wait without bound."""
 
 GROW_WITHIN = 0.2
 """Seconds. A reader that uses up half a window in less is being held back on any path up to 0.2 s long."""
@@ -56,29 +79,36 @@ class ReceiveWindow:
     ``held`` is what came and is not consumed. It never exceeds ``size``: `received` says so when it would.
     """
 
-    __slots__ = ("credit", "held", "owed", "since", "size")
+    __slots__ = ("credit", "held", "overhead", "owed", "since", "size")
 
     def __init__(self, size: int, now: float) -> None:
         self.size = size
         self.credit = size
         self.held = 0
+        self.overhead = 0
+        """Taken from the window by what is held, besides its bytes."""
         self.owed = 0
         """Consumed, and not yet given back."""
         self.since = now
         """When credit was last given back."""
 
-    def received(self, count: int) -> bool:
-        """Count *count* bytes in. False if the window did not allow them."""
-        self.credit -= count
+    def received(self, count: int, overhead: int) -> bool:
+        """Count *count* bytes and their *overhead* in. False if the window did not allow them."""
+        self.credit -= count + overhead
         self.held += count
+        self.overhead += overhead
         return self.credit >= 0
 
     def consumed(self, count: int, now: float, maximum: int, allowance: int) -> tuple[int, int]:
-        """Count *count* bytes out.
+        """Count *count* bytes out, with their share of the overhead.
 
         Returns the credit to give back now (0 while it is not worth a frame), and by how much of *allowance* the
         window grew towards *maximum*.
         """
+        if self.overhead:
+            share = self.overhead if count == self.held else self.overhead * count // self.held
+            self.overhead -= share
+            self.owed += share
         self.held -= count
         self.owed += count
         if self.owed * 2 < self.size:

@@ -68,6 +68,8 @@ MESSAGE_END: Final = 0x04
 """On DATA of a WebSocket: the message ends here."""
 
 MAX_STREAM_ID: Final = 0x7FFFFFFF
+MAX_CREDIT: Final = 0x7FFFFFFF
+"""Bytes that a window may add up to."""
 
 _MAX_FIELD = 0xFFFF
 
@@ -115,6 +117,8 @@ def pack_json(frame_type: int, value: dict[str, Any]) -> bytes:
 def unpack_json(payload: bytes) -> dict[str, Any]:
     try:
         value = json.loads(payload)
+        # What came must be able to go on: no NaN, no lone surrogate, no nesting too deep to be written.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise RemoteProtocolError(f"a control frame is not JSON: {error}") from None
     if not isinstance(value, dict):

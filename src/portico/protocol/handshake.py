@@ -11,7 +11,7 @@ from typing import Any
 from portico.errors import RemoteProtocolError
 from portico.protocol import frames
 from portico.protocol.events import Ack, Hello, Register, Unregister, Welcome
-from portico.protocol.flow_control import KIB, MIB, Limits
+from portico.protocol.flow_control import ANNOUNCED, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,23 +20,15 @@ class Settings:
 
     max_data: int
     max_batch: int
+    max_header_block: int
+    max_control_frame: int
     stream_window: int
     link_window: int
     max_streams: int
 
 
-# What an end may announce. Below, the link would crawl; above, it would hold what no end should.
-_RANGES = {
-    "max_data": (KIB, 16 * MIB),
-    "max_batch": (256 * KIB, 64 * MIB),
-    "stream_window": (KIB, 64 * MIB),
-    "link_window": (64 * KIB, 1024 * MIB),
-    "max_streams": (1, 1_000_000),
-}
-
-
 def settings_of(limits: Limits) -> dict[str, int]:
-    return {name: getattr(limits, name) for name in _RANGES}
+    return {name: getattr(limits, name) for name in ANNOUNCED}
 
 
 def _settings(value: dict[str, Any]) -> Settings:
@@ -44,7 +36,7 @@ def _settings(value: dict[str, Any]) -> Settings:
     if not isinstance(given, dict):
         raise RemoteProtocolError("the handshake has no settings")
     numbers = {}
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in ANNOUNCED.items():
         number = given.get(name)
         if type(number) is not int or not low <= number <= high:
             raise RemoteProtocolError(f"the handshake's {name} must be a whole number from {low} to {high}")
@@ -75,9 +67,10 @@ def _request(value: dict[str, Any]) -> int:
 
 def _check_version(value: dict[str, Any]) -> None:
     versions = value.get("versions")
-    if not isinstance(versions, list) or frames.VERSION not in versions:
+    spoken = [number for number in versions if type(number) is int] if isinstance(versions, list) else []
+    if frames.VERSION not in spoken:
         raise RemoteProtocolError(
-            f"no common version of the link protocol: this end speaks {frames.VERSION}, the other {versions}; "
+            f"no common version of the link protocol: this end speaks {frames.VERSION}, the other {spoken[:8]}; "
             "update the older of the two"
         )
 

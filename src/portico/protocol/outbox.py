@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 
 from portico.protocol.flow_control import Limits
-from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END, Kind
-from portico.protocol.stream import ANSWERED, CLOSE_MARK, CLOSED, Stream
+from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END
+from portico.protocol.stream import CLOSE_MARK, Stream
 
 # Below this much room a batch is full: slices of a few bytes would cost a frame each.
 _SMALLEST_SLICE = 1024
@@ -20,7 +20,6 @@ class Outbox:
 
     __slots__ = (
         "_control",
-        "_max_batch",
         "_queue_low",
         "_ready",
         "_starved",
@@ -28,6 +27,7 @@ class Outbox:
         "finished",
         "link_credit",
         "low",
+        "max_batch",
         "max_data",
     )
 
@@ -36,7 +36,7 @@ class Outbox:
         self.control_size = 0
         self._ready: deque[Stream] = deque()
         self._starved: deque[Stream] = deque()
-        self._max_batch = limits.max_batch
+        self.max_batch = limits.max_batch
         self._queue_low = limits.queue_low
         self.link_credit = 0
         self.max_data = limits.max_data
@@ -71,21 +71,38 @@ class Outbox:
         self._ready.extend(self._starved)
         self._starved.clear()
 
+    def notify_low(self, stream: Stream) -> None:
+        """Put *stream* into ``low`` once at most ``queue_low`` bytes of it wait."""
+        if stream.queued <= self._queue_low:
+            self.low.append(stream.id)
+        else:
+            stream.notify = True
+
     def drop(self, stream: Stream) -> None:
         """Forget what *stream* had to send."""
         stream.queue.clear()
         stream.queued = 0  # it leaves the round-robin when its turn comes
 
+    def clear(self) -> None:
+        """Forget all that waits."""
+        self._control.clear()
+        self.control_size = 0
+        for stream in (*self._ready, *self._starved):
+            self.drop(stream)
+            stream.ready = False
+        self._ready.clear()
+        self._starved.clear()
+
     def batch(self) -> bytes:
         """The next message for the transport: whole frames, at most ``max_batch`` bytes; b"" if there is none."""
         control, ready = self._control, self._ready
-        if not ready and self.control_size <= self._max_batch:
+        if not ready and self.control_size <= self.max_batch:
             message = b"".join(control)
             control.clear()
             self.control_size = 0
             return message
         parts: list[bytes | memoryview] = []
-        room = self._max_batch
+        room = self.max_batch
         while control and (len(control[0]) <= room or not parts):
             frame = control.popleft()
             parts.append(frame)
@@ -110,9 +127,10 @@ class Outbox:
             parts.append(payload)
             self.finished.append(stream)
             return len(payload)
-        allowed = min(self.max_data, room - HEADER_SIZE, stream.send_credit, self.link_credit)
-        if allowed <= 0 and len(payload):
-            if stream.send_credit > 0:
+        overhead = stream.overhead
+        allowed = min(self.max_data, room - HEADER_SIZE, stream.send_credit - overhead, self.link_credit)
+        if allowed < 0 or (allowed == 0 and len(payload)):
+            if stream.send_credit > overhead:
                 self._starved.append(stream)  # stays `ready`: it stands in this line instead
             else:
                 stream.ready = False
@@ -120,7 +138,7 @@ class Outbox:
         frame_header = len(parts)
         parts.append(b"")  # its place
         size = 0
-        if stream.kind == Kind.HTTP:
+        if not overhead:
             sent_flags = 0
             while True:  # small writes of one turn go as one frame: a body has no borders
                 length = len(payload)
@@ -155,7 +173,7 @@ class Outbox:
                 parts.append(payload)
                 size = length
         parts[frame_header] = HEADER.pack(DATA, sent_flags, 0, stream.id, size)
-        stream.send_credit -= size
+        stream.send_credit -= size + overhead
         self.link_credit -= size
         stream.queued -= size
         if stream.notify and stream.queued <= self._queue_low:
@@ -165,6 +183,6 @@ class Outbox:
             self._ready.append(stream)
         else:
             stream.ready = False
-            if stream.state == CLOSED or stream.state == ANSWERED:
+            if sent_flags & FIN:
                 self.finished.append(stream)
         return size + HEADER_SIZE

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from portico.protocol.flow_control import ReceiveWindow
+from portico.protocol.flow_control import MESSAGE_OVERHEAD, ReceiveWindow
 from portico.protocol.frames import Kind
 
 # States.
@@ -114,19 +114,26 @@ NEXT: Final = tuple(
     tuple(TRANSITIONS[state].get(given, -1) for given in range(len(INPUT_NAMES))) for state in range(len(STATE_NAMES))
 )
 
+_WEBSOCKET = int(Kind.WEBSOCKET)
+
 CLOSE_MARK: Final = -1
 """In place of flags in a stream's queue: the item is a packed CLOSE frame."""
 
 
 class Stream:
-    """The book-keeping of one stream. Only `Connection` touches it."""
+    """The book-keeping of one stream. What its fields mean together is for `streams`, `receiver` and `outbox`."""
 
-    __slots__ = ("id", "kind", "notify", "queue", "queued", "ready", "receive", "send_credit", "state")
+    __slots__ = ("id", "notify", "overhead", "queue", "queued", "ready", "receive", "send_credit", "state")
 
     def __init__(self, stream_id: int, kind: int, send_credit: int, receive_size: int, now: float) -> None:
         self.id = stream_id
-        self.kind = kind
-        self.state = REQUESTING if kind == Kind.HTTP else CONNECTING
+        if kind == _WEBSOCKET:
+            self.state = CONNECTING
+            self.overhead = MESSAGE_OVERHEAD
+        else:
+            self.state = REQUESTING
+            self.overhead = 0
+        """What a DATA frame takes from the window besides its payload. 0 also means: a body, which has no borders."""
         self.send_credit = send_credit
         self.receive = ReceiveWindow(receive_size, now)
         self.queue: deque[tuple[bytes | memoryview, int]] = deque()
