@@ -194,6 +194,35 @@ HUB = (
     ),
 )
 
+HUB_WEBSOCKET = (
+    Documented(
+        "portico-*",
+        ("ws-raise-after-accept", "ws-raise-after-message", "ws-accept-twice"),
+        ("visitor.*",),
+        "an app that errs closes the visitor's WebSocket with 1011 (RFC 6455 §7.4.1); uvicorn cuts the connection",
+    ),
+    Documented(
+        "portico-*",
+        ("ws-visitor-drops", "ws-visitor-resets", "ws-visitor-drops-in-a-message"),
+        ("app.0.events.2.1",),
+        "a connection that ends without a close frame is 1006 (RFC 6455 §7.1.5), where uvicorn says 1005",
+        values(1005, 1006),
+    ),
+    Documented(
+        "portico-*",
+        ("ws-deflate-offered",),
+        ("visitor.0.headers.sec-websocket-extensions",),
+        "a hub does not compress messages, as it does not compress bodies",
+        only_missing,
+    ),
+    Documented(
+        "portico-*",
+        ("ws-subprotocol-not-offered",),
+        ("visitor.*", "app.0.*"),
+        "a subprotocol that was not offered is the app's error (RFC 6455 §4.2.2), so a 500; uvicorn sends it",
+    ),
+)
+
 # What tornado does to what passes through it.
 TORNADO = (
     Documented(
@@ -203,9 +232,57 @@ TORNADO = (
         "tornado's HTTPHeaders keeps fields of one name together, in their order (RFC 9110 §5.3 allows it)",
         only_grouped,
     ),
+    Documented(
+        "portico-jupyter*",
+        ("expect-continue-accepted",),
+        ("visitor.0.line",),
+        "tornado writes the reason of a 100 in brackets; nobody reads it",
+        values("HTTP/1.1 100 Continue", "HTTP/1.1 100 (Continue)"),
+    ),
+    Documented(
+        "portico-jupyter*",
+        ("chunked-extensions", "chunked-trailers"),
+        ("visitor.*", "app.0", "app.0.*"),
+        "tornado refuses chunk extensions and trailers with a 400 (RFC 9112 §7.1 would have them ignored)",
+    ),
+    Documented(
+        "portico-jupyter*",
+        ("malformed-no-version",),
+        ("visitor.0.*",),
+        "httptools serves a request of HTTP/0.9, tornado refuses it",
+    ),
+    Documented(
+        "portico-jupyter*",
+        ("ws-handshake-version-12", "ws-handshake-without-version"),
+        ("visitor.0.status",),
+        "tornado says 426 and the version it knows (RFC 6455 §4.4), uvicorn 400",
+        values(400, 426),
+    ),
+    Documented(
+        "portico-jupyter*",
+        ("ws-visitor-closes-with-reason", "ws-visitor-closes-with-long-reason", "property-ws-*"),
+        ("visitor.*.reason",),
+        "tornado answers a close with its code alone; the visitor knows its own reason",
+        lambda oracle, carrier: bool(oracle and carrier == ""),
+    ),
+    Documented(
+        "portico-jupyter*",
+        (
+            "ws-invalid-utf8",
+            "ws-unmasked-frame",
+            "ws-reserved-bit",
+            "ws-unknown-opcode",
+            "ws-continuation-of-nothing",
+            "ws-text-inside-fragments",
+            "ws-fragmented-ping",
+            "ws-ping-too-long",
+        ),
+        ("visitor.2.*", "visitor.3", "app.0.events.2.*"),
+        "on a frame that breaks the protocol tornado cuts the connection, without a close frame of 1002 or 1007",
+    ),
 )
 
-DOCUMENTED: tuple[Documented, ...] = UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + TORNADO
+DOCUMENTED: tuple[Documented, ...] = UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + HUB_WEBSOCKET + TORNADO
 
 
 def undocumented(carrier: str, case: str, found: list[Difference]) -> list[Difference]:

@@ -601,3 +601,15 @@ def _(visitor: Visitor) -> None:
     visitor.send(visitor.head(b"POST", b"/", CHUNKED) + b"f" * 20 + b"\r\nhello")
     visitor.wire.half_close()
     visitor.refused()
+
+
+@case("malformed-chunk-after-the-answer-began", refusal=True)
+def _(visitor: Visitor) -> None:
+    """With an answer under way there is no room for a 400: it must not come to a clean end, that is all."""
+    visitor.send(visitor.head(b"POST", b"/answer-first", CHUNKED) + chunk(b"fine"))
+    answer = visitor.answer()
+    if answer is None:
+        return
+    visitor.piece(answer, 6)
+    visitor.send(b"zz\r\n")
+    visitor.note("clean end", seen=visitor.wire.read_to_end().endswith(LAST_CHUNK))

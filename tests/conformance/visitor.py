@@ -252,6 +252,9 @@ def observe(carrier: Carrier, case: Case) -> Observation:
     try:
         case.visit(visitor)
         app = json.loads(visitor.control("seen"))
+    except TimeoutError as silence:
+        silence.add_note(f"{carrier.name} fell silent in {case.name}; seen until then: {visitor.transcript}")
+        raise
     finally:
         if visitor._wire is not None:
             visitor.wire.close()
