@@ -1,0 +1,276 @@
+"""The ASGI app: routes, CORS, lifespan, and the errors that are nobody else's.
+
+Here: which endpoint a request goes to. What the endpoints do is in their own modules. Source: ASGI 3.0; Fetch
+standard, "CORS protocol"; OpenAI API reference for the paths.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from portico.errors import APIError, InvalidRequest, ModelNotFound
+from portico.models.body import parse, read_body
+from portico.models.chat_completions import chat_completions
+from portico.models.completions import completions
+from portico.models.embeddings import embeddings
+from portico.models.exchange import Exchange, Leaving
+from portico.models.function import THREADS
+from portico.models.openapi import description
+from portico.models.registry import AnyTokenizer, Entry, Kind, Models
+from portico.models.responses import Responses
+from portico.models.service import OnError, Service, Settings
+from portico.types import Headers, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+ELSEWHERE = frozenset(
+    [
+        "assistants",
+        "audio",
+        "batches",
+        "containers",
+        "conversations",
+        "evals",
+        "files",
+        "fine_tuning",
+        "images",
+        "moderations",
+        "realtime",
+        "threads",
+        "uploads",
+        "vector_stores",
+        "videos",
+    ]
+)
+"""Parts of the OpenAI API that are no functions over text: these answer 501, not 404."""
+
+Post = Callable[[Service, Exchange, dict[str, Any]], Awaitable[None]]
+
+
+def chat_server(
+    models: Models,
+    *,
+    on_error: OnError | None = None,
+    tokenizer: AnyTokenizer | None = None,
+    keep_alive: float = 10.0,
+    max_body: int = 32 * 1024 * 1024,
+    max_concurrent: int | None = None,
+    allow_origins: str | Iterable[str] = "*",
+    threads: bool = THREADS,
+    stored_responses: int = 1000,
+    stored_bytes: int = 64 * 1024 * 1024,
+) -> ChatServer:
+    """Make an ASGI app that speaks the OpenAI API for *models*.
+
+    *models* is a function, a dict ``{model id: function}`` or a list of functions, decorated with `model` or named by
+    their ``__name__``; a `Live` in the place of a function is looked up at each request.
+
+    - *on_error* is called with each exception of a model, for its author to see; by default it is logged. Clients
+      never see its text.
+    - *tokenizer* is for models that have none of their own: a function from a text to a number or a list of tokens,
+      or an object with ``encode``. Without one, usage is estimated (and has ``"estimated": true``), and limits of
+      tokens are left to the model.
+    - *keep_alive*: seconds of silence after which a stream is given a sign of life; 0 for never.
+    - *max_body*: bytes of a request's body, above which it is refused with 413.
+    - *max_concurrent*: requests to models at a time, above which they are refused with 429; None for no limit.
+    - *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never allowed.
+    - *threads*: whether synchronous functions run on threads, one a request. In a browser there are none.
+    - *stored_responses*, *stored_bytes*: what ``store`` of the responses API keeps in memory; the oldest go first.
+
+    Raises `NotServable` or `InvalidOption` if *models* cannot be served.
+    """
+    origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
+    settings = Settings(
+        on_error=on_error,
+        tokenizer=tokenizer,
+        keep_alive=keep_alive,
+        max_body=max_body,
+        max_concurrent=max_concurrent,
+        allow_origins=origins,
+        threads=threads,
+        stored_responses=stored_responses,
+        stored_bytes=stored_bytes,
+    )
+    return ChatServer(Service(models, settings))
+
+
+class ChatServer:
+    """An ASGI app. Made by `chat_server`; one instance belongs to one event loop at a time."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._responses = Responses(service)
+        self._posts: dict[str, Post] = {
+            "": chat_completions,  # some browser clients post to the base URL itself
+            "chat/completions": chat_completions,
+            "completions": completions,
+            "embeddings": embeddings,
+            "responses": self._responses.create,
+        }
+
+    @property
+    def model_ids(self) -> list[str]:
+        """The ids of the models, in the order given."""
+        return list(self._service.registry.entries)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The kind of each model, ``"chat"`` or ``"embedding"``, by its id."""
+        return {id: entry.info.kind for id, entry in self._service.registry.entries.items()}
+
+    def replace(self, models: Models) -> None:
+        """Serve *models* in place of the present ones, from the next request on. Raises what `chat_server` raises."""
+        self._service.registry.replace(models)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection (ASGI 3.0)."""
+        if scope["type"] == "http":
+            await self._http(Exchange(scope, receive, send, self._cors(scope)))
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._responses.shut_down()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, exchange: Exchange) -> None:
+        try:
+            await self._route(exchange, route_of(exchange.scope), exchange.scope["method"])
+        except EOFError:
+            log.debug("The client left while sending %s", exchange.id)
+        except APIError as error:
+            await exchange.error(error)
+        except Exception:  # a defect of ours: the client gets an answer, the log the traceback
+            log.exception("Request %s failed", exchange.id)
+            if exchange.started:
+                raise
+            await exchange.error(APIError("The server failed.", 500, code="internal_error"))
+
+    async def _route(self, exchange: Exchange, route: str, method: str) -> None:
+        if method == "OPTIONS":
+            await self._preflight(exchange)
+        elif method == "POST" and route in self._posts:
+            await self._post(exchange, self._posts[route])
+        elif method in ("GET", "HEAD") and (answer := self._get(route)) is not None:
+            await exchange.json(answer)
+        elif route.startswith("responses/"):
+            await self._responses.stored(exchange, route.removeprefix("responses/"), method)
+        else:
+            allowed = ([] if self._get_only_unknown(route) else ["GET"]) + (["POST"] if route in self._posts else [])
+            if allowed:
+                allow = [(b"allow", ", ".join([*allowed, "OPTIONS"]).encode())]
+                await exchange.error(APIError(f"{method} is not allowed here.", 405, code="method_not_allowed"), allow)
+            elif route.partition("/")[0] in ELSEWHERE:
+                raise APIError(f"'/{route}' is no part of what this server does.", 501, code="not_implemented")
+            else:
+                raise APIError(f"There is nothing at {method} '/{route[:200]}'.", 404, code="unknown_url")
+
+    def _get_only_unknown(self, route: str) -> bool:
+        try:
+            return self._get(route) is None
+        except ModelNotFound:
+            return False
+
+    def _get(self, route: str) -> dict[str, Any] | None:
+        entries = self._service.registry.entries
+        if route == "health":
+            return {"status": "ok", "models": len(entries)}
+        if route == "models":
+            return {"object": "list", "data": [model_object(entry) for entry in entries.values()]}
+        if route.startswith("models/"):
+            id = route.removeprefix("models/")
+            if id not in entries:
+                raise ModelNotFound(f"The model {id[:200]!r} does not exist.")
+            return model_object(entries[id])
+        if route == "openapi.json":
+            return description(self.model_ids)
+        if route == "":
+            return {"object": "server", "models": self.model_ids, "openapi": "openapi.json"}
+        return None
+
+    async def _post(self, exchange: Exchange, post: Post) -> None:
+        settings = self._service.settings
+        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
+            raise InvalidRequest("A compressed body is not supported; send it as it is.", code="content_encoding")
+        raw = await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"))
+        body = parse(raw)
+        del raw
+        with self._service.slot():
+            async with Leaving(exchange.receive) as leaving:
+                await post(self._service, exchange, body)
+            if leaving.left:
+                log.debug("The client left during %s", exchange.id)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if route_of(scope) == "responses" and self._origin_allowed(scope):
+            await self._responses.connected(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
+
+    def _origin_allowed(self, scope: Scope) -> bool:
+        origin = _header(scope, b"origin")
+        allowed = self._service.settings.allow_origins
+        return origin is None or "*" in allowed or origin.decode("latin-1") in allowed
+
+    def _cors(self, scope: Scope) -> Headers:
+        origin = _header(scope, b"origin") if scope["type"] == "http" else None
+        if origin is None or not self._origin_allowed(scope):
+            return []
+        shown = b"x-request-id, retry-after, x-should-retry"
+        if "*" in self._service.settings.allow_origins:
+            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", shown)]
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", shown),
+            (b"vary", b"origin"),
+        ]
+
+    async def _preflight(self, exchange: Exchange) -> None:
+        headers: Headers = [(b"allow", b"GET, HEAD, POST, DELETE, OPTIONS")]
+        if _header(exchange.scope, b"access-control-request-method") and self._origin_allowed(exchange.scope):
+            headers.append((b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"))
+            asked = _header(exchange.scope, b"access-control-request-headers")
+            if asked:
+                headers.append((b"access-control-allow-headers", asked))
+            headers.append((b"access-control-max-age", b"600"))
+            headers.append((b"vary", b"access-control-request-headers"))
+        await exchange.head(204, headers)
+        await exchange.end()
+
+
+def route_of(scope: Scope) -> str:
+    """The path below the app's root, without ``/v1`` and without slashes at its ends."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and (path == root or path.startswith(root.rstrip("/") + "/")):
+        path = path[len(root.rstrip("/")) :]
+    route = path.strip("/")
+    if route == "v1" or route.startswith("v1/"):
+        route = route[3:]
+    return route.strip("/") if not route.startswith("models/") else route
+
+
+def model_object(entry: Entry) -> dict[str, Any]:
+    """The API's model object; ``kind`` is ours."""
+    return {
+        "id": entry.info.id,
+        "object": "model",
+        "created": entry.created,
+        "owned_by": entry.info.owned_by,
+        "kind": entry.info.kind,
+    }
+
+
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope.get("headers", []) if key.lower() == name), None)

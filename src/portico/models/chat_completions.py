@@ -1,0 +1,193 @@
+"""``POST chat/completions``: the request, the whole answer and the chunks.
+
+Source: OpenAI API reference, "Create chat completion", "The chat completion object" and "The chat completion chunk
+object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from portico.errors import PorticoError
+from portico.models.choice import Choice, Event, Tool, ToolArguments, ToolBegin
+from portico.models.delivery import deliver_stream, deliver_whole
+from portico.models.exchange import Exchange, error_object, new_id, now
+from portico.models.fields import check_fields, limit_of, stops_of
+from portico.models.function import Cancel
+from portico.models.generation import Generation, Wanted
+from portico.models.messages import check_messages, get_last_user_message
+from portico.models.parts import Reasoning, Text
+from portico.models.service import Service
+from portico.models.sse import DONE, compact, data, quoted
+from portico.models.structured import check_of
+
+
+async def chat_completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+    """Answer a chat request. Raises `APIError` before anything is sent if the request cannot be served."""
+    entry = service.registry.find(body.get("model"), "chat")
+    check_fields(body)
+    request = dict(body)
+    messages = check_messages(body.get("messages"))
+    legacy = bool(body.get("functions")) and not body.get("tools")
+    if legacy:
+        request["tools"] = [{"type": "function", "function": function} for function in body["functions"]]
+    limit = limit_of(body)
+    if limit is not None:
+        request["max_tokens"] = limit
+    cancel = Cancel()
+    injected = service.injected(exchange, request, entry, cancel)
+    injected["prompt"] = get_last_user_message(messages)
+    call = service.call(entry, request, injected, request)
+    wanted = Wanted(
+        calls=[call.run] * (body.get("n") or 1),
+        on_loop=call.on_loop,
+        messages=messages,
+        stops=stops_of(body),
+        limit=limit,
+        tokenizer=entry.info.tokenizer,
+        check=check_of(body.get("response_format")),
+        threads=service.settings.threads,
+    )
+    generation = Generation(wanted, cancel)
+    envelope = {"id": new_id("chatcmpl-"), "created": now(), "model": entry.info.id}
+    if body.get("stream"):
+        options = body.get("stream_options") or {}
+        writer = ChatChunks(envelope, len(wanted.calls), bool(options.get("include_usage")), legacy)
+        await deliver_stream(service, exchange, generation, writer, entry.info.id)
+    else:
+        await deliver_whole(
+            service, exchange, generation, lambda: completion(envelope, generation, legacy), entry.info.id
+        )
+
+
+def completion(envelope: dict[str, Any], generation: Generation, legacy: bool) -> dict[str, Any]:
+    """The chat completion object. *legacy* says that the client asked with ``functions``."""
+    return {
+        "id": envelope["id"],
+        "object": "chat.completion",
+        "created": envelope["created"],
+        "model": envelope["model"],
+        "choices": [
+            {
+                "index": index,
+                "message": message_of(choice, legacy),
+                "logprobs": {"content": choice.logprobs, "refusal": None} if choice.logprobs else None,
+                "finish_reason": reason_of(choice, legacy),
+            }
+            for index, choice in enumerate(generation.choices)
+        ],
+        "usage": generation.usage(),
+        **generation.meta,
+    }
+
+
+def message_of(choice: Choice, legacy: bool) -> dict[str, Any]:
+    """The assistant's message."""
+    has_other = bool(choice.tools or choice.extra.get("refusal") or choice.extra.get("audio"))
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": choice.text if choice.texts or not has_other else None,
+        "refusal": None,
+    }
+    if choice.reasoning:
+        message["reasoning_content"] = message["reasoning"] = "".join(choice.reasoning)
+    if choice.tools and legacy:
+        message["function_call"] = {"name": choice.tools[0].name, "arguments": choice.tools[0].text}
+    elif choice.tools:
+        message["tool_calls"] = [
+            {"id": tool.id, "type": "function", "function": {"name": tool.name, "arguments": tool.text}}
+            for tool in choice.tools
+        ]
+    return {**message, **{key: value for key, value in choice.extra.items() if key not in ("role", "content")}}
+
+
+def reason_of(choice: Choice, legacy: bool) -> str:
+    """The finish_reason, which has another name for a call where the client asked with ``functions``."""
+    reason = choice.finish_reason
+    return "function_call" if legacy and reason == "tool_calls" else reason
+
+
+class ChatChunks:
+    """Writes chunks. All but the text of the usual chunk is made into JSON once, at the beginning."""
+
+    def __init__(self, envelope: dict[str, Any], choices: int, include_usage: bool, legacy: bool) -> None:
+        self._choices = choices
+        self._legacy = legacy
+        self._include_usage = include_usage
+        self._start = compact({"id": envelope["id"], "object": "chat.completion.chunk"})[:-1] + (
+            f',"created":{envelope["created"]},"model":{quoted(envelope["model"])},"choices":['
+        )
+        self._end = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+
+    def opening(self) -> list[bytes]:
+        """A role chunk for each choice."""
+        return [self._chunk(index, '{"role":"assistant","content":""}') for index in range(self._choices)]
+
+    def renderer(self, index: int) -> Callable[[str], bytes]:
+        """See `Writer.renderer`."""
+        before = f'data: {self._start}{{"index":{index},"delta":{{"content":'
+        after = f'}},"logprobs":null,"finish_reason":null}}{self._end}'
+
+        def render(text: str) -> bytes:
+            return (before + quoted(text) + after).encode("ascii")
+
+        return render
+
+    def event(self, index: int, event: Event) -> list[bytes]:
+        """See `Writer.event`."""
+        if isinstance(event, Text):
+            logprobs = compact({"content": event.logprobs, "refusal": None}) if event.logprobs else "null"
+            return [self._chunk(index, f'{{"content":{quoted(event.text)}}}', logprobs)]
+        if isinstance(event, Reasoning):
+            text = quoted(event.text)
+            return [self._chunk(index, f'{{"reasoning_content":{text},"reasoning":{text}}}')]
+        if isinstance(event, ToolBegin):
+            return self._tool(index, event.tool, first=True, piece="")
+        if isinstance(event, ToolArguments):
+            return self._tool(index, event.tool, first=False, piece=event.piece)
+        delta = {key: value for key, value in event.delta.items() if key not in ("role", "content")}
+        return [self._chunk(index, compact(delta))] if delta else []
+
+    def finish(self, index: int, generation: Generation) -> list[bytes]:
+        """The one chunk with a finish_reason; what the model gave for the whole answer goes with it."""
+        chunk = self._chunk(index, "{}", reason=f'"{reason_of(generation.choices[index], self._legacy)}"')
+        if not generation.meta:
+            return [chunk]
+        meta = "".join(f",{quoted(key)}:{compact(value)}" for key, value in generation.meta.items())
+        return [chunk[:-3] + f"{meta}}}\n\n".encode("ascii")]
+
+    def closing(self, generation: Generation) -> list[bytes]:
+        """The usage chunk, where it was asked for, and the end."""
+        if not self._include_usage:
+            return [DONE]
+        return [f'data: {self._start}],"usage":{compact(generation.usage())}}}\n\n'.encode("ascii"), DONE]
+
+    def failure(self, error: PorticoError) -> list[bytes]:
+        """See `Writer.failure`."""
+        return [data({"error": error_object(error)}), DONE]
+
+    def beat(self) -> bytes:
+        """An empty delta: comments, which would be shorter, break some browser clients."""
+        return self._chunk(0, "{}")
+
+    def _tool(self, index: int, tool: Tool, first: bool, piece: str) -> list[bytes]:
+        if self._legacy:
+            if tool.index > 0:
+                return []  # the older form knows one call only
+            call: dict[str, Any] = {"name": tool.name, "arguments": ""} if first else {"arguments": piece}
+            return [self._chunk(index, compact({"function_call": call}))]
+        if first:
+            call = {
+                "index": tool.index,
+                "id": tool.id,
+                "type": "function",
+                "function": {"name": tool.name, "arguments": ""},
+            }
+        else:
+            call = {"index": tool.index, "function": {"arguments": piece}}
+        return [self._chunk(index, compact({"tool_calls": [call]}))]
+
+    def _chunk(self, index: int, delta: str, logprobs: str = "null", reason: str = "null") -> bytes:
+        choice = f'{{"index":{index},"delta":{delta},"logprobs":{logprobs},"finish_reason":{reason}}}'
+        return f"data: {self._start}{choice}{self._end}".encode("ascii")

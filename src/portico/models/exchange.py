@@ -1,0 +1,144 @@
+"""One HTTP request and its answer, over ASGI: heads, JSON bodies, errors, and a client that leaves.
+
+Here: what every route needs. Nothing of models. Source: ASGI HTTP specification; OpenAI API reference, "Error codes".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from portico.errors import APIError, PorticoError
+from portico.models.sse import compact
+from portico.types import Headers, Message, Receive, Scope, Send
+
+STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx must not hold events back
+]
+
+
+def new_id(prefix: str) -> str:
+    """An id that cannot be guessed: *prefix* and 96 random bits."""
+    return f"{prefix}{os.urandom(12).hex()}"
+
+
+def now() -> int:
+    """Unix time in seconds, as ``created`` has it."""
+    return int(time.time())
+
+
+def error_object(error: PorticoError) -> dict[str, Any]:
+    """The OpenAI API's ``error`` object."""
+    if isinstance(error, APIError):
+        return {"message": str(error), "type": error.type, "param": error.param, "code": error.code}
+    kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    return {"message": str(error), "type": kind, "param": None, "code": None}
+
+
+class Exchange:
+    """A request. ``headers`` have lower-case names; of duplicates the last one counts, as in most frameworks."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, cors: Headers) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.id = new_id("req_")
+        self.started = False
+        self._own = [*cors, (b"x-request-id", self.id.encode())]
+        self.headers: dict[str, str] = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])
+        }
+        self.identity: dict[str, Any] | None = (scope.get("extensions") or {}).get("portico")
+        """The visitor as the hub has verified it, or None."""
+
+    async def head(self, status: int, headers: Headers) -> None:
+        """Send the head. *headers* come before those that every answer has."""
+        self.started = True
+        await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self._own]})
+
+    async def frame(self, frame: bytes) -> None:
+        """Send a piece of the body."""
+        await self.send({"type": "http.response.body", "body": frame, "more_body": True})
+
+    async def end(self, frame: bytes = b"") -> None:
+        """Send the last piece of the body."""
+        await self.send({"type": "http.response.body", "body": frame, "more_body": False})
+
+    async def json(self, value: Any, status: int = 200, headers: Headers | None = None) -> None:
+        """Answer with JSON."""
+        body = compact(value).encode("ascii")
+        extra = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(headers or [])]
+        await self.head(status, extra)
+        await self.end(b"" if self.scope.get("method") == "HEAD" else body)
+
+    async def error(self, error: PorticoError, headers: Headers | None = None) -> None:
+        """Answer with an error in the OpenAI shape.
+
+        A failure that trying again will not mend says so, in the header that OpenAI's SDKs obey: they would run the
+        model three times otherwise.
+        """
+        extra = list(headers or [])
+        retry_after = error.retry_after if isinstance(error, APIError) else None
+        if retry_after is not None:
+            extra.append((b"retry-after", b"%d" % max(0, math.ceil(retry_after))))
+        elif error.status >= 500:
+            extra.append((b"x-should-retry", b"false"))
+        await self.json({"error": error_object(error)}, error.status, extra)
+
+
+class Leaving:
+    """Ends the ``async with`` body, by cancelling its task, when the client leaves.
+
+    That cancellation does not get out of the body; any other does. ``left`` tells whether it happened. ASGI has no
+    other news of a client that goes than ``http.disconnect``, so the request's body must have been read before.
+    Without *receive*, only `leave` ends the body.
+    """
+
+    def __init__(self, receive: Receive | None, left: Callable[[Message], bool] | None = None) -> None:
+        self.left = False
+        self._receive = receive
+        self._task: asyncio.Task[Any] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._says_so = left or _disconnected
+
+    async def __aenter__(self) -> Leaving:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()
+        if self._receive is not None:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch(self._receive))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        task, self._task = self._task, None
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if not self.left or task is None:
+            return False
+        # As asyncio.timeout does: only where ours was the only cancellation does it end here.
+        return task.uncancel() <= self._cancelling and kind is not None and issubclass(kind, asyncio.CancelledError)
+
+    def leave(self) -> None:
+        """Do as if the client had left. Nothing happens outside the body."""
+        if not self.left and self._task is not None:
+            self.left = True
+            self._task.cancel()
+
+    async def _watch(self, receive: Receive) -> None:
+        while not self._says_so(await receive()):  # noqa: ASYNC110 -- there is no event to wait for
+            await asyncio.sleep(0)  # a receive() that never waits must not keep the loop
+        self.leave()
+
+
+def _disconnected(message: Message) -> bool:
+    return message["type"] in ("http.disconnect", "websocket.disconnect")

@@ -1,0 +1,88 @@
+"""Keeps responses in memory, for ``previous_response_id`` and ``GET responses/{id}``.
+
+Here: what is kept, for how long, and who may see it. The store is bounded, and the oldest goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portico.errors import APIError
+from portico.models.sse import compact
+
+
+@dataclass(slots=True)
+class Stored:
+    """A response, its own input items, and all items of the conversation up to and with its output."""
+
+    response: dict[str, Any]
+    input: list[dict[str, Any]]
+    conversation: list[dict[str, Any]]
+    owner: str
+    size: int
+
+
+def owner_of(identity: Mapping[str, Any] | None) -> str:
+    """Whose responses are whose: the visitor that the hub has verified. Without a hub all visitors are one."""
+    return compact(dict(identity)) if identity else ""
+
+
+class Store:
+    """At most *entries* responses, and about *size* bytes of JSON."""
+
+    def __init__(self, entries: int, size: int) -> None:
+        self._entries = entries
+        self._size = size
+        self._used = 0
+        self._stored: OrderedDict[str, Stored] = OrderedDict()
+
+    def put(
+        self,
+        response: dict[str, Any],
+        input: list[dict[str, Any]],
+        conversation: list[dict[str, Any]],
+        owner: str,
+    ) -> None:
+        """Keep a response, in place of an earlier state of it."""
+        id = response["id"]
+        self._drop(id)
+        size = len(compact([response, input]))
+        self._stored[id] = Stored(response, input, conversation, owner, size)
+        self._used += size
+        while self._stored and (len(self._stored) > self._entries or self._used > self._size):
+            self._drop(next(iter(self._stored)))
+
+    def get(self, id: str, owner: str, param: str | None = None) -> Stored:
+        """A stored response. Raises `APIError` with status 404 if it is not there, or another's."""
+        found = self._stored.get(id)
+        if found is None or found.owner != owner:
+            code = "previous_response_not_found" if param else "response_not_found"
+            raise APIError(f"There is no stored response with the id {id[:100]!r}.", 404, param=param, code=code)
+        self._stored.move_to_end(id)
+        return found
+
+    def has(self, id: str) -> bool:
+        """Whether a response is stored, whosever it is."""
+        return id in self._stored
+
+    def delete(self, id: str, owner: str) -> None:
+        """Forget a response. Raises as `get` does."""
+        self.get(id, owner)
+        self._drop(id)
+
+    def item(self, id: str, owner: str) -> dict[str, Any] | None:
+        """An item of any stored conversation, by its own id."""
+        for stored in reversed(self._stored.values()):
+            if stored.owner == owner:
+                for item in stored.conversation:
+                    if item.get("id") == id:
+                        return item
+        return None
+
+    def _drop(self, id: str) -> None:
+        old = self._stored.pop(id, None)
+        if old is not None:
+            self._used -= old.size

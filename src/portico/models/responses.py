@@ -1,0 +1,282 @@
+"""``responses``: creating, reading, cancelling and deleting them, over HTTP; their WebSocket is in `response_socket`.
+
+Source: OpenAI API reference, "Responses"; Open Responses specification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from portico.errors import APIError, InvalidRequest
+from portico.models.body import kind
+from portico.models.delivery import deliver_stream, deliver_whole
+from portico.models.exchange import Exchange, new_id, now
+from portico.models.fields import check_fields, limit_of, stops_of
+from portico.models.function import Cancel
+from portico.models.generation import Generation, Wanted, discard
+from portico.models.messages import get_last_user_message
+from portico.models.response_events import ResponseEvents
+from portico.models.response_input import chat_request, items_of, messages_of
+from portico.models.response_store import Store, owner_of
+from portico.models.service import Service
+from portico.models.structured import check_of
+from portico.types import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One response being made."""
+
+    generation: Generation
+    events: ResponseEvents
+    model: str
+    input: list[dict[str, Any]]
+    earlier: list[dict[str, Any]]
+    owner: str
+    store: Store | None
+    """Where the response is to be kept; None if it is not."""
+
+    @property
+    def id(self) -> str:
+        return str(self.events.response["id"])
+
+    def keep(self) -> None:
+        """Store the response as it is now."""
+        if self.store is not None:
+            response = self.events.response
+            self.store.put(response, self.input, [*self.earlier, *self.input, *response["output"]], self.owner)
+
+
+class Responses:
+    """The responses API of one server."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.store = Store(service.settings.stored_responses, service.settings.stored_bytes)
+        self._running: dict[str, Turn] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def create(self, service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+        """``POST responses``. Raises `APIError` before anything is sent if the request cannot be served."""
+        turn = self.begin(exchange, body)
+        if body.get("background") and not body.get("stream"):
+            await self._answer_later(exchange, turn)
+            return
+        self._running[turn.id] = turn
+        try:
+            if body.get("stream"):
+                await deliver_stream(service, exchange, turn.generation, turn.events, turn.model)
+            else:
+
+                def answer() -> dict[str, Any]:
+                    turn.events.closing(turn.generation)
+                    return turn.events.response
+
+                await deliver_whole(service, exchange, turn.generation, answer, turn.model, turn.events)
+        except asyncio.CancelledError:
+            turn.events.cancelled()
+            raise
+        finally:
+            self._running.pop(turn.id, None)
+
+    def begin(
+        self,
+        exchange: Exchange,
+        body: dict[str, Any],
+        unstored: Store | None = None,
+        stream_id: str | None = None,
+        lines: bool = True,
+    ) -> Turn:
+        """Check a request and make all that is needed to run it.
+
+        *unstored* is where a WebSocket keeps its responses of ``store: false``; *stream_id* and *lines* are those of
+        `ResponseEvents`. Raises `APIError`.
+        """
+        service = self.service
+        entry = service.registry.find(body.get("model"), "chat")
+        check_fields(body)
+        for name in ("conversation", "prompt"):
+            if body.get(name) is not None:
+                raise APIError(f"{name!r} is not supported by this server.", 501, param=name, code="not_implemented")
+        if not isinstance(body.get("reasoning"), dict | None):
+            raise InvalidRequest(f"'reasoning' must be an object, not {kind(body['reasoning'])}.", "reasoning")
+        owner = owner_of(exchange.identity)
+        earlier: list[dict[str, Any]] = []
+        previous = body.get("previous_response_id")
+        if previous is not None:
+            own = unstored if unstored is not None and unstored.has(previous) else self.store
+            earlier = own.get(previous, owner, "previous_response_id").conversation
+        items = items_of(body.get("input"), lambda id: self.store.item(id, owner))
+        if not items and not earlier:
+            raise InvalidRequest("You must provide 'input'.", "input")
+        check = check_of((body.get("text") or {}).get("format"), "text.format")
+        messages = messages_of([*earlier, *items], body.get("instructions"))
+        if not messages:
+            raise InvalidRequest("'input' holds no message.", "input")
+        cancel = Cancel()
+        request = chat_request(body, messages)
+        injected = service.injected(exchange, request, entry, cancel)
+        injected["prompt"] = get_last_user_message(messages)
+        call = service.call(entry, request, injected, request)
+        wanted = Wanted(
+            calls=[call.run],
+            on_loop=call.on_loop,
+            messages=messages,
+            stops=stops_of(body),
+            limit=limit_of(body),
+            tokenizer=entry.info.tokenizer,
+            check=check,
+            threads=service.settings.threads,
+        )
+        kept = body.get("store") is not False
+        if body.get("background") and not kept:
+            raise InvalidRequest("'background' needs 'store'.", "background")
+        events = ResponseEvents(response_object(body, entry.info.id), lines, stream_id)
+        store = self.store if kept else unstored
+        turn = Turn(Generation(wanted, cancel), events, entry.info.id, items, earlier, owner, store)
+        events.ended = turn.keep
+        return turn
+
+    async def _answer_later(self, exchange: Exchange, turn: Turn) -> None:
+        turn.keep()
+        self._running[turn.id] = turn
+        task = asyncio.get_running_loop().create_task(self._run_behind(turn))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        await exchange.json(turn.events.response)
+
+    async def _run_behind(self, turn: Turn) -> None:
+        try:
+            await turn.generation.run(turn.events, discard)
+            turn.events.closing(turn.generation)
+        except asyncio.CancelledError:
+            turn.events.cancelled()
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
+            turn.events.failure(self.service.answerable(error, turn.model))
+        finally:
+            self._running.pop(turn.id, None)
+
+    async def stored(self, exchange: Exchange, rest: str, method: str) -> None:
+        """The routes under ``responses/``: *rest* is what comes after. Raises `APIError`, mostly with status 404."""
+        id, _, what = rest.partition("/")
+        owner = owner_of(exchange.identity)
+        if method == "POST" and not what:
+            raise APIError(f"'/responses/{id[:100]}' is not supported here.", 501, code="not_implemented")
+        if what not in ("", "cancel", "input_items"):
+            raise APIError(f"There is nothing at '/responses/{rest[:200]}'.", 404, code="unknown_url")
+        if method == "POST" and what == "cancel":
+            await exchange.json(await self._cancel(id, owner))
+        elif method == "GET" and what == "input_items":
+            await exchange.json(page_of(self.store.get(id, owner).input, exchange.scope.get("query_string", b"")))
+        elif method in ("GET", "HEAD") and not what:
+            query = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
+            if query.get("stream", [""])[0].lower() == "true":
+                raise APIError(
+                    "A stored response cannot be streamed again.", 501, param="stream", code="not_implemented"
+                )
+            await exchange.json(self.store.get(id, owner).response)
+        elif method == "DELETE" and not what:
+            self.store.delete(id, owner)
+            await exchange.json({"id": id, "object": "response", "deleted": True})
+        else:
+            allowed = {"": b"GET, DELETE", "cancel": b"POST", "input_items": b"GET"}[what]
+            error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
+            await exchange.error(error, [(b"allow", allowed)])
+
+    async def _cancel(self, id: str, owner: str) -> dict[str, Any]:
+        turn = self._running.get(id)
+        if turn is None or turn.owner != owner:
+            return self.store.get(id, owner).response  # it has ended, and to cancel it changes nothing
+        turn.generation.abort()
+        turn.events.response["status"] = "cancelled"
+        return turn.events.response
+
+    async def connected(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket to ``responses``."""
+        from portico.models.response_socket import ResponseSocket
+
+        await ResponseSocket(self, scope, receive, send).run()
+
+    async def shut_down(self) -> None:
+        """Cancel what runs in the background, and wait for it."""
+        for task in self._background:
+            task.cancel()
+        if self._background:
+            await asyncio.wait(self._background)
+
+
+def response_object(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """A response object that has just begun: the request's own fields, or the API's defaults."""
+
+    def given(name: str, default: Any = None) -> Any:
+        value = body.get(name)
+        return default if value is None else value
+
+    tools = [
+        {"parameters": None, "strict": None, **tool} if tool.get("type") == "function" else tool
+        for tool in body.get("tools") or ()
+    ]
+    reasoning = given("reasoning", {})
+    return {
+        "id": new_id("resp_"),
+        "object": "response",
+        "created_at": now(),
+        "completed_at": None,
+        "status": "in_progress",
+        "background": given("background", False),
+        "error": None,
+        "incomplete_details": None,
+        "instructions": given("instructions"),
+        "max_output_tokens": given("max_output_tokens"),
+        "max_tool_calls": given("max_tool_calls"),
+        "metadata": given("metadata", {}),
+        "model": model,
+        "output": [],
+        "parallel_tool_calls": given("parallel_tool_calls", True),
+        "previous_response_id": given("previous_response_id"),
+        "reasoning": {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")},
+        "service_tier": "default",
+        "store": given("store", True),
+        "temperature": given("temperature", 1.0),
+        "text": {"format": {"type": "text"}, **given("text", {})},
+        "tool_choice": given("tool_choice", "auto"),
+        "tools": tools,
+        "top_p": given("top_p", 1.0),
+        "truncation": given("truncation", "disabled"),
+        "usage": None,
+        "user": given("user"),
+    }
+
+
+def page_of(items: list[dict[str, Any]], query_string: bytes) -> dict[str, Any]:
+    """A page of input items, by ``limit`` (1 to 100), ``order`` and ``after``. Raises `InvalidRequest`."""
+    query = {name: values[-1] for name, values in parse_qs(query_string.decode("latin-1")).items()}
+    limit = query.get("limit", "20")
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= 100:
+        raise InvalidRequest("'limit' must be between 1 and 100.", "limit")
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise InvalidRequest("'order' must be asc or desc.", "order")
+    rows = items if order == "asc" else items[::-1]
+    after = query.get("after")
+    if after is not None:
+        places = [place for place, row in enumerate(rows) if row.get("id") == after]
+        if not places:
+            raise InvalidRequest("'after' is no item of this response.", "after")
+        rows = rows[places[0] + 1 :]
+    page = rows[: int(limit)]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else "",
+        "last_id": page[-1]["id"] if page else "",
+        "has_more": len(rows) > len(page),
+    }

@@ -1,0 +1,129 @@
+"""What all endpoints of one server share: its settings, its models, and how a model's failure is told.
+
+Here: no route and no wire format.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from portico.errors import APIError, PorticoError, UnusableOutput
+from portico.models.exchange import Exchange
+from portico.models.function import THREADS, Cancel, runs_on_loop
+from portico.models.injection import Plan, plan
+from portico.models.registry import AnyTokenizer, Entry, Function, Models, Registry
+
+log = logging.getLogger(__name__)
+
+OnError = Callable[[BaseException], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """See `chat_server`, whose keyword arguments these are."""
+
+    on_error: OnError | None = None
+    tokenizer: AnyTokenizer | None = None
+    keep_alive: float = 10.0
+    max_body: int = 32 * 1024 * 1024
+    max_concurrent: int | None = None
+    allow_origins: tuple[str, ...] = ("*",)
+    threads: bool = THREADS
+    stored_responses: int = 1000
+    stored_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function that is ready to be called for one request."""
+
+    run: Callable[[], Any]
+    on_loop: bool
+
+
+class Service:
+    """Settings, models, and the signatures that have been read."""
+
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = Registry(models, settings.tokenizer)
+        self.active = 0
+        self._plans: dict[str, tuple[Function, Plan, bool]] = {}
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the places for requests. Raises `APIError` with status 429 if all are taken."""
+        limit = self.settings.max_concurrent
+        if limit is not None and self.active >= limit:
+            raise APIError(
+                f"{self.active} requests are being answered, which is all that this server takes at a time.",
+                429,
+                code="too_many_requests",
+                retry_after=1,
+            )
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+
+    def call(
+        self,
+        entry: Entry,
+        main: Any,
+        injected: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        main_names: frozenset[str] = frozenset(("request", "body")),
+    ) -> Call:
+        """Make the call of a model's present function. Arguments are copied for each run, as functions change them."""
+        function = entry.function()
+        known = self._plans.get(entry.info.id)
+        if known is None or known[0] is not function:
+            known = self._plans[entry.info.id] = (function, plan(function, main_names), runs_on_loop(function))
+        _, signature, on_loop = known
+
+        def run() -> Any:
+            own = dict(main) if isinstance(main, dict) else list(main)
+            values = {**injected, **dict.fromkeys(main_names, own)}
+            args, kwargs = signature.arguments(own, values, fields)
+            return function(*args, **kwargs)
+
+        return Call(run, on_loop)
+
+    def injected(self, exchange: Exchange, request: Mapping[str, Any], entry: Entry, cancel: Cancel) -> dict[str, Any]:
+        """What a function may ask for by name, whatever the endpoint."""
+        return {
+            "model": entry.info.id,
+            "headers": exchange.headers,
+            "user": exchange.identity if exchange.identity is not None else request.get("user"),
+            "cancel": cancel,
+            "tools": request.get("tools"),
+            "messages": request.get("messages"),
+        }
+
+    def answerable(self, error: BaseException, model: str) -> PorticoError:
+        """The error to tell the client of. A model's own exception is reported to its author, its text kept back."""
+        if isinstance(error, APIError):
+            return error
+        self.report(error)
+        if isinstance(error, UnusableOutput):
+            return APIError(str(error), 500, code="unusable_output")
+        return APIError(
+            f"The model {model!r} failed with {type(error).__name__}. Its author has been shown the details.",
+            500,
+            code="model_error",
+        )
+
+    def report(self, error: BaseException) -> None:
+        """Show an exception of a model to its author: by ``on_error``, else in the log."""
+        if self.settings.on_error is None:
+            log.error("A model failed", exc_info=error)
+            return
+        try:
+            self.settings.on_error(error)
+        except Exception:  # the hook is not ours, and its failure must not hide the model's
+            log.exception("on_error failed on %r", error)

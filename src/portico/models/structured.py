@@ -1,0 +1,100 @@
+"""Structured output: reads what ``response_format`` asks for, and checks an answer against it.
+
+Here: json_object and json_schema. A schema is checked with jsonschema where that is installed, else only the answer's
+being JSON is. Source: OpenAI API reference, ``response_format``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from portico.errors import InvalidRequest, UnusableOutput
+from portico.models.body import kind
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[str], None]
+
+
+def check_of(response_format: Any, param: str = "response_format") -> Check | None:
+    """The check for an answer's text; None where any text will do.
+
+    It raises `UnusableOutput`. This function raises `InvalidRequest` for a response format that cannot be used; *param*
+    is its path in the request.
+    """
+    if response_format is None:
+        return None
+    if not isinstance(response_format, Mapping):
+        raise InvalidRequest(f"{param!r} must be an object, not {kind(response_format)}.", param)
+    match response_format.get("type"):
+        case "text":
+            return None
+        case "json_object":
+            return _is_object
+        case "json_schema":
+            # The chat API nests it under json_schema; the responses API has it flat.
+            inner = response_format.get("json_schema", response_format)
+            path = f"{param}.json_schema" if "json_schema" in response_format else param
+            if not isinstance(inner, Mapping):
+                raise InvalidRequest(f"{path!r} must be an object, not {kind(inner)}.", path)
+            return _schema_check(inner.get("schema"), f"{path}.schema")
+        case other:
+            if not isinstance(other, str):
+                raise InvalidRequest(f"'{param}.type' must be a string.", f"{param}.type")
+            if other in ("grammar", "python"):  # of the API, but nothing to check here
+                return None
+            raise InvalidRequest(f"'{param}.type' must be text, json_object or json_schema.", f"{param}.type")
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnusableOutput("The client asked for JSON, and the model's answer is not valid JSON.") from None
+
+
+def _is_json(text: str) -> None:
+    _loaded(text)
+
+
+def _is_object(text: str) -> None:
+    if not isinstance(_loaded(text), dict):
+        raise UnusableOutput("The client asked for a JSON object, and the model's answer is not one.")
+
+
+def _schema_check(schema: Any, path: str) -> Check:
+    if schema is None:
+        raise InvalidRequest(f"{path!r} is missing.", path)
+    if not isinstance(schema, Mapping):
+        raise InvalidRequest(f"{path!r} must be an object, not {kind(schema)}.", path)
+    try:
+        import jsonschema
+        from referencing import Registry
+        from referencing.exceptions import Unresolvable
+    except ImportError:
+        return _is_json
+    try:
+        kind_of_validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        kind_of_validator.check_schema(schema)
+        # An empty registry: a reference to somewhere else must not make this process fetch it.
+        validator = kind_of_validator(schema, registry=Registry())
+    except jsonschema.SchemaError as error:
+        raise InvalidRequest(f"{path!r} is not a valid JSON schema: {error.message[:300]}", path) from None
+    except (RecursionError, TypeError, AttributeError, ValueError):
+        raise InvalidRequest(f"{path!r} is not a valid JSON schema.", path) from None
+
+    def check(text: str) -> None:
+        value = _loaded(text)
+        try:
+            error = next(validator.iter_errors(value), None)
+        except (Unresolvable, RecursionError):
+            raise InvalidRequest(f"{path!r} refers to something that is not in it.", path) from None
+        if error is not None:
+            log.debug("The answer does not fit the schema: %s", error.message)
+            where = error.json_path
+            raise UnusableOutput(f"The model's answer does not fit the JSON schema that the client gave (at {where}).")
+
+    return check

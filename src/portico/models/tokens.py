@@ -1,0 +1,85 @@
+"""Counts tokens: by the model's own tokenizer where one is given, else by a rough estimate that is marked as one.
+
+Here: numbers of tokens and the ``usage`` object. Source of its fields: OpenAI API reference, "usage".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any
+
+from portico.errors import UnusableOutput
+from portico.models.parts import Usage
+from portico.models.registry import AnyTokenizer, Tokenizer
+
+BYTES_A_TOKEN = 4
+"""The usual rule of thumb for English text in UTF-8."""
+
+
+def count(text: str, tokenizer: AnyTokenizer | None) -> int:
+    """The number of tokens of *text*; an estimate without a tokenizer.
+
+    Raises `UnusableOutput` if the tokenizer gives neither a number nor tokens.
+    """
+    if tokenizer is None:
+        return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
+    tokens = tokenizer.encode(text) if isinstance(tokenizer, Tokenizer) else tokenizer(text)
+    tokens = getattr(tokens, "ids", tokens)  # the Encoding of Hugging Face's tokenizers
+    if isinstance(tokens, int):
+        return tokens
+    if isinstance(tokens, Sized):
+        return len(tokens)
+    raise UnusableOutput(f"The tokenizer gave a {type(tokens).__name__}, not a number or a list of tokens.")
+
+
+def longest_start(text: str, limit: int, tokenizer: AnyTokenizer) -> str:
+    """The longest beginning of *text* that has at most *limit* tokens."""
+    fits, fails = 0, len(text) + 1
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        if count(text[:middle], tokenizer) <= limit:
+            fits = middle
+        else:
+            fails = middle
+    return text[:fits]
+
+
+def count_messages(messages: Iterable[Mapping[str, Any]], tokenizer: AnyTokenizer | None) -> int:
+    """The number of tokens of the messages' texts. What a chat template adds is not counted."""
+    return sum(count(text, tokenizer) for message in messages for text in _texts(message))
+
+
+def usage_object(usage: Usage | None, prompt: int, completion: int, estimated: bool) -> dict[str, Any]:
+    """The chat API's ``usage``: the model's own where it gave one, else from the counted numbers."""
+    if usage is not None:
+        total = usage.total_tokens
+        if total is None:
+            total = usage.prompt_tokens + usage.completion_tokens
+        return {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": total,
+            **usage.details,
+        }
+    counted: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    if estimated:
+        counted["estimated"] = True
+    return counted
+
+
+def _texts(message: Mapping[str, Any]) -> Iterable[str]:
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+                yield part["text"]
+    for call in message.get("tool_calls") or ():
+        arguments = (call.get("function") or {}).get("arguments") if isinstance(call, Mapping) else None
+        if isinstance(arguments, str):
+            yield arguments
