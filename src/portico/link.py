@@ -14,7 +14,7 @@ from typing import Protocol
 
 from portico.errors import LinkClosed, RemoteProtocolError
 from portico.protocol import Connection, ResetCode
-from portico.protocol.events import Close, Data, GoAway, Head, LinkEvent, Open, Reset
+from portico.protocol.events import Close, Data, Event, GoAway, Head, LinkEvent, Open, Reset
 from portico.transports.transport import Transport
 from portico.types import Headers
 
@@ -92,17 +92,20 @@ class Stream:
         self.link.flush_soon()
 
     def consumed(self, count: int) -> None:
-        """Say that *count* bytes that came are used up."""
+        """Say that *count* bytes that came are used up. For an empty WebSocket message, say 0."""
         link = self.link
         link.connection.consumed(self.id, count, link.time())
         link.flush_soon()
 
     def release(self) -> None:
-        """Hear no more of the stream: it has ended, or it is reset now."""
+        """Hear no more of the stream, and consume no more. To be called for every stream, once.
+
+        What was sent whole still goes out; a stream that has not ended is reset.
+        """
         link = self.link
-        if link.streams.pop(self.id, None) is not None:
-            link.connection.forget(self.id)
-            link.flush_soon()
+        link.streams.pop(self.id, None)
+        link.connection.forget(self.id)  # even when it has ended: it may hold what nobody will consume now
+        link.flush_soon()
 
 
 class Link:
@@ -163,7 +166,16 @@ class Link:
         for stream_id in connection.low_streams():
             stream = self.streams.get(stream_id)
             if stream is not None:
-                stream.handler.on_writable()
+                try:
+                    stream.handler.on_writable()
+                except Exception:  # one stream's handler must not end the link for the others
+                    logger.exception("a handler failed on being writable")
+                    self._give_up(stream_id)
+
+    def _write_last(self) -> None:
+        """Hand over what a closed connection still says, a GOAWAY above all, full or not."""
+        while message := self.connection.data_to_send():
+            self.transport.send(message)
 
     def transport_writable(self) -> None:
         self._flush()
@@ -177,37 +189,16 @@ class Link:
             self._fail(error)
             return
         self._receiving = True
-        streams = self.streams
-        for event in events:
-            kind = type(event)
-            try:
-                if kind is Data or kind is Head or kind is Close or kind is Reset:
-                    stream = streams.get(event.stream_id)  # type: ignore[union-attr]
-                    if stream is None:
-                        continue
-                    if kind is Data:
-                        stream.handler.on_data(event)  # type: ignore[arg-type]
-                    elif kind is Head:
-                        stream.handler.on_head(event)  # type: ignore[arg-type]
-                    else:
-                        del streams[stream.id]
-                        if kind is Close:
-                            stream.handler.on_close(event.code, event.reason)  # type: ignore[union-attr]
-                        else:
-                            stream.handler.on_reset(event.code, event.reason)  # type: ignore[union-attr, arg-type]
-                elif kind is Open:
-                    self._opened(event)  # type: ignore[arg-type]
-                else:
-                    if kind is GoAway:
-                        self._said_goaway = event.reason  # type: ignore[union-attr]
-                    self.handler.on_event(self, event)  # type: ignore[arg-type]
-            except Exception:  # one stream's handler must not end the link for the others
-                logger.exception("a handler failed on %s", kind.__name__)
-                stream_id = getattr(event, "stream_id", None)
-                if stream_id is not None:
-                    streams.pop(stream_id, None)
-                    self.connection.send_reset(stream_id, ResetCode.APP_ERROR, "internal error")
-        self._receiving = False
+        try:
+            for event in events:
+                try:
+                    self._deliver(event)
+                except Exception:  # one stream's handler must not end the link for the others
+                    logger.exception("a handler failed on %s", type(event).__name__)
+                    if isinstance(event, Open | Head | Data | Close | Reset):
+                        self._give_up(event.stream_id)
+        finally:
+            self._receiving = False
         if self._deferred:
             deferred, self._deferred = self._deferred, []
             for callback in deferred:
@@ -218,10 +209,43 @@ class Link:
         if self.connection.has_output:
             self.flush_soon()
 
-    def _opened(self, request: Open) -> None:
-        stream = Stream(self, request.stream_id, _UNBORN)
-        self.streams[request.stream_id] = stream
-        stream.handler = self.handler.on_open(stream, request)
+    def _deliver(self, event: Event) -> None:
+        if self.closed:  # by a handler, in this very batch: all have been told
+            return
+        if isinstance(event, Data):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                stream.handler.on_data(event)
+        elif isinstance(event, Head):
+            stream = self.streams.get(event.stream_id)
+            if stream is not None:
+                stream.handler.on_head(event)
+        elif isinstance(event, Open):
+            stream = self.streams[event.stream_id] = Stream(self, event.stream_id, _UNBORN)
+            stream.handler = self.handler.on_open(stream, event)
+        elif isinstance(event, Close):
+            stream = self.streams.pop(event.stream_id, None)
+            if stream is not None:
+                stream.handler.on_close(event.code, event.reason)
+        elif isinstance(event, Reset):
+            stream = self.streams.pop(event.stream_id, None)
+            if stream is not None:
+                stream.handler.on_reset(event.code, event.reason)
+        else:
+            if isinstance(event, GoAway):
+                self._said_goaway = event.reason
+            self.handler.on_event(self, event)
+
+    def _give_up(self, stream_id: int) -> None:
+        """Reset a stream whose handler raised; it is told, so that what waits for the stream ends."""
+        self.connection.send_reset(stream_id, ResetCode.APP_ERROR, "internal error")
+        self.flush_soon()
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None:
+            try:
+                stream.handler.on_reset(ResetCode.APP_ERROR, "internal error")
+            except Exception:  # it had its chance
+                logger.exception("a handler failed on the reset of its stream")
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK, self._tick)
@@ -231,7 +255,10 @@ class Link:
             self._fail(error)
             return
         for event in events:
-            self.handler.on_event(self, event)  # type: ignore[arg-type]
+            try:
+                self._deliver(event)
+            except Exception:  # as in message_received
+                logger.exception("a handler failed on %s", type(event).__name__)
         if self.connection.has_output:
             self.flush_soon()
 
@@ -239,7 +266,7 @@ class Link:
 
     def _fail(self, error: RemoteProtocolError) -> None:
         logger.warning("a link is closed for a protocol error: %s", error)
-        self._flush()
+        self._write_last()
         self.transport.close(1002, str(error)[:100])
         self._end(str(error))
 
@@ -248,7 +275,7 @@ class Link:
         if not self.closed:
             self.connection.send_goaway(code, reason, retry_jitter=retry_jitter)
             self.connection.close()
-            self._flush()
+            self._write_last()
             self.transport.close(1000, reason)
             self._end(reason or "closed by this end")
 
