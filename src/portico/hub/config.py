@@ -1,0 +1,30 @@
+"""A hub's settings, as one frozen value. Edges build it: from traitlets in a Jupyter server, from flags in a relay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from portico.protocol import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubConfig:
+    """Sizes in bytes, times in seconds."""
+
+    limits: Limits = field(default_factory=Limits)
+    allowed_access: frozenset[str] = frozenset({"private", "key", "public"})
+    """The kinds of access that services may ask for."""
+    max_key_lifetime: float = 90 * 86400.0
+    wait_for_provider: float = 10.0
+    """How long a new request waits for a provider that is reconnecting, before it gets 503."""
+    hold_name: float = 60.0
+    """How long the name of a lost provider that is no kernel is held for it."""
+    kernel_poll: float = 2.0
+    """How often a lost link's kernel is asked after."""
+    max_links: int = 1000
+    max_services: int = 1000
+    max_websocket_message: int = 16 * 1024 * 1024
+    max_body: int | None = None
+    """Of a request; None for no cap. Nothing is buffered either way."""
+    identity_cache: float = 5.0
+    """How long a decision of the server's identity provider is believed."""

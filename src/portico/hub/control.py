@@ -1,0 +1,199 @@
+"""The REST control API, without a web framework: what each call does, and who may make it.
+
+A user of the server sees and stops everything, and makes keys for any service. A kernel, by its credential, makes keys
+for what it publishes, and nothing else. Edges map these methods to routes under ``/portico/api/``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from portico.errors import InvalidName
+from portico.hub.answers import Answer, forbidden
+from portico.hub.config import HubConfig
+from portico.hub.keys import KeyRing
+from portico.hub.links import Links
+from portico.hub.registry import Principal, Registry, Service
+from portico.types import service_name
+
+_HEARTBEAT = 15.0  # seconds between comments in a silent event stream, so that proxies keep it
+_DEFAULT_LIFETIME = 3600.0
+_MAX_QUEUE = 1000
+
+
+class Control:
+    def __init__(self, config: HubConfig, registry: Registry, links: Links, keys: KeyRing, base_path: str) -> None:
+        self._config = config
+        self._registry = registry
+        self._links = links
+        self._keys = keys
+        self._base_path = base_path
+
+    # --- services -----------------------------------------------------------------------------------------------
+
+    def services(self, who: Principal) -> list[dict[str, Any]]:
+        """``GET services``."""
+        self._only_users(who)
+        return [self._describe(service) for service in self._registry.services.values()]
+
+    def service(self, who: Principal, name: str) -> dict[str, Any]:
+        """``GET services/{name}``."""
+        self._only_users(who)
+        return self._describe(self._find(name))
+
+    def stop(self, who: Principal, name: str) -> None:
+        """``DELETE services/{name}``: takes it down whoever holds it, and tells them."""
+        self._only_users(who)
+        self._find(name)
+        self._links.tell_stopped(name, self._registry.remove(name))
+
+    def _find(self, name: str) -> Service:
+        service = self._registry.services.get(name)
+        if service is None:
+            raise Answer(404, "service_not_found", f"No service named {name!r} is live here.")
+        return service
+
+    def _describe(self, service: Service) -> dict[str, Any]:
+        descriptor = service.descriptor
+        return {
+            "name": descriptor.name,
+            "title": descriptor.title or descriptor.name,
+            "kind": descriptor.kind,
+            "models": list(descriptor.models),
+            "access": descriptor.access,
+            "origins": list(descriptor.origins),
+            "status": service.status,
+            "url": f"{self._base_path}{descriptor.name}/",
+            "created": service.created,
+            "requests": service.requests,
+            "in_flight": sum(replica.in_flight for replica in service.replicas),
+            "replicas": [
+                {
+                    **replica.session.holder,
+                    "status": "reconnecting"
+                    if replica.session.link is None
+                    else "stalled"
+                    if replica.session.stalled
+                    else "live",
+                    "in_flight": replica.in_flight,
+                    "requests": replica.requests,
+                }
+                for replica in service.replicas
+            ],
+        }
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    def keys(self, who: Principal) -> list[dict[str, Any]]:
+        """``GET keys``. The keys themselves are not kept, so they cannot be shown."""
+        self._only_users(who)
+        return [key.public() for key in self._keys.list()]
+
+    async def mint(self, who: Principal, body: Any) -> dict[str, Any]:
+        """``POST keys`` with ``{"services": [...], "expires_in": seconds, "label": ""}``."""
+        if not isinstance(body, dict):
+            raise Answer(400, "invalid_body", 'Send a JSON object: {"services": ["name"], "expires_in": 3600}.')
+        names = body.get("services")
+        if not isinstance(names, list) or not names or len(names) > 100:
+            raise Answer(400, "invalid_services", "services is a list of one to a hundred names.")
+        try:
+            services = [service_name(str(name)) for name in names]
+        except InvalidName as error:
+            raise Answer(400, "invalid_services", str(error)) from None
+        lifetime = body.get("expires_in", _DEFAULT_LIFETIME)
+        longest = self._config.max_key_lifetime
+        if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not 1 <= lifetime <= longest:
+            raise Answer(
+                400,
+                "invalid_expires_in",
+                f"expires_in is a number of seconds from 1 to {longest:g} ({longest / 86400:g} days).",
+            )
+        label = body.get("label", "")
+        if not isinstance(label, str) or len(label) > 200:
+            raise Answer(400, "invalid_label", "label is a text of at most 200 characters.")
+        if not who.is_user:
+            foreign = [name for name in services if not self._publishes(who, name)]
+            if foreign:
+                raise forbidden(f"A kernel makes keys only for what it serves itself; {foreign[0]!r} is not that.")
+        token, key = await self._keys.mint(services, float(lifetime), label=label, created_by=who.id)
+        return {"key": token, **key.public()}
+
+    def _publishes(self, who: Principal, name: str) -> bool:
+        service = self._registry.services.get(name)
+        return service is not None and any(replica.session.principal == who for replica in service.replicas)
+
+    async def revoke(self, who: Principal, key_id: str) -> None:
+        """``DELETE keys/{id}``: from the next request on it opens nothing."""
+        self._only_users(who)
+        if await self._keys.revoke(key_id) is None:
+            raise Answer(404, "key_not_found", "There is no such key.")
+
+    @staticmethod
+    def _only_users(who: Principal) -> None:
+        if not who.is_user:
+            raise forbidden("A kernel's credential publishes and makes keys, and nothing else.")
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    async def events(self, who: Principal) -> AsyncIterator[str]:
+        """``GET events``: server-sent events (HTML standard §9.2).
+
+        First ``services`` with the whole list, then ``registered``, ``updated``, ``status`` (each with the service) and
+        ``removed`` (with its name) as they happen; ``activity`` with the counts of requests, at most once a second.
+        """
+        self._only_users(who)
+        queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        lagging = asyncio.Event()
+
+        def listen(what: str, name: str) -> None:
+            if queue.qsize() < _MAX_QUEUE:
+                queue.put_nowait((what, name))
+            else:
+                lagging.set()
+
+        stop = self._registry.listen(listen)
+        try:
+            yield _event("services", {"services": self.services(who), "time": time.time()})
+            counts = self._counts()
+            waited = 0.0
+            while True:
+                try:
+                    what, name = await asyncio.wait_for(queue.get(), 1.0)
+                except TimeoutError:
+                    waited += 1.0
+                    now_counts = self._counts()
+                    if now_counts != counts:
+                        counts, waited = now_counts, 0.0
+                        yield _event("activity", {"services": counts})
+                    elif waited >= _HEARTBEAT:
+                        waited = 0.0
+                        yield ": still here\n\n"
+                    continue
+                waited = 0.0
+                if lagging.is_set():  # too slow a reader: start over from the whole list
+                    lagging.clear()
+                    while not queue.empty():
+                        queue.get_nowait()
+                    yield _event("services", {"services": self.services(who), "time": time.time()})
+                    continue
+                service = self._registry.services.get(name)
+                if what == "removed" or service is None:
+                    yield _event("removed", {"name": name, "reason": self._registry.why_gone(name) or ""})
+                else:
+                    yield _event(what, {"service": self._describe(service)})
+        finally:
+            stop()
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        return {
+            name: {"requests": service.requests, "in_flight": sum(r.in_flight for r in service.replicas)}
+            for name, service in self._registry.services.items()
+        }
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"

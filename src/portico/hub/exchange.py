@@ -1,0 +1,411 @@
+"""A visitor's request on its way through the hub: the stream on one side, the edge's connection on the other.
+
+What comes in one message of the link is one write to the visitor. One write is under way at a time, and the bytes of
+a stream are credited when the visitor has taken them, so a slow visitor holds back its own app and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from portico.errors import LocalProtocolError
+from portico.hub.answers import Answer, app_error, overloaded, provider_lost, reconnecting
+from portico.hub.registry import Replica
+from portico.link import Stream
+from portico.protocol.events import Data, Head
+from portico.protocol.frames import ResetCode
+from portico.types import Headers
+
+
+class Responder(Protocol):
+    """The edge's end: writes to one visitor. Each method that returns a future says by it when more may be written."""
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        """Write the head and the first bytes. None if all was written at once."""
+
+    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        """Write more of the body; with *fin* the last of it."""
+
+    def answer(self, answer: Answer) -> None:
+        """Answer in the hub's own words: nothing was written yet."""
+
+    def cut(self) -> None:
+        """Break the connection, so that nobody takes what came for the whole."""
+
+
+class HTTPForward:
+    """The hub's handler of one HTTP stream."""
+
+    __slots__ = (
+        "_busy",
+        "_chunks",
+        "_clean",
+        "_failed",
+        "_fin",
+        "_finished",
+        "_head",
+        "_loop",
+        "_on_done",
+        "_replica",
+        "_responder",
+        "_retry",
+        "_scheduled",
+        "_size",
+        "_started",
+        "_upload_waiter",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        responder: Responder,
+        replica: Replica,
+        clean: Callable[[Headers], Headers],
+        on_done: Callable[[], None],
+        retry: Callable[[], bool],
+    ) -> None:
+        self.stream: Stream | None = None
+        self._responder = responder
+        self._replica = replica
+        self._clean = clean
+        self._on_done = on_done
+        self._retry = retry
+        self._head: Head | None = None
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._fin = False
+        self._started = False
+        """The head was handed to the responder."""
+        self._busy = False
+        self._finished = False
+        self._failed: Answer | None = None
+        self._scheduled = False
+        self._upload_waiter: asyncio.Future[None] | None = None
+        replica.in_flight += 1
+
+    # --- from the stream ----------------------------------------------------------------------------------------
+
+    def on_head(self, head: Head) -> None:
+        self._head = head
+        self._fin = head.fin
+        self._schedule()
+
+    def on_data(self, data: Data) -> None:
+        if data.data:
+            self._chunks.append(data.data)
+            self._size += len(data.data)
+        if data.fin:
+            self._fin = True
+        self._schedule()
+
+    def on_close(self, code: int, reason: str) -> None:  # only WebSockets close
+        pass
+
+    def on_reset(self, code: ResetCode, reason: str) -> None:
+        self._wake_upload()
+        if self._finished or self._fin:
+            return  # the answer is whole; its upload is not wanted any more, or the link went after it
+        if code == ResetCode.REFUSED and not self._started and self._retry():
+            self._leave()
+            return
+        self._failed = _ANSWERS.get(code, provider_lost)()
+        self._schedule()
+
+    def on_writable(self) -> None:
+        self._wake_upload()
+
+    def _schedule(self) -> None:
+        """Write at the end of the message that is being received, so that what came together goes together."""
+        if not self._scheduled and not self._busy and not self._finished:
+            self._scheduled = True
+            assert self.stream is not None
+            self.stream.link.after_batch(self._pump)
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        if self._busy or self._finished:
+            return
+        head, size, fin = self._head, self._size, self._fin
+        if self._failed is not None and not fin:
+            self._fail(self._failed)
+            return
+        if head is None and not size and not (fin and self._started):
+            return
+        chunks = self._chunks
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if chunks:
+            self._chunks = []
+            self._size = 0
+        if head is not None:
+            self._head = None
+            self._started = True
+            done = self._responder.respond(head.status, self._clean(head.headers), body, fin)
+        else:
+            done = self._responder.write(body, fin)
+        if fin:
+            self._finished = True
+        if done is None or done.done():
+            self._written(size)
+        else:
+            self._busy = True
+            done.add_done_callback(lambda _: self._written(size))
+
+    def _written(self, size: int) -> None:
+        self._busy = False
+        stream = self.stream
+        assert stream is not None
+        if self._finished:
+            self._leave()
+        else:
+            if size:
+                stream.consumed(size)
+            if self._chunks or self._fin or self._failed is not None:
+                self._pump()
+
+    def _fail(self, answer: Answer) -> None:
+        self._finished = True
+        if self._started:
+            self._responder.cut()
+        else:
+            self._responder.answer(answer)
+        self._leave()
+
+    def _leave(self) -> None:
+        """The exchange is over: give the stream back."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            self._replica.in_flight -= 1
+            stream.release()
+            self._on_done()
+        self._wake_upload()
+
+    # --- from the edge ------------------------------------------------------------------------------------------
+
+    @property
+    def uploading(self) -> bool:
+        """Whether the app still wants the request's body."""
+        return self.stream is not None and not self._finished and not self._fin
+
+    def upload(self, data: bytes) -> asyncio.Future[None] | None:
+        """Pass *data* of the request's body on. A future that is returned says when to read more."""
+        if self.stream is None:
+            return None
+        try:
+            writable = self.stream.send_data(data)
+        except LocalProtocolError:  # the answer came before the body's end
+            return None
+        if writable:
+            return None
+        self._upload_waiter = asyncio.get_running_loop().create_future()
+        return self._upload_waiter
+
+    def upload_done(self) -> None:
+        """The request's body is whole."""
+        if self.stream is not None:
+            try:
+                self.stream.send_data(b"", fin=True)
+            except LocalProtocolError:  # as above
+                pass
+
+    def visitor_left(self) -> None:
+        """The visitor's connection is gone: the app is told, and cancelled."""
+        if self.stream is not None:
+            self._finished = True
+            self.stream.reset(ResetCode.CANCEL, "the visitor left")
+            self._leave()
+
+    def _wake_upload(self) -> None:
+        if self._upload_waiter is not None and not self._upload_waiter.done():
+            self._upload_waiter.set_result(None)
+
+
+_ANSWERS: dict[ResetCode, Callable[[], Answer]] = {
+    ResetCode.APP_ERROR: app_error,
+    ResetCode.OVERLOAD: overloaded,
+    ResetCode.REFUSED: reconnecting,
+    ResetCode.TIMEOUT: lambda: Answer(504, "timeout", "The app did not answer in time."),
+    ResetCode.TOO_LARGE: lambda: Answer(413, "too_large", "The request is larger than the app takes."),
+}
+
+
+class SocketResponder(Protocol):
+    """The edge's end of a visitor's WebSocket."""
+
+    def accept(self, subprotocol: str, headers: Headers) -> None: ...
+
+    def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer the upgrade request with an HTTP response instead."""
+
+    def answer(self, answer: Answer) -> None:
+        """The same in the hub's own words."""
+
+    def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        """Send a message; a future that is returned says when the next may follow."""
+
+    def close(self, code: int, reason: str) -> None: ...
+
+    def cut(self) -> None:
+        """Break the connection without a closing handshake."""
+
+
+_MAX_DENIAL = 1024 * 1024  # bytes; a denial's body is written whole
+
+
+class SocketForward:
+    """The hub's handler of one WebSocket stream."""
+
+    def __init__(
+        self,
+        responder: SocketResponder,
+        replica: Replica,
+        clean: Callable[[Headers], Headers],
+        on_done: Callable[[], None],
+        retry: Callable[[], bool],
+        max_message: int,
+    ) -> None:
+        self.stream: Stream | None = None
+        self._responder = responder
+        self._replica = replica
+        self._clean = clean
+        self._on_done = on_done
+        self._retry = retry
+        self._max_message = max_message
+        self._accepted = False
+        self._denial: Head | None = None
+        self._fragments: list[bytes] = []
+        self._size = 0
+        self._queue: list[tuple[bytes, bool, int]] = []
+        self._busy = False
+        self._closing: tuple[int, str] | None = None
+        self._upload_waiter: asyncio.Future[None] | None = None
+        replica.in_flight += 1
+
+    # --- from the stream ----------------------------------------------------------------------------------------
+
+    def on_head(self, head: Head) -> None:
+        if head.accept:
+            self._accepted = True
+            self._responder.accept(head.subprotocol, self._clean(head.headers))
+        else:
+            self._denial = head
+            if head.fin:
+                self._deny()
+
+    def on_data(self, data: Data) -> None:
+        stream = self.stream
+        if stream is None:
+            return
+        self._fragments.append(data.data)
+        self._size += len(data.data)
+        if self._denial is not None:
+            stream.consumed(len(data.data))
+            if data.fin or self._size > _MAX_DENIAL:
+                self._deny()
+            return
+        if self._size > self._max_message:
+            self._responder.close(1009, f"a message of the app has more than {self._max_message} bytes")
+            stream.reset(ResetCode.TOO_LARGE, f"a message has more than {self._max_message} bytes")
+            self._leave()
+            return
+        if not data.message_end:
+            stream.consumed(len(data.data))
+            return
+        if len(self._fragments) == 1:
+            message = data.data
+        else:
+            message = b"".join(self._fragments)
+        self._fragments.clear()
+        self._size = 0
+        if self._busy:
+            self._queue.append((message, data.text, len(data.data)))
+        else:
+            self._send(message, data.text, len(data.data))
+
+    def _send(self, message: bytes, text: bool, credit: int) -> None:
+        done = self._responder.message(message, text)
+        if done is None or done.done():
+            if self.stream is not None:
+                self.stream.consumed(credit)
+        else:
+            self._busy = True
+            done.add_done_callback(lambda _: self._sent(credit))
+
+    def _sent(self, credit: int) -> None:
+        self._busy = False
+        if self.stream is not None:
+            self.stream.consumed(credit)
+        while self._queue and not self._busy:
+            self._send(*self._queue.pop(0))
+        if self._closing is not None and not self._queue and not self._busy:
+            self._close(*self._closing)
+
+    def on_close(self, code: int, reason: str) -> None:
+        if self._busy or self._queue:
+            self._closing = (code, reason)
+        else:
+            self._close(code, reason)
+
+    def _close(self, code: int, reason: str) -> None:
+        self._responder.close(code, reason)
+        self._leave()
+
+    def on_reset(self, code: ResetCode, reason: str) -> None:
+        if self._accepted:
+            self._responder.cut()
+        elif code == ResetCode.REFUSED and self._denial is None and self._retry():
+            pass
+        else:
+            self._responder.answer(_ANSWERS.get(code, provider_lost)())
+        self._leave()
+
+    def on_writable(self) -> None:
+        self._wake_upload()
+
+    def _deny(self) -> None:
+        head = self._denial
+        assert head is not None
+        self._responder.deny(head.status, self._clean(head.headers), b"".join(self._fragments))
+        self._leave()
+
+    def _leave(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            self._replica.in_flight -= 1
+            stream.release()
+            self._on_done()
+        self._wake_upload()
+
+    # --- from the edge ------------------------------------------------------------------------------------------
+
+    def visitor_message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        """Pass a visitor's message on. A future that is returned says when to read the next."""
+        if self.stream is None:
+            return None
+        try:
+            writable = self.stream.send_data(data, text=text, message_end=True)
+        except LocalProtocolError:  # the app has closed meanwhile
+            return None
+        if writable:
+            return None
+        self._upload_waiter = asyncio.get_running_loop().create_future()
+        return self._upload_waiter
+
+    def visitor_closed(self, code: int, reason: str) -> None:
+        """The visitor closed, or (1006) its connection is gone."""
+        stream = self.stream
+        if stream is None:
+            return
+        if self._accepted:
+            try:
+                stream.send_close(code, reason)
+            except LocalProtocolError:  # both closed at once
+                pass
+        else:
+            stream.reset(ResetCode.CANCEL, "the visitor left")
+        self._leave()
+
+    def _wake_upload(self) -> None:
+        if self._upload_waiter is not None and not self._upload_waiter.done():
+            self._upload_waiter.set_result(None)

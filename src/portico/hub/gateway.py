@@ -1,0 +1,458 @@
+"""The one gate for visitors, HTTP and WebSocket alike: parse the name once, decide access from it once, then open.
+
+An edge brings a `VisitorRequest` and a responder. `Gateway.admit_now` decides without waiting where it can (a key that
+was seen before); `Gateway.admit` asks the server's identity provider as well. What may not go on raises an `Answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote_to_bytes
+
+from portico.errors import LocalProtocolError
+from portico.hub import access, answers, headers
+from portico.hub.access import ANONYMOUS, User, Visitor
+from portico.hub.answers import Answer
+from portico.hub.config import HubConfig
+from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
+from portico.hub.headers import KEY_ARGUMENT, KEY_COOKIE
+from portico.hub.keys import InvalidKey, KeyRing, is_ours
+from portico.hub.registry import Registry, Replica, Service
+from portico.protocol import Kind
+from portico.types import Headers
+
+
+@dataclass(slots=True, eq=False)
+class VisitorRequest:
+    """A request as it came in, before anything is decided. Header names are lower case."""
+
+    kind: Kind
+    method: str
+    scheme: str
+    """``http`` or ``https``, as the visitor sees it."""
+    host: str
+    """The Host header."""
+    http_version: str
+    target: bytes
+    """Path and query, raw."""
+    headers: Headers
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    prefix: bytes
+    """What the path of every service starts with (``/portico/apps/``, with the server's base URL before it)."""
+    subprotocols: tuple[str, ...] = ()
+
+    # parsed by `Gateway.parse`
+    name: str = ""
+    raw_path: bytes = b""
+    """What follows the name, from its slash on."""
+    query: bytes = b""
+    root_path: str = ""
+
+
+class Identities:
+    """What the gate asks of the server that it stands in. The edge implements it."""
+
+    async def user(self, request: VisitorRequest) -> User | None:
+        """Who the server's own identity provider says this is; None for nobody. Never raises for a bad token."""
+        raise NotImplementedError
+
+    def has_credentials(self, request: VisitorRequest) -> bool:
+        """Whether `user` could say anything but None."""
+        raise NotImplementedError
+
+    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
+        """Whether the request carries the server's own protection against forged requests."""
+        raise NotImplementedError
+
+    def is_hub_cookie(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def is_hub_token(self, value: str) -> bool:
+        """Whether *value* is a credential of the server itself."""
+        raise NotImplementedError
+
+    def login_url(self, request: VisitorRequest) -> str | None:
+        """Where a browser that is not logged in is sent."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class Admission:
+    """A request that may go on."""
+
+    service: Service
+    visitor: Visitor
+    drop_authorization: bool
+    cors_origin: bytes = b""
+    """The origin for which the hub speaks CORS on this request."""
+
+
+class Gateway:
+    def __init__(self, config: HubConfig, registry: Registry, keys: KeyRing, identities: Identities) -> None:
+        self._config = config
+        self._registry = registry
+        self._keys = keys
+        self._identities = identities
+        self.on_traffic: Callable[[Replica], None] = lambda replica: None
+        """Told of each request that is opened, for activity."""
+
+    # --- parsing ------------------------------------------------------------------------------------------------
+
+    def parse(self, request: VisitorRequest) -> None:
+        """Split the target into service, path and query. Raises an `Answer` (404, or 308 to add the slash)."""
+        target = request.target
+        path, mark, query = target.partition(b"?")
+        rest = path[len(request.prefix) :]
+        raw_name, slash, tail = rest.partition(b"/")
+        name = unquote_to_bytes(raw_name).decode("utf-8", "replace") if b"%" in raw_name else raw_name.decode("latin-1")
+        request.name = name
+        request.query = query
+        request.raw_path = slash + tail
+        request.root_path = (request.prefix + raw_name).decode("latin-1")
+        if not slash and name in self._registry.services:
+            location = request.prefix + raw_name + b"/" + mark + query
+            raise Answer(308, "slash", "The URL of a service ends with a slash.", headers=((b"location", location),))
+
+    # --- the gate -----------------------------------------------------------------------------------------------
+
+    def admit_now(self, request: VisitorRequest) -> Admission | None:
+        """Decide by what is known already. None: `admit` must be awaited. Raises an `Answer` for a no."""
+        service = self._registry.services.get(request.name)
+        key = self._bearer(request)
+        if key is None or service is None:
+            return None
+        visitor, ours = key
+        access.check(service.descriptor.access, request.name, visitor)
+        origin = self._cors_origin(service, request) if service.descriptor.origins else b""
+        return Admission(service, visitor, ours, origin)
+
+    async def admit(self, request: VisitorRequest) -> Admission:
+        """Decide, asking the identity provider where that is needed. Raises an `Answer` for a no."""
+        identities = self._identities
+        service = self._registry.services.get(request.name)
+        level = service.descriptor.access if service is not None else "private"
+        origin = self._cors_origin(service, request) if service is not None and service.descriptor.origins else b""
+        if request.method == "OPTIONS" and request.kind == Kind.HTTP and _is_preflight(request):
+            if origin:
+                raise Answer(
+                    204, "preflight", "", headers=tuple(headers.preflight_headers(dict(request.headers), origin))
+                )
+            if service is not None and level == "public" and not service.descriptor.origins:
+                return Admission(service, ANONYMOUS, self._is_hub_authorization(request))
+            raise answers.unauthorized(
+                "A preflight from another origin is answered for services that name it in origins."
+            )
+        try:
+            found = self._bearer(request) or self._key_of_link(request) or self._cookie_key(request)
+            visitor, ours = found or (ANONYMOUS, False)
+            if found is None and (service is None or level != "key") and identities.has_credentials(request):
+                user = await identities.user(request)
+                if user is not None:
+                    visitor, ours = self._of_user(user, request, level), user.by_token
+            if service is None:
+                if visitor is ANONYMOUS:
+                    raise answers.unauthorized()
+                reason = self._registry.why_gone(request.name)
+                raise answers.gone(reason) if reason else answers.not_found(request.name)
+            access.check(level, request.name, visitor)
+        except Answer as answer:
+            raise self._explain(answer, request, level, origin) from None
+        return Admission(service, visitor, ours or self._is_hub_authorization(request), origin)
+
+    def _explain(self, answer: Answer, request: VisitorRequest, level: str, origin: bytes) -> Answer:
+        """Send a browser to the login page instead of 401; let a page of an allowed origin read the error."""
+        if (
+            answer.status == 401
+            and level == "private"
+            and request.kind == Kind.HTTP
+            and request.method in ("GET", "HEAD")
+        ):
+            login = self._identities.login_url(request) if answers.wants_page(request.headers) else None
+            if login:
+                target = quote(request.target, safe="/?&=%:@!$'()*+,;~#[]-._")
+                location = f"{login}{'&' if '?' in login else '?'}next={quote(target, safe='/')}"
+                return Answer(302, "login", "Sign in first.", headers=((b"location", location.encode()),))
+        if origin:
+            return Answer(
+                answer.status,
+                answer.code,
+                answer.message,
+                answer.retry_after,
+                answer.headers + tuple(headers.cors_headers(origin)),
+            )
+        return answer
+
+    def _bearer(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
+        """The visitor that an Authorization header's key stands for; None if it holds no key of ours."""
+        for name, value in request.headers:
+            if name == b"authorization":
+                scheme, _, token = value.partition(b" ")
+                if scheme.lower() != b"bearer":
+                    return None
+                text = token.strip().decode("latin-1")
+                try:
+                    return self._of_key(text), True
+                except InvalidKey as error:
+                    if is_ours(text):
+                        raise answers.unauthorized(str(error).capitalize() + ".") from None
+                    return None
+        return None
+
+    def _of_key(self, token: str) -> Visitor:
+        key = self._keys.verify(token)
+        return _visitor_of_key(key.id, key.services)
+
+    def _key_of_link(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
+        """``?portico_key=``: the key is put into a cookie for the app's path, and the URL is made clean of it."""
+        if KEY_ARGUMENT not in request.query:
+            return None
+        given = b""
+        for part in request.query.split(b"&"):
+            name, _, value = part.partition(b"=")
+            if name == KEY_ARGUMENT:
+                given = unquote_to_bytes(value)
+        if not given:
+            return None
+        token = given.decode("latin-1")
+        try:
+            visitor = self._of_key(token)
+        except InvalidKey as error:
+            raise answers.unauthorized(str(error).capitalize() + ".") from None
+        if request.kind == Kind.HTTP and request.method in ("GET", "HEAD"):
+            key = self._keys.verify(token)
+            query = headers.clean_query(request.query, lambda name, _: name == KEY_ARGUMENT)
+            location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
+            seconds = max(1, int(key.expires - key.created))
+            secure = "; Secure" if request.scheme == "https" else ""
+            cookie = (
+                f"{KEY_COOKIE}={token}; Path={request.root_path}/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+            )
+            access.check("key", request.name, visitor)
+            raise Answer(
+                303,
+                "key_taken",
+                "The key was taken.",
+                headers=(
+                    (b"location", location),
+                    (b"set-cookie", cookie.encode("latin-1")),
+                    (b"referrer-policy", b"no-referrer"),
+                ),
+            )
+        return visitor, False
+
+    def _cookie_key(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
+        for name, value in request.headers:
+            if name == b"cookie" and KEY_COOKIE.encode() in value:
+                for part in value.split(b";"):
+                    cookie, _, token = part.strip().partition(b"=")
+                    if cookie.decode("latin-1") == KEY_COOKIE:
+                        try:
+                            visitor = self._of_key(token.decode("latin-1"))
+                        except InvalidKey:
+                            return None  # a cookie that has expired speaks for nobody; a login may
+                        refusal = access.cross_site(
+                            request.method, request.headers, request.host, websocket=request.kind == Kind.WEBSOCKET
+                        )
+                        if refusal is not None:
+                            raise refusal
+                        return visitor, False
+        return None
+
+    def _of_user(self, user: User, request: VisitorRequest, level: str) -> Visitor:
+        if not user.by_token:
+            refusal = access.cross_site(
+                request.method, request.headers, request.host, websocket=request.kind == Kind.WEBSOCKET
+            )
+            if refusal is not None and not (request.kind == Kind.HTTP and self._identities.has_valid_xsrf(request)):
+                if level == "public":
+                    return ANONYMOUS  # whoever calls may; but not as this user
+                raise refusal
+        return access.of_user(user)
+
+    def _is_hub_authorization(self, request: VisitorRequest) -> bool:
+        """Whether the Authorization header holds a credential of the hub, even one that is no good any more."""
+        for name, value in request.headers:
+            if name == b"authorization":
+                token = value.partition(b" ")[2].strip().decode("latin-1")
+                return self._identities.is_hub_token(token) or is_ours(token)
+        return False
+
+    @staticmethod
+    def _cors_origin(service: Service, request: VisitorRequest) -> bytes:
+        """The Origin header, if the service names it."""
+        allowed = service.descriptor.origins
+        for name, value in request.headers:
+            if name == b"origin":
+                text = value.decode("latin-1")
+                return value if "*" in allowed or text in allowed else b""
+        return b""
+
+    # --- opening ------------------------------------------------------------------------------------------------
+
+    async def ready(self, service: Service) -> None:
+        """Wait for a provider that is reconnecting. Raises an `Answer` (503, or what became of it)."""
+        name = service.descriptor.name
+        deadline = asyncio.get_running_loop().time() + self._config.wait_for_provider
+        while service.pick() is None:
+            if self._registry.services.get(name) is not service:
+                reason = self._registry.why_gone(name)
+                raise answers.gone(reason) if reason else answers.not_found(name)
+            if any(replica.session.link is not None for replica in service.replicas):
+                raise answers.overloaded()
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise answers.reconnecting()
+            try:
+                await asyncio.wait_for(service.changed.wait(), left)
+            except TimeoutError:
+                raise answers.reconnecting() from None
+
+    def forward(
+        self,
+        request: VisitorRequest,
+        admission: Admission,
+        responder: Responder,
+        *,
+        fin: bool,
+        on_done: Callable[[], None],
+    ) -> HTTPForward | None:
+        """Open an HTTP stream to the least busy replica. None: nobody is there now (see `ready`)."""
+        return self._forward(request, admission, responder, fin, on_done, None)
+
+    def _forward(
+        self,
+        request: VisitorRequest,
+        admission: Admission,
+        responder: Responder,
+        fin: bool,
+        on_done: Callable[[], None],
+        without: Replica | None,
+    ) -> HTTPForward | None:
+        replica = admission.service.pick(without)
+        if replica is None or replica.session.link is None:
+            return None
+
+        def retry() -> bool:
+            # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
+            return (
+                fin
+                and without is None
+                and (self._forward(request, admission, responder, fin, on_done, replica) is not None)
+            )
+
+        forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry)
+        self._open(request, admission, replica, forward, fin)
+        return forward
+
+    def forward_socket(
+        self, request: VisitorRequest, admission: Admission, responder: SocketResponder, *, on_done: Callable[[], None]
+    ) -> SocketForward | None:
+        """Open a WebSocket stream; the app is asked before the visitor is accepted. None: nobody is there now."""
+        replica = admission.service.pick()
+        if replica is None or replica.session.link is None:
+            return None
+        forward = SocketForward(
+            responder,
+            replica,
+            self._cleaner(request, admission),
+            on_done,
+            lambda: False,
+            self._config.max_websocket_message,
+        )
+        self._open(request, admission, replica, forward, False)
+        return forward
+
+    def _open(
+        self,
+        request: VisitorRequest,
+        admission: Admission,
+        replica: Replica,
+        forward: HTTPForward | SocketForward,
+        fin: bool,
+    ) -> None:
+        link = replica.session.link
+        assert link is not None
+        client = request.client
+        host = request.host.encode("latin-1", "replace")
+        forwarded = [
+            (b"x-forwarded-for", client[0].encode() if client else b"unknown"),
+            (b"x-forwarded-proto", request.scheme.encode()),
+            (b"x-forwarded-host", host),
+            (b"x-forwarded-prefix", request.root_path.encode("latin-1")),
+        ]
+        passed = headers.request_headers(
+            request.headers,
+            drop_authorization=admission.drop_authorization,
+            is_hub_cookie=self._identities.is_hub_cookie,
+            drop_arguments=self._is_hub_argument,
+            forwarded=forwarded,
+            websocket=request.kind == Kind.WEBSOCKET,
+        )
+        query = request.query
+        if b"token" in query or b"portico_key" in query or b"_xsrf" in query:
+            query = headers.clean_query(query, self._is_hub_argument)
+        try:
+            stream_id = link.connection.open_stream(
+                kind=request.kind,
+                service=admission.service.descriptor.name,
+                method=request.method,
+                scheme=request.scheme,
+                http_version=request.http_version,
+                raw_path=request.raw_path,
+                query=query,
+                root_path=request.root_path,
+                client=client,
+                server=request.server,
+                subprotocols=request.subprotocols,
+                identity=admission.visitor.identity,
+                headers=passed,
+                fin=fin,
+                now=link.time(),
+            )
+        except LocalProtocolError as error:
+            replica.in_flight -= 1
+            raise Answer(431, "too_large", f"The request cannot be passed on: {error}.") from None
+        forward.stream = link.adopt(stream_id, forward)
+        replica.requests += 1
+        admission.service.requests += 1
+        self.on_traffic(replica)
+
+    def _is_hub_argument(self, name: bytes, value: bytes) -> bool:
+        if name in (KEY_ARGUMENT, b"_xsrf"):
+            return True
+        return name == b"token" and self._identities.is_hub_token(unquote_to_bytes(value).decode("latin-1"))
+
+    def _cleaner(self, request: VisitorRequest, admission: Admission) -> Callable[[Headers], Headers]:
+        root_path, origin = request.root_path, admission.cors_origin
+        own_cors = bool(admission.service.descriptor.origins)
+        is_hub_cookie = self._identities.is_hub_cookie
+
+        def clean(given: Headers) -> Headers:
+            passed = headers.response_headers(
+                given, root_path=root_path, is_hub_cookie=is_hub_cookie, own_cors=own_cors
+            )
+            if origin:
+                passed += headers.cors_headers(origin)
+            return passed
+
+        return clean
+
+
+_key_visitors: dict[str, Visitor] = {}
+
+
+def _visitor_of_key(key_id: str, services: tuple[str, ...]) -> Visitor:
+    visitor = _key_visitors.get(key_id)
+    if visitor is None:
+        if len(_key_visitors) > 1000:
+            _key_visitors.clear()
+        visitor = _key_visitors[key_id] = Visitor(access="key", key_id=key_id, services=services, by_token=True)
+    return visitor
+
+
+def _is_preflight(request: VisitorRequest) -> bool:
+    names = {name for name, _ in request.headers}
+    return b"origin" in names and b"access-control-request-method" in names

@@ -1,0 +1,62 @@
+"""A hub, put together: the rooms of this package, wired to each other. The edges hold one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from portico.hub.config import HubConfig
+from portico.hub.control import Control
+from portico.hub.gateway import Gateway, Identities
+from portico.hub.keys import KeyRing, KeyStore
+from portico.hub.links import Authenticate, KernelLives, Links
+from portico.hub.registry import Registry
+
+logger = logging.getLogger(__name__)
+
+_SYNCHRONIZE = 2.0  # seconds: how soon a key that another server of this user revoked is refused here
+
+
+class Hub:
+    """Everything that is decided, for one workspace."""
+
+    def __init__(
+        self,
+        config: HubConfig,
+        *,
+        store: KeyStore,
+        identities: Identities,
+        authenticate: Authenticate,
+        kernel_lives: KernelLives,
+        base_path: str,
+        base_url: Callable[[], str],
+    ) -> None:
+        self.config = config
+        self.registry = Registry(config)
+        self.keys = KeyRing(store)
+        self.links = Links(
+            config, self.registry, authenticate=authenticate, kernel_lives=kernel_lives, base_url=base_url
+        )
+        self.gateway = Gateway(config, self.registry, self.keys, identities)
+        self.control = Control(config, self.registry, self.links, self.keys, base_path)
+        self._upkeep: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin the upkeep, on the running loop."""
+        self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
+
+    async def stop(self) -> None:
+        """Close every link and write what is not written."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        self.links.close()
+        await self.keys.synchronize()
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNCHRONIZE)
+            try:
+                await self.keys.synchronize()
+            except Exception:  # a disk that is full now may not be in two seconds
+                logger.exception("the keys could not be written")

@@ -1,0 +1,330 @@
+"""Keys: a visitor's credential, scoped to some services, expiring, revocable. And tokens: a kernel's, to publish.
+
+Both are signed (JWT, RFC 7519, HS256) with the hub's secret, told apart by their audience. What a JWT cannot say, that
+it was revoked and when it was last used, is kept by a `KeyStore`. Verifying reads memory alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+
+from portico.errors import LocalError
+
+ISSUER = "portico"
+VISITOR = "portico:visitor"
+PROVIDER = "portico:provider"
+_ALGORITHM = "HS256"
+_CACHE_SIZE = 4096
+
+
+class InvalidKey(LocalError):
+    """Not a key of this hub, or expired, or revoked: ``str()`` says which."""
+
+    status = 401
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What is known of a key. Times in seconds since 1970; the key itself is not kept."""
+
+    id: str
+    services: tuple[str, ...]
+    label: str
+    created: float
+    expires: float
+    created_by: str
+    revoked: bool = False
+    last_used: float | None = None
+
+    def opens(self, service: str) -> bool:
+        return service in self.services
+
+    def public(self) -> dict[str, Any]:
+        """As the control API shows it."""
+        return {
+            "id": self.id,
+            "services": list(self.services),
+            "label": self.label,
+            "created": self.created,
+            "expires": self.expires,
+            "created_by": self.created_by,
+            "revoked": self.revoked,
+            "last_used": self.last_used,
+        }
+
+
+class KeyStore(Protocol):
+    """Where keys outlive the process. Calls may block: the key ring makes them off the event loop."""
+
+    def secret(self) -> bytes:
+        """The hub's signing secret, made at the first call."""
+
+    def load(self) -> list[Key]: ...
+
+    def save(self, key: Key) -> None: ...
+
+    def touch(self, used: dict[str, float]) -> None:
+        """Note when keys were last used: id to seconds since 1970."""
+
+    def version(self) -> int:
+        """Changes when another process has written."""
+
+
+class MemoryKeyStore:
+    """Forgets with the process."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def secret(self) -> bytes:
+        return self._secret
+
+    def load(self) -> list[Key]:
+        return []
+
+    def save(self, key: Key) -> None:
+        pass
+
+    def touch(self, used: dict[str, float]) -> None:
+        pass
+
+    def version(self) -> int:
+        return 0
+
+
+class SQLiteKeyStore:
+    """A file, readable by its owner alone, that several servers of one user may share."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
+        self._database.execute("CREATE TABLE IF NOT EXISTS hub (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, services TEXT NOT NULL, label TEXT NOT NULL, "
+            "created REAL NOT NULL, expires REAL NOT NULL, created_by TEXT NOT NULL, revoked INTEGER NOT NULL, "
+            "last_used REAL)"
+        )
+
+    def secret(self) -> bytes:
+        with self._lock:
+            self._database.execute("INSERT OR IGNORE INTO hub VALUES ('secret', ?)", (secrets.token_bytes(32),))
+            row = self._database.execute("SELECT value FROM hub WHERE name = 'secret'").fetchone()
+        return bytes(row[0])
+
+    def load(self) -> list[Key]:
+        with self._lock:
+            # What expired a month ago is of no use to anyone who lists keys.
+            self._database.execute("DELETE FROM keys WHERE expires < ?", (time.time() - 30 * 86400,))
+            rows = self._database.execute(
+                "SELECT id, services, label, created, expires, created_by, revoked, last_used FROM keys"
+            ).fetchall()
+        return [
+            Key(
+                id=row[0],
+                services=tuple(json.loads(row[1])),
+                label=row[2],
+                created=row[3],
+                expires=row[4],
+                created_by=row[5],
+                revoked=bool(row[6]),
+                last_used=row[7],
+            )
+            for row in rows
+        ]
+
+    def save(self, key: Key) -> None:
+        with self._lock:
+            self._database.execute(
+                "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    key.id,
+                    json.dumps(key.services),
+                    key.label,
+                    key.created,
+                    key.expires,
+                    key.created_by,
+                    int(key.revoked),
+                    key.last_used,
+                ),
+            )
+
+    def touch(self, used: dict[str, float]) -> None:
+        with self._lock:
+            self._database.executemany(
+                "UPDATE keys SET last_used = ? WHERE id = ?", [(when, id) for id, when in used.items()]
+            )
+
+    def version(self) -> int:
+        with self._lock:
+            return int(self._database.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderToken:
+    """What a kernel's credential says."""
+
+    kernel_id: str
+
+
+class KeyRing:
+    """Makes, checks, lists and revokes."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+        self._secret = store.secret()
+        self._keys = {key.id: key for key in store.load()}
+        self._verified: dict[str, tuple[str, float]] = {}
+        """Tokens whose signature was checked: the key's id and its expiry."""
+        self._used: dict[str, float] = {}
+        self._version = store.version()
+
+    # --- visitors' keys -----------------------------------------------------------------------------------------
+
+    async def mint(
+        self, services: Iterable[str], lifetime: float, *, label: str = "", created_by: str = ""
+    ) -> tuple[str, Key]:
+        """Make a key for *services* that lasts *lifetime* seconds; returns it and what is kept of it."""
+        now = time.time()
+        key = Key(
+            id=secrets.token_hex(8),
+            services=tuple(services),
+            label=label,
+            created=now,
+            expires=now + lifetime,
+            created_by=created_by,
+        )
+        token = jwt.encode(
+            {
+                "iss": ISSUER,
+                "aud": VISITOR,
+                "jti": key.id,
+                "svc": list(key.services),
+                "iat": int(now),
+                "exp": key.expires,
+            },
+            self._secret,
+            algorithm=_ALGORITHM,
+        )
+        await asyncio.to_thread(self._store.save, key)
+        self._keys[key.id] = key
+        return token, key
+
+    def verify(self, token: str) -> Key:
+        """Return the key that *token* is. Raises `InvalidKey`."""
+        now = time.time()
+        known = self._verified.get(token)
+        if known is None:
+            known = self._check(token)
+        key_id, expires = known
+        if now >= expires:
+            self._verified.pop(token, None)
+            raise InvalidKey("this key has expired")
+        key = self._keys.get(key_id)
+        if key is None or key.revoked:
+            raise InvalidKey("this key was revoked")
+        self._used[key_id] = now
+        return key
+
+    def _check(self, token: str) -> tuple[str, float]:
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=VISITOR,
+                issuer=ISSUER,
+                options={"require": ["exp", "jti", "aud", "iss"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise InvalidKey("this key has expired") from None
+        except jwt.InvalidTokenError:
+            raise InvalidKey("this is no key of this server") from None
+        if len(self._verified) >= _CACHE_SIZE:
+            self._verified.clear()
+        known = self._verified[token] = (str(claims["jti"]), float(claims["exp"]))
+        return known
+
+    def list(self) -> list[Key]:
+        """Every key that has not expired, the newest first."""
+        now = time.time()
+        keys = [
+            replace(key, last_used=self._used.get(key.id, key.last_used))
+            for key in self._keys.values()
+            if key.expires > now
+        ]
+        return sorted(keys, key=lambda key: -key.created)
+
+    async def revoke(self, key_id: str) -> Key | None:
+        """Make a key invalid at once. None if there is no such key."""
+        key = self._keys.get(key_id)
+        if key is None:
+            return None
+        revoked = self._keys[key_id] = replace(key, revoked=True, last_used=self._used.get(key_id, key.last_used))
+        await asyncio.to_thread(self._store.save, revoked)
+        return revoked
+
+    async def synchronize(self) -> None:
+        """Write when keys were used, and take in what another server of this user has changed. Every few seconds."""
+        used, self._used = dict(self._used), {}
+        if used:
+            for key_id, when in used.items():
+                if key_id in self._keys:
+                    self._keys[key_id] = replace(self._keys[key_id], last_used=when)
+            await asyncio.to_thread(self._store.touch, used)
+        version = await asyncio.to_thread(self._store.version)
+        if version != self._version:
+            self._version = version
+            stored = await asyncio.to_thread(self._store.load)
+            self._keys = {key.id: key for key in stored}
+
+    # --- kernels' tokens ----------------------------------------------------------------------------------------
+
+    def mint_provider(self, kernel_id: str) -> str:
+        """Make the credential of one kernel: it may publish, mint keys for what it publishes, and nothing else."""
+        claims = {"iss": ISSUER, "aud": PROVIDER, "sub": kernel_id, "iat": int(time.time())}
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+    def verify_provider(self, token: str) -> ProviderToken:
+        """Return what *token* says. Raises `InvalidKey`. Whether its kernel lives is the caller's question."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=PROVIDER,
+                issuer=ISSUER,
+                options={"require": ["sub"]},
+            )
+        except jwt.InvalidTokenError:
+            raise InvalidKey("this is no provider's token of this server") from None
+        return ProviderToken(str(claims["sub"]))
+
+
+def is_ours(token: str) -> bool:
+    """Whether *token* is a JWT that names Portico as its issuer, valid or not. Such never reach an app."""
+    if token.count(".") != 2:
+        return False
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return False
+    return claims.get("iss") == ISSUER

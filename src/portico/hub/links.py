@@ -1,0 +1,186 @@
+"""The providers' side of a hub: each link, from its HELLO to its end, and what becomes of its names afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from portico.errors import LinkClosed, Refused
+from portico.hub.config import HubConfig
+from portico.hub.registry import Principal, Registry, Session
+from portico.link import Link, Stream, StreamHandler
+from portico.protocol import Connection, ResetCode, Role
+from portico.protocol.events import (
+    Ack,
+    Hello,
+    LinkEvent,
+    Open,
+    Register,
+    Resumed,
+    Stalled,
+    Unregister,
+    Welcome,
+)
+from portico.transports.transport import Transport
+from portico.version import __version__
+
+logger = logging.getLogger(__name__)
+
+Authenticate = Callable[[str], Awaitable[Principal]]
+"""From HELLO's token to who that is. Raises `Refused`."""
+
+KernelLives = Callable[[str, Any], Awaitable[bool]]
+"""Whether the kernel of an id still runs, as the process of that pid (or of an unknown one: None)."""
+
+KERNEL_GONE = "The kernel that served this has gone. Run its notebook again to bring it back."
+PROVIDER_GONE = "The process that served this has gone. Start it again to bring it back."
+
+
+class Links:
+    """Accepts links, and keeps the registry true to them."""
+
+    def __init__(
+        self,
+        config: HubConfig,
+        registry: Registry,
+        *,
+        authenticate: Authenticate,
+        kernel_lives: KernelLives,
+        base_url: Callable[[], str],
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._authenticate = authenticate
+        self._kernel_lives = kernel_lives
+        self._base_url = base_url
+        self._sessions: dict[Link, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._links: set[Link] = set()
+
+    def accept(self, transport: Transport) -> Link:
+        """Begin a link on *transport*, a WebSocket that a provider opened."""
+        connection = Connection(Role.HUB, self._config.limits, now=asyncio.get_running_loop().time())
+        link = Link(connection, transport, self)
+        self._links.add(link)
+        link.start()
+        if len(self._links) > self._config.max_links:
+            link.close(ResetCode.OVERLOAD, "the hub holds as many links as it can", retry_jitter=10.0)
+        return link
+
+    def close(self, reason: str = "the server is stopping", retry_jitter: float = 0.5) -> None:
+        """Close every link; providers that outlive the server come back to it."""
+        for link in tuple(self._links):
+            link.close(ResetCode.NO_ERROR, reason, retry_jitter=retry_jitter)
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    # --- a link's events ----------------------------------------------------------------------------------------
+
+    def on_event(self, link: Link, event: LinkEvent) -> None:
+        match event:
+            case Hello():
+                self._spawn(self._greet(link, event))
+            case Register():
+                link.connection.send_ack(self._register(link, event))
+                link.flush_soon()
+            case Unregister(request, name):
+                session = self._sessions.get(link)
+                ok = session is not None and self._registry.unregister(session, name)
+                link.connection.send_ack(Ack(request=request, ok=ok, error="" if ok else "no such service"))
+                link.flush_soon()
+            case Stalled() | Resumed():
+                if (session := self._sessions.get(link)) is not None:
+                    self._registry.stalled(session, isinstance(event, Stalled))
+
+    async def _greet(self, link: Link, hello: Hello) -> None:
+        try:
+            principal = await self._authenticate(hello.token)
+            if link.closed:
+                return
+            former = self._registry.sessions.get(hello.session)
+            old_link = former.link if former is not None else None
+            session = self._registry.join(hello.session, hello.epoch, principal, hello.info, link)
+        except Refused as error:
+            link.close(ResetCode.REFUSED, str(error))
+            return
+        self._sessions[link] = session
+        if old_link is not None:  # half-open: the provider knows before we do
+            self._sessions.pop(old_link, None)
+            old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
+        link.connection.send_welcome(Welcome(base_url=self._base_url(), agent=f"portico/{__version__}"))
+        link.flush_soon()
+
+    def _register(self, link: Link, event: Register) -> Ack:
+        session = self._sessions.get(link)
+        if session is None:
+            return Ack(request=event.request, ok=False, error="HELLO comes first", code="refused")
+        try:
+            service, replaced = self._registry.register(session, event.service)
+        except Refused as error:
+            holder = getattr(error, "holder", {})
+            return Ack(request=event.request, ok=False, error=str(error), code=error.code, detail=holder)
+        name = service.descriptor.name
+        self.tell_stopped(name, replaced)
+        return Ack(request=event.request, ok=True, url=f"{self._base_url()}{name}/")
+
+    def tell_stopped(self, name: str, sessions: list[Session]) -> None:
+        """Tell providers that *name* was taken from them."""
+        for session in sessions:
+            if session.link is not None:
+                session.link.connection.send_unregister(Unregister(0, name))
+                session.link.flush_soon()
+
+    def on_open(self, stream: Stream, request: Open) -> StreamHandler:
+        raise AssertionError("a hub's connection lets no OPEN in")
+
+    def on_closed(self, link: Link, reason: LinkClosed) -> None:
+        self._links.discard(link)
+        session = self._sessions.pop(link, None)
+        if session is None or session.link is not link:
+            return
+        logger.debug("the link of %s is gone: %s", session.principal.id, reason)
+        if not session.services:
+            self._registry.drop(session, "")
+            return
+        self._registry.unlinked(session, link.time())
+        self._spawn(self._hold(session))
+
+    async def _hold(self, session: Session) -> None:
+        """Keep a lost session's names for as long as its kernel lives, or for a minute for one that is no kernel."""
+        time = asyncio.get_running_loop().time
+        kernel_id = session.principal.kernel_id
+        while session.link is None and session.id in self._registry.sessions:
+            if kernel_id:
+                if not await self._kernel_lives(kernel_id, session.info.get("pid")):
+                    if session.link is None:
+                        self._registry.drop(session, KERNEL_GONE)
+                    return
+                await asyncio.sleep(self._config.kernel_poll)
+            else:
+                left = (session.lost_at or 0.0) + self._config.hold_name - time()
+                if left <= 0:
+                    self._registry.drop(session, PROVIDER_GONE)
+                    return
+                await asyncio.sleep(min(left, 1.0))
+
+    def kernel_ended(self, kernel_id: str) -> None:
+        """The kernel was shut down, restarted or died: its services go at once."""
+        for session in list(self._registry.sessions.values()):
+            if session.principal.kernel_id == kernel_id:
+                link = session.link
+                self._registry.drop(session, KERNEL_GONE)
+                if link is not None:
+                    self._sessions.pop(link, None)
+                    link.close(ResetCode.NO_ERROR, "the kernel has ended")
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("a task of the hub failed", exc_info=task.exception())

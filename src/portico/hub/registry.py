@@ -1,0 +1,308 @@
+"""What is live: services, their replicas, and the sessions that published them.
+
+The rules of names are here: who may take one, how long it is held for whom, what is said of one that is gone. Time and
+the question whether a kernel lives come from outside (`portico.hub.links`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from portico.errors import InvalidName, NameTaken, Refused
+from portico.hub.config import HubConfig
+from portico.link import Link
+from portico.types import ServiceName, service_name
+
+_TOMBSTONES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who speaks on a link or to the control API: a kernel (by its credential) or a user of the server."""
+
+    id: str
+    """``kernel:<id>`` or ``user:<id>``."""
+    kernel_id: str = ""
+
+    @property
+    def is_user(self) -> bool:
+        return not self.kernel_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A service as its provider describes it."""
+
+    name: ServiceName
+    title: str = ""
+    kind: str = "app"
+    models: tuple[str, ...] = ()
+    access: str = "private"
+    origins: tuple[str, ...] = ()
+
+    @staticmethod
+    def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
+        """Check what a REGISTER frame holds. Raises `Refused`."""
+        try:
+            name = service_name(str(value.get("name", "")))
+        except InvalidName as error:
+            raise Refused(str(error), "invalid_name") from None
+        access = value.get("access", "private")
+        if access not in ("private", "key", "public"):
+            raise Refused(f"access is private, key or public, not {access!r}", "invalid_option")
+        if access not in config.allowed_access:
+            allowed = ", ".join(sorted(config.allowed_access))
+            raise Refused(
+                f"The administrator of this server does not allow {access!r} access, only: {allowed}.", "access"
+            )
+        title, kind = value.get("title", ""), value.get("kind", "app")
+        models, origins = value.get("models", []), value.get("origins", [])
+        if not (isinstance(title, str) and len(title) <= 200 and isinstance(kind, str) and len(kind) <= 20):
+            raise Refused("title and kind are short texts", "invalid_option")
+        for items in (models, origins):
+            if not (isinstance(items, list) and len(items) <= 100 and all(isinstance(i, str) for i in items)):
+                raise Refused("models and origins are lists of at most 100 texts", "invalid_option")
+        return Descriptor(
+            name=name, title=title, kind=kind, models=tuple(models), access=access, origins=tuple(origins)
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """A provider's standing: who it is, its link while there is one, and what it published."""
+
+    id: str
+    principal: Principal
+    info: dict[str, Any]
+    link: Link | None
+    epoch: int
+    stalled: bool = False
+    lost_at: float | None = None
+    services: set[str] = field(default_factory=set)
+
+    @property
+    def holder(self) -> dict[str, str]:
+        """Who holds a name, for the one who was refused it, and for lists."""
+        known = {key: str(self.info.get(key, "")) for key in ("notebook", "host", "pid", "kind")}
+        return {"kernel_id": self.principal.kernel_id, **known}
+
+
+@dataclass(eq=False, slots=True)
+class Replica:
+    """One session's registration of a service."""
+
+    session: Session
+    in_flight: int = 0
+    requests: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Service:
+    """A name, and those who answer for it."""
+
+    descriptor: Descriptor
+    replicas: list[Replica] = field(default_factory=list)
+    created: float = field(default_factory=time.time)
+    requests: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced, when a replica comes or goes."""
+
+    @property
+    def status(self) -> str:
+        links = [replica.session.link for replica in self.replicas]
+        if any(link is not None for link in links):
+            return "stalled" if all(r.session.stalled for r in self.replicas if r.session.link) else "live"
+        return "reconnecting"
+
+    def pick(self, without: Replica | None = None) -> Replica | None:
+        """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are."""
+        best: Replica | None = None
+        best_load = 0
+        for replica in self.replicas:
+            link = replica.session.link
+            if link is None or replica is without or not link.connection.can_open:
+                continue
+            load = replica.in_flight + (1_000_000 if replica.session.stalled else 0)
+            if best is None or load < best_load:
+                best, best_load = replica, load
+        return best
+
+
+class Registry:
+    """All of it, for one workspace."""
+
+    def __init__(self, config: HubConfig) -> None:
+        self._config = config
+        self.services: dict[str, Service] = {}
+        self.sessions: dict[str, Session] = {}
+        self._gone: OrderedDict[str, str] = OrderedDict()
+        self._listeners: list[Callable[[str, str], None]] = []
+        self._counter = itertools.count(1)
+
+    # --- listening ----------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call *listener* with (what, name) at each change; returns how to stop.
+
+        *what* is ``registered``, ``updated``, ``status`` or ``removed``.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _tell(self, what: str, name: str) -> None:
+        for listener in tuple(self._listeners):
+            listener(what, name)
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    def join(self, session_id: str, epoch: int, principal: Principal, info: dict[str, Any], link: Link) -> Session:
+        """A provider said HELLO. Raises `Refused` for a session that is someone else's, or an older link of one."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            session = self.sessions[session_id] = Session(session_id, principal, info, link, epoch)
+            return session
+        if session.principal != principal:
+            raise Refused("this session belongs to another provider")
+        if epoch <= session.epoch:
+            raise Refused("a newer link of this session is already here")
+        session.epoch, session.info = epoch, info
+        session.link, session.stalled, session.lost_at = link, False, None
+        self._wake(session)
+        return session
+
+    def unlinked(self, session: Session, now: float) -> None:
+        """The session's link is lost; its names are held (`drop` ends that)."""
+        session.link = None
+        session.lost_at = now
+        self._wake(session)
+
+    def stalled(self, session: Session, stalled: bool) -> None:
+        session.stalled = stalled
+        self._wake(session)
+
+    def _wake(self, session: Session) -> None:
+        for name in session.services:
+            self._changed(self.services[name])
+            self._tell("status", name)
+
+    @staticmethod
+    def _changed(service: Service) -> None:
+        service.changed.set()
+        service.changed = asyncio.Event()
+
+    def drop(self, session: Session, reason: str) -> None:
+        """Forget the session. *reason* is what visitors of the services that it alone held are told; "" for nothing."""
+        self.sessions.pop(session.id, None)
+        session.link = None
+        for name in tuple(session.services):
+            self._remove(session, name, reason)
+
+    # --- services -----------------------------------------------------------------------------------------------
+
+    def register(self, session: Session, value: dict[str, Any]) -> tuple[Service, list[Session]]:
+        """Publish what a REGISTER frame describes; returns the service and the sessions that it was taken from.
+
+        Raises `NameTaken` or `Refused`.
+        """
+        descriptor = Descriptor.read(value, self._config)
+        name = descriptor.name
+        service = self.services.get(name)
+        replaced: list[Session] = []
+        if service is not None:
+            others = [replica.session for replica in service.replicas if replica.session is not session]
+            successor = [other for other in others if self._may_succeed(other, session)]
+            for other in successor:
+                self._remove(other, name, "")
+            others = [other for other in others if other not in successor]
+            if others and value.get("replace") is True:
+                for other in others:
+                    self._remove(other, name, "")
+                replaced = others
+                others = []
+            if others and value.get("replica") is not True:
+                raise NameTaken(_taken(name, others[0]), others[0].holder)
+            if others and descriptor.access != service.descriptor.access:
+                raise Refused(
+                    f"{name!r} is {service.descriptor.access}; a replica of it cannot be {descriptor.access}.", "access"
+                )
+            service = self.services.get(name)
+        if service is None:
+            if len(self.services) >= self._config.max_services:
+                raise Refused(f"This server holds {self._config.max_services} services already; stop one.", "full")
+            service = self.services[name] = Service(descriptor)
+            what = "registered"
+        else:
+            what = "updated"
+        service.descriptor = descriptor
+        if name not in session.services:
+            session.services.add(name)
+            service.replicas.append(Replica(session))
+        self._gone.pop(name, None)
+        self._changed(service)
+        self._tell(what, name)
+        return service, replaced
+
+    @staticmethod
+    def _may_succeed(other: Session, session: Session) -> bool:
+        """Whether *session* takes the name without a word: the same kernel after a restart, or an abandoned one."""
+        if session.principal.kernel_id:
+            return other.principal.kernel_id == session.principal.kernel_id
+        return other.link is None and other.principal == session.principal
+
+    def unregister(self, session: Session, name: str) -> bool:
+        """The provider takes a service back."""
+        if name not in session.services:
+            return False
+        self._remove(session, name, "")
+        return True
+
+    def remove(self, name: str) -> list[Session]:
+        """Take a service down whoever holds it; returns those who must be told."""
+        service = self.services.get(name)
+        if service is None:
+            return []
+        sessions = [replica.session for replica in service.replicas]
+        for session in sessions:
+            self._remove(session, name, "")
+        return sessions
+
+    def _remove(self, session: Session, name: str, reason: str) -> None:
+        session.services.discard(name)
+        service = self.services.get(name)
+        if service is None:
+            return
+        service.replicas = [replica for replica in service.replicas if replica.session is not session]
+        self._changed(service)
+        if service.replicas:
+            self._tell("status", name)
+            return
+        del self.services[name]
+        if reason:
+            self._gone[name] = reason
+            if len(self._gone) > _TOMBSTONES:
+                self._gone.popitem(last=False)
+        self._tell("removed", name)
+
+    def why_gone(self, name: str) -> str | None:
+        """Why a service that was here is not, if that is known."""
+        return self._gone.get(name)
+
+
+def _taken(name: str, holder: Session) -> str:
+    known = holder.holder
+    where = (
+        f"the notebook {known['notebook']}"
+        if known["notebook"]
+        else (f"the process {known['pid']} on {known['host']}" if known["pid"] else "another provider")
+    )
+    kernel = f" (kernel {known['kernel_id']})" if known["kernel_id"] else ""
+    return (
+        f"{name!r} is held by {where}{kernel}. Choose another name, take it over with --replace, "
+        "or share its requests with --replica."
+    )
