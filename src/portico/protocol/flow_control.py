@@ -93,11 +93,13 @@ class ReceiveWindow:
         """When credit was last given back."""
 
     def received(self, count: int, overhead: int) -> bool:
-        """Count *count* bytes and their *overhead* in. False if the window did not allow them."""
+        """Count *count* bytes and their *overhead* in, or return False if the window does not allow them."""
+        if count + overhead > self.credit:
+            return False
         self.credit -= count + overhead
         self.held += count
         self.overhead += overhead
-        return self.credit >= 0
+        return True
 
     def consumed(self, count: int, now: float, maximum: int, allowance: int) -> tuple[int, int]:
         """Count *count* bytes out, with their share of the overhead.

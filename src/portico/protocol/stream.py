@@ -13,6 +13,9 @@ it. RESET is legal in every state and ends the stream, so it is not listed.
                     │ response fin              │ response fin
                     v                           v
                 ANSWERED ───request fin──> CLOSED
+
+A visitor's close ends CONNECTING and DENYING too. DATA does not change the state: a request's may come until its fin,
+a response's between its head and its fin, either way while CONNECTED.
 """
 
 from __future__ import annotations
