@@ -3,16 +3,22 @@
 Here: the public names. `app` has the routes, one module each the endpoints; `registry` the models, `injection` and
 `function` how they are called, `shapes` and `choice` what becomes of what they give, `sse` and `exchange` the wire.
 Nothing here knows of Portico's links, hubs and notebooks: the app runs under any ASGI server, and in a browser.
+
+The server itself is imported when it is first asked for, so that a notebook which only marks a model stays quick.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from portico.errors import APIError
-from portico.models.app import ChatServer, chat_server
-from portico.models.function import Cancel
-from portico.models.messages import get_last_user_message
 from portico.models.parts import Finish, Reasoning, Text, ToolCall, Usage
 from portico.models.registry import Live, model
 
-create_openai_chat_server = chat_server
+if TYPE_CHECKING:
+    from portico.models.app import ChatServer, chat_server
+    from portico.models.app import chat_server as create_openai_chat_server
+    from portico.models.function import Cancel
+    from portico.models.messages import get_last_user_message
 
 __all__ = [
     "APIError",
@@ -29,3 +35,20 @@ __all__ = [
     "get_last_user_message",
     "model",
 ]
+
+_LATER = {
+    "Cancel": ("function", "Cancel"),
+    "ChatServer": ("app", "ChatServer"),
+    "chat_server": ("app", "chat_server"),
+    "create_openai_chat_server": ("app", "chat_server"),
+    "get_last_user_message": ("messages", "get_last_user_message"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for the first time (PEP 562)."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LATER[name]
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), attribute)
+    return value
