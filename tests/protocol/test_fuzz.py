@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -173,7 +174,7 @@ def mutated_frames(draw: st.DrawFn) -> bytes:
 
 def pieces(message: bytes, cuts: list[int]) -> list[bytes]:
     borders = [0, *sorted(cut % (len(message) + 1) for cut in cuts), len(message)]
-    return [message[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+    return [message[start:end] for start, end in pairwise(borders)]
 
 
 # --- the property -----------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def test_opens_in_a_row_are_refused_beyond_the_limit() -> None:
             subprotocols=b"",
             identity=b"{}",
             headers=[],
-        )  # fmt: skip
+        )
         for stream_id in range(1, 1001)
     ]
     assert len(link.provider.receive_message(b"".join(packed), 0.0)) == LIMITS.max_streams
