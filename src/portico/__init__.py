@@ -1,5 +1,49 @@
-"""Portico: give what lives in a notebook a live URL."""
+"""Portico: give what lives in a notebook a live URL.
+
+The public names, found when they are first used: importing portico costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from portico.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from portico.errors import PorticoError
+    from portico.models import chat_server, create_openai_chat_server, model
+    from portico.notebook import load_ipython_extension
+    from portico.provider.service import Service
+    from portico.provider.serving import serve
+
+__all__ = [
+    "PorticoError",
+    "Service",
+    "__version__",
+    "chat_server",
+    "create_openai_chat_server",
+    "load_ipython_extension",
+    "model",
+    "serve",
+]
+
+_HOMES = {
+    "PorticoError": "portico.errors",
+    "Service": "portico.provider.service",
+    "chat_server": "portico.models",
+    "create_openai_chat_server": "portico.models",
+    "load_ipython_extension": "portico.notebook",
+    "model": "portico.models",
+    "serve": "portico.provider.serving",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'portico' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

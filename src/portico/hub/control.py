@@ -124,7 +124,7 @@ class Control:
 
     def _publishes(self, who: Principal, name: str) -> bool:
         service = self._registry.services.get(name)
-        return service is not None and any(replica.session.principal == who for replica in service.replicas)
+        return service is not None and any(replica.session.principal.id == who.id for replica in service.replicas)
 
     async def revoke(self, who: Principal, key_id: str) -> None:
         """``DELETE keys/{id}``: from the next request on it opens nothing."""

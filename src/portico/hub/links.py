@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Authenticate = Callable[[str], Awaitable[Principal]]
 """From HELLO's token to who that is. Raises `Refused`."""
 
-KernelLives = Callable[[str, Any], Awaitable[bool]]
+KernelLives = Callable[[str, int | None], Awaitable[bool]]
 """Whether the kernel of an id still runs, as the process of that pid (or of an unknown one: None)."""
 
 KERNEL_GONE = "The kernel that served this has gone. Run its notebook again to bring it back."
@@ -153,7 +153,7 @@ class Links:
         kernel_id = session.principal.kernel_id
         while session.link is None and session.id in self._registry.sessions:
             if kernel_id:
-                if not await self._kernel_lives(kernel_id, session.info.get("pid")):
+                if not await self._kernel_lives(kernel_id, session.principal.process):
                     if session.link is None:
                         self._registry.drop(session, KERNEL_GONE)
                     return

@@ -29,6 +29,8 @@ class Principal:
     id: str
     """``kernel:<id>`` or ``user:<id>``."""
     kernel_id: str = ""
+    process: int | None = None
+    """The kernel's process, where it is known: after a restart the kernel is the same, and not the one that spoke."""
 
     @property
     def is_user(self) -> bool:

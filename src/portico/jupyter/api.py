@@ -1,0 +1,209 @@
+"""The control API's routes, as handlers of jupyter_server; what they do is `portico.hub.control`.
+
+Every route asks who calls first: a kernel by its own credential, or a user whom Jupyter knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from portico.hub.answers import Answer, forbidden, unauthorized
+from portico.hub.hub import Hub
+from portico.hub.keys import InvalidKey
+from portico.hub.registry import Principal
+from portico.jupyter.kernels import Kernels
+
+_MAX_BODY = 64 * 1024
+
+
+class _PorticoHandler(APIHandler):
+    """Knows who calls, and answers in one shape."""
+
+    auth_resource = "portico"
+    _track_activity = False
+
+    def initialize(self, hub: Hub, kernels: Kernels) -> None:
+        self.hub = hub
+        self.kernels = kernels
+        self._kernel = self._kernel_of_token()
+
+    def _kernel_of_token(self) -> Principal | None:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or token.count(".") != 2:
+            return None
+        try:
+            claims = self.hub.keys.verify_provider(token.strip())
+        except InvalidKey:
+            return None
+        return kernel_principal(claims.kernel_id) if self.kernels.knows(claims.kernel_id) else None
+
+    def check_xsrf_cookie(self) -> None:
+        if self._kernel is None:  # a credential in a header is no browser's doing
+            super().check_xsrf_cookie()
+
+    async def who(self) -> Principal:
+        """Who calls. Raises an `Answer`: 401 for nobody, 403 for a user who may not."""
+        if self._kernel is not None:
+            return self._kernel
+        user = self.current_user
+        if user is None:
+            raise unauthorized("Sign in to Jupyter, or send its token (Authorization: token ...).")
+        action = "read" if self.request.method in ("GET", "HEAD") else "write"
+        allowed = self.authorizer.is_authorized(self, user, action, self.auth_resource)
+        if inspect.isawaitable(allowed):
+            allowed = await allowed
+        if not allowed:
+            raise forbidden("You may not do that on this server.")
+        return user_principal(str(getattr(user, "username", "") or "user"))
+
+    def body(self) -> Any:
+        if len(self.request.body) > _MAX_BODY:
+            raise Answer(413, "too_large", f"The body has more than {_MAX_BODY} bytes.")
+        try:
+            return json.loads(self.request.body)
+        except (ValueError, RecursionError):
+            raise Answer(400, "invalid_json", "The body is not JSON.") from None
+
+    def reply(self, value: Any, status: int = 200) -> None:
+        self.set_status(status)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps(value))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, Answer):
+            answer = error
+        elif status_code in (401, 403) and self.current_user is None:
+            answer = unauthorized("Sign in to Jupyter, or send its token (Authorization: token ...).")
+        else:
+            message = getattr(error, "log_message", None) if isinstance(error, web.HTTPError) else None
+            answer = Answer(status_code, "error", message or "That did not work.")
+        headers, body = answer.render(html=False, openai=False)
+        self.clear()
+        self.set_status(answer.status)
+        for name, value in headers:
+            self.set_header(name.decode(), value.decode("latin-1"))
+        self.finish(body)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        if not isinstance(value, Answer):
+            super().log_exception(typ, value, tb)
+
+
+class ServicesHandler(_PorticoHandler):
+    @allow_unauthenticated  # `who` decides, for kernels too
+    async def get(self) -> None:
+        self.reply({"services": self.hub.control.services(await self.who())})
+
+
+class ServiceHandler(_PorticoHandler):
+    @allow_unauthenticated
+    async def get(self, name: str) -> None:
+        self.reply(self.hub.control.service(await self.who(), name))
+
+    @allow_unauthenticated
+    async def delete(self, name: str) -> None:
+        self.hub.control.stop(await self.who(), name)
+        self.set_status(204)
+        self.finish()
+
+
+class KeysHandler(_PorticoHandler):
+    @allow_unauthenticated
+    async def get(self) -> None:
+        self.reply({"keys": self.hub.control.keys(await self.who())})
+
+    @allow_unauthenticated
+    async def post(self) -> None:
+        who = await self.who()
+        self.reply(await self.hub.control.mint(who, self.body()), 201)
+
+
+class KeyHandler(_PorticoHandler):
+    @allow_unauthenticated
+    async def delete(self, key_id: str) -> None:
+        await self.hub.control.revoke(await self.who(), key_id)
+        self.set_status(204)
+        self.finish()
+
+
+class EventsHandler(_PorticoHandler):
+    _reader: asyncio.Task[Any] | None = None
+
+    @allow_unauthenticated
+    async def get(self) -> None:
+        who = await self.who()
+        events = self.hub.control.events(who)
+        first = await anext(events)  # a no must come before the head
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        self._reader = asyncio.current_task()
+        try:
+            self.write(first)
+            await self.flush()
+            async for event in events:
+                self.write(event)
+                await self.flush()
+        except (StreamClosedError, asyncio.CancelledError):
+            pass  # the reader left
+        finally:
+            self._reader = None
+            await events.aclose()  # type: ignore[attr-defined]
+
+    def on_connection_close(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+        super().on_connection_close()
+
+
+class NotFoundHandler(_PorticoHandler):
+    @allow_unauthenticated
+    async def prepare(self) -> None:
+        await super().prepare()
+        await self.who()
+        raise Answer(404, "not_found", "There is no such route; see the documentation of the control API.")
+
+
+class LoginHandler(JupyterHandler):
+    """Where a browser that is not logged in is sent: Jupyter asks it to sign in, and it comes back to the app."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        target = self.get_argument("next", self.base_url)
+        parts = urlsplit(target)
+        if parts.scheme or parts.netloc or not target.startswith(self.base_url) or "\\" in target:
+            target = self.base_url
+        self.redirect(target)
+
+
+def kernel_principal(kernel_id: str, process: int | None = None) -> Principal:
+    return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=process)
+
+
+def user_principal(user_id: str) -> Principal:
+    return Principal(id=f"user:{user_id}")
+
+
+def routes(hub: Hub, kernels: Kernels, base_path: str) -> list[tuple[str, type[web.RequestHandler], dict[str, Any]]]:
+    """Every route under *base_path*, which is the server's base URL path with ``portico/`` after it."""
+    api = base_path + "api/"
+    given = {"hub": hub, "kernels": kernels}
+    return [
+        (api + "services", ServicesHandler, given),
+        (api + r"services/([^/]+)", ServiceHandler, given),
+        (api + "keys", KeysHandler, given),
+        (api + r"keys/([^/]+)", KeyHandler, given),
+        (api + "events", EventsHandler, given),
+        (api + ".*", NotFoundHandler, given),
+        (base_path + "login", LoginHandler, {}),
+    ]

@@ -1,0 +1,494 @@
+"""The tornado edge: visitors' requests are taken at the routing layer, in front of every handler of the server.
+
+A `tornado.routing.Rule` sends what is under ``/portico/apps/`` and ``/portico/link`` to a connection delegate, which
+sees the head and each chunk of the body: no RequestHandler, no body limit, no buffering. What tornado leaves to whoever
+writes here: bodies of HEAD, 204 and 304 are dropped; one write is under way at a time; an answer before the body's end
+lingers, or the reset would eat it; Date and the access log are ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from email.utils import formatdate
+from http.client import responses
+from typing import Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPOutputError,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import StreamClosedError
+from tornado.routing import Matcher
+
+from portico.hub.answers import Answer, wants_page
+from portico.hub.exchange import HTTPForward, SocketForward
+from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.hub import Hub
+from portico.jupyter.identity import JupyterIdentities
+from portico.jupyter.sockets import LinkTransport, ServerSocket
+from portico.protocol import SUBPROTOCOL, Kind
+from portico.types import Headers
+
+logger = logging.getLogger(__name__)
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 8 * 1024 * 1024
+"""How much of an unwanted body is read and thrown away so that the answer to it arrives."""
+
+_UNLIMITED = 1 << 62
+
+
+class PrefixMatcher(Matcher):
+    """Matches every path that starts with a prefix, and gives nothing to the target."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if request.path.startswith(self._prefix) else None
+
+
+class Edge(HTTPServerConnectionDelegate):
+    """The target of the rule: makes a delegate for each request."""
+
+    def __init__(self, hub: Hub, identities: JupyterIdentities, base_path: str, access_log: logging.Logger) -> None:
+        """*base_path* is the server's base URL path with ``portico/`` after it."""
+        self.hub = hub
+        self.identities = identities
+        self.apps_prefix = (base_path + "apps/").encode("latin-1")
+        self.link_path = (base_path + "link").encode("latin-1")
+        self.access_log = access_log
+
+    def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
+        return _Delegate(self, request_conn)
+
+
+class _Delegate(HTTPMessageDelegate):
+    """One HTTP exchange of a visitor; the responder of `portico.hub.exchange.HTTPForward`."""
+
+    __slots__ = (
+        "_body_done",
+        "_connection",
+        "_edge",
+        "_finished",
+        "_forward",
+        "_gone",
+        "_linger",
+        "_lingered",
+        "_no_body",
+        "_request",
+        "_started",
+        "_status",
+    )
+
+    def __init__(self, edge: Edge, connection: HTTP1Connection) -> None:
+        self._edge = edge
+        self._connection = connection
+        self._forward: HTTPForward | None = None
+        self._request: VisitorRequest | None = None
+        self._started = 0.0
+        self._status = 0
+        self._no_body = False
+        self._body_done = False
+        self._finished = False
+        self._gone = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._lingered = 0
+
+    # --- tornado's calls -------------------------------------------------------------------------------------
+
+    def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Any:
+        self._started = time.monotonic()
+        connection = self._connection
+        connection.set_max_body_size(_UNLIMITED)
+        self._request = request = self._read(start_line, headers)
+        self._no_body = request.method == "HEAD"
+        edge = self._edge
+        try:
+            if not edge.identities.host_allowed(request.host):
+                raise Answer(403, "host", "This server does not answer under that host name.")
+            if request.kind is Kind.WEBSOCKET:
+                return asyncio.ensure_future(self._upgrade(request))
+            if not request.target.startswith(edge.apps_prefix):
+                raise Answer(426, "upgrade_required", "This is where providers link to the hub, by WebSocket.")
+            if not request.target.isascii():
+                raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
+            edge.hub.gateway.parse(request)
+            admission = edge.hub.gateway.admit_now(request)
+            if admission is not None and self._open(request, admission, not _has_body(headers)):
+                return None
+        except Answer as answer:
+            self.answer(answer)
+            return None
+        return asyncio.ensure_future(self._admit(request, not _has_body(headers)))
+
+    def data_received(self, chunk: bytes) -> Any:
+        forward = self._forward
+        if forward is not None and not self._finished:
+            return forward.upload(chunk)
+        self._lingered += len(chunk)
+        if self._lingered > _LINGER_BYTES and self._linger is not None:
+            self._linger.cancel()
+            self._end()
+        return None
+
+    def finish(self) -> None:
+        self._body_done = True
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+            self._end()
+            return
+        if self._finished:
+            return
+        self._connection.set_close_callback(self.on_connection_close)
+        if self._forward is not None and self._request is not None and self._request.method:
+            self._forward.upload_done()
+
+    def on_connection_close(self) -> None:
+        self._gone = True
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._forward is not None:
+            self._forward.visitor_left()
+        if self._status and not self._finished:
+            self._log()
+
+    # --- the request -----------------------------------------------------------------------------------------
+
+    def _read(self, start_line: RequestStartLine, headers: HTTPHeaders) -> VisitorRequest:
+        pairs: Headers = []
+        host = ""
+        upgrade = False
+        for name, value in headers.get_all():
+            lower = _lower(name)
+            if lower == b"host":
+                host = value
+            elif lower == b"upgrade" and value.lower() == "websocket":
+                upgrade = True
+            pairs.append((lower, value.encode("latin-1")))
+        context: Any = self._connection.context
+        address = context.address
+        remote_ip = context.remote_ip or ""
+        client = (remote_ip, address[1] if isinstance(address, tuple) and len(address) > 1 else 0)
+        path: str = start_line.path
+        return VisitorRequest(
+            Kind.WEBSOCKET if upgrade and start_line.method == "GET" else Kind.HTTP,
+            start_line.method,
+            context.protocol,
+            host,
+            start_line.version[5:],
+            path.encode("latin-1"),
+            pairs,
+            client if remote_ip else None,
+            _server(host, context.protocol),
+            self._edge.apps_prefix,
+        )
+
+    async def _admit(self, request: VisitorRequest, fin: bool) -> None:
+        """The gate, where it has to ask or to wait. Until it ends no 100 Continue goes out."""
+        try:
+            admission = await self._edge.hub.gateway.admit(request)
+            while not self._gone and not self._open(request, admission, fin):
+                await self._edge.hub.gateway.ready(admission.service)
+        except Answer as answer:
+            if not self._gone:
+                self.answer(answer)
+
+    def _open(self, request: VisitorRequest, admission: Admission, fin: bool) -> bool:
+        forward = self._edge.hub.gateway.forward(request, admission, self, fin=fin, on_done=_nothing)
+        if forward is None:
+            return False
+        self._forward = forward
+        return True
+
+    # --- the answer ------------------------------------------------------------------------------------------
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        connection = self._connection
+        self._status = status
+        if status in (204, 304):
+            self._no_body = True
+        if self._no_body:
+            body = b""
+        made = HTTPHeaders()
+        has_date = has_length = False
+        for name, value in headers:
+            if name == b"date":
+                has_date = True
+            elif name == b"content-length":
+                has_length = True
+            made.add(name.decode("latin-1"), value.decode("latin-1"))
+        if not has_date:
+            made["Date"] = _date()
+        if fin and not has_length and not self._no_body:
+            made["Content-Length"] = str(len(body))
+        elif not has_length and not self._no_body and self._request is not None and self._request.http_version == "1.0":
+            connection._disconnect_on_finish = True  # the end of the connection is the end of the body (RFC 9112 §6.3)
+        start_line = ResponseStartLine("HTTP/1.1", status, responses.get(status, ""))
+        try:
+            future = connection.write_headers(start_line, made, body)
+            if fin:
+                self._finish()
+        except (StreamClosedError, HTTPOutputError, ValueError) as error:
+            self._broken(error)
+            return None
+        return future
+
+    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        try:
+            future = self._connection.write(body) if body and not self._no_body else None
+            if fin:
+                self._finish()
+        except (StreamClosedError, HTTPOutputError) as error:
+            self._broken(error)
+            return None
+        return future
+
+    def answer(self, answer: Answer) -> None:
+        if answer.status in (204, 302, 303, 308):
+            headers, body = [*answer.headers], b""
+            if answer.status != 204:
+                headers.append((b"cache-control", b"no-store"))
+        else:
+            request = self._request
+            html = request is not None and wants_page(request.headers)
+            openai = request is not None and b"/v1/" in request.raw_path
+            headers, body = answer.render(html=html, openai=openai)
+        self.respond(answer.status, headers, body, True)
+
+    def cut(self) -> None:
+        self._finished = True
+        self._log()
+        self._connection.close()
+
+    def _finish(self) -> None:
+        """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
+        self._finished = True
+        self._log()
+        if self._body_done or not self._uploading():
+            self._connection.finish()
+        else:
+            self._linger = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._end)
+
+    def _uploading(self) -> bool:
+        request = self._request
+        return request is not None and any(
+            name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in request.headers
+        )
+
+    def _end(self) -> None:
+        self._linger = None
+        if not self._connection.stream or self._connection.stream.closed():
+            return
+        self._connection.finish()
+
+    def _broken(self, error: Exception) -> None:
+        """The visitor left, or the app broke its own Content-Length: either way nothing more can be said."""
+        logger.debug("a response could not be written: %s", error)
+        self._finished = True
+        self._log()
+        self._connection.close()
+        if self._forward is not None:
+            self._forward.visitor_left()
+
+    def _log(self) -> None:
+        log = self._edge.access_log
+        level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING
+        if log.isEnabledFor(level) and self._request is not None:
+            request = self._request
+            path = request.target.partition(b"?")[0].decode("latin-1")  # no query: it may hold a key
+            milliseconds = (time.monotonic() - self._started) * 1000
+            client = request.client[0] if request.client else "-"
+            log.log(level, "%d %s %s (%s) %.2fms", self._status, request.method, path, client, milliseconds)
+
+    # --- WebSockets ------------------------------------------------------------------------------------------
+
+    async def _upgrade(self, request: VisitorRequest) -> None:
+        """Pass the gate, then take the connection over from tornado."""
+        edge = self._edge
+        if request.target.partition(b"?")[0] == edge.link_path:
+            _link(edge, self._connection, request)
+            return
+        try:
+            edge.hub.gateway.parse(request)
+            admission = edge.hub.gateway.admit_now(request) or await edge.hub.gateway.admit(request)
+            if admission.service.pick() is None:
+                await edge.hub.gateway.ready(admission.service)
+        except Answer as answer:
+            if not self._gone:
+                self.answer(answer)
+            return
+        if self._gone or self._connection.stream.closed():
+            return
+        request.subprotocols = tuple(
+            item.strip().decode("latin-1")
+            for name, value in request.headers
+            if name == b"sec-websocket-protocol"
+            for item in value.split(b",")
+            if item.strip()
+        )
+        stream = self._connection.detach()
+        socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message)
+        _VisitorSocket(edge, socket, request).begin(admission)
+
+
+class _VisitorSocket:
+    """A visitor's WebSocket; the responder of `portico.hub.exchange.SocketForward`, and the socket's owner."""
+
+    def __init__(self, edge: Edge, socket: ServerSocket, request: VisitorRequest) -> None:
+        self._edge = edge
+        self._socket = socket
+        self._request = request
+        self._forward: SocketForward | None = None
+        self._started = time.monotonic()
+
+    def begin(self, admission: Admission) -> None:
+        refusal = self._socket.refusal()
+        if refusal is not None:
+            self.answer(Answer(refusal[0], "bad_handshake", refusal[1]))
+            return
+        self._socket.watch(self._left)
+        try:
+            self._forward = self._edge.hub.gateway.forward_socket(self._request, admission, self, on_done=_nothing)
+            if self._forward is None:
+                raise Answer(503, "provider_reconnecting", "The app's notebook is reconnecting.", retry_after=5)
+        except Answer as answer:
+            self.answer(answer)
+
+    def _left(self) -> None:
+        if self._forward is not None:
+            self._forward.visitor_closed(1006, "")
+
+    # --- from the app ----------------------------------------------------------------------------------------
+
+    def accept(self, subprotocol: str, headers: Headers) -> None:
+        if subprotocol and subprotocol not in self._request.subprotocols:
+            logger.warning("an app chose the subprotocol %r, which the visitor did not offer", subprotocol)
+            self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
+            self._left()
+            return
+        self._socket.watch(_nothing)
+        kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
+        self._log(101)
+        self._socket.accept(self, subprotocol, kept)
+
+    def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        kept = [pair for pair in headers if pair[0] not in (b"content-length", b"connection")]
+        self._answer(status, [*kept, (b"content-length", str(len(body)).encode())], body)
+
+    def answer(self, answer: Answer) -> None:
+        headers, body = answer.render(html=False, openai=False)
+        self._answer(answer.status, headers, body)
+
+    def _answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self._log(status)
+        lines = [f"HTTP/1.1 {status} {responses.get(status, '')}".encode("latin-1")]
+        for name, value in [*headers, (b"date", _date().encode()), (b"connection", b"close")]:
+            if b"\r" in value or b"\n" in value or b"\n" in name or b"\r" in name:
+                continue
+            lines.append(name + b": " + value)
+        self._socket.answer(b"\r\n".join(lines) + b"\r\n\r\n", body)
+
+    def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        return self._socket.send(data, text=text)
+
+    def close(self, code: int, reason: str) -> None:
+        self._socket.close(code, reason)
+
+    def cut(self) -> None:
+        self._socket.abort()
+
+    # --- from the visitor ------------------------------------------------------------------------------------
+
+    def socket_message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        return self._forward.visitor_message(data, text) if self._forward is not None else None
+
+    def socket_writable(self) -> None: ...
+
+    def socket_closed(self, code: int, reason: str) -> None:
+        if self._forward is not None:
+            self._forward.visitor_closed(code, reason)
+
+    def _log(self, status: int) -> None:
+        level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+        path = self._request.target.partition(b"?")[0].decode("latin-1")
+        client = self._request.client[0] if self._request.client else "-"
+        milliseconds = (time.monotonic() - self._started) * 1000
+        self._edge.access_log.log(level, "%d WebSocket %s (%s) %.2fms", status, path, client, milliseconds)
+
+
+def _link(edge: Edge, connection: HTTP1Connection, request: VisitorRequest) -> None:
+    """A provider dials in. Who it is it says in HELLO; until then it has 5 s and 8 KiB."""
+    offered = b",".join(value for name, value in request.headers if name == b"sec-websocket-protocol")
+    socket = ServerSocket(connection.detach(), request.headers, edge.hub.config.limits.max_batch)
+    refusal = socket.refusal()
+    if refusal is None and SUBPROTOCOL.encode() not in [item.strip() for item in offered.split(b",")]:
+        refusal = 400, f"A link must offer the subprotocol {SUBPROTOCOL}."
+    if refusal is not None:
+        body = refusal[1].encode()
+        head = (
+            f"HTTP/1.1 {refusal[0]} {responses.get(refusal[0], '')}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        socket.answer(head.encode(), body)
+        return
+    transport = LinkTransport(socket)
+    socket.accept(transport, SUBPROTOCOL)
+    edge.hub.links.accept(transport)
+
+
+def _nothing() -> None: ...
+
+
+def _has_body(headers: HTTPHeaders) -> bool:
+    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+
+
+_LOWER: dict[str, bytes] = {}
+
+
+def _lower(name: str) -> bytes:
+    lower = _LOWER.get(name)
+    if lower is None:
+        lower = name.lower().encode("latin-1")
+        if len(_LOWER) < 1000:  # visitors choose names: remember the usual ones only
+            _LOWER[name] = lower
+    return lower
+
+
+_SERVERS: dict[tuple[str, str], tuple[str, int]] = {}
+
+
+def _server(host: str, protocol: str) -> tuple[str, int] | None:
+    """The ``server`` of an ASGI scope, from the Host header."""
+    known = _SERVERS.get((host, protocol))
+    if known is None:
+        name, _, port = host.rpartition(":")
+        if not port.isdigit() or int(port) > 65535 or not name:
+            name, port = host, "443" if protocol == "https" else "80"
+        known = (name.strip("[]"), int(port))
+        if len(_SERVERS) < 1000:
+            _SERVERS[host, protocol] = known
+    return known if host else None
+
+
+_date_cache = (0, "")
+
+
+def _date() -> str:
+    """The Date header (RFC 9110 §6.6.1), made once a second."""
+    global _date_cache
+    now = int(time.time())
+    if _date_cache[0] != now:
+        _date_cache = (now, formatdate(now, usegmt=True))
+    return _date_cache[1]
