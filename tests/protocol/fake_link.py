@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from portico.protocol import Connection, Kind, Limits, Role
-from portico.protocol.events import Event, Hello, Welcome
+from portico.protocol.events import Data, Event, Hello, Welcome
 from portico.protocol.frames import HEADER, HEADER_SIZE
 
 HELLO = Hello(token="secret", session="0123456789abcdef" * 2, epoch=1, agent="test", info={"pid": 7})
@@ -88,3 +89,15 @@ def split(message: bytes) -> list[tuple[int, int, int, bytes]]:
         assert position <= len(message)
         found.append((frame_type, flags, stream_id, message[start:position]))
     return found
+
+
+def datas(events: Sequence[Event]) -> list[Data]:
+    return [event for event in events if isinstance(event, Data)]
+
+
+def answering(link: FakeLink, size: int) -> int:
+    """Open a stream whose whole answer, *size* bytes, waits to be sent."""
+    stream_id = link.open(fin=True)
+    link.provider.send_head(stream_id, 200, [])
+    link.provider.send_data(stream_id, bytes(size), fin=True)
+    return stream_id

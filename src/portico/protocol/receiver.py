@@ -243,10 +243,14 @@ class Receiver:
             self.blame = ResetCode.FLOW
             raise RemoteProtocolError("more bytes came than the link's window allows")
         stream = self._known(stream_id)
-        if stream is None or stream.state == CLOSED:
+        if stream is None:
+            return
+        state = stream.state
+        if state == CLOSED:
+            if not self._streams.throw_away(stream, size):
+                raise self._too_much(stream_id)
             return
         fin = bool(flags & FIN)
-        state = stream.state
         if size or not fin:
             state = self._next(stream, state, self._data)
         if fin:
@@ -255,15 +259,18 @@ class Receiver:
             stream.state = state
             self._streams.settle(stream)
             return
-        stream.state = state
         if not stream.receive.received(size, stream.overhead):
-            self.blame = ResetCode.FLOW
-            raise RemoteProtocolError(f"more bytes came than stream {stream_id}'s window allows")
+            raise self._too_much(stream_id)
+        stream.state = state
         if size or fin or stream.overhead:  # an empty piece of a body means nothing
             self._streams.held += size
             events.append(Data(stream_id, payload, fin, bool(flags & TEXT), bool(flags & MESSAGE_END)))
         if state == CLOSED:
             self._streams.settle(stream)
+
+    def _too_much(self, stream_id: int) -> RemoteProtocolError:
+        self.blame = ResetCode.FLOW
+        return RemoteProtocolError(f"more bytes came than stream {stream_id}'s window allows")
 
     def _got_close(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
         stream = self._known(stream_id)

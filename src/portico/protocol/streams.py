@@ -51,25 +51,44 @@ class Streams:
         if not 0 <= count <= window.held:
             raise LocalProtocolError(f"{count} bytes consumed of the {window.held} that stream {stream.id} holds")
         self.held -= count
-        if stream.state == CLOSED:
-            window.held -= count
-            self.settle(stream)
-            return
         limits = self._limits
+        maximum = limits.max_stream_window if stream.state != CLOSED else 0
         allowance = self.growth_left if self.held * 2 <= limits.max_held else 0
-        credit, growth = window.consumed(count, now, limits.max_stream_window, allowance)
-        if credit:
-            self.growth_left -= growth
-            self._outbox.control(frames.pack_window(stream.id, credit))
+        credit, growth = window.consumed(count, now, maximum, allowance)
+        self.growth_left -= growth
+        self._end_or_credit(stream, credit)
+
+    def throw_away(self, stream: Stream, size: int) -> bool:
+        """*size* bytes came that nobody will read: *stream* was closed here. False if its window does not allow them.
+
+        Their credit goes back all the same: the other end's CLOSE may wait behind them, and ours behind what it has
+        closed its ears to.
+        """
+        window = stream.receive
+        if not window.received(size, stream.overhead):
+            return False
+        credit, _ = window.consumed(size, window.since, 0, 0)
+        self._end_or_credit(stream, credit)
+        return True
 
     def forget(self, stream: Stream) -> None:
         """Throw away what *stream* holds. What this end has said whole still goes out; else *stream* is reset."""
-        if stream.state == CLOSED or (stream.state == ANSWERED and not self._is_hub):
-            self.held -= stream.receive.held
-            stream.receive.held = 0
-            self.settle(stream)
+        window = stream.receive
+        if stream.state == CLOSED:
+            self.held -= window.held
+            credit, _ = window.consumed(window.held, window.since, 0, 0)
+            self._end_or_credit(stream, credit)
+        elif stream.state == ANSWERED and not self._is_hub:
+            self.held -= window.held
+            window.held = 0
         else:
             self.reset(stream, ResetCode.CANCEL, "")
+
+    def _end_or_credit(self, stream: Stream, credit: int) -> None:
+        if stream.state == CLOSED and not stream.queue:
+            self.settle(stream)
+        elif credit:
+            self._outbox.control(frames.pack_window(stream.id, credit))
 
     def reset(self, stream: Stream, code: ResetCode, reason: str) -> None:
         """End *stream* at both ends, unless the other end has nothing to learn from it."""
