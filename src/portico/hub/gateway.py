@@ -389,7 +389,6 @@ class Gateway:
             is_hub_cookie=self._identities.is_hub_cookie,
             drop_arguments=self._is_hub_argument,
             forwarded=forwarded,
-            websocket=request.kind == Kind.WEBSOCKET,
         )
         query = request.query
         if b"token" in query or b"portico_key" in query or b"_xsrf" in query:

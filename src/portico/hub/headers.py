@@ -41,21 +41,21 @@ _NOT_FROM_VISITORS = HOP_BY_HOP | {
     b"x-xsrftoken",
 }
 
-_WEBSOCKET_HANDSHAKE = frozenset(
-    {
-        b"sec-websocket-key",
-        b"sec-websocket-version",
-        b"sec-websocket-extensions",
-        b"sec-websocket-protocol",
-        b"sec-websocket-accept",
-    }
-)
-
 # From an app: this hop's, and what would speak for every page of the origin.
 _NOT_FROM_APPS = HOP_BY_HOP | {b"clear-site-data", b"service-worker-allowed"}
 
 KEY_COOKIE = "portico_key"
 KEY_ARGUMENT = b"portico_key"
+
+
+# What becomes of a visitor's header field: dropped, or looked at more closely. Any other passes.
+_DROP, _AUTHORIZATION, _COOKIE, _REFERER, _CONNECTION = range(5)
+_REQUEST_RULES = dict.fromkeys(_NOT_FROM_VISITORS, _DROP) | {
+    b"authorization": _AUTHORIZATION,
+    b"cookie": _COOKIE,
+    b"referer": _REFERER,
+    b"connection": _CONNECTION,
+}
 
 
 def request_headers(
@@ -65,36 +65,44 @@ def request_headers(
     is_hub_cookie: Callable[[str], bool],
     drop_arguments: Callable[[bytes, bytes], bool],
     forwarded: Headers,
-    websocket: bool = False,
 ) -> Headers:
     """What of a visitor's *headers* an app may see, and the hub's own *forwarded* after it.
 
     *drop_arguments* says of a query argument (name, value) whether it is the hub's; it cleans the Referer too.
     """
-    named: frozenset[bytes] | set[bytes] = frozenset()
-    for name, value in headers:
-        if name == b"connection":
-            named = {token.strip().lower() for token in value.split(b",")} - {b"close", b"keep-alive"}
+    named: set[bytes] = set()
     passed: Headers = []
+    rules = _REQUEST_RULES
     for pair in headers:
-        name, value = pair
-        if name in _NOT_FROM_VISITORS or name in named:
-            continue
-        if name == b"authorization":
-            if drop_authorization:
-                continue
-        elif name == b"cookie":
-            kept = clean_cookies(value, is_hub_cookie)
-            if not kept:
-                continue
-            pair = (name, kept)
-        elif name == b"referer":
-            pair = (name, clean_referer(value, drop_arguments))
-        elif websocket and name in _WEBSOCKET_HANDSHAKE and name != b"sec-websocket-protocol":
-            pass  # an app may look at them, as it does under other servers
-        passed.append(pair)
+        rule = rules.get(pair[0])
+        if rule is None:
+            passed.append(pair)
+        elif rule == _CONNECTION:
+            named |= _connection_names(pair[1])
+        elif rule == _AUTHORIZATION:
+            if not drop_authorization:
+                passed.append(pair)
+        elif rule == _COOKIE:
+            kept = clean_cookies(pair[1], is_hub_cookie)
+            if kept:
+                passed.append((pair[0], kept))
+        elif rule == _REFERER:
+            passed.append((pair[0], clean_referer(pair[1], drop_arguments)))
+    if named:
+        passed = [pair for pair in passed if pair[0] not in named]
     passed += forwarded
     return passed
+
+
+_NO_NAMES: frozenset[bytes] = frozenset()
+_USUAL_CONNECTION = frozenset({b"close", b"keep-alive", b"Keep-Alive", b"Upgrade", b"upgrade"})
+
+
+def _connection_names(value: bytes) -> frozenset[bytes]:
+    """The fields that a Connection header names as this hop's (RFC 9110 §7.6.1)."""
+    if value in _USUAL_CONNECTION:
+        return _NO_NAMES
+    return frozenset(token.strip().lower() for token in value.split(b",")) - {b"close", b"keep-alive", b"upgrade"}
 
 
 def clean_cookies(value: bytes, is_hub_cookie: Callable[[str], bool]) -> bytes:
@@ -138,7 +146,7 @@ def response_headers(
         name = pair[0]
         if name in _NOT_FROM_APPS:
             if name == b"connection":
-                named |= {token.strip().lower() for token in pair[1].split(b",")} - {b"close", b"keep-alive"}
+                named |= _connection_names(pair[1])
             continue
         if name == b"set-cookie":
             cookie = confine_cookie(pair[1], root_path, is_hub_cookie)

@@ -59,13 +59,16 @@ class PrefixMatcher(Matcher):
 class Edge(HTTPServerConnectionDelegate):
     """The target of the rule: makes a delegate for each request."""
 
-    def __init__(self, hub: Hub, identities: JupyterIdentities, base_path: str, access_log: logging.Logger) -> None:
-        """*base_path* is the server's base URL path with ``portico/`` after it."""
+    def __init__(
+        self, hub: Hub, identities: JupyterIdentities, base_path: str, access_log: logging.Logger, log_level: int
+    ) -> None:
+        """*base_path* is the server's base URL path with ``portico/`` after it; *log_level* what the server shows."""
         self.hub = hub
         self.identities = identities
         self.apps_prefix = (base_path + "apps/").encode("latin-1")
         self.link_path = (base_path + "link").encode("latin-1")
         self.access_log = access_log
+        self.log_level = log_level
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
         return _Delegate(self, request_conn)
@@ -78,6 +81,7 @@ class _Delegate(HTTPMessageDelegate):
         "_body_done",
         "_connection",
         "_edge",
+        "_fin",
         "_finished",
         "_forward",
         "_gone",
@@ -94,6 +98,8 @@ class _Delegate(HTTPMessageDelegate):
         self._connection = connection
         self._forward: HTTPForward | None = None
         self._request: VisitorRequest | None = None
+        self._fin = True
+        """The request has no body."""
         self._started = 0.0
         self._status = 0
         self._no_body = False
@@ -111,6 +117,7 @@ class _Delegate(HTTPMessageDelegate):
         connection.set_max_body_size(_UNLIMITED)
         self._request = request = self._read(start_line, headers)
         self._no_body = request.method == "HEAD"
+        self._fin = not _has_body(headers)
         edge = self._edge
         try:
             if not edge.identities.host_allowed(request.host):
@@ -123,12 +130,12 @@ class _Delegate(HTTPMessageDelegate):
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             edge.hub.gateway.parse(request)
             admission = edge.hub.gateway.admit_now(request)
-            if admission is not None and self._open(request, admission, not _has_body(headers)):
+            if admission is not None and self._open(request, admission):
                 return None
         except Answer as answer:
             self.answer(answer)
             return None
-        return asyncio.ensure_future(self._admit(request, not _has_body(headers)))
+        return asyncio.ensure_future(self._admit(request))
 
     def data_received(self, chunk: bytes) -> Any:
         forward = self._forward
@@ -150,7 +157,7 @@ class _Delegate(HTTPMessageDelegate):
         if self._finished:
             return
         self._connection.set_close_callback(self.on_connection_close)
-        if self._forward is not None and self._request is not None and self._request.method:
+        if self._forward is not None and not self._fin:
             self._forward.upload_done()
 
     def on_connection_close(self) -> None:
@@ -194,18 +201,18 @@ class _Delegate(HTTPMessageDelegate):
             self._edge.apps_prefix,
         )
 
-    async def _admit(self, request: VisitorRequest, fin: bool) -> None:
+    async def _admit(self, request: VisitorRequest) -> None:
         """The gate, where it has to ask or to wait. Until it ends no 100 Continue goes out."""
         try:
             admission = await self._edge.hub.gateway.admit(request)
-            while not self._gone and not self._open(request, admission, fin):
+            while not self._gone and not self._open(request, admission):
                 await self._edge.hub.gateway.ready(admission.service)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
 
-    def _open(self, request: VisitorRequest, admission: Admission, fin: bool) -> bool:
-        forward = self._edge.hub.gateway.forward(request, admission, self, fin=fin, on_done=_nothing)
+    def _open(self, request: VisitorRequest, admission: Admission) -> bool:
+        forward = self._edge.hub.gateway.forward(request, admission, self, fin=self._fin, on_done=_nothing)
         if forward is None:
             return False
         self._forward = forward
@@ -275,16 +282,10 @@ class _Delegate(HTTPMessageDelegate):
         """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
         self._finished = True
         self._log()
-        if self._body_done or not self._uploading():
+        if self._body_done or self._fin:
             self._connection.finish()
         else:
             self._linger = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._end)
-
-    def _uploading(self) -> bool:
-        request = self._request
-        return request is not None and any(
-            name in (b"content-length", b"transfer-encoding") and value != b"0" for name, value in request.headers
-        )
 
     def _end(self) -> None:
         self._linger = None
@@ -302,14 +303,13 @@ class _Delegate(HTTPMessageDelegate):
             self._forward.visitor_left()
 
     def _log(self) -> None:
-        log = self._edge.access_log
+        edge, request = self._edge, self._request
         level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING
-        if log.isEnabledFor(level) and self._request is not None:
-            request = self._request
+        if level >= edge.log_level and request is not None:
             path = request.target.partition(b"?")[0].decode("latin-1")  # no query: it may hold a key
             milliseconds = (time.monotonic() - self._started) * 1000
             client = request.client[0] if request.client else "-"
-            log.log(level, "%d %s %s (%s) %.2fms", self._status, request.method, path, client, milliseconds)
+            edge.access_log.log(level, "%d %s %s (%s) %.2fms", self._status, request.method, path, client, milliseconds)
 
     # --- WebSockets ------------------------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ class PorticoApp(ExtensionApp):
         if self.count_activity:
             self.hub.gateway.on_traffic = self._note_activity
         self._last_noted: dict[str, float] = {}
-        edge = Edge(self.hub, identities, base_path, server.log)
+        edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         for prefix in (base_path + "link", base_path + "apps/"):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
         server.web_app.settings["portico_hub"] = self.hub
