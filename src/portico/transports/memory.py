@@ -72,6 +72,8 @@ class MemoryTransport:
             return
         if not self.paused or self._closing is not None:
             for _ in range(len(self._inbox)):
+                if not self._inbox:  # cut by who was told
+                    break
                 message = self._inbox.popleft()
                 self._size -= len(message)
                 receiver.message_received(message)

@@ -9,37 +9,51 @@ import ssl
 from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidURI
-from websockets.frames import DATA_OPCODES, Frame
+from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from portico.errors import LinkClosed, Refused
 from portico.transports.transport import Receiver
 
 _OPEN_TIMEOUT = 10.0  # seconds for TCP, TLS and the upgrade
+_CLOSE_TIMEOUT = 2.0  # seconds for what is buffered and for the other end's answer to our close
 _WRITE_HIGH = 512 * 1024  # bytes: two batches, so that one is written while the next is made
 
 
 class _Connection(ClientConnection):
-    """Hands each message to ``transport`` instead of to a queue for ``recv()``."""
+    """Hands each message to ``link_transport`` instead of to a queue for ``recv()``."""
 
-    link_transport: WebSocketTransport | None = None
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.link_transport = WebSocketTransport(self)
 
     def process_event(self, event: Any) -> None:
-        if self.link_transport is not None and isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self.link_transport._frame_received(event)
         else:
             super().process_event(event)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.close_expected():
+            self.link_transport._end_soon()
+
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self.link_transport is not None and self.link_transport._receiver is not None:
-            self.link_transport._receiver.transport_writable()
+        self.link_transport._writable_again()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.link_transport is not None:
-            self.link_transport._lost(exc)
+        self.link_transport._lost(exc)
+
+
+class _Dial(connect):
+    """Follows no redirect: the token of a HELLO goes to the host that was named, and nowhere else."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 class WebSocketTransport:
@@ -51,6 +65,7 @@ class WebSocketTransport:
         self._early: list[bytes] = []
         self._fragments: list[bytes] = []
         self._lost_reason: str | None = None
+        self._ending = False
 
     @property
     def writable(self) -> bool:
@@ -65,20 +80,29 @@ class WebSocketTransport:
             receiver.transport_closed(self._lost_reason)
 
     def send(self, message: bytes) -> None:
-        if self._lost_reason is None and self._connection.close_code is None:
-            self._connection.protocol.send_binary(message)
-            self._connection.send_data()
+        connection = self._connection
+        if connection.protocol.state is State.OPEN:
+            connection.protocol.send_binary(message)
+            connection.send_data()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        if self._lost_reason is None and self._connection.close_code is None:
-            protocol = self._connection.protocol
-            if protocol.state.name == "OPEN":
-                protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
-                self._connection.send_data()
-            # The other end may be gone without a word: do not wait for its answer for long.
-            self._connection.loop.call_later(1.0, self._connection.transport.abort)
+        connection = self._connection
+        if connection.protocol.state is State.OPEN:
+            connection.protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
+            connection.send_data()
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """The other end may be gone without a word: do not wait long for it to close the connection."""
+        if not self._ending and self._lost_reason is None:
+            self._ending = True
+            self._connection.loop.call_later(_CLOSE_TIMEOUT, self._connection.transport.abort)
 
     def _frame_received(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            self.close(1003, "a link's messages are binary")
+        if self._connection.protocol.state is not State.OPEN:
+            return
         if not frame.fin or self._fragments:  # rare: hubs send batches whole
             self._fragments.append(bytes(frame.data))
             if not frame.fin:
@@ -92,11 +116,19 @@ class WebSocketTransport:
         else:
             self._receiver.message_received(message)
 
+    def _writable_again(self) -> None:
+        if self._receiver is not None:
+            self._receiver.transport_writable()
+
     def _lost(self, exc: Exception | None) -> None:
         if self._lost_reason is None:
             code, reason = self._connection.close_code, self._connection.close_reason
-            said = f"code {code}{': ' + reason if reason else ''}" if code is not None else "without a word"
-            self._lost_reason = f"the hub's end closed, {said}" if exc is None else f"the connection broke: {exc}"
+            if exc is not None:
+                self._lost_reason = f"the connection broke: {exc}"
+            elif code in (None, 1006):  # RFC 6455 §7.4.1: no close frame came
+                self._lost_reason = "the connection ended without a word"
+            else:
+                self._lost_reason = f"the connection was closed, code {code}{': ' + reason if reason else ''}"
             if self._receiver is not None:
                 self._receiver.transport_closed(self._lost_reason)
 
@@ -111,11 +143,13 @@ async def dial(
 ) -> WebSocketTransport:
     """Open a WebSocket to *url* (``ws://`` or ``wss://``), through the environment's proxy if it names one.
 
-    *headers* go with the upgrade request; *max_size* is the longest message to take, in bytes. Raises `Refused` when
-    the server answers the upgrade with an HTTP status that coming back would not change, `LinkClosed` otherwise.
+    *headers* go with the upgrade request; *max_size* is the longest message to take, in bytes; *tls* replaces the
+    default settings of ``wss://``. Raises `Refused` when the server answers the upgrade with an HTTP status that
+    coming back would not change, `LinkClosed` otherwise.
     """
+    options: dict[str, Any] = {"ssl": tls} if tls is not None and url.startswith("wss:") else {}
     try:
-        connection = await connect(
+        connection = await _Dial(
             url,
             create_connection=_Connection,
             subprotocols=[Subprotocol(subprotocol)],
@@ -125,29 +159,31 @@ async def dial(
             ping_interval=None,  # the link has its own
             open_timeout=_OPEN_TIMEOUT,
             write_limit=_WRITE_HIGH,
-            ssl=tls,
+            **options,
         )
-    except InvalidHandshake as error:
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", 0)
-        if status in (401, 403, 404, 405):
-            raise Refused(f"{url} answered {status}: {_ADVICE.get(status, 'is this the right URL?')}") from error
+    except InvalidStatus as error:
+        status = error.response.status_code
+        if 300 <= status < 400:
+            raise Refused(f"{url} redirects to {error.response.headers.get('Location')}: use that URL") from error
+        if status in _ADVICE:
+            raise Refused(f"{url} answered {status}: {_ADVICE[status]}") from error
+        raise LinkClosed(f"{url} answered {status}") from error
+    except (InvalidHandshake, InvalidProxy) as error:
         raise LinkClosed(f"{url}: {error}") from error
-    except InvalidURI as error:
+    except (InvalidURI, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         raise Refused(f"{url} is no WebSocket URL") from error
     except (OSError, TimeoutError) as error:
-        raise LinkClosed(f"{url} cannot be reached: {error or 'no answer in time'}") from error
+        raise LinkClosed(f"{url} cannot be reached: {str(error) or 'no answer in time'}") from error
     if connection.subprotocol != subprotocol:
         await connection.close()
         raise Refused(f"{url} is a WebSocket, but not a hub's link (it does not speak {subprotocol})")
-    transport = WebSocketTransport(cast(_Connection, connection))
-    cast(_Connection, connection).link_transport = transport
-    return transport
+    return cast(_Connection, connection).link_transport
 
 
+_NO_HUB = "no hub lives there; is the Portico server extension enabled (jupyter server extension list)?"
 _ADVICE = {
     401: "the token was not accepted",
     403: "the token may not publish here",
-    404: "no hub lives there; is the Portico server extension enabled (jupyter server extension list)?",
-    405: "no hub lives there; is the Portico server extension enabled (jupyter server extension list)?",
+    404: _NO_HUB,
+    405: _NO_HUB,
 }
