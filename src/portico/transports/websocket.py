@@ -66,6 +66,7 @@ class WebSocketTransport:
         self._fragments: list[bytes] = []
         self._lost_reason: str | None = None
         self._ending = False
+        self._said_close = False
 
     @property
     def writable(self) -> bool:
@@ -87,6 +88,7 @@ class WebSocketTransport:
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         connection = self._connection
+        self._said_close = True
         if connection.protocol.state is State.OPEN:
             connection.protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
             connection.send_data()
@@ -101,7 +103,7 @@ class WebSocketTransport:
     def _frame_received(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT:
             self.close(1003, "a link's messages are binary")
-        if self._connection.protocol.state is not State.OPEN:
+        if self._said_close:
             return
         if not frame.fin or self._fragments:  # rare: hubs send batches whole
             self._fragments.append(bytes(frame.data))
@@ -122,13 +124,15 @@ class WebSocketTransport:
 
     def _lost(self, exc: Exception | None) -> None:
         if self._lost_reason is None:
-            code, reason = self._connection.close_code, self._connection.close_reason
+            protocol = self._connection.protocol
+            close = protocol.close_rcvd or protocol.close_sent
             if exc is not None:
                 self._lost_reason = f"the connection broke: {exc}"
-            elif code in (None, 1006):  # RFC 6455 §7.4.1: no close frame came
+            elif close is None:
                 self._lost_reason = "the connection ended without a word"
             else:
-                self._lost_reason = f"the connection was closed, code {code}{': ' + reason if reason else ''}"
+                said = f"code {close.code}{': ' + close.reason if close.reason else ''}"
+                self._lost_reason = f"the connection was closed, {said}"
             if self._receiver is not None:
                 self._receiver.transport_closed(self._lost_reason)
 

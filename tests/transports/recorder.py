@@ -1,0 +1,62 @@
+"""A receiver that keeps what its transport tells it, and lets a test wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+
+from blockbuster import blockbuster_ctx
+
+
+class Recorder:
+    """Keeps messages; *until* waits for a condition over them."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.writable = 0
+        self.closed: list[str] = []
+        self._changed = asyncio.Event()
+
+    def message_received(self, message: bytes) -> None:
+        assert not self.closed
+        self.messages.append(message)
+        self._changed.set()
+
+    def transport_writable(self) -> None:
+        self.writable += 1
+        self._changed.set()
+
+    def transport_closed(self, reason: str) -> None:
+        self.closed.append(reason)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    """Run *work* on a fresh loop that nothing may block, and that must be left without a task or a complaint."""
+
+    async def guarded() -> None:
+        complaints: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with asyncio.timeout(30):
+            await work()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:  # servers' own, on their way out; a task that stays makes the time-out strike
+                await asyncio.wait(others)
+        assert complaints == []
+
+    with warnings.catch_warnings(), unblocked():
+        warnings.simplefilter("error")
+        asyncio.run(guarded())
+
+
+@contextlib.contextmanager
+def unblocked() -> Iterator[None]:
+    with blockbuster_ctx():
+        yield
