@@ -281,6 +281,7 @@ class _Delegate(HTTPMessageDelegate):
     def _finish(self) -> None:
         """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
         self._finished = True
+        self._forward = None
         self._log()
         if self._body_done or self._fin:
             self._connection.finish()

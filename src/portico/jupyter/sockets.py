@@ -1,30 +1,30 @@
 """WebSockets over a connection that was taken over from tornado's HTTP server.
 
-The ``websockets`` library's sans-I/O protocol reads and writes the frames; tornado's stream moves the bytes (plain or
-TLS). Two users: a provider's link, and a visitor's WebSocket.
+The ``websockets`` library's sans-I/O protocol reads and writes the frames; `portico.jupyter.streams` moves the bytes.
+Two users: a provider's link, and a visitor's WebSocket.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import IOStream
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from portico.jupyter.streams import take_over
 from portico.transports.transport import Receiver
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
 
-_READ = 256 * 1024
-_HIGH_WATER = 512 * 1024  # bytes that wait in the stream's own buffer: two batches of a link
 _CLOSE_TIMEOUT = 5.0  # seconds for the other end to answer a close
 
 
@@ -45,18 +45,19 @@ class ServerSocket:
 
     def __init__(self, stream: IOStream, handshake: Headers, max_message: int) -> None:
         """*handshake* is the upgrade request's headers."""
-        self._stream = stream
         self._protocol = ServerProtocol(max_size=max_message, logger=_QUIET)
         self._protocol.receive_data(_replay(handshake))
         events = self._protocol.events_received()
         self._request = events[0] if events and isinstance(events[0], Request) else None
         self._owner: SocketOwner | None = None
+        self._on_gone: Callable[[], None] | None = None
         self._fragments: list[bytes] = []
         self._text = False
         self._closed = False
-        self._waits_to_write = False
-        self._task: asyncio.Task[None] | None = None
-        stream.set_nodelay(True)
+        self._held: deque[object] = deque()
+        """Frames that wait while the owner is not ready for more."""
+        self._waiting = False
+        self._bytes = take_over(stream, self)
 
     # --- the handshake ---------------------------------------------------------------------------------------
 
@@ -78,44 +79,42 @@ class ServerSocket:
         for name, value in headers or ():
             response.headers[name.decode("latin-1")] = value.decode("latin-1")
         self._protocol.send_response(response)
-        self._owner = owner
+        self._owner, self._on_gone = owner, None
         self._flush()
-        self._task = asyncio.get_running_loop().create_task(self._read())
+        if self._closed:
+            owner.socket_closed(1006, "")
 
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Before the handshake is complete: call *on_gone* when the visitor leaves."""
-        self._stream.set_close_callback(on_gone)
+        self._on_gone = on_gone
 
     def answer(self, head: bytes, body: bytes) -> None:
         """Answer the upgrade request with an HTTP response, and close."""
-        self._stream.set_close_callback(None)
-        if not self._stream.closed():
-            future = self._stream.write(head + body)
-            future.add_done_callback(self._close_after)
-
-    def _close_after(self, future: asyncio.Future[None]) -> None:
-        future.exception()  # seen; a visitor that left needs no answer
-        self._stream.close()
+        self._on_gone = None
+        self._bytes.write(head + body)
+        self._bytes.close()
 
     # --- sending ---------------------------------------------------------------------------------------------
 
     @property
     def writable(self) -> bool:
-        return self._stream._total_write_index - self._stream._total_write_done_index < _HIGH_WATER
+        """False while more than two of a link's batches wait to be written."""
+        return self._bytes.writable
 
     def send(self, data: bytes, *, text: bool = False) -> asyncio.Future[None] | None:
         """Send a message. A future that is returned says when the stream has taken enough of it to send more."""
-        if self._protocol.state is not State.OPEN or self._stream.closed():
+        if self._protocol.state is not State.OPEN or self._closed:
             return None
         if text:
             self._protocol.send_text(data)
         else:
             self._protocol.send_binary(data)
-        return self._flush()
+        self._flush()
+        return self._bytes.drained()
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; the connection ends when the other end answers, or in 5 s."""
-        if self._protocol.state is State.OPEN and not self._stream.closed():
+        if self._protocol.state is State.OPEN and not self._closed:
             text = reason.encode()[:123].decode(errors="ignore")
             try:
                 if code in (1005, 0):
@@ -125,53 +124,76 @@ class ServerSocket:
             except ProtocolError:  # a code that may not be sent (RFC 6455 §7.4)
                 self._protocol.send_close(1011, "the app closed with an invalid code")
             self._flush()
-            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._stream.close)
+            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._bytes.abort)
 
     def abort(self) -> None:
         """Break the connection."""
-        self._stream.close()
+        self._bytes.abort()
 
-    def _flush(self) -> asyncio.Future[None] | None:
-        last: asyncio.Future[None] | None = None
+    def _flush(self) -> None:
         for data in self._protocol.data_to_send():
-            if self._stream.closed():
-                return None
             if data:
-                last = self._stream.write(data)
-            # else: the library would half-close; the stream is closed whole once the other end has answered
-        if last is None or last.done():
-            return None
-        last.add_done_callback(self._wrote)
-        return last
-
-    def _wrote(self, future: asyncio.Future[None]) -> None:
-        if not future.cancelled() and future.exception() is None and self._owner is not None:
-            self._owner.socket_writable()
+                self._bytes.write(data)
+            else:  # the library would half-close: both ends have said goodbye
+                self._bytes.close()
 
     # --- receiving -------------------------------------------------------------------------------------------
 
-    async def _read(self) -> None:
-        stream, protocol = self._stream, self._protocol
-        try:
-            while True:
-                data = await stream.read_bytes(_READ, partial=True)
-                protocol.receive_data(data)
-                for event in protocol.events_received():
-                    waiting = self._frame(event)
-                    if waiting is not None:
-                        await waiting
-                self._flush()
-                if protocol.close_expected() and protocol.state is not State.OPEN:
+    def bytes_received(self, data: bytes) -> None:
+        protocol = self._protocol
+        if self._owner is None:
+            return  # before the handshake is complete a client must not send (RFC 6455 §4.1)
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        if self._waiting:
+            self._held.extend(events)
+        else:
+            for position, event in enumerate(events):
+                waiting = self._frame(event)
+                if waiting is not None:
+                    self._wait(waiting, events[position + 1 :])
                     break
-        except StreamClosedError:
-            pass
-        except Exception:  # whatever it was, the owner must hear that the socket is gone
-            logger.exception("a WebSocket failed")
-        finally:
-            self._end()
+        self._flush()
+
+    def _wait(self, waiting: asyncio.Future[None], rest: list[Any]) -> None:
+        """The owner takes no more until *waiting* is done: hold the rest, and the sender."""
+        self._waiting = True
+        self._held.extendleft(reversed(rest))
+        self._bytes.pause()
+        waiting.add_done_callback(self._resume)
+
+    def _resume(self, _: asyncio.Future[None]) -> None:
+        self._waiting = False
+        while self._held:
+            waiting = self._frame(self._held.popleft())
+            if waiting is not None:
+                self._wait(waiting, [])
+                return
+        self._bytes.resume()
+
+    def bytes_writable(self) -> None:
+        if self._owner is not None:
+            self._owner.socket_writable()
+
+    def bytes_ended(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        protocol = self._protocol
+        protocol.receive_eof()
+        owner, on_gone = self._owner, self._on_gone
+        self._on_gone = None
+        if owner is not None:
+            received = protocol.close_rcvd
+            if received is not None:
+                owner.socket_closed(int(received.code), received.reason)
+            else:
+                owner.socket_closed(1006, "")
+        elif on_gone is not None:
+            on_gone()
 
     def _frame(self, frame: object) -> asyncio.Future[None] | None:
-        if not isinstance(frame, Frame) or frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+        if not isinstance(frame, Frame) or frame.opcode not in _DATA:
             return None
         if frame.fin and not self._fragments:
             return self._deliver(bytes(frame.data), frame.opcode is Opcode.TEXT)
@@ -195,20 +217,8 @@ class ServerSocket:
         assert self._owner is not None
         return self._owner.socket_message(message, text)
 
-    def _end(self) -> None:
-        if not self._closed:
-            self._closed = True
-            protocol = self._protocol
-            self._stream.close()
-            protocol.receive_eof()
-            received = protocol.close_rcvd
-            owner = self._owner
-            if owner is not None:
-                if received is not None:
-                    owner.socket_closed(int(received.code), received.reason)
-                else:
-                    owner.socket_closed(1006, "")
 
+_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 _QUIET = logging.getLogger("portico.websocket")
 _QUIET.setLevel(logging.WARNING)  # the library logs every connection at INFO
