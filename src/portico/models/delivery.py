@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.models.exchange import STREAM_HEADERS, Exchange
-from portico.models.generation import Generation, Writer, discard
+from portico.models.generation import Generation, Writer
 from portico.models.service import Service
 from portico.models.sse import ClientLeft, Stream
 
@@ -71,7 +71,7 @@ async def deliver_whole(
     A *writer* is shown what comes, too; its frames are dropped.
     """
     try:
-        await generation.run(writer, discard)
+        await generation.run(writer)
         value = answer()
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
         await exchange.error(service.answerable(error, model))

@@ -7,6 +7,7 @@ the endpoint's `Writer`; how a function runs is that of `function`.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.exchange import Leaving
-from portico.models.function import Cancel, Frames, drive
+from portico.models.function import TURN, Cancel, Frames, drive
 from portico.models.parts import Finish, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Meta, parts_of
@@ -98,7 +99,7 @@ class Generation:
                 for base, call in enumerate(self.wanted.calls):
                     if self.choices[base].touched:
                         break  # the function read ``n`` itself and gave several choices in one run
-                    run = _Run(self, base, writer, write or discard)
+                    run = _Run(self, base, writer, write or discard())
                     if not self._skipped:
                         await drive(call, self.wanted.on_loop, run, threads=self.wanted.threads)
                     for frame in self._end(base, writer):
@@ -223,8 +224,18 @@ def _nothing(text: str) -> None:
     return None
 
 
-async def discard(frame: bytes) -> None:
-    """Write a frame to nowhere."""
+def discard() -> Write:
+    """A `Write` to nowhere, for whole answers. As any, it yields to the loop every `TURN`."""
+    turned = time.monotonic()
+
+    async def write(frame: bytes) -> None:
+        nonlocal turned
+        if time.monotonic() - turned > TURN:
+            await asyncio.sleep(0)
+            turned = time.monotonic()
+
+    return write
+
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

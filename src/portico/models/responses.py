@@ -18,7 +18,7 @@ from portico.models.delivery import deliver_stream, deliver_whole
 from portico.models.exchange import Exchange, new_id, now
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.function import Cancel
-from portico.models.generation import Generation, Wanted, discard
+from portico.models.generation import Generation, Wanted
 from portico.models.messages import get_last_user_message
 from portico.models.response_events import ResponseEvents
 from portico.models.response_input import chat_request, items_of, messages_of
@@ -154,7 +154,7 @@ class Responses:
 
     async def _run_behind(self, turn: Turn) -> None:
         try:
-            await turn.generation.run(turn.events, discard)
+            await turn.generation.run(turn.events)
             turn.events.closing(turn.generation)
         except asyncio.CancelledError:
             turn.events.cancelled()
