@@ -19,11 +19,9 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
-    HTTPOutputError,
     HTTPServerConnectionDelegate,
     HTTPServerRequest,
     RequestStartLine,
-    ResponseStartLine,
 )
 from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher
@@ -79,6 +77,7 @@ class _Delegate(HTTPMessageDelegate):
 
     __slots__ = (
         "_body_done",
+        "_chunked",
         "_connection",
         "_edge",
         "_fin",
@@ -88,6 +87,7 @@ class _Delegate(HTTPMessageDelegate):
         "_linger",
         "_lingered",
         "_no_body",
+        "_remaining",
         "_request",
         "_started",
         "_status",
@@ -103,6 +103,9 @@ class _Delegate(HTTPMessageDelegate):
         self._started = 0.0
         self._status = 0
         self._no_body = False
+        self._chunked = False
+        self._remaining: int | None = None
+        """Bytes of the body that Content-Length still promises."""
         self._body_done = False
         self._finished = False
         self._gone = False
@@ -221,42 +224,68 @@ class _Delegate(HTTPMessageDelegate):
     # --- the answer ------------------------------------------------------------------------------------------
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        connection = self._connection
+        # The head is rendered here, as the app gave it: order, doubles and all. tornado's own way sorts and re-parses.
+        request = self._request
+        assert request is not None
         self._status = status
         if status in (204, 304):
             self._no_body = True
-        if self._no_body:
-            body = b""
-        made = HTTPHeaders()
-        has_date = has_length = False
+        lines = [_STATUS_LINES.get(status) or _status_line(status)]
+        length: int | None = None
+        has_date = False
         for name, value in headers:
-            if name == b"date":
+            if name == b"content-length" and value.isdigit():
+                length = int(value)
+            elif name == b"date":
                 has_date = True
-            elif name == b"content-length":
-                has_length = True
-            made.add(name.decode("latin-1"), value.decode("latin-1"))
+            lines.append(name + b": " + value)
         if not has_date:
-            made["Date"] = _date()
-        if fin and not has_length and not self._no_body:
-            made["Content-Length"] = str(len(body))
-        elif not has_length and not self._no_body and self._request is not None and self._request.http_version == "1.0":
-            connection._disconnect_on_finish = True  # the end of the connection is the end of the body (RFC 9112 §6.3)
-        start_line = ResponseStartLine("HTTP/1.1", status, responses.get(status, ""))
-        try:
-            future = connection.write_headers(start_line, made, body)
+            lines.append(_date())
+        old = request.http_version != "1.1"
+        if length is None and not self._no_body:
             if fin:
-                self._finish()
-        except (StreamClosedError, HTTPOutputError, ValueError) as error:
-            self._broken(error)
+                length = len(body)
+                lines.append(b"content-length: %d" % length)
+            elif old:
+                self._connection._disconnect_on_finish = True  # the end of the connection ends it (RFC 9112 §6.3)
+            else:
+                self._chunked = True
+                lines.append(b"transfer-encoding: chunked")
+        if self._connection._disconnect_on_finish:
+            lines.append(b"connection: close")
+        elif old:
+            lines.append(b"connection: keep-alive")
+        head = b"\r\n".join(lines)
+        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
+            self._broken(ValueError("a header field holds a line break"))
             return None
-        return future
+        self._remaining = length
+        return self._send(head + b"\r\n\r\n", body, fin)
 
     def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        return self._send(b"", body, fin)
+
+    def _send(self, head: bytes, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        if self._no_body:
+            body = b""
+        elif self._chunked:
+            if body:
+                body = b"%x\r\n%b\r\n" % (len(body), body)
+            if fin:
+                body += b"0\r\n\r\n"
+        elif self._remaining is not None:
+            self._remaining -= len(body)
+            if self._remaining < 0 or (fin and self._remaining):
+                self._broken(ValueError("the app's Content-Length is not its body's"))
+                return None
+        data = head + body if head else body
+        future: asyncio.Future[None] | None = None
         try:
-            future = self._connection.write(body) if body and not self._no_body else None
+            if data:
+                future = self._connection.write(data)
             if fin:
                 self._finish()
-        except (StreamClosedError, HTTPOutputError) as error:
+        except StreamClosedError as error:
             self._broken(error)
             return None
         return future
@@ -393,8 +422,8 @@ class _VisitorSocket:
 
     def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._log(status)
-        lines = [f"HTTP/1.1 {status} {responses.get(status, '')}".encode("latin-1")]
-        for name, value in [*headers, (b"date", _date().encode()), (b"connection", b"close")]:
+        lines = [_status_line(status), _date()]
+        for name, value in [*headers, (b"connection", b"close")]:
             if b"\r" in value or b"\n" in value or b"\n" in name or b"\r" in name:
                 continue
             lines.append(name + b": " + value)
@@ -483,13 +512,20 @@ def _server(host: str, protocol: str) -> tuple[str, int] | None:
     return known if host else None
 
 
-_date_cache = (0, "")
+_date_cache = (0, b"")
 
 
-def _date() -> str:
-    """The Date header (RFC 9110 §6.6.1), made once a second."""
+def _date() -> bytes:
+    """The Date header's line (RFC 9110 §6.6.1), made once a second."""
     global _date_cache
     now = int(time.time())
     if _date_cache[0] != now:
-        _date_cache = (now, formatdate(now, usegmt=True))
+        _date_cache = (now, b"date: " + formatdate(now, usegmt=True).encode())
     return _date_cache[1]
+
+
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {responses.get(status, '')}".encode("latin-1")
+
+
+_STATUS_LINES = {status: _status_line(status) for status in responses}
