@@ -1,0 +1,25 @@
+"""Fixtures that several rooms of tests share: one real Jupyter server for all that do not change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live_jupyter import JupyterServer, Kernel
+
+
+@pytest.fixture(scope="session")
+def jupyter_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+    """A Jupyter server with Portico's extension; tests that stop it start one of their own."""
+    server = JupyterServer(tmp_path_factory.mktemp("jupyter")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def kernel(jupyter_server: JupyterServer) -> Iterator[Kernel]:
+    """A fresh kernel of the shared server."""
+    kernel = jupyter_server.kernel()
+    yield kernel
+    kernel.shutdown()

@@ -1,0 +1,200 @@
+"""A real Jupyter server and real kernels for tests: started as a user starts them, spoken to over the server's API."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "test-token-not-a-secret"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Output:
+    """What a cell gave: text of both streams, displayed bundles, the error's name, value and traceback."""
+
+    text: str = ""
+    displays: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    result: str = ""
+    error: tuple[str, str, str] | None = None
+
+    def check(self) -> Output:
+        assert self.error is None, "\n".join(self.error or ())
+        return self
+
+
+class JupyterServer:
+    """``jupyter server`` on a port of its own, with folders of its own."""
+
+    def __init__(
+        self, folder: Path, *arguments: str, port: int | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.base = "/"
+        self.log = folder / "server.log"
+        self._arguments = arguments
+        self._env = env or {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.base}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> JupyterServer:
+        env = os.environ | {
+            "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "IPYTHONDIR": str(self.folder / "ipython"),
+            "PYTHONPATH": str(ROOT),
+            **self._env,
+        }
+        for variable in ("PORTICO_HUB_URL", "PORTICO_HUB_TOKEN", "PORTICO_KERNEL_ID", "JPY_PARENT_PID"):
+            env.pop(variable, None)
+        command = [
+            sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser",
+            f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
+            f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder}", *self._arguments,
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, env=env, cwd=self.folder, stdout=self.log.open("ab"), stderr=subprocess.STDOUT
+        )
+        self._wait()
+        return self
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(self.url + "api", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"the Jupyter server did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(5)
+            self._process = None
+
+    def api(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> Any:
+        """Call the server's REST API; returns the decoded JSON, or raises `urllib.error.HTTPError`."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+            headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def kernel(self, notebook: str = "") -> Kernel:
+        """Start a kernel: bare, or as the session of a notebook path."""
+        if notebook:
+            session = self.api(
+                "POST",
+                "api/sessions",
+                {"path": notebook, "type": "notebook", "name": notebook, "kernel": {"name": "python3"}},
+            )
+            return Kernel(self, session["kernel"]["id"])
+        return Kernel(self, self.api("POST", "api/kernels", {"name": "python3"})["id"])
+
+
+class Kernel:
+    """A running kernel, spoken to over the server's WebSocket."""
+
+    def __init__(self, server: JupyterServer, kernel_id: str) -> None:
+        self.server = server
+        self.id = kernel_id
+        self._socket = self._connect()
+
+    def _connect(self) -> ClientConnection:
+        url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={TOKEN}"
+        return connect(url, max_size=None, proxy=None)
+
+    def execute(self, code: str, timeout: float = 60) -> Output:
+        """Run *code* as a cell and wait for its end."""
+        return self.wait(self.send(code), timeout)
+
+    def send(self, code: str) -> str:
+        """Run *code* as a cell, without waiting; returns the message's id for `wait`."""
+        message_id = uuid.uuid4().hex
+        header = {"msg_id": message_id, "msg_type": "execute_request", "username": "", "session": "t", "version": "5.3"}
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+        self._socket.send(json.dumps({**message, "buffers": []}))
+        return message_id
+
+    def wait(self, message_id: str, timeout: float = 60) -> Output:
+        """What the cell gave, once it is idle and has replied."""
+        output = Output()
+        deadline = time.monotonic() + timeout
+        idle = replied = False
+        while not (idle and replied):
+            message = json.loads(self._socket.recv(max(0.01, deadline - time.monotonic())))
+            if message.get("parent_header", {}).get("msg_id") != message_id:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                output.text += content["text"]
+            elif kind == "display_data":
+                output.displays.append(content)
+            elif kind == "update_display_data":
+                output.updates.append(content)
+            elif kind == "execute_result":
+                output.result = content["data"].get("text/plain", "")
+                output.displays.append(content)
+            elif kind == "error":
+                output.error = (content["ename"], content["evalue"], "\n".join(content["traceback"]))
+            elif kind == "status" and content["execution_state"] == "idle":
+                idle = True
+            elif kind == "execute_reply":
+                replied = True
+        return output
+
+    def restart(self) -> None:
+        self.server.api("POST", f"api/kernels/{self.id}/restart")
+        self._socket.close()
+        self._socket = self._connect()
+
+    def shutdown(self) -> None:
+        self._socket.close()
+        try:
+            self.server.api("DELETE", f"api/kernels/{self.id}")
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
