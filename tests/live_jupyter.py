@@ -144,7 +144,8 @@ class Kernel:
 
     def _connect(self) -> ClientConnection:
         url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={TOKEN}"
-        return connect(url, max_size=None, proxy=None)
+        self._manager = connect(url, max_size=None, proxy=None)
+        return self._manager.__enter__()
 
     def execute(self, code: str, timeout: float = 60) -> Output:
         """Run *code* as a cell and wait for its end."""
@@ -188,11 +189,11 @@ class Kernel:
 
     def restart(self) -> None:
         self.server.api("POST", f"api/kernels/{self.id}/restart")
-        self._socket.close()
+        self._manager.__exit__(None, None, None)
         self._socket = self._connect()
 
     def shutdown(self) -> None:
-        self._socket.close()
+        self._manager.__exit__(None, None, None)
         try:
             self.server.api("DELETE", f"api/kernels/{self.id}")
         except urllib.error.HTTPError as error:
