@@ -81,9 +81,8 @@ class JupyterServer:
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
             f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder}", *self._arguments,
         ]  # fmt: skip
-        self._process = subprocess.Popen(
-            command, env=env, cwd=self.folder, stdout=self.log.open("ab"), stderr=subprocess.STDOUT
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=env, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         self._wait()
         return self
 
