@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import struct
 from enum import IntEnum
+from itertools import chain
 from typing import Any, Final
 
 from portico.errors import LocalProtocolError, RemoteProtocolError
@@ -129,21 +130,28 @@ def unpack_json(payload: bytes) -> dict[str, Any]:
 # --- header blocks ----------------------------------------------------------------------------------------------
 
 
+# Lengths of names and values, by the number of headers. Only common numbers are compiled beforehand.
+_LENGTHS = tuple(struct.Struct(f"!{2 * count}H") for count in range(48))
+
+
+def _lengths(count: int) -> struct.Struct:
+    return _LENGTHS[count] if count < len(_LENGTHS) else struct.Struct(f"!{2 * count}H")
+
+
 def _pack_headers(headers: Headers) -> tuple[bytes, bytes]:
     """The lengths and the bytes of a header block."""
-    flat = [part for pair in headers for part in pair]
+    flat = list(chain.from_iterable(headers))
     try:
-        return struct.pack(f"!{len(flat)}H", *map(len, flat)), b"".join(flat)
+        return _lengths(len(headers)).pack(*map(len, flat)), b"".join(flat)
     except struct.error:
         raise LocalProtocolError(f"a header field is longer than {_MAX_FIELD} bytes") from None
 
 
 def _unpack_headers(payload: bytes, position: int, count: int) -> Headers:
-    lengths = struct.unpack_from(f"!{2 * count}H", payload, position)
+    lengths = iter(_lengths(count).unpack_from(payload, position))
     position += 4 * count
     headers = []
-    pairs = iter(lengths)
-    for name_length, value_length in zip(pairs, pairs, strict=True):
+    for name_length, value_length in zip(lengths, lengths):  # noqa: B905 -- the number is even, and this is hot
         middle = position + name_length
         end = middle + value_length
         headers.append((payload[position:middle], payload[middle:end]))
