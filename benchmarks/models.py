@@ -1,8 +1,9 @@
 """What a streamed token costs: Portico's chat server, beside fastapi-openai-compat and Hypha's, in one run.
 
 Each server runs alone on uvicorn (uvloop, httptools) in a process of its own; a raw client reads 5,000 one-token
-chunks over loopback. Printed are the server's processor time a token and the time a token at the client, each the least
-of some rounds, and how Portico's compares. What is not installed is left out. Run it with a Python that has the others::
+chunks over loopback. Printed are the server's processor time a token and the time a token at the client, each the
+least of some rounds, and how Portico's compares. "floor" is an app that sends frames made beforehand, so what uvicorn
+and the kernel cost. What is not installed is left out. Run it with a Python that has the others::
 
     python benchmarks/models.py [--tokens 5000] [--rounds 5]
 """
@@ -24,7 +25,7 @@ from typing import Any
 
 TOKENS = int(os.environ.get("BENCH_TOKENS", "5000"))
 
-SERVERS = ("portico", "fastapi-openai-compat", "hypha", "portico-sync", "fastapi-openai-compat-sync")
+SERVERS = ("portico", "floor", "fastapi-openai-compat", "hypha", "portico-sync", "fastapi-openai-compat-sync")
 
 
 async def from_async(request: Any = None, messages: Any = None) -> Any:
@@ -60,7 +61,27 @@ def app_of(name: str) -> Any:
             from hypha_rpc.utils.serve import create_openai_chat_server
 
             return create_openai_chat_server({"m": function})
+        case "floor":
+            return floor
     raise SystemExit(f"no server is called {name}")
+
+
+async def floor(scope: Any, receive: Any, send: Any) -> None:
+    """Send the same frames as Portico does, and do nothing else."""
+    choice = '{"index":0,"delta":{"content":"token "},"logprobs":null,"finish_reason":null}'
+    start = (
+        '{"id":"chatcmpl-0123456789abcdef01234567","object":"chat.completion.chunk","created":1795253525,"model":"m"'
+    )
+    frame = f'data: {start},"choices":[{choice}]}}\n\n'.encode()
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    turned = time.monotonic()
+    for _ in range(TOKENS):
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
+        if time.monotonic() - turned > 0.006:
+            await asyncio.sleep(0)
+            turned = time.monotonic()
+    await send({"type": "http.response.body", "body": b""})
 
 
 def serve(name: str, port: int) -> None:
@@ -100,7 +121,8 @@ async def measure(name: str, tokens: int, rounds: int) -> tuple[float, float]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "BENCH_TOKENS": str(tokens)}
-    server = subprocess.Popen([sys.executable, __file__, "--serve", name, "--port", str(port)], env=environment)
+    command = [sys.executable, __file__, "--serve", name, "--port", str(port)]
+    server = subprocess.Popen(command, env=environment)  # noqa: ASYNC220 -- nothing else runs on this loop
     try:
         for _ in range(200):
             try:
@@ -147,16 +169,25 @@ def main() -> None:
         serve(options.serve, options.port)
         return
     costs: dict[str, tuple[float, float]] = {}
-    modules = {"portico": "portico", "fastapi-openai-compat": "fastapi_openai_compat", "hypha": "hypha_rpc"}
+    modules = {
+        "portico": "portico",
+        "floor": "uvicorn",
+        "fastapi-openai-compat": "fastapi_openai_compat",
+        "hypha": "hypha_rpc",
+    }
     for name in SERVERS:
         if importlib.util.find_spec(modules[name.removesuffix("-sync")]) is None:
             print(f"{name:28} not installed")
             continue
         costs[name] = asyncio.run(measure(name, options.tokens, options.rounds))
         ours = costs["portico-sync" if name.endswith("-sync") else "portico"]
-        shown = [f"{cost:6.2f} µs (portico's is {own / cost:.2f} of it)" for own, cost in zip(ours, costs[name], strict=True)]
+        shown = [
+            f"{cost:6.2f} µs (portico's is {own / cost:.2f} of it)" for own, cost in zip(ours, costs[name], strict=True)
+        ]
         print(f"{name:28} processor {shown[0]}   client {shown[1]}", flush=True)
-    print(time.strftime("%Y-%m-%d"), f"Python {sys.version.split()[0]}, {options.tokens} tokens, {options.rounds} rounds")
+    print(
+        time.strftime("%Y-%m-%d"), f"Python {sys.version.split()[0]}, {options.tokens} tokens, {options.rounds} rounds"
+    )
 
 
 if __name__ == "__main__":

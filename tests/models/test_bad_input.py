@@ -247,10 +247,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-KNOWN = st.sampled_from(
-    "messages prompt input model stream stream_options n stop tools tool_choice functions response_format text "
-    "temperature max_tokens instructions previous_response_id reasoning metadata background store user".split()
+FIELDS = (
+    *("messages", "prompt", "input", "model", "stream", "stream_options", "n", "stop", "tools", "tool_choice", "user"),
+    *("functions", "response_format", "text", "temperature", "max_tokens", "instructions", "previous_response_id"),
+    *("reasoning", "metadata", "background", "store"),
 )
+KNOWN = st.sampled_from(FIELDS)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,10 @@ import pytest
 from portico.models import Cancel, Live, chat_server, get_last_user_message, model
 from tests.models.visitor import MESSAGES, ask, chat, visit
 
-IMAGE = {"role": "user", "content": [{"type": "text", "text": "see"}, {"type": "input_audio", "input_audio": {"data": "AAAA"}}]}
+IMAGE = {
+    "role": "user",
+    "content": [{"type": "text", "text": "see"}, {"type": "input_audio", "input_audio": {"data": "AAAA"}}],
+}
 
 
 def seen_by(function_of_seen, body, **more):
@@ -161,7 +164,7 @@ def test_a_stream_goes_on_with_the_function_it_began_with():
         app = chat_server({"m": old})
         body = {"messages": MESSAGES, "stream": True}
         first = asyncio.create_task(visit(app, "POST", "/v1/chat/completions", body))
-        while app._service.active == 0:
+        while app._service.active == 0:  # noqa: ASYNC110 -- the app tells no one of it
             await asyncio.sleep(0)
         app.replace({"m": lambda messages: "new"})
         gate.set()

@@ -112,8 +112,12 @@ def test_no_sign_of_life_to_a_client_that_does_not_read():
         async def receive():
             if not sent and not blocked.is_set():
                 blocked.set()
-                return {"type": "http.request", "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}'}
+                return {
+                    "type": "http.request",
+                    "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}',
+                }
             await asyncio.Event().wait()
+            raise AssertionError
 
         async def send(message):
             sent.append(message)

@@ -48,9 +48,9 @@ class Model:
 
     async def selfish(self, messages):
         """Never awaits anything."""
+        self.begun.set()
         try:
             while True:
-                self.begun.set()
                 yield "word "
         finally:
             self.closed.set()
@@ -151,8 +151,12 @@ def test_a_send_that_fails_is_a_client_that_left():
 
         async def receive():
             if not sent and not source.begun.is_set():
-                return {"type": "http.request", "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}'}
+                return {
+                    "type": "http.request",
+                    "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}',
+                }
             await asyncio.Event().wait()
+            raise AssertionError
 
         async def send(message):
             sent.append(message)
@@ -207,7 +211,10 @@ def test_a_slow_client_holds_the_model_back():
             nonlocal asked
             if not asked:
                 asked = True
-                return {"type": "http.request", "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}'}
+                return {
+                    "type": "http.request",
+                    "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}',
+                }
             await gate.wait()
             return {"type": "http.disconnect"}
 
@@ -220,7 +227,7 @@ def test_a_slow_client_holds_the_model_back():
         from tests.models.visitor import scope
 
         task = asyncio.create_task(app(scope("POST", "/v1/chat/completions"), receive, send))
-        while taken < 100:
+        while taken < 100:  # noqa: ASYNC110 -- the app tells no one of it
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.1)  # what it could do meanwhile is what is measured
         ahead = given - taken

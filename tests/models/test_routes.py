@@ -49,7 +49,10 @@ def test_the_sdk_asks_for_an_id_with_slashes(sdk):
 def test_below_a_root_path():
     for path in ("/apps/zoo/v1/models", "/v1/models"):
         assert ask(APP, "GET", path, root_path="/apps/zoo").json["object"] == "list"
-    assert ask(APP, "POST", "/apps/zoo", {"model": "org/cat:7b", "messages": MESSAGES}, root_path="/apps/zoo").status == 200
+    assert (
+        ask(APP, "POST", "/apps/zoo", {"model": "org/cat:7b", "messages": MESSAGES}, root_path="/apps/zoo").status
+        == 200
+    )
 
 
 def test_head_has_no_body():

@@ -11,7 +11,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from portico.models import Finish, Text, ToolCall, Usage, chat_server
-from tests.models.visitor import MESSAGES, ask, chat
+from tests.models.visitor import ask, chat
 
 COMPLETION = {
     "id": "x",

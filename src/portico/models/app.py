@@ -26,23 +26,10 @@ from portico.types import Headers, Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 ELSEWHERE = frozenset(
-    [
-        "assistants",
-        "audio",
-        "batches",
-        "containers",
-        "conversations",
-        "evals",
-        "files",
-        "fine_tuning",
-        "images",
-        "moderations",
-        "realtime",
-        "threads",
-        "uploads",
-        "vector_stores",
-        "videos",
-    ]
+    (
+        *("assistants", "audio", "batches", "containers", "conversations", "evals", "files", "fine_tuning"),
+        *("images", "moderations", "realtime", "threads", "uploads", "vector_stores", "videos"),
+    )
 )
 """Parts of the OpenAI API that are no functions over text: these answer 501, not 404."""
 

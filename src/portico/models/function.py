@@ -18,8 +18,12 @@ from typing import Any, Protocol
 THREADS = sys.platform != "emscripten"
 """Whether synchronous functions get a thread. There are none in a browser, so there they run inline."""
 
-TURN = 0.002
-"""Seconds for which a model that never awaits may keep the event loop to itself."""
+TURN = 0.006
+"""Seconds for which a model that never awaits may keep the event loop to itself.
+
+More than CPython's switch interval of 5 ms, or the process's other threads starve: a loop's turn lets the interpreter
+lock go for an instant, too short for them to take it, but which starts anew the 5 ms after which they insist on it.
+"""
 
 Frames = bytes | list[bytes] | None
 

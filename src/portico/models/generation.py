@@ -237,7 +237,6 @@ def discard() -> Write:
     return write
 
 
-
 def _sum(one: Usage, other: Usage) -> Usage:
     total = None
     if one.total_tokens is not None and other.total_tokens is not None:

@@ -17,46 +17,15 @@ INJECTED = frozenset(("messages", "model", "request", "body", "tools", "headers"
 """The names that mean something of their own; any other name is a field of the request's body."""
 
 FIELDS = frozenset(
-    [
-        "temperature",
-        "top_p",
-        "n",
-        "stop",
-        "stream",
-        "stream_options",
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "seed",
-        "response_format",
-        "tool_choice",
-        "parallel_tool_calls",
-        "functions",
-        "function_call",
-        "reasoning_effort",
-        "modalities",
-        "audio",
-        "metadata",
-        "store",
-        "service_tier",
-        "input",
-        "instructions",
-        "suffix",
-        "echo",
-        "best_of",
-        "previous_response_id",
-        "reasoning",
-        "text",
-        "dimensions",
-        "encoding_format",
-        "verbosity",
-        "prediction",
-    ]
+    (
+        *("temperature", "top_p", "n", "stop", "stream", "stream_options", "max_tokens"),
+        *("max_completion_tokens", "max_output_tokens", "presence_penalty", "frequency_penalty"),
+        *("logit_bias", "logprobs", "top_logprobs", "seed", "response_format", "tool_choice"),
+        *("parallel_tool_calls", "functions", "function_call", "reasoning_effort", "modalities", "audio"),
+        *("metadata", "store", "service_tier", "input", "instructions", "suffix", "echo", "best_of"),
+        *("previous_response_id", "reasoning", "text", "dimensions", "encoding_format", "verbosity"),
+        *("prediction",),
+    )
 )
 """Fields of the OpenAI API's request bodies: a single parameter of such a name gets the field, not the whole body."""
 
