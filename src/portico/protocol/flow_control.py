@@ -116,7 +116,7 @@ class ReceiveWindow:
         if self.owed * 2 < self.size:
             return 0, 0
         growth = 0
-        if now - self.since < GROW_WITHIN and self.held * 2 <= self.size < maximum:
+        if now - self.since < GROW_WITHIN and self.size < maximum:
             growth = min(self.size, maximum - self.size, allowance)
         credit = self.owed + growth
         self.size += growth
