@@ -1,1 +1,27 @@
-"""..."""
+"""Portico inside IPython: ``%load_ext portico`` gives ``%serve``.
+
+`magics` parses and dispatches; `binding` follows a name as cells are re-run; `display` keeps a service's card true;
+`doctor` says how the hub was found. What serving means is the provider's; nothing here knows the wire.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Called by ``%load_ext portico``."""
+    from portico.notebook.magics import ServeMagics
+
+    magics = ServeMagics(ipython)
+    ipython.register_magics(magics)
+    magics.bindings.watch()
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """Called by ``%unload_ext portico``: services stay, names are not followed any more."""
+    from portico.notebook.magics import ServeMagics
+
+    magics = ipython.magics_manager.registry.get(ServeMagics.__name__)
+    if magics is not None:
+        magics.bindings.unwatch()

@@ -52,7 +52,7 @@ class Options:
 
 
 def expiry_seconds(text: str | float) -> float:
-    """Seconds in *text*: a number, or digits with a unit (``90s``, ``15m``, ``1h``, ``30d``). Raises `InvalidOption`."""
+    """Seconds in *text*: a number, or digits with a unit (``90s``, ``15m``, ``1h``, ``30d``). Or `InvalidOption`."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         seconds = float(text)
     else:
@@ -82,7 +82,7 @@ class Service:
     """The ids of the chat and embedding models behind it."""
     how: str
     """What was found to be served, for people."""
-    _provider: Provider = field(repr=False)
+    provider: Provider = field(repr=False)
     url: str = ""
     status: str = "starting"
     """``starting``, ``live``, ``reconnecting``, ``stopped``, or ``failed``."""
@@ -137,10 +137,10 @@ class Service:
 
     def stop(self) -> None:
         """Take the service down: visitors get 404 from now on; requests in flight may end."""
-        self._provider.run(self._provider.stop(self.name))
+        self.provider.run(self.provider.stop(self.name))
 
     def __await__(self) -> Generator[Any, None, Service]:
-        return self._provider.live(self).__await__()
+        return self.provider.live(self).__await__()
 
     def __repr__(self) -> str:
         where = f" at {self.url}" if self.url else ""

@@ -99,6 +99,32 @@ def serve(
     return service
 
 
+def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
+    """Put *thing* in the place of what *service* serves; requests in flight end on the old one.
+
+    Raises `NotServable` or `StartupFailed`, and keeps the old one, if the new one cannot be served.
+    """
+    from portico.models import ChatServer
+
+    provider = service.provider
+    instance = service.instance
+    server = instance.app if instance is not None else None
+    if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or is_chat(thing)):
+        server.replace(thing)  # stored responses stay
+        models = tuple(server.model_ids)
+        if models != service.models:
+            service.models = models
+            provider.run(provider.republish(service))
+        return
+    taken = take(thing, chat=chat, report=service.log.report)
+    target = on_loop(taken.app, asyncio.get_running_loop()) if service.options.loop == "kernel" else taken.app
+    provider.run(provider.replace(service, target))
+    changed = (taken.kind, taken.models) != (service.kind, service.models)
+    service.kind, service.models, service.how = taken.kind, taken.models, taken.how
+    if changed:
+        provider.run(provider.republish(service))
+
+
 def _guess_name(app: Any) -> Any:
     name = getattr(app, "__name__", None) or "app"
     try:

@@ -1,0 +1,192 @@
+"""``%serve``: the line is parsed here, and handed to whom it concerns."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import shlex
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from portico.errors import PorticoError
+from portico.notebook.binding import Bindings, is_passive
+from portico.notebook.display import Cards
+from portico.notebook.doctor import examine
+from portico.provider.provider import current
+from portico.provider.service import Service
+from portico.provider.serving import serve
+from portico.types import suggest_name
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as IPython does, instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"%serve: {message}. See %serve?")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="%serve", add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--name")
+    parser.add_argument("--title", default="")
+    parser.add_argument("--access", default="private", choices=("private", "key", "public"))
+    parser.add_argument("--origin", action="append", default=[])
+    parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--pin", action="store_true")
+    parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--replica", action="store_true")
+    parser.add_argument("--kernel-loop", action="store_true")
+    parser.add_argument("--hub", default="")
+    parser.add_argument("--token", default="")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--stop", metavar="NAME")
+    parser.add_argument("--doctor", action="store_true")
+    return parser
+
+
+_OPTION = re.compile(r"(?:^|\s)--[a-z]")
+
+
+def split(line: str) -> tuple[str, argparse.Namespace]:
+    """The expression to serve, which may hold spaces and quotes, and the options after (or before) it."""
+    match = _OPTION.search(line)
+    expression, rest = (line, "") if match is None else (line[: match.start()], line[match.start() :])
+    try:
+        options = _parser().parse_args(shlex.split(rest))
+    except ValueError as error:
+        raise UsageError(f"%serve: {error}") from None
+    expression = expression.strip()
+    if options.words:
+        if expression:
+            raise UsageError(f"%serve: what is {' '.join(options.words)!r}? One app is served at a time.")
+        expression = " ".join(options.words)
+    return expression, options
+
+
+@magics_class
+class ServeMagics(Magics):
+    """``%serve``."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.provider = current()
+        self.cards = Cards(shell, self.provider)
+        self.bindings = Bindings(shell, self.provider, self._rebound)
+
+    @line_magic
+    def serve(self, line: str) -> Service | None:
+        """Give what is in the notebook a live URL.
+
+        %serve app                      an ASGI or WSGI app, or an object that carries one
+        %serve reply --chat             a function as a chat model, for every OpenAI client
+        %serve {"a": f, "b": g} --name zoo --chat      several models behind one URL
+
+          --name NAME      part of the URL; made from the variable's name without it
+          --title TITLE    for people
+          --access private (you, and keys; the default) | key (keys alone) | public
+          --origin ORIGIN  another origin whose pages may call it (CORS); may be given again
+          --pin            stay with this object when the name is defined anew
+          --replace        take the name over from another kernel
+          --replica        stand beside another kernel, and share its requests
+          --kernel-loop    run on the kernel's own event loop (does not answer while a cell runs)
+          --hub URL, --token TOKEN       where to publish, when it is not found by itself
+
+        Afterwards `service` is the service, unless that name is yours already; so is what `x = %serve app` gives:
+        service.url, service.key(expires="1h"), service.log, service.stop().
+
+        %serve --list                   what this notebook serves
+        %serve --stop NAME              take it down
+        %serve --doctor                 how the hub was found, or why not
+        """
+        expression, options = split(line)
+        try:
+            if options.doctor:
+                print(examine(self.provider, options.hub, options.token))
+            elif options.list:
+                self._list()
+            elif options.stop:
+                self._stop(options.stop)
+            elif expression:
+                return self._serve(expression, options)
+            else:
+                raise UsageError("%serve: serve what? Try: %serve app, %serve --list, %serve --doctor, or %serve?")
+        except PorticoError as error:
+            raise UsageError(_explain(error)) from None
+        return None
+
+    def _serve(self, expression: str, options: argparse.Namespace) -> Service:
+        try:
+            thing = self.bindings.lookup(expression)
+        except NameError as error:
+            raise UsageError(f"%serve: {error}. Run the cell that defines it first.") from None
+        except SyntaxError:
+            raise UsageError(f"%serve: {expression!r} is no Python expression. See %serve?") from None
+        service = serve(
+            thing,
+            options.name or _name_of(expression),
+            title=options.title,
+            access=options.access,
+            origins=options.origin,
+            chat=options.chat,
+            replace=options.replace,
+            replica=options.replica,
+            loop="kernel" if options.kernel_loop else "own",
+            hub=options.hub,
+            token=options.token,
+        )
+        if options.pin or not is_passive(expression):
+            self.bindings.unbind(service.name)
+        else:
+            self.bindings.bind(service, expression, thing, chat=options.chat)
+        if isinstance(self.shell.user_ns.get("service", service), Service):
+            self.shell.user_ns["service"] = service
+        self.cards.show(service)
+        return service
+
+    def _rebound(self, service: Service, expression: str) -> None:
+        print(f"{service.url} answers with the new {expression}.")
+        self.provider.thread.call(self.cards.refresh, service)
+
+    def _list(self) -> None:
+        services = list(self.provider.services.values())
+        if not services:
+            print("This notebook serves nothing. Try: %serve app")
+        for service in services:
+            print(
+                f"{service.name:20} {service.status:13} {service.access:8} {service.requests:6} requests  {service.url}"
+            )
+
+    def _stop(self, name: str) -> None:
+        service = self.provider.services.get(name) or self.provider.services.get(suggest_name(name))
+        if service is None:
+            known = ", ".join(self.provider.services) or "nothing"
+            raise UsageError(f"%serve: no service named {name!r} here; this notebook serves {known}.")
+        self.bindings.unbind(service.name)
+        service.stop()
+        print(f"{service.name} is stopped.")
+
+
+def _name_of(expression: str) -> str | None:
+    """A service's name from the variable's: ``my_app`` and ``lib.my_app`` give ``my-app``."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except SyntaxError:
+        return None
+    if isinstance(node, ast.Name):
+        return suggest_name(node.id) or None
+    if isinstance(node, ast.Attribute):
+        return suggest_name(node.attr) or None
+    return None
+
+
+def _explain(error: PorticoError) -> str:
+    if error.__cause__ is not None:
+        import traceback
+
+        cause = "".join(traceback.format_exception(error.__cause__))
+        return f"{error}\n\n{cause}"
+    return str(error)
