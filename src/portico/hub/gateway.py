@@ -133,7 +133,7 @@ class Gateway:
         """Decide, asking the identity provider where that is needed. Raises an `Answer` for a no."""
         identities = self._identities
         service = self._registry.services.get(request.name)
-        level = service.descriptor.access if service is not None else "private"
+        level = service.descriptor.access if service is not None else self._registry.access_of_gone(request.name)
         origin = self._cors_origin(service, request) if service is not None and service.descriptor.origins else b""
         if request.method == "OPTIONS" and request.kind == Kind.HTTP and _is_preflight(request):
             if origin:
@@ -153,7 +153,7 @@ class Gateway:
                 if user is not None:
                     visitor, ours = self._of_user(user, request, level), user.by_token
             if service is None:
-                if visitor is ANONYMOUS:
+                if visitor is ANONYMOUS and level != "public":
                     raise answers.unauthorized()
                 reason = self._registry.why_gone(request.name)
                 raise answers.gone(reason) if reason else answers.not_found(request.name)

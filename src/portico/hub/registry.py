@@ -143,7 +143,8 @@ class Registry:
         self._config = config
         self.services: dict[str, Service] = {}
         self.sessions: dict[str, Session] = {}
-        self._gone: OrderedDict[str, str] = OrderedDict()
+        self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        """Of services that are not here any more: why, and the access that they had."""
         self._listeners: list[Callable[[str, str], None]] = []
         self._counter = itertools.count(1)
 
@@ -286,14 +287,18 @@ class Registry:
             return
         del self.services[name]
         if reason:
-            self._gone[name] = reason
+            self._gone[name] = reason, service.descriptor.access
             if len(self._gone) > _TOMBSTONES:
                 self._gone.popitem(last=False)
         self._tell("removed", name)
 
     def why_gone(self, name: str) -> str | None:
         """Why a service that was here is not, if that is known."""
-        return self._gone.get(name)
+        return self._gone.get(name, (None, ""))[0]
+
+    def access_of_gone(self, name: str) -> str:
+        """The access that a service had which is not here any more; ``private`` if nothing is known of it."""
+        return self._gone.get(name, ("", "private"))[1]
 
 
 def _taken(name: str, holder: Session) -> str:
