@@ -103,47 +103,46 @@ def serve(name: str, port: int) -> None:
     uvicorn.run(with_clock, port=port, loop="uvloop", http="httptools", lifespan="off", log_level="error")
 
 
-async def fetch(port: int, method: str, path: str, body: bytes = b"") -> bytes:
+def fetch(port: int, method: str, path: str, body: bytes = b"") -> bytes:
     """One request; everything up to the end of the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    parts = []
-    while part := await reader.read(1 << 20):
-        parts.append(part)
-    writer.close()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        parts = []
+        while part := connection.recv(1 << 20):
+            parts.append(part)
     return b"".join(parts)
 
 
-async def measure(name: str, tokens: int, rounds: int) -> tuple[float, float]:
+def measure(name: str, tokens: int, rounds: int) -> tuple[float, float]:
     """Microseconds a token, the least of *rounds*: of the server's processor time, and as the client sees it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "BENCH_TOKENS": str(tokens)}
     command = [sys.executable, __file__, "--serve", name, "--port", str(port)]
-    server = subprocess.Popen(command, env=environment)  # noqa: ASYNC220 -- nothing else runs on this loop
+    server = subprocess.Popen(command, env=environment)
     try:
         for _ in range(200):
             try:
-                await fetch(port, "GET", "/clock")
+                fetch(port, "GET", "/clock")
                 break
             except OSError:
-                await asyncio.sleep(0.05)
+                time.sleep(0.05)
         message = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "go"}]}
         body = json.dumps(message).encode()
         requests = 8
         least = least_wall = float("inf")
         for round_ in range(rounds + 1):
-            before = await clock(port)
+            before = clock(port)
             began = time.perf_counter()
             for _ in range(requests):
-                answer = await fetch(port, "POST", "/v1/chat/completions", body)
+                answer = fetch(port, "POST", "/v1/chat/completions", body)
                 got = answer.count(b"token ")
                 if got != tokens:
                     raise SystemExit(f"{name} gave {got} tokens, not {tokens}: {answer[:500]!r}")
             wall = time.perf_counter() - began
-            spent = await clock(port) - before
+            spent = clock(port) - before
             if round_:  # the first one warms up
                 least = min(least, spent / requests / tokens * 1e6)
                 least_wall = min(least_wall, wall / requests / tokens * 1e6)
@@ -153,8 +152,8 @@ async def measure(name: str, tokens: int, rounds: int) -> tuple[float, float]:
         server.wait()
 
 
-async def clock(port: int) -> float:
-    return float((await fetch(port, "GET", "/clock")).rpartition(b"\r\n\r\n")[2])
+def clock(port: int) -> float:
+    return float(fetch(port, "GET", "/clock").rpartition(b"\r\n\r\n")[2])
 
 
 def main() -> None:
@@ -179,7 +178,7 @@ def main() -> None:
         if importlib.util.find_spec(modules[name.removesuffix("-sync")]) is None:
             print(f"{name:28} not installed")
             continue
-        costs[name] = asyncio.run(measure(name, options.tokens, options.rounds))
+        costs[name] = measure(name, options.tokens, options.rounds)
         ours = costs["portico-sync" if name.endswith("-sync") else "portico"]
         shown = [
             f"{cost:6.2f} µs (portico's is {own / cost:.2f} of it)" for own, cost in zip(ours, costs[name], strict=True)

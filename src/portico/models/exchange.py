@@ -9,7 +9,7 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -63,9 +63,9 @@ class Exchange:
         self.started = True
         await self.send({"type": "http.response.start", "status": status, "headers": [*headers, *self._own]})
 
-    async def frame(self, frame: bytes) -> None:
-        """Send a piece of the body."""
-        await self.send({"type": "http.response.body", "body": frame, "more_body": True})
+    def frame(self, frame: bytes) -> Awaitable[None]:
+        """Send a piece of the body. It is the server's own awaitable that is returned, as this runs once a token."""
+        return self.send({"type": "http.response.body", "body": frame, "more_body": True})
 
     async def end(self, frame: bytes = b"") -> None:
         """Send the last piece of the body."""
