@@ -50,6 +50,19 @@ def test_forget_lets_a_whole_response_go_out() -> None:
     assert link.provider.streams == 0
 
 
+def test_consumed_comes_too_late_for_a_forgotten_stream_whose_last_bytes_still_go_out() -> None:
+    link = FakeLink()
+    stream_id = link.open()
+    link.hub.send_data(stream_id, bytes(1000))
+    link.run()
+    link.provider.send_head(stream_id, 200, [])
+    link.provider.send_data(stream_id, bytes(MIB), fin=True)
+    link.provider.forget(stream_id)
+    link.provider.consumed(stream_id, 1000, 0.0)
+    assert link.provider.held == 0
+    assert link.provider.streams == 1
+
+
 def test_forget_resets_a_stream_that_has_not_ended() -> None:
     link = FakeLink()
     stream_id = link.open()

@@ -312,7 +312,7 @@ class Connection:
         """Say that *count* bytes of the stream's `Data` are used up, so that the other end may send more.
 
         To be called for an empty WebSocket message too (with 0): it takes some of the window, as every message does.
-        Nothing happens if the stream is over; `LocalProtocolError` if it does not hold as much.
+        Nothing happens if the stream is over or forgotten; `LocalProtocolError` if it does not hold as much.
         """
         stream = self._streams.by_id.get(stream_id)
         if stream is not None:
