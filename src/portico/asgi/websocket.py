@@ -175,8 +175,7 @@ class WebSocketExchange:
         while True:
             if self._messages:
                 content, owed = self._messages.popleft()
-                if owed:
-                    self._carrier.consumed(owed)
+                self._carrier.consumed(owed)
                 self._credit_fragments()
                 if isinstance(content, str):
                     return {"type": "websocket.receive", "text": content}
