@@ -46,9 +46,18 @@ class JupyterServer:
     """``jupyter server`` on a port of its own, with folders of its own."""
 
     def __init__(
-        self, folder: Path, *arguments: str, port: int | None = None, env: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        port: int | None = None,
+        env: dict[str, str] | None = None,
+        root: Path | None = None,
+        token: str = TOKEN,
     ) -> None:
+        """*root* is where notebooks are; *folder* itself by default."""
+        self.token = token
         self.folder = folder
+        self.root = root or folder
         self.port = port or free_port()
         self.base = "/"
         self.log = folder / "server.log"
@@ -79,7 +88,7 @@ class JupyterServer:
         command = [
             sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser",
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
-            f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder}", *self._arguments,
+            f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.root}", *self._arguments,
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=env, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
@@ -109,13 +118,13 @@ class JupyterServer:
                 self._process.wait(5)
             self._process = None
 
-    def api(self, method: str, path: str, body: Any = None, *, token: str = TOKEN) -> Any:
+    def api(self, method: str, path: str, body: Any = None, *, token: str = "") -> Any:
         """Call the server's REST API; returns the decoded JSON, or raises `urllib.error.HTTPError`."""
         request = urllib.request.Request(
             self.url + path,
             method=method,
             data=json.dumps(body).encode() if body is not None else None,
-            headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
+            headers={"Authorization": f"token {token or self.token}", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=30) as response:
             text = response.read()
@@ -142,7 +151,7 @@ class Kernel:
         self._socket = self._connect()
 
     def _connect(self) -> ClientConnection:
-        url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={TOKEN}"
+        url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={self.server.token}"
         self._manager = connect(url, max_size=None, proxy=None)
         return self._manager.__enter__()
 

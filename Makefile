@@ -1,0 +1,42 @@
+# The commands of this project. `make demo` and `make test` set up all that they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench setup system-packages clean
+
+# Run the main job: a notebook in a real Jupyter server serves apps, and they are called.
+demo: setup
+	$(BIN)/python -m notebooks.demo
+
+# Everything that must be green: the layers, types, style, and the tests.
+test: setup system-packages check
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Every path in one run, as ratios; a table, JSON and a plot in benchmarks/results.
+bench: setup system-packages
+	$(BIN)/python -m pip install --quiet --group bench --constraint constraints.txt
+	$(BIN)/python -m benchmarks
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt jupyter-config/jupyter_server_config.d/portico.json
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --group test --group lint
+	touch $@
+
+# What the tests need of the system, where it is absent and apt-get can bring it.
+system-packages:
+	@sh tests/system-packages.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
