@@ -383,3 +383,19 @@ def test_a_response_whose_client_left_is_stored_as_cancelled():
     stored = asyncio.run(run())
     assert stored["status"] == "cancelled"
     assert stored["output"][0]["content"][0]["text"].startswith("word word")
+
+
+def test_news_of_leaving_with_the_last_frame_changes_nothing():
+    async def run():
+        app = chat_server({"m": words})
+        leaving = asyncio.Event()
+        ids = []
+
+        def last(answer):
+            ids[:] = [json.loads(answer.frames[0].split(b"data: ")[1])["response"]["id"]] if answer.frames else []
+            return answer.ended
+
+        await visit(app, "POST", URL, {"input": "x", "stream": True}, leave=last, leaving=leaving)
+        return (await visit(app, "GET", f"{URL}/{ids[0]}")).json["status"]
+
+    assert asyncio.run(run()) == "completed"

@@ -80,6 +80,7 @@ def test_head_has_no_body():
         ("GET", "/v1/responses/nope/other", 404),
         ("PUT", "/v1/responses/nope", 405),
         ("POST", "/v1/responses/compact", 501),
+        ("POST", "/v1/responses/nope", 405),
     ],
 )
 def test_what_is_not_here(method, path, status):

@@ -157,7 +157,7 @@ def _operation(
 ) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _OBJECT}}
     if streams:
-        content["text/event-stream"] = {"schema": _TEXT}
+        content["text/event-stream"] = {}
     operation: dict[str, Any] = {
         "summary": summary,
         "responses": {

@@ -123,7 +123,12 @@ class ResponseEvents:
         return [*frames, DONE] if self._lines else frames
 
     def cancelled(self) -> None:
-        """Bring the response object to its end where nobody wants it any more."""
+        """Bring the response object to its end where nobody wants it any more; one that has ended stays as it is.
+
+        A server may tell that the client has left while the last frame is still on its way out.
+        """
+        if self.response["status"] != "in_progress":
+            return
         self._close_all("incomplete")
         self.response["status"] = "cancelled"
         self.ended()

@@ -168,8 +168,8 @@ class Responses:
         """The routes under ``responses/``: *rest* is what comes after. Raises `APIError`, mostly with status 404."""
         id, _, what = rest.partition("/")
         owner = owner_of(exchange.identity)
-        if method == "POST" and not what:
-            raise APIError(f"'/responses/{id[:100]}' is not supported here.", 501, code="not_implemented")
+        if method == "POST" and rest in ("compact", "input_tokens"):
+            raise APIError(f"'/responses/{rest}' is not supported by this server.", 501, code="not_implemented")
         if what not in ("", "cancel", "input_items"):
             raise APIError(f"There is nothing at '/responses/{rest[:200]}'.", 404, code="unknown_url")
         if method == "POST" and what == "cancel":
@@ -196,8 +196,7 @@ class Responses:
         if turn is None or turn.owner != owner:
             return self.store.get(id, owner).response  # it has ended, and to cancel it changes nothing
         turn.generation.abort()
-        turn.events.response["status"] = "cancelled"
-        return turn.events.response
+        return {**turn.events.response, "status": "cancelled"}
 
     async def connected(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A WebSocket to ``responses``."""

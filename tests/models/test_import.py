@@ -1,0 +1,29 @@
+"""What importing costs, and what it needs: nothing that a browser or a bare Python lacks."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+import portico.models
+assert "asyncio" not in sys.modules and "portico.models.app" not in sys.modules
+from portico.models import chat_server
+async def cat(messages): yield "x"
+chat_server({"m": cat})
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new - set(sys.stdlib_module_names) - {"portico"}))
+print("portico.models.pump" in sys.modules)
+"""
+
+
+def test_only_the_standard_library_is_imported():
+    told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert told.stdout.split("\n")[:2] == ["[]", "False"]
+
+
+def test_every_public_name_is_there():
+    import portico.models
+
+    for name in portico.models.__all__:
+        assert getattr(portico.models, name) is not None
