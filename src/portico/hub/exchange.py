@@ -107,9 +107,10 @@ class HTTPForward:
         self._wake_upload()
         if self._finished or self._fin:
             return  # the answer is whole; its upload is not wanted any more, or the link went after it
-        if code == ResetCode.REFUSED and not self._started and self._retry():
-            self._leave()
-            return
+        if code == ResetCode.REFUSED and not self._started:
+            retry, self._retry = self._retry, _never
+            if retry():
+                return
         self._failed = _ANSWERS.get(code, provider_lost)()
         self._schedule()
 
@@ -171,6 +172,14 @@ class HTTPForward:
         else:
             self._responder.answer(answer)
         self._leave()
+
+    def move(self, replica: Replica) -> None:
+        """The stream was refused; it is about to be opened anew on *replica*."""
+        self._replica.in_flight -= 1
+        if self.stream is not None:
+            self.stream.release()
+        self._replica = replica
+        replica.in_flight += 1
 
     def _leave(self) -> None:
         """The exchange is over: give the stream back."""
@@ -373,14 +382,24 @@ class SocketForward:
     def on_reset(self, code: ResetCode, reason: str) -> None:
         if self._accepted:
             self._responder.cut()
-        elif code == ResetCode.REFUSED and self._denial is None and self._retry():
-            pass
         else:
+            if code == ResetCode.REFUSED and self._denial is None:
+                retry, self._retry = self._retry, _never
+                if retry():
+                    return
             self._responder.answer(_ANSWERS.get(code, provider_lost)())
         self._leave()
 
     def on_writable(self) -> None:
         self._wake_upload()
+
+    def move(self, replica: Replica) -> None:
+        """As `HTTPForward.move`."""
+        self._replica.in_flight -= 1
+        if self.stream is not None:
+            self.stream.release()
+        self._replica = replica
+        replica.in_flight += 1
 
     def _deny(self) -> None:
         head = self._denial

@@ -320,32 +320,33 @@ class Gateway:
         on_done: Callable[[], None],
     ) -> HTTPForward | None:
         """Open an HTTP stream to the least busy replica. None: nobody is there now (see `ready`)."""
-        return self._forward(request, admission, responder, fin, on_done, None)
-
-    def _forward(
-        self,
-        request: VisitorRequest,
-        admission: Admission,
-        responder: Responder,
-        fin: bool,
-        on_done: Callable[[], None],
-        without: Replica | None,
-    ) -> HTTPForward | None:
-        replica = admission.service.pick(without)
+        replica = admission.service.pick()
         if replica is None or replica.session.link is None:
             return None
 
         def retry() -> bool:
             # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
-            return (
-                fin
-                and without is None
-                and (self._forward(request, admission, responder, fin, on_done, replica) is not None)
-            )
+            return fin and self._move(request, admission, replica, forward, fin)
 
         forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry)
         self._open(request, admission, replica, forward, fin)
         return forward
+
+    def _move(
+        self,
+        request: VisitorRequest,
+        admission: Admission,
+        refused: Replica,
+        forward: HTTPForward | SocketForward,
+        fin: bool,
+    ) -> bool:
+        """Open the stream of *forward* anew on another replica than the one that *refused*. False: there is none."""
+        replica = admission.service.pick(refused)
+        if replica is None:
+            return False
+        forward.move(replica)
+        self._open(request, admission, replica, forward, fin)
+        return True
 
     def forward_socket(
         self, request: VisitorRequest, admission: Admission, responder: SocketResponder, *, on_done: Callable[[], None]
@@ -359,7 +360,7 @@ class Gateway:
             replica,
             self._cleaner(request, admission),
             on_done,
-            lambda: False,
+            lambda: self._move(request, admission, replica, forward, False),
             self._config.max_websocket_message,
         )
         self._open(request, admission, replica, forward, False)
