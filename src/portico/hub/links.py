@@ -14,6 +14,7 @@ from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, ResetCode, Role
 from portico.protocol.events import (
     Ack,
+    GoAway,
     Hello,
     LinkEvent,
     Open,
@@ -38,6 +39,13 @@ KERNEL_GONE = "The kernel that served this has gone. Run its notebook again to b
 PROVIDER_GONE = "The process that served this has gone. Start it again to bring it back."
 
 
+_FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
+
+
+def _why_gone(session: Session) -> str:
+    return KERNEL_GONE if session.principal.kernel_id else PROVIDER_GONE
+
+
 class Links:
     """Accepts links, and keeps the registry true to them."""
 
@@ -58,6 +66,8 @@ class Links:
         self._sessions: dict[Link, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: set[Link] = set()
+        self._leaving: set[Link] = set()
+        """Links whose provider said that it is done, and will not come back."""
 
     def accept(self, transport: Transport) -> Link:
         """Begin a link on *transport*, a WebSocket that a provider opened."""
@@ -93,6 +103,8 @@ class Links:
             case Stalled() | Resumed():
                 if (session := self._sessions.get(link)) is not None:
                     self._registry.stalled(session, isinstance(event, Stalled))
+            case GoAway() if event.code == ResetCode.NO_ERROR:
+                self._leaving.add(link)
 
     async def _greet(self, link: Link, hello: Hello) -> None:
         try:
@@ -138,32 +150,38 @@ class Links:
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
         self._links.discard(link)
         session = self._sessions.pop(link, None)
+        leaving = link in self._leaving
+        self._leaving.discard(link)
         if session is None or session.link is not link:
             return
         logger.debug("the link of %s is gone: %s", session.principal.id, reason)
-        if not session.services:
-            self._registry.drop(session, "")
+        if leaving or not session.services:
+            self._registry.drop(session, _why_gone(session))
             return
         self._registry.unlinked(session, link.time())
         self._spawn(self._hold(session))
 
     async def _hold(self, session: Session) -> None:
         """Keep a lost session's names for as long as its kernel lives, or for a minute for one that is no kernel."""
-        time = asyncio.get_running_loop().time
-        kernel_id = session.principal.kernel_id
-        while session.link is None and session.id in self._registry.sessions:
-            if kernel_id:
-                if not await self._kernel_lives(kernel_id, session.principal.process):
-                    if session.link is None:
-                        self._registry.drop(session, KERNEL_GONE)
-                    return
-                await asyncio.sleep(self._config.kernel_poll)
-            else:
-                left = (session.lost_at or 0.0) + self._config.hold_name - time()
-                if left <= 0:
-                    self._registry.drop(session, PROVIDER_GONE)
-                    return
-                await asyncio.sleep(min(left, 1.0))
+        kernel_id, lost_at = session.principal.kernel_id, session.lost_at
+        if not kernel_id:
+            await asyncio.sleep(self._config.hold_name)
+        wait = min(_FIRST_POLL, self._config.kernel_poll)
+        while session.lost_at == lost_at and session.id in self._registry.sessions:
+            if not kernel_id or not await self._lives(session):
+                if session.lost_at == lost_at:
+                    self._registry.drop(session, _why_gone(session))
+                return
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, self._config.kernel_poll)
+
+    async def _lives(self, session: Session) -> bool:
+        """Whether the session's kernel still runs; yes, while it cannot be known."""
+        try:
+            return await self._kernel_lives(session.principal.kernel_id, session.principal.process)
+        except Exception:  # the kernel manager's own trouble (a gateway that is away) is no news of the kernel
+            logger.warning("asking after kernel %s failed", session.principal.kernel_id, exc_info=True)
+            return True
 
     def kernel_ended(self, kernel_id: str) -> None:
         """The kernel was shut down, restarted or died: its services go at once."""

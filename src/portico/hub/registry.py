@@ -222,11 +222,12 @@ class Registry:
             successor = [other for other in others if self._may_succeed(other, session)]
             for other in successor:
                 self._remove(other, name, "")
+            replaced += successor
             others = [other for other in others if other not in successor]
             if others and value.get("replace") is True:
                 for other in others:
                     self._remove(other, name, "")
-                replaced = others
+                replaced += others
                 others = []
             if others and value.get("replica") is not True:
                 raise NameTaken(_taken(name, others[0]), others[0].holder)

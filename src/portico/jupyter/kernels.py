@@ -23,7 +23,8 @@ class Kernels:
         self._manager = kernel_manager
         self._mint = mint
         self._hub_url = hub_url
-        self._ending: set[str] = set()
+        self._ending: dict[str, int | None] = {}
+        """The kernels that are being ended, and the process that each was: a restart ends in another."""
         self.on_ended: Callable[[str], None] = lambda kernel_id: None
 
     def install(self) -> None:
@@ -50,18 +51,20 @@ class Kernels:
 
     def _wrap_end(self, end: Callable[..., Any]) -> Callable[..., Any]:
         async def end_kernel(kernel_id: str, *args: Any, **kwargs: Any) -> Any:
-            self._ending.add(kernel_id)
+            self._ending[kernel_id] = self.process(kernel_id)
             self.on_ended(kernel_id)
             try:
                 return await _maybe(end(kernel_id, *args, **kwargs))
             finally:
-                self._ending.discard(kernel_id)
+                self._ending.pop(kernel_id, None)
 
         return end_kernel
 
     def knows(self, kernel_id: str) -> bool:
         """Whether the kernel is this server's, and not on its way out."""
-        return kernel_id in self._manager and kernel_id not in self._ending
+        if kernel_id not in self._manager:
+            return False
+        return kernel_id not in self._ending or self.process(kernel_id) not in (None, self._ending[kernel_id])
 
     def process(self, kernel_id: str) -> int | None:
         """The process id of the kernel as it was last started; None if that is not known (a remote kernel)."""
