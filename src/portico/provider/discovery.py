@@ -88,7 +88,11 @@ def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
     name = "a URL that was given"
     if not url:
         return Rung(name, "none was given")
-    return Rung(name, f"use {url}", address=HubAddress(_base(url), token or environ.get(TOKEN_VARIABLE, ""), name))
+    base = _base(url)
+    theirs = environ.get(HUB_VARIABLE, "")
+    if not token and (not theirs or _base(theirs) == base):  # a kernel's credential is for the server that made it
+        token = environ.get(TOKEN_VARIABLE, "")
+    return Rung(name, f"use {url}", address=HubAddress(base, token, name))
 
 
 def _kernel_credential(environ: Mapping[str, str]) -> Rung:

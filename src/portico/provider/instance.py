@@ -33,6 +33,7 @@ class Instance:
         self._exchanges: set[Exchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._retiring = False
 
     @property
     def in_flight(self) -> int:
@@ -65,6 +66,9 @@ class Instance:
 
     async def retire(self, timeout: float = RETIRE_AFTER) -> None:
         """Let the requests in flight end within *timeout* seconds, cancel the rest, then run the app's shutdown."""
+        if self._retiring:
+            return
+        self._retiring = True
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
         except TimeoutError:

@@ -6,24 +6,28 @@ There is one in a process (`current`). Its coroutines run on its own loop; `run`
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import platform
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from portico.errors import LinkClosed, PorticoError, StartupFailed
+from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol import ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
 from portico.provider.instance import Instance
 from portico.provider.service import Service
-from portico.provider.session import Session
-from portico.provider.thread import LoopThread
+from portico.provider.session import Dial, Session, dial_websocket
+from portico.provider.thread import HAS_THREADS, LoopThread
 from portico.types import ASGIApp
 
 logger = logging.getLogger(__name__)
+
+_PUBLISH_WITHIN = 10.0  # seconds to wait for a hub: longer than one takes to restart its link, shorter than patience
+_LEAVE_WITHIN = 3.0  # seconds that apps have to shut down when the process ends: Jupyter kills a kernel after 5
 
 T = TypeVar("T")
 
@@ -31,13 +35,18 @@ T = TypeVar("T")
 class Provider:
     """Holds apps, and keeps them published."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dial: Dial = dial_websocket) -> None:
         self.thread = LoopThread()
         self.services: dict[str, Service] = {}
         self.sessions: dict[str, Session] = {}
         self.listener: Callable[[Service], None] | None = None
         """Told when a service's status changes, on the provider's loop."""
+        self._dial = dial
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._former: dict[str, Service] = {}
+        """The services in whose place one of the same name is being published."""
+        self._news = asyncio.Event()
+        """Set, and replaced, when a service's status changes."""
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run *coroutine* on the provider's loop and wait for it, from any other thread."""
@@ -62,37 +71,110 @@ class Provider:
         Raises `StartupFailed`, `Refused`, `NameTaken` or `LinkClosed`; then nothing is left behind, and a service of
         that name that was live before is live as before.
         """
-        instance = Instance(app, service.log.report)
-        await instance.start()
-        before = self.services.get(service.name)
-        if before is not None and before.session is not None and before.session.address.url != address.url:
-            await self.stop(service.name)  # the same name moves to another hub
-            before = None
-        session = self._session(address)
-        service.session, service.instance = session, instance
-        self.services[service.name] = service
         try:
-            await session.linked()
-            service.url = await session.register(service.descriptor())
-        except PorticoError:
-            if before is not None:
-                self.services[service.name] = before
-            else:
-                self.services.pop(service.name, None)
-            self._close_if_unused(session)
-            await instance.retire(0)
+            await self._publish(service, app, address)
+        except BaseException as error:
+            service.failure = error if isinstance(error, PorticoError) else LinkClosed("serving it was given up")
+            self._set_status(service, "failed", str(service.failure))
             raise
-        self._set_status(service, "live")
-        if before is not None and before is not service:
-            before.status = "stopped"
-            before.error = "it was served again"
-            if before.instance is not None:
-                self._spawn(before.instance.retire())
         return service
 
-    def publish_soon(self, publishing: Coroutine[Any, Any, Service]) -> None:
-        """Begin publishing where no thread can wait for it; await the service to know when it is live."""
-        self._spawn(publishing)
+    async def _publish(self, service: Service, app: ASGIApp, address: HubAddress) -> None:
+        instance = Instance(app, service.log.report)
+        await instance.start()
+        name = service.name
+        session = self._session(address)
+        service.session, service.instance = session, instance
+        # In its place before the hub knows of it: the first request may come in one message with the hub's yes.
+        if (before := self.services.get(name)) is not None:
+            self._former[name] = before
+        self.services[name] = service
+        try:
+            service.url = await self._register(session, service)
+        except BaseException as error:
+            await self._take_back(service, session, isinstance(error, Refused))
+            raise
+        self._former.pop(name, None)
+        self._set_status(service, "live")
+        if before is not None and before.status != "stopped":
+            self._set_status(before, "stopped", "it was served again")
+            if before.session is not session and before.session is not None:  # it moved to another hub
+                await self._unregister(before.session, name)
+            if before.instance is not None:
+                self._spawn(self._retire(before.instance, before.session))
+
+    async def _register(self, session: Session, service: Service) -> str:
+        """Register, over as many links as that takes within `_PUBLISH_WITHIN`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PUBLISH_WITHIN
+        while True:
+            await session.linked(max(0.0, deadline - loop.time()))
+            try:
+                url = await session.register(service.descriptor())
+            except LinkClosed:
+                if loop.time() >= deadline:
+                    raise
+            else:
+                if self.services.get(service.name) is not service:
+                    raise LinkClosed(f"{service.name!r} was stopped before it was live")
+                return url
+
+    async def _take_back(self, service: Service, session: Session, refused: bool) -> None:
+        """Publishing failed: put back what was in its place."""
+        name = service.name
+        former = self._former.pop(name, None)
+        if self.services.get(name) is service:
+            if former is not None:
+                self.services[name] = former
+            else:
+                del self.services[name]
+        if former is None:
+            self._spawn(self._unregister(session, name))
+        elif former.status == "reconnecting" or not refused:  # the hub may know the name as it was to be
+            self._spawn(self._restore(former))
+        self._close_if_unused(session)
+        if service.instance is not None:
+            await service.instance.retire(0)
+
+    async def _restore(self, service: Service) -> None:
+        try:
+            await self.republish(service)
+        except LinkClosed as error:
+            logger.debug("registering %s again: %s", service.name, error)  # the next link does it
+        except Refused as error:
+            if service.session is not None:
+                self.lost(service.session, service.name, error)
+        else:
+            if service.status == "reconnecting":
+                self._set_status(service, "live")
+
+    async def _unregister(self, session: Session, name: str) -> None:
+        try:
+            await session.unregister(name)
+        except PorticoError as error:
+            logger.debug("unregistering %s: %s", name, error)
+
+    def publish_soon(self, service: Service, app: ASGIApp, address: HubAddress) -> None:
+        """Begin publishing where nobody may wait for it; await the service to know when it is live.
+
+        What goes wrong is the service's ``error``, and raised to whoever awaits it.
+        """
+        self.soon(self._reporting(service, self.publish(service, app, address)))
+
+    def replace_soon(self, service: Service, app: ASGIApp) -> None:
+        """`replace` where nobody may wait for it; an app that does not start is in the service's log."""
+        self.soon(self._reporting(service, self.replace(service, app)))
+
+    @staticmethod
+    async def _reporting(service: Service, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await coroutine
+        except PorticoError as error:
+            service.log.report("starting the app", error)
+
+    def soon(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run *coroutine* on the provider's loop, from any thread, without waiting for it."""
+        self.thread.start().call_soon_threadsafe(self._spawn, coroutine)
 
     async def replace(self, service: Service, app: ASGIApp) -> None:
         """Put *app* in the place of the service's app: no request is lost; those in flight end on the old one.
@@ -110,18 +192,17 @@ class Provider:
         if service.session is not None and service.session.status == "linked":
             service.url = await service.session.register(service.descriptor())
 
-    async def stop(self, name: str) -> None:
-        """Take a service down; requests in flight may end."""
-        service = self.services.pop(name, None)
-        if service is None:
+    async def stop(self, service: Service) -> None:
+        """Take a service down; requests in flight may end. Nothing happens to one that was served again since."""
+        name, session, instance = service.name, service.session, service.instance
+        if self.services.get(name) is not service:
             return
-        session, instance = service.session, service.instance
         if session is not None:
-            try:
-                await session.unregister(name)
-            except PorticoError as error:
-                logger.debug("unregistering %s: %s", name, error)
-        self._set_status(service, "stopped")
+            # first: until the hub knows, it sends requests, and the app answers them
+            await self._unregister(session, name)
+        if self.services.get(name) is service:
+            del self.services[name]
+            self._set_status(service, "stopped")
         if instance is not None:
             self._spawn(self._retire(instance, session))
 
@@ -141,14 +222,10 @@ class Provider:
         return service
 
     async def _wait_live(self, service: Service) -> None:
-        if service.status in ("starting", "reconnecting") and service.session is not None:
-            await service.session.linked()
+        while service.status in ("starting", "reconnecting"):
+            await self._news.wait()
         if service.status in ("failed", "stopped"):
-            raise (
-                StartupFailed(service.error)
-                if service.status == "failed"
-                else LinkClosed(service.error or "it was stopped")
-            )
+            raise service.failure or LinkClosed(service.error or "it was stopped")
 
     async def shutdown(self) -> None:
         """Stop every service and close every session: the process ends."""
@@ -158,56 +235,70 @@ class Provider:
             session.close()
         self.sessions.clear()
         for service in services:
-            if service.instance is not None:
-                await service.instance.retire(0)
-            self._set_status(service, "stopped")
+            self._set_status(service, "stopped", "its process ended")
+        await asyncio.gather(*(service.instance.retire(0) for service in services if service.instance is not None))
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _session(self, address: HubAddress) -> Session:
         session = self.sessions.get(address.url)
         if session is None or session.status in ("closed", "refused"):
-            session = Session(self, address, _who(address))
+            session = Session(self, address, _who(address), dial=self._dial)
             self.sessions[address.url] = session
             self._spawn(session.run())
         return session
 
     def _close_if_unused(self, session: Session) -> None:
-        if all(service.session is not session for service in self.services.values()):
+        if self._of(session) or (session.status == "connecting" and session.holds):
+            return  # the hub must be told what is not served any more; that ends it (see session_changed)
+        if session.status != "closed":
             session.close()
             if self.sessions.get(session.address.url) is session:
                 del self.sessions[session.address.url]
 
     def _of(self, session: Session) -> list[Service]:
-        return [service for service in self.services.values() if service.session is session]
+        return [
+            service for at in (self.services, self._former) for service in at.values() if service.session is session
+        ]
+
+    def serves(self, session: Session, name: str) -> bool:
+        return any(service.name == name for service in self._of(session))
 
     def registered_on(self, session: Session) -> list[dict[str, Any]]:
         # one that is still starting registers itself, and hears the answer
         return [service.descriptor() for service in self._of(session) if service.status == "reconnecting"]
 
     def session_changed(self, session: Session) -> None:
+        if session.status == "linked":
+            self._close_if_unused(session)
         for service in self._of(session):
             if session.status == "connecting" and service.status == "live":
                 self._set_status(service, "reconnecting")
             elif session.status == "refused" and service.status == "reconnecting":
+                service.failure = session.last_error
                 self._set_status(service, "failed", str(session.last_error))
 
     def registered(self, session: Session, name: str, url: str) -> None:
-        service = self.services.get(name)
-        if service is not None and service.session is session:
-            service.url = url
-            self._set_status(service, "live")
+        for service in self._of(session):
+            if service.name == name and service.status == "reconnecting":
+                service.url = url
+                self._set_status(service, "live")
 
     def lost(self, session: Session, name: str, error: PorticoError) -> None:
-        service = self.services.get(name)
-        if service is not None and service.session is session:
-            del self.services[name]
+        for service in self._of(session):
+            if service.name != name or service.status == "starting":  # one that starts hears an answer of its own
+                continue
+            for at in (self.services, self._former):
+                if at.get(name) is service:
+                    del at[name]
             self._set_status(service, "stopped", str(error))
             if service.instance is not None:
                 self._spawn(self._retire(service.instance, session))
 
     def _set_status(self, service: Service, status: str, error: str = "") -> None:
         service.status, service.error = status, error
+        self._news.set()
+        self._news = asyncio.Event()
         if self.listener is not None:
             self.listener(service)
 
@@ -238,8 +329,20 @@ _current: Provider | None = None
 
 
 def current() -> Provider:
-    """The process's provider; made at the first call."""
+    """The process's provider; made at the first call. It takes its leave when the interpreter ends."""
     global _current
     if _current is None:
         _current = Provider()
+        atexit.register(_leave, _current, os.getpid())
     return _current
+
+
+def _leave(provider: Provider, pid: int) -> None:
+    """The interpreter ends: the hubs hear of it, so that nobody waits for what will not come back."""
+    if provider.thread.loop is None or not HAS_THREADS or os.getpid() != pid:  # a fork has the loop, but not its thread
+        return
+    try:
+        provider.thread.run(provider.shutdown(), _LEAVE_WITHIN)
+    except TimeoutError:
+        logger.debug("an app's shutdown took longer than the process has")
+    provider.thread.stop()

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from portico.errors import InvalidOption, LinkClosed, Refused
+from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import card
 from portico.provider.log import Log
 from portico.types import ServiceName
@@ -92,6 +92,8 @@ class Service:
     log: Log = field(init=False, repr=False)
     instance: Instance | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
+    failure: PorticoError | None = field(default=None, repr=False)
+    """The exception behind ``failed``."""
 
     def __post_init__(self) -> None:
         self.log = Log(self.name)
@@ -137,7 +139,11 @@ class Service:
 
     def stop(self) -> None:
         """Take the service down: visitors get 404 from now on; requests in flight may end."""
-        self.provider.run(self.provider.stop(self.name))
+        stopping = self.provider.stop(self)
+        if self.provider.thread.is_current():  # an app that stops itself, or a page without threads
+            self.provider.soon(stopping)
+        else:
+            self.provider.run(stopping)
 
     def __await__(self) -> Generator[Any, None, Service]:
         return self.provider.live(self).__await__()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.asgi.adapt import adapt
-from portico.errors import InvalidName
+from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
 from portico.provider.provider import Provider, current
 from portico.provider.service import Options, Service
@@ -77,7 +77,8 @@ def serve(
     ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
     by itself in a notebook. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
-    Live on return where threads exist; awaitable everywhere. Served again under the same name, it replaces the app.
+    Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
+    everywhere. Served again under the same name, it replaces the app.
 
     Raises `NotServable`, `InvalidName`, `InvalidOption`, `NoHub`, `StartupFailed` (the app's own startup failed),
     `NameTaken` or `Refused` (by the hub), `LinkClosed` (the hub cannot be reached).
@@ -89,14 +90,21 @@ def serve(
     taken = take(app, chat=chat, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     address = discovery.find_hub(hub, token)
-    target = on_loop(taken.app, asyncio.get_running_loop()) if loop == "kernel" else taken.app
-    publishing = provider.publish(service, target, address)
-    if HAS_THREADS:
-        provider.run(publishing)
+    if loop == "kernel":
+        # Its startup needs the loop that this call is on: to wait here would be to wait for ever.
+        provider.publish_soon(service, on_loop(taken.app, _caller_loop()), address)
+    elif not HAS_THREADS or provider.thread.is_current():
+        provider.publish_soon(service, taken.app, address)
     else:
-        provider.thread.start()
-        provider.publish_soon(publishing)
+        provider.run(provider.publish(service, taken.app, address))
     return service
+
+
+def _caller_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvalidOption("loop='kernel' needs a running event loop: call serve in a cell or a coroutine") from None
 
 
 def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
@@ -117,9 +125,11 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
             provider.run(provider.republish(service))
         return
     taken = take(thing, chat=chat, report=service.log.report)
-    target = on_loop(taken.app, asyncio.get_running_loop()) if service.options.loop == "kernel" else taken.app
-    provider.run(provider.replace(service, target))
     changed = (taken.kind, taken.models) != (service.kind, service.models)
+    if service.options.loop == "kernel":
+        provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
+    else:
+        provider.run(provider.replace(service, taken.app))
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     if changed:
         provider.run(provider.republish(service))

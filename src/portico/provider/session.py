@@ -54,6 +54,9 @@ class Owner(Protocol):
     def registered_on(self, session: Session) -> list[dict[str, Any]]:
         """The descriptors to register again after a reconnect."""
 
+    def serves(self, session: Session, name: str) -> bool:
+        """Whether *name* is served on the session still, or is about to be."""
+
     def session_changed(self, session: Session) -> None:
         """The session was linked, or lost its link (see `Session.status`)."""
 
@@ -98,29 +101,48 @@ class Session:
         self._pending: dict[int, asyncio.Future[Ack]] = {}
         self._again: dict[int, str] = {}
         """Registrations repeated after a reconnect: request number to name."""
+        self._held: set[str] = set()
+        """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
+        self._was_linked = False
+        self._backoff = Backoff()
+        self._silence: asyncio.TimerHandle | None = None
 
     # --- the life of a link -------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Keep a link until `close`, or until the hub refuses for good."""
-        backoff = Backoff()
-        while self.status not in ("closed", "refused"):
+        while self.status == "connecting":
             self._lost.clear()
             try:
-                transport = await self._dial(self.address, self._limits)
-                self._meet(transport)
-                await self._lost.wait()
+                await self._link_once()
             except Refused as error:
-                self._give_up(error)
+                # Where a link once was, a hub is: a proxy before it (JupyterHub's) says 404 while it restarts.
+                if self._was_linked:
+                    self.last_error = error
+                else:
+                    self._give_up(error)
             except LinkClosed as error:
                 self.last_error = error
-            if self.status == "linked":
-                backoff.reset()
-                self._set_status("connecting")
+            except Exception as error:  # a way of failing that the transport does not know: the hub may come back
+                logger.exception("dialling %s failed", self.address.url)
+                self.last_error = LinkClosed(f"{self.address.url} cannot be dialled: {error!r}")
             if self.status == "connecting":
-                delay = backoff.next_delay(random.random(), self._retry_jitter)
+                delay = self._backoff.next_delay(random.random(), self._retry_jitter)
                 self._retry_jitter = 0.0
-                await asyncio.sleep(delay)
+                self._lost.clear()
+                try:
+                    await asyncio.wait_for(self._lost.wait(), delay)  # `close` ends it early
+                except TimeoutError:
+                    pass
+
+    async def _link_once(self) -> None:
+        """Dial, and stay until the link is lost."""
+        transport = await self._dial(self.address, self._limits)
+        if self.status == "closed":  # meanwhile
+            transport.close(1000, "the provider is done")
+            return
+        self._meet(transport)
+        await self._lost.wait()
 
     def _meet(self, transport: Transport) -> None:
         self._epoch += 1
@@ -162,6 +184,11 @@ class Session:
         if self.status != "linked":
             raise self.last_error or LinkClosed("the session is closed")
 
+    @property
+    def holds(self) -> bool:
+        """Whether the hub may hold a name for this session."""
+        return bool(self._held)
+
     def close(self, reason: str = "the provider is done") -> None:
         """Close the link for good. The hub forgets what was registered."""
         if self.status != "closed":
@@ -177,15 +204,23 @@ class Session:
 
         Raises `NameTaken` or `Refused` when the hub says no, `LinkClosed` when the link is lost meanwhile.
         """
-        ack = await self._ask(lambda number: self._connection().send_register(Register(number, descriptor)))
+        name = descriptor["name"]
+        connection = self._connection()
+        new = name not in self._held
+        self._held.add(name)
+        ack = await self._ask(lambda number: connection.send_register(Register(number, descriptor)))
         if not ack.ok:
+            if new:
+                self._held.discard(name)
             raise _refusal(ack)
         return ack.url
 
     async def unregister(self, name: str) -> None:
-        """Take a service back. Nothing happens where the link is lost: the hub will see."""
-        if self.status == "linked":
-            await self._ask(lambda number: self._connection().send_unregister(Unregister(number, name)))
+        """Take a service back. While the link is lost the hub holds the name: the next link gives it up."""
+        if self.status == "linked" and name in self._held:
+            connection = self._connection()
+            await self._ask(lambda number: connection.send_unregister(Unregister(number, name)))
+            self._held.discard(name)
 
     def _connection(self) -> Connection:
         if self._link is None or self._link.closed:
@@ -208,10 +243,18 @@ class Session:
             del self._pending[number]
 
     def _register_again(self) -> None:
+        """Bring a new link to where the last one was: take back what is served, and give up what is not any more."""
+        connection = self._connection()
         for descriptor in self._owner.registered_on(self):
             self._requests += 1
             self._again[self._requests] = descriptor["name"]
-            self._connection().send_register(Register(self._requests, descriptor))
+            self._held.add(descriptor["name"])
+            connection.send_register(Register(self._requests, descriptor))
+        for name in tuple(self._held):
+            if not self._owner.serves(self, name):
+                self._requests += 1
+                self._held.discard(name)
+                connection.send_unregister(Unregister(self._requests, name))
 
     # --- the link's events --------------------------------------------------------------------------------------
 
@@ -220,19 +263,34 @@ class Session:
             case Welcome():
                 self.base_url, self.hub_info = event.base_url, event.info
                 self.last_error = None
+                self._was_linked = True
+                self._backoff.reset()
                 self._set_status("linked")
-                self._register_again()
+                if not link.closed:  # by the owner, who has nothing to publish any more
+                    self._register_again()
             case Ack():
                 self._acked(event)
             case Unregister(_, name):
+                self._held.discard(name)
                 self._owner.lost(self, name, Refused(f"{name!r} was stopped at the hub", "stopped"))
             case GoAway():
                 if event.code == ResetCode.REFUSED:
                     self._give_up(Refused(event.reason))
                 self._retry_jitter = event.retry_jitter
-            case Stalled() | Resumed():
-                if link.connection.silence(link.time()) > self._limits.silence_timeout:
-                    link.close(ResetCode.TIMEOUT, "the hub has been silent for too long")
+            case Stalled(silence):
+                self._silence = asyncio.get_running_loop().call_later(
+                    max(0.0, self._limits.silence_timeout - silence), self._still_silent, link
+                )
+            case Resumed():
+                self._forget_silence()
+
+    def _still_silent(self, link: Link) -> None:
+        link.close(ResetCode.TIMEOUT, "the hub has been silent for too long")
+
+    def _forget_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
 
     def _acked(self, ack: Ack) -> None:
         future = self._pending.get(ack.request)
@@ -243,6 +301,7 @@ class Session:
             if ack.ok:
                 self._owner.registered(self, name, ack.url)
             else:
+                self._held.discard(name)
                 self._owner.lost(self, name, _refusal(ack))
 
     def on_open(self, stream: Stream, request: Open) -> StreamHandler:
@@ -255,6 +314,9 @@ class Session:
             if not future.done():
                 future.set_exception(LinkClosed(str(reason)))
         self._again.clear()
+        self._forget_silence()
+        if self.status == "linked":
+            self._set_status("connecting")
         self._lost.set()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from portico.errors import LocalError
@@ -15,6 +16,8 @@ from portico.errors import LocalError
 T = TypeVar("T")
 
 HAS_THREADS = sys.platform != "emscripten"
+if HAS_THREADS:
+    import threading
 
 
 class LoopThread:
@@ -24,16 +27,17 @@ class LoopThread:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
         self._thread: Any = None
+        self._starting = threading.Lock() if HAS_THREADS else nullcontext()
 
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop if it does not run, and return it."""
-        if self.loop is not None:
-            return self.loop
+        with self._starting:  # two threads may serve their first app at once
+            return self.loop or self._start()
+
+    def _start(self) -> asyncio.AbstractEventLoop:
         if not HAS_THREADS:
             self.loop = asyncio.get_running_loop()
             return self.loop
-        import threading
-
         ready = threading.Event()
 
         def run() -> None:
@@ -68,7 +72,12 @@ class LoopThread:
         if self.is_current():
             coroutine.close()
             raise LocalError("this call would wait for its own thread: await it instead")
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout)
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result(timeout)
+        except BaseException:  # an interrupted cell, above all: what it waited for must not go on behind its back
+            future.cancel()
+            raise
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         """Call *function* on the loop, soon; from any thread."""
@@ -79,8 +88,6 @@ class LoopThread:
         """Whether the caller is on the loop's thread."""
         if not HAS_THREADS:
             return True
-        import threading
-
         return self._thread_id == threading.get_ident()
 
 
