@@ -74,10 +74,11 @@ class Stream:
     ) -> bool:
         """Queue *data*, uncopied. False when the owner should wait for ``on_writable`` before sending more."""
         link = self.link
-        queued = link.connection.send_data(self.id, data, fin=fin, text=text, message_end=message_end)
-        link.flush_soon()
-        if queued > link.connection.limits.queue_high:
-            link.connection.notify_low(self.id)
+        connection = link.connection
+        queued = connection.send_data(self.id, data, fin=fin, text=text, message_end=message_end)
+        link.flush_data()
+        if queued > connection.limits.queue_high and connection.queued(self.id) > connection.limits.queue_high:
+            connection.notify_low(self.id)
             return False
         return True
 
@@ -95,7 +96,8 @@ class Stream:
         """Say that *count* bytes that came are used up. For an empty WebSocket message, say 0."""
         link = self.link
         link.connection.consumed(self.id, count, link.time())
-        link.flush_soon()
+        if link.connection.has_output:
+            link.flush_soon()
 
     def release(self) -> None:
         """Hear no more of the stream, and consume no more. To be called for every stream, once.
@@ -105,7 +107,8 @@ class Stream:
         link = self.link
         link.streams.pop(self.id, None)
         link.connection.forget(self.id)  # even when it has ended: it may hold what nobody will consume now
-        link.flush_soon()
+        if link.connection.has_output:
+            link.flush_soon()
 
 
 class Link:
@@ -119,6 +122,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self.time = self._loop.time
         self._flush_scheduled = False
+        self._alone = True
+        """Nothing was written at once in this turn yet."""
         self._deferred: list[Callable[[], None]] = []
         self._receiving = False
         self._timer: asyncio.TimerHandle | None = None
@@ -134,7 +139,7 @@ class Link:
     def adopt(self, stream_id: int, handler: StreamHandler) -> Stream:
         """Deliver the events of *stream_id*, just opened on ``connection``, to *handler*."""
         stream = self.streams[stream_id] = Stream(self, stream_id, handler)
-        self.flush_soon()
+        self.flush_data()
         return stream
 
     def after_batch(self, callback: Callable[[], None]) -> None:
@@ -155,8 +160,25 @@ class Link:
             self._flush_scheduled = True
             self._loop.call_soon(self._flush)
 
+    def flush_data(self) -> None:
+        """Write what waits: at once where one stream is alone on the link, else at the end of this turn.
+
+        A lone request or message should not wait for a turn of the loop; what follows it in the same turn does, so
+        that many small writes still become one message.
+        """
+        if self._alone and len(self.streams) <= 1:
+            self._alone = False
+            self.flush_soon()
+            self._write()
+        else:
+            self.flush_soon()
+
     def _flush(self) -> None:
         self._flush_scheduled = False
+        self._alone = True
+        self._write()
+
+    def _write(self) -> None:
         connection, transport = self.connection, self.transport
         while transport.writable:
             message = connection.data_to_send()
@@ -178,7 +200,7 @@ class Link:
             self.transport.send(message)
 
     def transport_writable(self) -> None:
-        self._flush()
+        self._write()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
