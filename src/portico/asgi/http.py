@@ -22,8 +22,12 @@ CANCEL_TOLD_AFTER = 10.0
 """The same for an app that has received the disconnect, and may be cleaning up."""
 
 _YIELD_BYTES = 64 * 1024
-_YIELD_SECONDS = 0.002
-"""An app that never awaits is made to: ``send()`` lets the loop turn after so much, whichever comes first."""
+_YIELD_SECONDS = 0.006
+"""An app that never awaits is made to: ``send()`` lets the loop turn after so much, whichever comes first.
+
+The time is longer than the interpreter's switch interval of 5 ms: each turn lets go of the GIL for an instant, which
+starts the interval of every waiting thread anew, and a shorter one would keep a running cell waiting for ever.
+"""
 
 
 class HTTPExchange:
