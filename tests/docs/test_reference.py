@@ -1,0 +1,133 @@
+"""What can be called, set or seen is on the pages that list it: names, options, settings, routes, errors, words."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+import portico
+from portico import errors
+from portico.hub.hub import Hub
+from portico.jupyter.api import routes
+from portico.jupyter.extension import PorticoApp
+from portico.models import __all__ as MODEL_NAMES
+from portico.notebook.magics import ServeMagics, _parser
+from portico.provider.service import Service
+from tests.docs import differences
+from tests.docs.pages import DOCS, ROOT
+
+SOURCE = ROOT / "src" / "portico"
+API = (DOCS / "api.md").read_text("utf-8")
+CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
+CONTROL = (DOCS / "control-api.md").read_text("utf-8")
+TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
+DESIGN = (DOCS / "design.md").read_text("utf-8")
+GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
+
+
+def test_the_public_surface_is_small_and_documented():
+    assert len(portico.__all__) <= 12
+    for public in portico.__all__:
+        assert f"`portico.{public}" in API or f"`{public}" in API, public
+        assert getattr(portico, public) is not None
+
+
+def test_every_name_for_models_is_documented():
+    pages = API + (DOCS / "how-to" / "chat-models.md").read_text("utf-8")
+    assert [public for public in MODEL_NAMES if public not in pages] == []
+
+
+def test_every_parameter_of_serve_is_documented():
+    parameters = set(inspect.signature(portico.serve).parameters) - {"provider"}
+    assert [name for name in sorted(parameters) if f"`{name}`" not in API] == []
+
+
+def test_every_member_of_a_service_is_documented():
+    fields = set(Service.__dataclass_fields__) - {"options", "provider", "instance", "session", "failure", "how"}
+    methods = {name for name, value in vars(Service).items() if not name.startswith("_") and name != "descriptor"}
+    assert [name for name in sorted(fields | methods) if f"`{name}" not in API] == []
+
+
+def test_every_option_of_the_magic_is_documented():
+    options = [flag for action in _parser()._actions for flag in action.option_strings]
+    assert [flag for flag in options if f"`{flag}" not in API] == []
+    assert [flag for flag in options if flag not in (ServeMagics.serve.__doc__ or "")] == []
+
+
+def test_every_exception_that_is_raised_to_people_is_documented():
+    local = [errors.LocalError, *errors.LocalError.__subclasses__()]
+    remote = [errors.RemoteError, *errors.RemoteError.__subclasses__(), errors.NameTaken]
+    inside = {errors.LocalProtocolError, errors.RemoteProtocolError, errors.StreamReset}  # never leave the rooms below
+    names = {error.__name__ for error in [*local, *remote, errors.APIError] if error not in inside} - {"InvalidKey"}
+    assert [name for name in sorted(names) if f"`{name}`" not in API] == []
+
+
+TRAITS = PorticoApp.class_own_traits(config=True)
+
+
+@pytest.mark.parametrize("trait", sorted(TRAITS))
+def test_every_setting_and_its_default_is_documented(trait: str):
+    [row] = re.findall(rf"^\| `{trait}` \|(.*)\|$", CONFIGURATION, re.MULTILINE)
+    default = TRAITS[trait].default()
+    assert f"`{default!r}`" in row, default
+
+
+def test_no_setting_is_documented_that_is_not_there():
+    assert set(re.findall(r"PorticoApp\.(\w+)", CONFIGURATION)) <= set(TRAITS)
+
+
+def test_every_environment_variable_is_documented():
+    source = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
+    read = set(re.findall(r"\"((?:PORTICO|JPY|JUPYTERHUB)_[A-Z_]+)\"", source))
+    assert {"PORTICO_HUB_URL", "JPY_PARENT_PID"} <= read
+    assert [name for name in sorted(read) if f"`{name}`" not in CONFIGURATION] == []
+
+
+def test_every_route_of_the_control_api_is_documented():
+    nothing: Hub = None  # type: ignore[assignment]  # routes are listed, not called
+    for pattern, handler, _ in routes(nothing, nothing, "/portico/"):  # type: ignore[arg-type]
+        route = pattern.removeprefix("/portico/api/")
+        if route in (".*", "/portico/login"):
+            continue
+        shown = route.replace("services/([^/]+)", "services/{name}").replace("keys/([^/]+)", "keys/{id}")
+        for method in ("get", "post", "put", "patch", "delete"):
+            if method in vars(handler):
+                assert f"`{method.upper()} {shown}`" in CONTROL, (method, shown)
+
+
+def test_every_event_is_documented():
+    source = (SOURCE / "hub" / "control.py").read_text("utf-8") + (SOURCE / "hub" / "registry.py").read_text("utf-8")
+    events = set(re.findall(r"_event\(\"(\w+)\"", source)) | set(re.findall(r"_tell\(\"(\w+)\"", source))
+    assert {"services", "removed", "status"} <= events
+    assert [event for event in sorted(events) if f"`{event}`" not in CONTROL] == []
+
+
+def test_every_code_that_a_visitor_may_see_is_explained():
+    """The hub's answers say a machine-readable code: each is in troubleshooting, or with the control API."""
+    seen = set()
+    for path in [*(SOURCE / "hub").glob("*.py"), *(SOURCE / "jupyter").glob("*.py")]:
+        source = path.read_text("utf-8")
+        seen |= set(re.findall(r"Answer\(\s*[\w.\[\]]+,\s*\"([a-z_]+)\"", source))
+        seen |= set(re.findall(r"\"([a-z_]+)\",?\s*\)$", "\n".join(re.findall(r"forbidden\(.*?\)$", source, re.M | re.S))))
+    assert {"wrong_key", "service_gone", "cross_origin", "invalid_body"} <= seen
+    not_errors = {"preflight", "slash", "login", "key_taken", "error"}
+    assert [code for code in sorted(seen - not_errors) if f"`{code}`" not in TROUBLE + CONTROL] == []
+
+
+def test_every_module_has_its_place_in_the_design():
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    rooms |= {path.name for path in SOURCE.glob("*.py")} - {"__init__.py"}
+    assert [room for room in sorted(rooms) if f"`{room}" not in DESIGN] == []
+
+
+def test_the_differences_from_uvicorn_are_those_of_the_suite():
+    page = differences.PAGE.read_text("utf-8")
+    assert page == differences.written(page), "run: python -m tests.docs.differences"
+
+
+def test_the_glossary_gives_each_word_one_meaning():
+    words = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
+    assert len(words) == len(set(words)) >= 15
+    assert {"provider", "hub", "link", "stream", "service", "replica", "visitor", "access", "key", "token"} <= set(words)

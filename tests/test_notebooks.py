@@ -1,0 +1,59 @@
+"""Every notebook is executed, cell by cell, in a real kernel of a real Jupyter server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.live_jupyter import JupyterServer, Output
+from tests.notebook_cells import code_cells
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+
+def run(notebook: Path, server: JupyterServer) -> list[tuple[str, Output]]:
+    """Each code cell with what it gave. The first that fails ends it."""
+    kernel = server.kernel(notebook.name)
+    try:
+        return [(cell, kernel.execute(cell).check()) for cell in code_cells(notebook)]
+    finally:
+        kernel.shutdown()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_without_an_error(notebook: Path, jupyter_server: JupyterServer):
+    if notebook.stem == "01-serve":
+        pytest.skip("test_serve runs it, and looks closer")
+    assert run(notebook, jupyter_server)
+
+
+def test_serve(jupyter_server: JupyterServer):
+    [notebook] = [path for path in NOTEBOOKS if path.stem == "01-serve"]
+    cells = run(notebook, jupyter_server)
+
+    def of(beginning: str) -> list[Output]:
+        return [output for cell, output in cells if cell.startswith(beginning)]
+
+    [served] = of("app_service = %serve app")
+    card = served.displays[0]["data"]
+    assert "/portico/apps/app/" in card["text/html"]
+    assert "app is live" in card["text/plain"]
+    assert "eyJ" not in card["text/html"] + card["text/plain"], "a card shows no key"
+    [again] = of("httpx.get(")
+    assert "no restart" in again.result
+    [first] = of("import httpx")
+    assert first.result == "{'hello': 'world'}"
+    [redefined] = of("app = FastAPI(title=\"Hello again\")")
+    assert "answers with the new app" in redefined.text
+    [chat] = of("from openai import OpenAI")
+    assert chat.text == "You said: What is a portico?"
+    [failed] = of("@app.get(\"/fail\")")
+    assert failed.text.startswith("500 ")
+    assert "ZeroDivisionError" in failed.text.splitlines()[-1]
+    assert "ZeroDivisionError" not in failed.text.splitlines()[0], "the visitor sees no traceback"
+    [listed] = of("%serve --list")
+    assert [line.split()[:2] for line in listed.text.splitlines()] == [["app", "live"], ["reply", "live"]]
+    [doctor] = of("%serve --doctor")
+    assert "-> the kernel's own credential" in doctor.text
+    assert "ok it has the Portico extension" in doctor.text

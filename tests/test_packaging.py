@@ -1,0 +1,96 @@
+"""What is installed is whole, pure and cheap: the wheel, the server extension, and the import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, as pip builds it from this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "--wheel-dir", folder, ROOT], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    [path] = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def test_the_wheel_is_pure_python(wheel: zipfile.ZipFile):
+    assert Path(str(wheel.filename)).name.endswith("-py3-none-any.whl")
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL")]
+    assert "Root-Is-Purelib: true" in wheel.read(metadata).decode()
+
+
+def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
+    names = wheel.namelist()
+    package = {name for name in names if name.startswith("portico/")}
+    source = ROOT / "src"
+    assert package == {path.relative_to(source).as_posix() for path in source.rglob("*") if is_shipped(path)}
+    assert "portico/py.typed" in package
+    rest = [name for name in names if name not in package]
+    assert all(".dist-info/" in name or ".data/data/etc/jupyter/" in name for name in rest), rest
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in rest)
+
+
+def is_shipped(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed")
+
+
+def test_the_wheel_turns_the_server_extension_on(wheel: zipfile.ZipFile):
+    [config] = [name for name in wheel.namelist() if name.endswith("etc/jupyter/jupyter_server_config.d/portico.json")]
+    assert json.loads(wheel.read(config)) == {"ServerApp": {"jpserver_extensions": {"portico.jupyter": True}}}
+
+
+def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile):
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = wheel.read(name).decode().splitlines()
+    needed = {line.partition(": ")[2].split(";")[0].split(">")[0] for line in metadata if is_core_requirement(line)}
+    assert needed == {"anyio", "websockets", "a2wsgi"}
+    assert "Provides-Extra: jupyter" in metadata
+
+
+def is_core_requirement(line: str) -> bool:
+    return line.startswith("Requires-Dist: ") and "extra ==" not in line
+
+
+def test_jupyter_says_the_extension_is_ok(tmp_path: Path):
+    env = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "jupyter", "server", "extension", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    said = done.stdout + done.stderr  # it writes to either, as its version goes
+    [line] = [line for line in said.splitlines() if "portico.jupyter" in line and "OK" in line]
+    assert "X" not in line.split("portico.jupyter")[1]
+
+
+def modules_after(code: str) -> set[str]:
+    """The names in ``sys.modules`` of a fresh interpreter that ran *code*."""
+    show = "import sys; print('\\n'.join(sys.modules))"
+    command = [sys.executable, "-c", f"{code}\n{show}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_costs_next_to_nothing():
+    loaded = modules_after("import portico")
+    heavy = {"asyncio", "websockets", "anyio", "tornado", "jupyter_server", "jupyter_core", "IPython", "ssl", "jwt"}
+    assert loaded & heavy == set()
+
+
+def test_serve_needs_no_jupyter_server():
+    loaded = modules_after("import portico; portico.serve")
+    assert loaded & {"tornado", "jupyter_server", "jupyter_client", "traitlets", "IPython", "zmq", "jwt"} == set()
+
+
+def test_models_need_no_event_loop_to_be_marked():
+    loaded = modules_after("import portico\n@portico.model('m')\ndef m(messages): return ''")
+    assert loaded & {"asyncio", "websockets", "tornado", "jupyter_server"} == set()
