@@ -1,0 +1,67 @@
+"""All models behind one base URL: which a visitor may use, under which name, and whose service answers for it.
+
+A model is called by its own id where only one of the visitor's services has it, and by ``service/model`` always.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from portico.hub import access
+from portico.hub.access import Visitor
+from portico.hub.answers import Answer
+from portico.hub.registry import Registry, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of one service."""
+
+    service: Service
+    model: str
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.service.descriptor.name}/{self.model}"
+
+
+def _usable(registry: Registry, visitor: Visitor) -> Iterator[Entry]:
+    for service in registry.services.values():
+        try:
+            access.check(service.descriptor.access, service.descriptor.name, visitor)
+        except Answer:
+            continue
+        for model in service.descriptor.models:
+            yield Entry(service, model)
+
+
+def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
+    """The model objects that *visitor* may use (OpenAI API reference, List models)."""
+    entries = list(_usable(registry, visitor))
+    counts = Counter(entry.model for entry in entries)
+    return [
+        {
+            "id": entry.model if counts[entry.model] == 1 else entry.qualified,
+            "object": "model",
+            "created": int(entry.service.created),
+            "owned_by": entry.service.descriptor.name,
+        }
+        for entry in entries
+    ]
+
+
+def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
+    """Whose model *name* is. Raises an `Answer`: 404 for one that there is not, 400 for one of several services."""
+    entries = list(_usable(registry, visitor))
+    named = [entry for entry in entries if entry.model == name] or [e for e in entries if e.qualified == name]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        choices = ", ".join(entry.qualified for entry in named)
+        raise Answer(400, "model_ambiguous", f"Several services have a model {name!r}. Say which: {choices}.")
+    raise Answer(
+        404, "model_not_found", f"The model {name!r} does not exist, or you may not use it. GET models lists yours."
+    )
