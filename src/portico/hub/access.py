@@ -23,6 +23,19 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """What the server's own identity provider makes of a request's credentials."""
+
+    user: User | None = None
+    token: bytes | None = field(default=None, repr=False)
+    """The credential of the server that is shown in a header or in the query, which no app may see, even where it lets
+    nobody in here. None if there is none; b"" if there is one and it cannot be told which."""
+
+
+NOBODY = Recognised()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
     """Who calls. ``access`` is ``user``, ``key`` or ``anonymous``."""
 
@@ -64,18 +77,26 @@ def check(access: str, service: str, visitor: Visitor) -> None:
         if access == "private":
             return
         raise forbidden(f"{service!r} is open to keys alone. Ask its author for one, or make one in the notebook.")
+    if access == "key":
+        raise unauthorized("A key is needed here: a login does not open this.")
     raise unauthorized()
 
 
 # --- a browser that is logged in may be made to call by another site's page ------------------------------------
 
 
-def same_origin(origin: bytes, host: str) -> bool:
-    """Whether the Origin or Referer header *origin* names *host* (the Host header), whatever the scheme.
+def same_origin(origin: bytes, host: str, *, secure: bool = False) -> bool:
+    """Whether the Origin or Referer header *origin* names *host* (the Host header).
 
-    The scheme is not compared: TLS may end at a proxy in front, which the server does not hear of.
+    The scheme is compared where the server knows that it is spoken to over TLS (*secure*). Where it believes it is
+    not, TLS may yet end at a proxy in front that it does not hear of.
     """
-    parts = urlsplit(origin.decode("latin-1"))
+    try:
+        parts = urlsplit(origin.decode("latin-1"))
+    except ValueError:  # as http://[
+        return False
+    if parts.scheme != "https" and (secure or parts.scheme != "http"):
+        return False
     return bool(parts.netloc) and _without_default_port(parts.netloc) == _without_default_port(host)
 
 
@@ -87,19 +108,25 @@ def _without_default_port(netloc: str) -> str:
     return netloc
 
 
-def cross_site(method: str, headers: Headers, host: str, *, websocket: bool) -> Answer | None:
-    """What to answer a request that a login cookie speaks for, if another site's page may have made it.
+def cross_site(method: str, headers: Headers, host: str, *, websocket: bool, secure: bool) -> Answer | None:
+    """What to answer a request that a cookie speaks for, if another site's page may have made it.
 
-    An unsafe method needs a same-origin Origin, else Referer; a WebSocket needs a same-origin Origin.
+    An unsafe method needs a same-origin Origin, else Referer; a WebSocket needs a same-origin Origin. Another origin's
+    page may link to an app, and may not load it as a part of itself, where the browser tells (Fetch Metadata).
     """
-    if method in SAFE_METHODS and not websocket:
-        return None
     fields = dict(headers)
-    origin = fields.get(b"origin")
-    if origin is None and not websocket:
-        origin = fields.get(b"referer")
-    if origin is not None and same_origin(origin, host):
-        return None
+    if method in SAFE_METHODS and not websocket:
+        from_elsewhere = fields.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
+        if not from_elsewhere or fields.get(b"sec-fetch-mode") == b"navigate":
+            return None
+    elif not websocket and fields.get(b"sec-fetch-site") == b"same-origin":
+        return None  # the browser's own word, where a proxy has changed the Host header
+    else:
+        origin = fields.get(b"origin")
+        if origin is None and not websocket:
+            origin = fields.get(b"referer")
+        if origin is not None and same_origin(origin, host, secure=secure):
+            return None
     return forbidden(
         "This request came from another site's page, or does not say from which. With a login cookie only "
         "the server's own pages may do that; programs use a key (Authorization: Bearer ...).",

@@ -113,6 +113,11 @@ def unauthorized(message: str = "A key or a login is needed here.") -> Answer:
     return Answer(401, "unauthorized", message)
 
 
+def invalid_key(reason: str) -> Answer:
+    """Not `unauthorized`: a login would not help."""
+    return Answer(401, "invalid_key", reason.capitalize() + ".")
+
+
 def forbidden(message: str, code: str = "forbidden") -> Answer:
     return Answer(403, code, message)
 

@@ -23,6 +23,10 @@ class HubConfig:
     """How often a lost link's kernel is asked after."""
     max_links: int = 1000
     max_services: int = 1000
+    max_keys: int = 10_000
+    """Keys that have not expired, of one maker (a kernel, a user)."""
+    events_lifetime: float = 600.0
+    """How long one reader's stream of events lasts; it comes back by itself, and is asked again who it is."""
     max_websocket_message: int = 16 * 1024 * 1024
     max_body: int | None = None
     """Of a request; None for no cap. Nothing is buffered either way."""

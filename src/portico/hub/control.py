@@ -119,6 +119,8 @@ class Control:
             foreign = [name for name in services if not self._publishes(who, name)]
             if foreign:
                 raise forbidden(f"A kernel makes keys only for what it serves itself; {foreign[0]!r} is not that.")
+        if self._keys.held_by(who.id) >= self._config.max_keys:
+            raise Answer(429, "too_many_keys", "You hold as many keys as you may. Revoke some, or let them expire.")
         token, key = await self._keys.mint(services, float(lifetime), label=label, created_by=who.id)
         return {"key": token, **key.public()}
 
@@ -144,6 +146,7 @@ class Control:
 
         First ``services`` with the whole list, then ``registered``, ``updated``, ``status`` (each with the service) and
         ``removed`` (with its name) as they happen; ``activity`` with the counts of requests, at most once a second.
+        The stream ends after a while, and an EventSource comes back by itself: whoever may not any more is found out.
         """
         self._only_users(who)
         queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
@@ -160,7 +163,9 @@ class Control:
             yield _event("services", {"services": self.services(who), "time": time.time()})
             counts = self._counts()
             waited = 0.0
-            while True:
+            clock = asyncio.get_running_loop().time
+            end = clock() + self._config.events_lifetime
+            while clock() < end:
                 try:
                     what, name = await asyncio.wait_for(queue.get(), 1.0)
                 except TimeoutError:

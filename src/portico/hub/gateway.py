@@ -7,13 +7,15 @@ was seen before); `Gateway.admit` asks the server's identity provider as well. W
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from portico.errors import LocalProtocolError
 from portico.hub import access, answers, headers
-from portico.hub.access import ANONYMOUS, User, Visitor
+from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
@@ -51,16 +53,20 @@ class VisitorRequest:
     query: bytes = b""
     root_path: str = ""
 
+    cors_origin: bytes = b""
+    """The origin for which the hub speaks CORS on this request, found by the gate. The edge adds `headers.cors_headers`
+    to the answers in the hub's own words, so that a page of that origin can read them."""
+
 
 class Identities:
     """What the gate asks of the server that it stands in. The edge implements it."""
 
-    async def user(self, request: VisitorRequest) -> User | None:
-        """Who the server's own identity provider says this is; None for nobody. Never raises for a bad token."""
+    async def recognise(self, request: VisitorRequest) -> Recognised:
+        """Who the server's own identity provider says this is. Never raises for a bad token."""
         raise NotImplementedError
 
     def has_credentials(self, request: VisitorRequest) -> bool:
-        """Whether `user` could say anything but None."""
+        """Whether `recognise` could find anybody."""
         raise NotImplementedError
 
     def has_valid_xsrf(self, request: VisitorRequest) -> bool:
@@ -70,8 +76,8 @@ class Identities:
     def is_hub_cookie(self, name: str) -> bool:
         raise NotImplementedError
 
-    def is_hub_token(self, value: str) -> bool:
-        """Whether *value* is a credential of the server itself."""
+    def holds_hub_token(self, value: bytes) -> bool:
+        """Whether the server's own token is in *value*."""
         raise NotImplementedError
 
     def login_url(self, request: VisitorRequest) -> str | None:
@@ -86,8 +92,8 @@ class Admission:
     service: Service
     visitor: Visitor
     drop_authorization: bool
-    cors_origin: bytes = b""
-    """The origin for which the hub speaks CORS on this request."""
+    token: bytes | None = None
+    """As `Recognised.token`."""
 
 
 class Gateway:
@@ -112,7 +118,7 @@ class Gateway:
         request.query = query
         request.raw_path = slash + tail
         request.root_path = (request.prefix + raw_name).decode("latin-1")
-        if not slash and name in self._registry.services:
+        if not slash and _A_NAME.fullmatch(name):  # whether there is such a service is not said before the gate
             location = request.prefix + raw_name + b"/" + mark + query
             raise Answer(308, "slash", "The URL of a service ends with a slash.", headers=((b"location", location),))
 
@@ -121,13 +127,17 @@ class Gateway:
     def admit_now(self, request: VisitorRequest) -> Admission | None:
         """Decide by what is known already. None: `admit` must be awaited. Raises an `Answer` for a no."""
         service = self._registry.services.get(request.name)
+        if service is None:
+            return None
+        descriptor = service.descriptor
+        if descriptor.origins:
+            request.cors_origin = self._cors_origin(service, request)
         key = self._bearer(request)
-        if key is None or service is None:
+        if key is None:
             return None
         visitor, ours = key
-        access.check(service.descriptor.access, request.name, visitor)
-        origin = self._cors_origin(service, request) if service.descriptor.origins else b""
-        return Admission(service, visitor, ours, origin)
+        access.check(descriptor.access, request.name, visitor)
+        return Admission(service, visitor, ours)
 
     async def admit(self, request: VisitorRequest) -> Admission:
         """Decide, asking the identity provider where that is needed. Raises an `Answer` for a no."""
@@ -137,6 +147,7 @@ class Gateway:
         origin = self._cors_origin(service, request) if service is not None and service.descriptor.origins else b""
         if request.method == "OPTIONS" and request.kind == Kind.HTTP and _is_preflight(request):
             if origin:
+                request.cors_origin = b""  # said already
                 raise Answer(
                     204, "preflight", "", headers=tuple(headers.preflight_headers(dict(request.headers), origin))
                 )
@@ -145,27 +156,34 @@ class Gateway:
             raise answers.unauthorized(
                 "A preflight from another origin is answered for services that name it in origins."
             )
+        request.cors_origin = origin
         try:
-            found = self._bearer(request) or self._key_of_link(request) or self._cookie_key(request)
+            found = self._bearer(request) or self._key_of_link(request) or self._cookie_key(request, level)
             visitor, ours = found or (ANONYMOUS, False)
-            if found is None and (service is None or level != "key") and identities.has_credentials(request):
-                user = await identities.user(request)
-                if user is not None:
-                    visitor, ours = self._of_user(user, request, level), user.by_token
+            asks_for_user = found is None and level != "key"
+            recognised = NOBODY
+            # what may be a credential of the server is asked after even where it is not needed, lest the app see it
+            if (asks_for_user or (not ours and _shows_token(request))) and identities.has_credentials(request):
+                recognised = await identities.recognise(request)
+                if asks_for_user and recognised.user is not None:
+                    visitor = self._of_user(recognised.user, request, level)
             if service is None:
                 if visitor is ANONYMOUS and level != "public":
                     raise answers.unauthorized()
+                if visitor.access == "key" and level != "public":
+                    access.check("key", request.name, visitor)
                 reason = self._registry.why_gone(request.name)
                 raise answers.gone(reason) if reason else answers.not_found(request.name)
             access.check(level, request.name, visitor)
         except Answer as answer:
-            raise self._explain(answer, request, level, origin) from None
-        return Admission(service, visitor, ours or self._is_hub_authorization(request), origin)
+            raise self._explain(answer, request, level) from None
+        ours = ours or self._is_hub_authorization(request, recognised.token)
+        return Admission(service, visitor, ours, recognised.token)
 
-    def _explain(self, answer: Answer, request: VisitorRequest, level: str, origin: bytes) -> Answer:
-        """Send a browser to the login page instead of 401; let a page of an allowed origin read the error."""
+    def _explain(self, answer: Answer, request: VisitorRequest, level: str) -> Answer:
+        """Send a browser to the login page instead of 401, where a login would help."""
         if (
-            answer.status == 401
+            answer.code == "unauthorized"
             and level == "private"
             and request.kind == Kind.HTTP
             and request.method in ("GET", "HEAD")
@@ -175,30 +193,19 @@ class Gateway:
                 target = quote(request.target, safe="/?&=%:@!$'()*+,;~#[]-._")
                 location = f"{login}{'&' if '?' in login else '?'}next={quote(target, safe='/')}"
                 return Answer(302, "login", "Sign in first.", headers=((b"location", location.encode()),))
-        if origin:
-            return Answer(
-                answer.status,
-                answer.code,
-                answer.message,
-                answer.retry_after,
-                answer.headers + tuple(headers.cors_headers(origin)),
-            )
         return answer
 
     def _bearer(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
         """The visitor that an Authorization header's key stands for; None if it holds no key of ours."""
         for name, value in request.headers:
             if name == b"authorization":
-                scheme, _, token = value.partition(b" ")
-                if scheme.lower() != b"bearer":
+                parts = value.split(None, 1)
+                if len(parts) != 2 or parts[0].lower() != b"bearer" or not is_ours(parts[1]):
                     return None
-                text = token.strip().decode("latin-1")
                 try:
-                    return self._of_key(text), True
+                    return self._of_key(parts[1].strip().decode("latin-1")), True
                 except InvalidKey as error:
-                    if is_ours(text):
-                        raise answers.unauthorized(str(error).capitalize() + ".") from None
-                    return None
+                    raise answers.invalid_key(str(error)) from None
         return None
 
     def _of_key(self, token: str) -> Visitor:
@@ -210,22 +217,21 @@ class Gateway:
         if KEY_ARGUMENT not in request.query:
             return None
         given = b""
-        for part in request.query.split(b"&"):
-            name, _, value = part.partition(b"=")
+        for _, name, value in headers.arguments(request.query):
             if name == KEY_ARGUMENT:
-                given = unquote_to_bytes(value)
+                given = value
         if not given:
             return None
         token = given.decode("latin-1")
         try:
             visitor = self._of_key(token)
         except InvalidKey as error:
-            raise answers.unauthorized(str(error).capitalize() + ".") from None
+            raise answers.invalid_key(str(error)) from None
         if request.kind == Kind.HTTP and request.method in ("GET", "HEAD"):
             key = self._keys.verify(token)
             query = headers.clean_query(request.query, lambda name, _: name == KEY_ARGUMENT)
             location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
-            seconds = max(1, int(key.expires - key.created))
+            seconds = max(1, int(key.expires - time.time()))
             secure = "; Secure" if request.scheme == "https" else ""
             cookie = (
                 f"{KEY_COOKIE}={token}; Path={request.root_path}/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
@@ -243,7 +249,7 @@ class Gateway:
             )
         return visitor, False
 
-    def _cookie_key(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
+    def _cookie_key(self, request: VisitorRequest, level: str) -> tuple[Visitor, bool] | None:
         for name, value in request.headers:
             if name == b"cookie" and KEY_COOKIE.encode() in value:
                 for part in value.split(b";"):
@@ -252,32 +258,33 @@ class Gateway:
                         try:
                             visitor = self._of_key(token.decode("latin-1"))
                         except InvalidKey:
-                            return None  # a cookie that has expired speaks for nobody; a login may
-                        refusal = access.cross_site(
-                            request.method, request.headers, request.host, websocket=request.kind == Kind.WEBSOCKET
-                        )
-                        if refusal is not None:
+                            continue  # a cookie that has expired speaks for nobody; a login may
+                        refusal = _cross_site(request)
+                        if refusal is None:
+                            return visitor, False
+                        if level != "public":
                             raise refusal
-                        return visitor, False
         return None
 
     def _of_user(self, user: User, request: VisitorRequest, level: str) -> Visitor:
         if not user.by_token:
-            refusal = access.cross_site(
-                request.method, request.headers, request.host, websocket=request.kind == Kind.WEBSOCKET
-            )
+            refusal = _cross_site(request)
             if refusal is not None and not (request.kind == Kind.HTTP and self._identities.has_valid_xsrf(request)):
                 if level == "public":
                     return ANONYMOUS  # whoever calls may; but not as this user
                 raise refusal
         return access.of_user(user)
 
-    def _is_hub_authorization(self, request: VisitorRequest) -> bool:
-        """Whether the Authorization header holds a credential of the hub, even one that is no good any more."""
+    def _is_hub_authorization(self, request: VisitorRequest, token: bytes | None = None) -> bool:
+        """Whether an Authorization header holds a credential of the hub, even one that is no good any more.
+
+        *token* is `Recognised.token`.
+        """
         for name, value in request.headers:
-            if name == b"authorization":
-                token = value.partition(b" ")[2].strip().decode("latin-1")
-                return self._identities.is_hub_token(token) or is_ours(token)
+            if name == b"authorization" and (
+                is_ours(value) or (token is not None and token in value) or self._identities.holds_hub_token(value)
+            ):
+                return True
         return False
 
     @staticmethod
@@ -384,16 +391,21 @@ class Gateway:
             (b"x-forwarded-host", host),
             (b"x-forwarded-prefix", request.root_path.encode("latin-1")),
         ]
+        token = admission.token
+        is_hub_argument = (
+            self._is_hub_argument if token is None else lambda name, value: self._is_hub_argument(name, value, token)
+        )
         passed = headers.request_headers(
             request.headers,
             drop_authorization=admission.drop_authorization,
             is_hub_cookie=self._identities.is_hub_cookie,
-            drop_arguments=self._is_hub_argument,
+            drop_arguments=is_hub_argument,
             forwarded=forwarded,
         )
-        query = request.query
-        if b"token" in query or b"portico_key" in query or b"_xsrf" in query:
-            query = headers.clean_query(query, self._is_hub_argument)
+        query = headers.clean_query(request.query, is_hub_argument) if request.query else b""
+        subprotocols = request.subprotocols
+        if subprotocols:
+            subprotocols = tuple(item for item in subprotocols if not is_ours(item.encode("latin-1")))
         try:
             stream_id = link.connection.open_stream(
                 kind=request.kind,
@@ -406,7 +418,7 @@ class Gateway:
                 root_path=request.root_path,
                 client=client,
                 server=request.server,
-                subprotocols=request.subprotocols,
+                subprotocols=subprotocols,
                 identity=admission.visitor.identity,
                 headers=passed,
                 fin=fin,
@@ -420,13 +432,16 @@ class Gateway:
         admission.service.requests += 1
         self.on_traffic(replica)
 
-    def _is_hub_argument(self, name: bytes, value: bytes) -> bool:
+    def _is_hub_argument(self, name: bytes, value: bytes, token: bytes | None = None) -> bool:
+        """Of a query argument, decoded: whether it is the hub's. *token* is `Recognised.token`."""
         if name in (KEY_ARGUMENT, b"_xsrf"):
             return True
-        return name == b"token" and self._identities.is_hub_token(unquote_to_bytes(value).decode("latin-1"))
+        if name != b"token":
+            return False
+        return (token is not None and token in value) or self._identities.holds_hub_token(value)
 
     def _cleaner(self, request: VisitorRequest, admission: Admission) -> Callable[[Headers], Headers]:
-        root_path, origin = request.root_path, admission.cors_origin
+        root_path, origin = request.root_path, request.cors_origin
         own_cors = bool(admission.service.descriptor.origins)
         is_hub_cookie = self._identities.is_hub_cookie
 
@@ -451,6 +466,24 @@ def _visitor_of_key(key_id: str, services: tuple[str, ...]) -> Visitor:
             _key_visitors.clear()
         visitor = _key_visitors[key_id] = Visitor(access="key", key_id=key_id, services=services, by_token=True)
     return visitor
+
+
+_A_NAME = re.compile(r"[a-z0-9-]{1,30}")
+
+
+def _cross_site(request: VisitorRequest) -> Answer | None:
+    return access.cross_site(
+        request.method,
+        request.headers,
+        request.host,
+        websocket=request.kind == Kind.WEBSOCKET,
+        secure=request.scheme == "https",
+    )
+
+
+def _shows_token(request: VisitorRequest) -> bool:
+    """Whether a credential may be in the Authorization header or in the query."""
+    return any(name == b"authorization" for name, _ in request.headers) or headers.has_argument(request.query, b"token")
 
 
 def _is_preflight(request: VisitorRequest) -> bool:

@@ -2,14 +2,17 @@
 
 Towards the app: nothing that is the hub's (credentials, its cookies), nothing that is this hop's (RFC 9110 §7.6.1),
 and no forwarding headers but the hub's own. Towards the visitor: no cookie that reaches beyond the app, none of the
-few headers by which an app would speak for the whole origin.
+few headers by which an app would speak for the whole origin. Neither side is believed: names and values are read as
+the most lenient reader behind would read them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote_to_bytes
 
+from portico.hub.keys import MARK
 from portico.types import Headers
 
 HOP_BY_HOP = frozenset(
@@ -26,36 +29,62 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-# From a visitor: this hop's, what only the hub may say, and the hub's own protection against forged requests.
-_NOT_FROM_VISITORS = HOP_BY_HOP | {
-    b"forwarded",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-    b"x-forwarded-server",
-    b"x-forwarded-ssl",
-    b"x-forwarded-scheme",
-    b"x-real-ip",
-    b"x-xsrftoken",
+# From an app: this hop's, and what would speak for every page of the origin or of its host.
+_NOT_FROM_APPS = HOP_BY_HOP | {
+    b"alt-svc",
+    b"clear-site-data",
+    b"nel",
+    b"report-to",
+    b"service-worker-allowed",
+    b"set-login",
+    b"strict-transport-security",
 }
-
-# From an app: this hop's, and what would speak for every page of the origin.
-_NOT_FROM_APPS = HOP_BY_HOP | {b"clear-site-data", b"service-worker-allowed"}
 
 KEY_COOKIE = "portico_key"
 KEY_ARGUMENT = b"portico_key"
 
+# What becomes of a header field.
+_PASS, _DROP, _AUTHORIZATION, _COOKIE, _REFERER, _CONNECTION, _PROTOCOLS, _LENGTH, _CORS = range(9)
 
-# What becomes of a visitor's header field: dropped, or looked at more closely. Any other passes.
-_DROP, _AUTHORIZATION, _COOKIE, _REFERER, _CONNECTION = range(5)
-_REQUEST_RULES = dict.fromkeys(_NOT_FROM_VISITORS, _DROP) | {
+_REQUEST_RULES = dict.fromkeys(HOP_BY_HOP | {b"forwarded", b"x-real-ip", b"x-xsrftoken"}, _DROP) | {
     b"authorization": _AUTHORIZATION,
     b"cookie": _COOKIE,
     b"referer": _REFERER,
     b"connection": _CONNECTION,
+    b"sec-websocket-protocol": _PROTOCOLS,
 }
+_RESPONSE_RULES = dict.fromkeys(_NOT_FROM_APPS, _DROP) | {
+    b"connection": _CONNECTION,
+    b"set-cookie": _COOKIE,
+    b"content-length": _LENGTH,
+}
+_MOST_RULES = 1000
+"""How many names are remembered: the other ends choose them."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 §5.6.2, in lower case
+_FORBIDDEN = re.compile(rb"[\r\n\0]")  # RFC 9110 §5.5
+
+
+def _request_rule(name: bytes) -> int:
+    # An underscore is a hyphen to CGI and WSGI, so `x_forwarded_for` would pass for the hub's own.
+    read_as = name.replace(b"_", b"-")
+    rule = _REQUEST_RULES.get(read_as, _PASS)
+    if read_as != name and rule != _PASS:
+        rule = _DROP
+    if read_as.startswith(b"x-forwarded-"):
+        rule = _DROP
+    if len(_REQUEST_RULES) < _MOST_RULES:
+        _REQUEST_RULES[name] = rule
+    return rule
+
+
+def _response_rule(name: bytes) -> int:
+    if not _TOKEN.fullmatch(name):
+        return _DROP
+    rule = _CORS if name.startswith(b"access-control-") else _PASS
+    if len(_RESPONSE_RULES) < _MOST_RULES:
+        _RESPONSE_RULES[name] = rule
+    return rule
 
 
 def request_headers(
@@ -68,30 +97,46 @@ def request_headers(
 ) -> Headers:
     """What of a visitor's *headers* an app may see, and the hub's own *forwarded* after it.
 
-    *drop_arguments* says of a query argument (name, value) whether it is the hub's; it cleans the Referer too.
+    *drop_arguments* says of a query argument (name, value) whether it is the hub's; it cleans the Referer too. A key
+    or token of the hub passes in no field, whatever its name.
     """
     named: set[bytes] = set()
     passed: Headers = []
     rules = _REQUEST_RULES
     for pair in headers:
-        rule = rules.get(pair[0])
+        name, value = pair
+        rule = rules.get(name)
         if rule is None:
-            passed.append(pair)
+            rule = _request_rule(name)
+        if rule == _PASS:
+            if MARK not in value:
+                passed.append(pair)
         elif rule == _CONNECTION:
-            named |= _connection_names(pair[1])
+            named |= _connection_names(value)
         elif rule == _AUTHORIZATION:
-            if not drop_authorization:
+            if not drop_authorization and MARK not in value:
                 passed.append(pair)
         elif rule == _COOKIE:
-            kept = clean_cookies(pair[1], is_hub_cookie)
+            kept = clean_cookies(value, is_hub_cookie)
             if kept:
-                passed.append((pair[0], kept))
+                passed.append((name, kept))
         elif rule == _REFERER:
-            passed.append((pair[0], clean_referer(pair[1], drop_arguments)))
+            cleaned = clean_referer(value, drop_arguments)
+            if not holds_key(cleaned):
+                passed.append((name, cleaned))
+        elif rule == _PROTOCOLS:
+            offered = value if MARK not in value else b",".join(p for p in value.split(b",") if MARK not in p)
+            if offered:
+                passed.append((name, offered))
     if named:
         passed = [pair for pair in passed if pair[0] not in named]
     passed += forwarded
     return passed
+
+
+def holds_key(value: bytes) -> bool:
+    """Whether a key or token of the hub is in *value*, plain or percent-encoded."""
+    return MARK in value or (b"%" in value and MARK in unquote_to_bytes(value))
 
 
 _NO_NAMES: frozenset[bytes] = frozenset()
@@ -108,54 +153,97 @@ def _connection_names(value: bytes) -> frozenset[bytes]:
 def clean_cookies(value: bytes, is_hub_cookie: Callable[[str], bool]) -> bytes:
     """A Cookie header without the hub's cookies; b"" if none is left (RFC 6265 §5.4)."""
     parts = value.split(b";")
-    kept = [part for part in parts if not is_hub_cookie(part.partition(b"=")[0].strip().decode("latin-1"))]
+    kept = [part for part in parts if not is_hub_cookie(_cookie_name(part)) and not holds_key(part)]
     if len(kept) == len(parts):
         return value
     return b";".join(kept).strip()
 
 
-def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool]) -> bytes:
-    """A query without the arguments that *drop* names; untouched, byte for byte, if there is none."""
-    if not query:
-        return query
-    parts = query.split(b"&")
-    kept = []
-    for part in parts:
+def _cookie_name(cookie: bytes) -> str:
+    """The name, as a server written in Python reads it: what ``str.strip`` takes for space is no part of it."""
+    return cookie.partition(b"=")[0].decode("latin-1").strip()
+
+
+def arguments(query: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Each argument of a query: as it stands, and its name and value decoded."""
+    for part in query.split(b"&"):
         name, _, value = part.partition(b"=")
-        if not drop(name, value):
-            kept.append(part)
-    return query if len(kept) == len(parts) else b"&".join(kept)
+        yield part, _decoded(name), _decoded(value)
+
+
+def _decoded(text: bytes) -> bytes:
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
+    return unquote_to_bytes(text) if b"%" in text else text
+
+
+def has_argument(query: bytes, name: bytes) -> bool:
+    """Whether *query* has an argument of that name, however it is written."""
+    return (name in query or b"%" in query) and any(name == found.strip() for _, found, _ in arguments(query))
+
+
+_HUBS_OWN = re.compile(rb"token|portico_key|_xsrf|%|" + re.escape(MARK))
+
+
+def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool]) -> bytes:
+    """A query without the arguments that *drop* names (of name and value, decoded) and without keys of the hub.
+
+    Untouched, byte for byte, if there is none.
+    """
+    if not query or not _HUBS_OWN.search(query):
+        return query
+    found = list(arguments(query))
+    kept = [part for part, name, value in found if not drop(name, value) and MARK not in value and MARK not in name]
+    return query if len(kept) == len(found) else b"&".join(kept)
 
 
 def clean_referer(value: bytes, drop: Callable[[bytes, bytes], bool]) -> bytes:
-    """A Referer without the hub's arguments."""
+    """A Referer without the hub's arguments. Any ``token`` goes: the page before may have been one of the hub's."""
     base, mark, query = value.partition(b"?")
     if not mark:
         return value
-    cleaned = clean_query(query, drop)
+    cleaned = clean_query(query, lambda name, given: name.strip() == b"token" or drop(name, given))
     return base + mark + cleaned if cleaned else base
 
 
 def response_headers(
     headers: Headers, *, root_path: str, is_hub_cookie: Callable[[str], bool], own_cors: bool
 ) -> Headers:
-    """What of an app's *headers* a visitor may see. With *own_cors* the hub speaks for Access-Control-* itself."""
+    """What of an app's *headers* a visitor may see. With *own_cors* the hub speaks for Access-Control-* itself.
+
+    A provider need not keep to lower case, nor to what HTTP allows: a field that is none is dropped, and so is a
+    second Content-Length, or one that is no number, which would let two readers disagree on where the body ends.
+    """
     passed: Headers = []
     named: set[bytes] = set()
+    has_length = False
+    rules = _RESPONSE_RULES
     for pair in headers:
-        name = pair[0]
-        if name in _NOT_FROM_APPS:
-            if name == b"connection":
-                named |= _connection_names(pair[1])
+        name, value = pair
+        rule = rules.get(name)
+        if rule is None:
+            name = name.lower()
+            pair = name, value
+            rule = rules.get(name)
+            if rule is None:
+                rule = _response_rule(name)
+        if _FORBIDDEN.search(value):
             continue
-        if name == b"set-cookie":
-            cookie = confine_cookie(pair[1], root_path, is_hub_cookie)
-            if cookie is None:
-                continue
-            pair = (name, cookie)
-        elif own_cors and name.startswith(b"access-control-"):
-            continue
-        passed.append(pair)
+        if rule == _PASS:
+            passed.append(pair)
+        elif rule == _LENGTH:
+            if not has_length and value.isdigit():
+                has_length = True
+                passed.append(pair)
+        elif rule == _COOKIE:
+            cookie = confine_cookie(value, root_path, is_hub_cookie)
+            if cookie is not None:
+                passed.append((name, cookie))
+        elif rule == _CORS:
+            if not own_cors:
+                passed.append(pair)
+        elif rule == _CONNECTION:
+            named |= _connection_names(value)
     if named:
         passed = [pair for pair in passed if pair[0] not in named]
     return passed
@@ -168,10 +256,11 @@ def confine_cookie(value: bytes, root_path: str, is_hub_cookie: Callable[[str], 
     """A Set-Cookie header kept to the app's path, without Domain; None if it names a cookie of the hub.
 
     ``__Host-`` cookies must have the path ``/`` (RFC 6265bis §4.1.3.2) and cannot be kept to a path: they are dropped.
+    So are cookies without a name: a browser sends ``=_xsrf=1`` back as ``_xsrf=1``.
     """
     cookie, *attributes = value.split(b";")
-    name = cookie.partition(b"=")[0].strip().decode("latin-1")
-    if is_hub_cookie(name) or name.lower().startswith("__host-"):
+    name = _cookie_name(cookie)
+    if not name or b"=" not in cookie or is_hub_cookie(name) or name.lower().startswith("__host-"):
         return None
     root = root_path.encode("latin-1", "replace") or b"/"
     path = b""

@@ -7,7 +7,9 @@ it was revoked and when it was last used, is kept by a `KeyStore`. Verifying rea
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -26,6 +28,13 @@ VISITOR = "portico:visitor"
 PROVIDER = "portico:provider"
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
+
+MARK = b"." + base64.urlsafe_b64encode(b'{"iss":"portico","')
+"""What every key and token of a hub holds: the beginning of its claims, which are always in this order."""
+
+
+_NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)
+"""What PyJWT raises for hostile text: its JSON may be nested so deep that reading it fails."""
 
 
 class InvalidKey(LocalError):
@@ -110,8 +119,9 @@ class SQLiteKeyStore:
         self._path = path
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
+        path.touch(mode=0o600)
+        if os.name == "posix":
+            path.chmod(0o600)  # it may have come from elsewhere
         self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
         self._database.execute("CREATE TABLE IF NOT EXISTS hub (name TEXT PRIMARY KEY, value BLOB NOT NULL)")
         self._database.execute(
@@ -256,7 +266,7 @@ class KeyRing:
             )
         except jwt.ExpiredSignatureError:
             raise InvalidKey("this key has expired") from None
-        except jwt.InvalidTokenError:
+        except _NO_TOKEN:
             raise InvalidKey("this is no key of this server") from None
         if len(self._verified) >= _CACHE_SIZE:
             self._verified.clear()
@@ -293,8 +303,23 @@ class KeyRing:
         version = await asyncio.to_thread(self._store.version)
         if version != self._version:
             self._version = version
-            stored = await asyncio.to_thread(self._store.load)
-            self._keys = {key.id: key for key in stored}
+            self._merge(await asyncio.to_thread(self._store.load))
+        now = time.time()
+        for key_id in [key.id for key in self._keys.values() if key.expires <= now]:
+            del self._keys[key_id]
+
+    def _merge(self, stored: Iterable[Key]) -> None:
+        """Take in what the store held a moment ago: what was minted or revoked here meanwhile is newer."""
+        for key in stored:
+            mine = self._keys.get(key.id)
+            if mine is not None and mine.revoked and not key.revoked:
+                key = replace(key, revoked=True)
+            self._keys[key.id] = key
+
+    def held_by(self, created_by: str) -> int:
+        """How many keys of one maker have not expired."""
+        now = time.time()
+        return sum(1 for key in self._keys.values() if key.created_by == created_by and key.expires > now)
 
     # --- kernels' tokens ----------------------------------------------------------------------------------------
 
@@ -314,17 +339,11 @@ class KeyRing:
                 issuer=ISSUER,
                 options={"require": ["sub"]},
             )
-        except jwt.InvalidTokenError:
+        except _NO_TOKEN:
             raise InvalidKey("this is no provider's token of this server") from None
         return ProviderToken(str(claims["sub"]))
 
 
-def is_ours(token: str) -> bool:
-    """Whether *token* is a JWT that names Portico as its issuer, valid or not. Such never reach an app."""
-    if token.count(".") != 2:
-        return False
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return False
-    return claims.get("iss") == ISSUER
+def is_ours(token: bytes) -> bool:
+    """Whether *token* is a key or a token that a hub made, valid or not. Such never reach an app."""
+    return MARK in token

@@ -117,6 +117,10 @@ class Links:
         except Refused as error:
             link.close(ResetCode.REFUSED, str(error))
             return
+        except Exception:  # of whoever is asked about the token: the stranger must not stay, waiting for an answer
+            logger.exception("a provider's token could not be checked")
+            link.close(ResetCode.OVERLOAD, "the token could not be checked; try again", retry_jitter=5.0)
+            return
         self._sessions[link] = session
         if old_link is not None:  # half-open: the provider knows before we do
             self._sessions.pop(old_link, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from portico.link import Link
 from portico.types import ServiceName, service_name
 
 _TOMBSTONES = 1000
+_MAX_INFO = 500  # characters of what a provider says of itself that others are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +53,14 @@ class Descriptor:
     @staticmethod
     def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
         """Check what a REGISTER frame holds. Raises `Refused`."""
+        given = value.get("name", "")
         try:
-            name = service_name(str(value.get("name", "")))
+            name = service_name(given if _is_text(given, 200) else "")
         except InvalidName as error:
             raise Refused(str(error), "invalid_name") from None
         access = value.get("access", "private")
         if access not in ("private", "key", "public"):
-            raise Refused(f"access is private, key or public, not {access!r}", "invalid_option")
+            raise Refused("access is private, key or public", "invalid_option")
         if access not in config.allowed_access:
             allowed = ", ".join(sorted(config.allowed_access))
             raise Refused(
@@ -65,14 +68,24 @@ class Descriptor:
             )
         title, kind = value.get("title", ""), value.get("kind", "app")
         models, origins = value.get("models", []), value.get("origins", [])
-        if not (isinstance(title, str) and len(title) <= 200 and isinstance(kind, str) and len(kind) <= 20):
-            raise Refused("title and kind are short texts", "invalid_option")
+        if not (_is_text(title, 200) and _is_text(kind, 20)):
+            raise Refused("title and kind are short texts of one line", "invalid_option")
         for items in (models, origins):
-            if not (isinstance(items, list) and len(items) <= 100 and all(isinstance(i, str) for i in items)):
-                raise Refused("models and origins are lists of at most 100 texts", "invalid_option")
+            if not (isinstance(items, list) and len(items) <= 100 and all(_is_text(item, 200) for item in items)):
+                raise Refused("models and origins are lists of at most 100 short texts", "invalid_option")
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+            raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
         return Descriptor(
             name=name, title=title, kind=kind, models=tuple(models), access=access, origins=tuple(origins)
         )
+
+
+_ORIGIN = re.compile(r"https?://[^\s/?#@\\,]+")
+
+
+def _is_text(value: object, longest: int) -> bool:
+    """Whether *value* is one line of text that can be shown and logged."""
+    return isinstance(value, str) and len(value) <= longest and (value.isprintable() or not value)
 
 
 @dataclass(eq=False, slots=True)
@@ -91,7 +104,7 @@ class Session:
     @property
     def holder(self) -> dict[str, str]:
         """Who holds a name, for the one who was refused it, and for lists."""
-        known = {key: str(self.info.get(key, "")) for key in ("notebook", "host", "pid", "kind")}
+        known = {key: str(self.info.get(key, ""))[:_MAX_INFO] for key in ("notebook", "host", "pid", "kind")}
         return {"kernel_id": self.principal.kernel_id, **known}
 
 

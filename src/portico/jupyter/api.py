@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
@@ -58,10 +58,7 @@ class _PorticoHandler(APIHandler):
         if user is None:
             raise unauthorized("Sign in to Jupyter, or send its token (Authorization: token ...).")
         action = "read" if self.request.method in ("GET", "HEAD") else "write"
-        allowed = self.authorizer.is_authorized(self, user, action, self.auth_resource)
-        if inspect.isawaitable(allowed):
-            allowed = await allowed
-        if not allowed:
+        if not await _is_authorized(self, user, action):
             raise forbidden("You may not do that on this server.")
         return user_principal(str(getattr(user, "username", "") or "user"))
 
@@ -82,6 +79,8 @@ class _PorticoHandler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, Answer):
             answer = error
+        elif not self.check_host():
+            answer = forbidden("This server does not answer under that host name.", "host")
         elif status_code in (401, 403) and self.current_user is None:
             answer = unauthorized("Sign in to Jupyter, or send its token (Authorization: token ...).")
         else:
@@ -179,11 +178,22 @@ class LoginHandler(JupyterHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        target = self.get_argument("next", self.base_url)
-        parts = urlsplit(target)
-        if parts.scheme or parts.netloc or not target.startswith(self.base_url) or "\\" in target:
-            target = self.base_url
-        self.redirect(target)
+        if not await _is_authorized(self, self.current_user, "execute"):  # or it would come back, again and again
+            raise web.HTTPError(403, "You may not open this server's apps.")
+        self.redirect(way_back(self.get_argument("next", ""), self.base_url))
+
+
+_ADDRESS = re.compile(r"[!-\[\]-~]+")  # visible ASCII but the backslash, which browsers read as a slash
+
+
+def way_back(target: str, base_url: str) -> str:
+    """*target*, if it is an app of this server, else *base_url*: nobody is sent to another site."""
+    return target if target.startswith(base_url + "portico/apps/") and _ADDRESS.fullmatch(target) else base_url
+
+
+async def _is_authorized(handler: JupyterHandler, user: Any, action: str) -> bool:
+    allowed = handler.authorizer.is_authorized(handler, user, action, "portico")
+    return bool(await allowed if inspect.isawaitable(allowed) else allowed)
 
 
 def kernel_principal(kernel_id: str, process: int | None = None) -> Principal:

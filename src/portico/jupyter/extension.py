@@ -60,6 +60,8 @@ class PorticoApp(ExtensionApp):
     max_websocket_message = Int(16 * 1024 * 1024, help="Bytes of the longest WebSocket message, either way.").tag(
         config=True
     )
+    max_keys = Int(10_000, help="Keys that have not expired, of one kernel or one user.").tag(config=True)
+    hello_timeout = Float(5.0, help="Seconds that a new link has to say who it is.").tag(config=True)
     count_activity = Bool(
         True, help="Whether visitors' traffic counts as activity of its kernel and of the server, against culling."
     ).tag(config=True)
@@ -115,7 +117,7 @@ class PorticoApp(ExtensionApp):
         await self.hub.stop()
 
     def _config(self) -> HubConfig:
-        limits = Limits(max_streams=self.max_streams, max_held=self.max_held)
+        limits = Limits(max_streams=self.max_streams, max_held=self.max_held, hello_timeout=self.hello_timeout)
         return HubConfig(
             limits=limits,
             allowed_access=frozenset(self.allowed_access),
@@ -124,6 +126,7 @@ class PorticoApp(ExtensionApp):
             hold_name=self.hold_name,
             max_links=self.max_links,
             max_services=self.max_services,
+            max_keys=self.max_keys,
             max_websocket_message=self.max_websocket_message,
             identity_cache=self.identity_cache,
         )

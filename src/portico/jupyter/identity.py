@@ -12,12 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
-from tornado.httputil import HTTPHeaders, HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest
 
-from portico.hub.access import User
+from portico.hub.access import NOBODY, Recognised, User, same_origin
 from portico.hub.gateway import Identities, VisitorRequest
 from portico.hub.headers import KEY_COOKIE
 from portico.types import Headers
@@ -25,6 +26,8 @@ from portico.types import Headers
 logger = logging.getLogger(__name__)
 
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
+_WHAT_DECIDES = _CREDENTIALS | {b"sec-fetch-mode"}
+"""Headers that an identity provider looks at: JupyterHub's takes cookies and tokens by what the browser is doing."""
 _CACHE_SIZE = 2000
 
 
@@ -44,49 +47,61 @@ class JupyterIdentities(Identities):
         self._identity_provider = identity_provider
         self._authorizer = authorizer
         self._cache_for = cache
-        self._cache: dict[bytes, tuple[float, User | None]] = {}
+        self._cache: dict[bytes, tuple[float, Recognised]] = {}
         self._hosts: dict[str, bool] = {}
-        self._cookie_name = str(getattr(identity_provider, "cookie_name", "") or "")
+        names = {str(getattr(asked, "cookie_name", "") or "") for asked in (identity_provider, self._jupyterhub)}
+        self._cookie_names = names - {""}
 
     # --- what the gate asks ----------------------------------------------------------------------------------
 
-    async def user(self, request: VisitorRequest) -> User | None:
+    @property
+    def _jupyterhub(self) -> Any:
+        """JupyterHub's own authenticator, under JupyterHub."""
+        return getattr(self._identity_provider, "hub_auth", None)
+
+    @property
+    def _auth_enabled(self) -> bool:
+        return bool(getattr(self._identity_provider, "auth_enabled", True))
+
+    async def recognise(self, request: VisitorRequest) -> Recognised:
         digest = self._digest(request)
         now = time.monotonic()
         known = self._cache.get(digest)
         if known is not None and now < known[0]:
             return known[1]
-        user = await self._ask(request)
+        found = await self._ask(request)
         if len(self._cache) >= _CACHE_SIZE:
             self._cache.clear()
-        self._cache[digest] = (now + self._cache_for, user)
-        return user
+        self._cache[digest] = (now + self._cache_for, found)
+        return found
 
     def has_credentials(self, request: VisitorRequest) -> bool:
-        if not getattr(self._identity_provider, "auth_enabled", True):
+        if not self._auth_enabled:
             return True  # an open server: everyone is its user
-        return b"token=" in request.query or any(name in _CREDENTIALS for name, _ in request.headers)
+        return _may_hold_token(request.query) or any(name in _CREDENTIALS for name, _ in request.headers)
 
     def has_valid_xsrf(self, request: VisitorRequest) -> bool:
-        handler = self._handler(request)
         try:
-            handler._jupyter_current_user = True  # the check is skipped for a handler that knows no user yet
+            handler = self._handler(request)
+            handler.current_user = handler._jupyter_current_user = True  # or they would ask who it is
+            if not handler.check_origin():
+                return False
             web.RequestHandler.check_xsrf_cookie(handler)
-        except web.HTTPError:
+        except Exception as error:  # noqa: BLE001 -- whatever the check makes of hostile bytes, they are not valid
+            logger.debug("a request's _xsrf is not valid: %s", error)
             return False
         return True
 
     def is_hub_cookie(self, name: str) -> bool:
-        # Jupyter's are username-<host>; JupyterHub's all start with its name
+        # Jupyter's are username-<host>; JupyterHub's all start with its name, after a prefix or not
+        bare = name.lower().removeprefix("__host-").removeprefix("__secure-")
         return (
-            name in ("_xsrf", KEY_COOKIE)
-            or name.startswith(("username-", "jupyterhub-"))
-            or (bool(self._cookie_name) and name == self._cookie_name)
+            bare in ("_xsrf", KEY_COOKIE) or bare.startswith(("username-", "jupyterhub-")) or name in self._cookie_names
         )
 
-    def is_hub_token(self, value: str) -> bool:
-        token = getattr(self._identity_provider, "token", "")
-        return bool(token) and value == token
+    def holds_hub_token(self, value: bytes) -> bool:
+        token = str(getattr(self._identity_provider, "token", "") or "").encode()
+        return bool(token) and token in value
 
     def login_url(self, request: VisitorRequest) -> str | None:
         if not getattr(self._identity_provider, "login_available", True):
@@ -99,29 +114,55 @@ class JupyterIdentities(Identities):
         """Jupyter's protection against DNS rebinding, on every route, public ones too."""
         known = self._hosts.get(host)
         if known is None:
-            handler = JupyterHandler(self._web_app, _bare_request("GET", "/", HTTPHeaders({"Host": host or "-"})))
-            known = bool(handler.check_host())
+            try:
+                request = _bare_request("GET", "/", HTTPHeaders({"Host": host or "-"}))
+                known = bool(JupyterHandler(self._web_app, request).check_host())
+            except Exception as error:  # noqa: BLE001 -- a name that cannot be read is none of ours
+                logger.debug("the Host header %r cannot be checked: %s", host, error)
+                known = False
             if len(self._hosts) > _CACHE_SIZE:
                 self._hosts.clear()
             self._hosts[host] = known
         return known
 
+    def may_link(self, request: VisitorRequest) -> bool:
+        """Whether a link may be opened from where the request says it comes.
+
+        HELLO's token decides who may publish, and a page of any origin may have one. Where the server asks for none,
+        only its own pages and programs may: else any page on the web could publish here.
+        """
+        if self._auth_enabled:
+            return True
+        origins = [value for name, value in request.headers if name == b"origin"]
+        return all(same_origin(origin, request.host, secure=request.scheme == "https") for origin in origins)
+
     async def user_of_token(self, token: str) -> User | None:
-        """Who holds *token*, a credential of the server itself: how a provider without its own comes in."""
-        if not token and getattr(self._identity_provider, "auth_enabled", True):
+        """Who holds *token*, a credential of the server itself: how a provider without its own comes in.
+
+        The server's one token is nobody's in particular: Jupyter makes up a name each time that it is asked. A session
+        that comes back must be the same provider all the same.
+        """
+        if not token and self._auth_enabled:
             return None
         headers = HTTPHeaders({"Host": "localhost"})
         if token:
-            headers["Authorization"] = f"token {token}"
-        return await self._ask_jupyter(_bare_request("GET", "/", headers))
+            try:
+                headers["Authorization"] = f"token {token}"
+            except (ValueError, HTTPInputError):
+                return None
+        user = (await self._ask_jupyter("GET", "/", headers)).user
+        if user is not None and self._jupyterhub is None:
+            return User("owner", user.name, by_token=True)
+        return user
 
     # --- asking ----------------------------------------------------------------------------------------------
 
     @staticmethod
     def _digest(request: VisitorRequest) -> bytes:
-        state = hashlib.sha256(request.query if b"token=" in request.query else b"")
+        state = hashlib.sha256(request.query if _may_hold_token(request.query) else b"")
+        state.update(b"\0")
         for name, value in request.headers:
-            if name in _CREDENTIALS:
+            if name in _WHAT_DECIDES:
                 state.update(name + b"\0" + value + b"\0")
         state.update(request.host.encode("latin-1", "replace"))
         return state.digest()
@@ -132,35 +173,64 @@ class JupyterIdentities(Identities):
             _bare_request(request.method, request.target.decode("latin-1"), _tornado_headers(request.headers)),
         )
 
-    async def _ask(self, request: VisitorRequest) -> User | None:
+    async def _ask(self, request: VisitorRequest) -> Recognised:
         # always as a GET: whether an unsafe method may use a cookie is the gate's own question, for every identity
-        headers = _tornado_headers(request.headers)
-        return await self._ask_jupyter(_bare_request("GET", request.target.decode("latin-1"), headers))
-
-    async def _ask_jupyter(self, request: HTTPServerRequest) -> User | None:
-        handler = JupyterHandler(self._web_app, request)
         try:
+            headers = _tornado_headers(request.headers)
+        except (ValueError, HTTPInputError):
+            return NOBODY
+        found = await self._ask_jupyter("GET", request.target.decode("latin-1"), headers)
+        if found == NOBODY and "Authorization" in headers and _may_hold_token(request.query):
+            # the app's own `token` argument, which Jupyter takes for its own and believes before any header
+            found = await self._ask_jupyter("GET", request.target.partition(b"?")[0].decode("latin-1"), headers)
+        return found
+
+    async def _ask_jupyter(self, method: str, target: str, headers: HTTPHeaders) -> Recognised:
+        token: bytes | None = None
+        try:
+            handler = JupyterHandler(self._web_app, _bare_request(method, target, headers))
             found = self._identity_provider.get_user(handler)
             user = await found if inspect.isawaitable(found) else found
+            if getattr(handler, "_token_authenticated", False):
+                token = self._token_of(handler)
             if user is None:
-                return None
+                return Recognised(token=token)
             handler.current_user = handler._jupyter_current_user = user
             allowed = self._authorizer.is_authorized(handler, user, "execute", "portico")
             if inspect.isawaitable(allowed):
                 allowed = await allowed
         except web.HTTPError as error:
             logger.debug("the identity provider refused a visitor: %s", error)
-            return None
+            return Recognised(token=token)
         except Exception:  # a bad token is nobody's, whatever the provider makes of it; never a 500
             logger.exception("the identity provider failed on a visitor's credentials")
-            return None
+            return Recognised(token=token)
         if not allowed:
-            return None
-        return User(
-            id=str(getattr(user, "username", "") or "user"),
-            name=str(getattr(user, "display_name", "") or getattr(user, "name", "") or ""),
-            by_token=bool(getattr(handler, "_token_authenticated", False)),
+            return Recognised(token=token)
+        return Recognised(
+            user=User(
+                id=str(getattr(user, "username", "") or "user"),
+                name=str(getattr(user, "display_name", "") or getattr(user, "name", "") or ""),
+                by_token=token is not None,
+            ),
+            token=token,
         )
+
+    def _token_of(self, handler: JupyterHandler) -> bytes:
+        """The token that the provider took the request by; b"" if it does not say."""
+        try:
+            if self._jupyterhub is not None:
+                token = self._jupyterhub.get_token(handler, in_cookie=False)
+            else:
+                token = self._identity_provider.get_token(handler)
+        except Exception:  # noqa: BLE001 -- a provider of another kind: whatever may be the token is kept from the app
+            return b""
+        return str(token or "").encode()
+
+
+def _may_hold_token(query: bytes) -> bool:
+    """Whether an argument of *query* may be named ``token``, percent-encoded or not."""
+    return b"token" in query or (b"%" in query and b"token" in unquote_to_bytes(query))
 
 
 def _tornado_headers(headers: Headers) -> HTTPHeaders:
