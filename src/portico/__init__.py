@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portico.models import chat_server, create_openai_chat_server, model
     from portico.notebook import load_ipython_extension
     from portico.provider.service import Service
-    from portico.provider.serving import serve
+    from portico.provider.serving import serve, service
 
 __all__ = [
     "PorticoError",
@@ -25,6 +25,7 @@ __all__ = [
     "load_ipython_extension",
     "model",
     "serve",
+    "service",
 ]
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "load_ipython_extension": "portico.notebook",
     "model": "portico.models",
     "serve": "portico.provider.serving",
+    "service": "portico.provider.serving",
 }
 
 

@@ -68,10 +68,18 @@ def _same(left: list[Any], right: list[Any]) -> bool:
 class Bindings:
     """All that a notebook's services follow."""
 
-    def __init__(self, shell: Any, provider: Provider, changed: Callable[[Service, str], None]) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        provider: Provider,
+        changed: Callable[[Service, str], None],
+        why: Callable[[PorticoError], str] = str,
+    ) -> None:
+        """*changed* is told of each service that has a new app, and what it follows; *why* puts an error in words."""
         self._shell = shell
         self._provider = provider
         self._changed = changed
+        self._why = why
         self._bindings: dict[str, Binding] = {}
 
     def watch(self) -> None:
@@ -108,11 +116,8 @@ class Bindings:
                 renew(binding.service, thing, chat=binding.chat)
             except PorticoError as error:
                 binding.failed = parts
-                why = f": {error.__cause__!r}" if error.__cause__ is not None else ""
-                print(
-                    f"{name}: the new {binding.expression} does not start, the one before stays live. {error}{why}",
-                    file=sys.stderr,
-                )
+                what = f"{name}: the new {binding.expression} does not start, the one before stays live"
+                print(f"{what}: {self._why(error)}", file=sys.stderr)
             else:
                 binding.bound, binding.failed = parts, []
                 self._changed(binding.service, binding.expression)

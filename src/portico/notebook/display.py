@@ -6,15 +6,19 @@ The card is shown once; status changes and exceptions of the app update it in pl
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from typing import Any
 
+from portico.errors import PorticoError
 from portico.provider import card
-from portico.provider.log import Entry
+from portico.provider.log import Entry, entry_of
 from portico.provider.provider import Provider
 from portico.provider.service import Service
 
 _EVERY = 0.5  # seconds between updates of one card: an app that fails at each request must not flood the page
+
+_FILE = re.compile(r'File "([^"]+)"')
 
 
 class Cards:
@@ -33,20 +37,40 @@ class Cards:
         if self._live:
             provider.listener = self.refresh
 
+    def name_cells(self, traceback: str) -> str:
+        """Call the cells in *traceback* as the notebook does, by their numbers."""
+        name_of = getattr(self._shell.compile, "format_code_name", lambda path: None)
+
+        def name(match: re.Match[str]) -> str:
+            label = name_of(match[1])
+            return " ".join(label) if label else match[0]
+
+        return _FILE.sub(name, traceback)
+
+    def why(self, error: PorticoError) -> str:
+        """*error* for its reader: what it says, or where in their own code it began."""
+        if error.__cause__ is None:
+            return str(error)
+        # Its text may be the cause's traceback through every library (Starlette's is).
+        cause = entry_of("startup", error.__cause__, self.name_cells)
+        return f"the app's own code failed: {cause.summary}\n{cause.own}".rstrip()
+
     def _display(self, service: Service) -> None:
         """Called by IPython for a service that is a cell's result."""
         if self._shown != (service.name, self._shell.execution_count):
             self.show(service)
 
     def show(self, service: Service) -> None:
-        """Show *service*'s card under the running cell; the one that was shown before is not updated any more."""
-        from IPython.display import publish_display_data
-
+        """Show *service*'s card under the running cell; the one that was shown before says that there is a newer."""
         self._shown = (service.name, self._shell.execution_count)
+        former = self._ids.get(service.name)
+        if former is not None and self._live:
+            _publish(_former(service), former, update=True)
         display_id = self._ids[service.name] = uuid.uuid4().hex
         if self._live:
             service.log.listener = lambda entry: self._logged(service, entry)
-        publish_display_data(_bundle(service), transient={"display_id": display_id})
+        service.log.rename = self.name_cells
+        _publish(_bundle(service), display_id)
 
     def _logged(self, service: Service, entry: Entry) -> None:
         self.refresh(service)
@@ -59,13 +83,22 @@ class Cards:
             asyncio.get_running_loop().call_later(_EVERY, self._update, service)
 
     def _update(self, service: Service) -> None:
-        from IPython.display import publish_display_data
-
         self._scheduled.discard(service.name)
         display_id = self._ids.get(service.name)
         if display_id is not None and self._provider.services.get(service.name, service) is service:
-            publish_display_data(_bundle(service), transient={"display_id": display_id}, update=True)
+            _publish(_bundle(service), display_id, update=True)
+
+
+def _publish(bundle: dict[str, str], display_id: str, *, update: bool = False) -> None:
+    from IPython.display import publish_display_data
+
+    publish_display_data(bundle, transient={"display_id": display_id}, update=update)
 
 
 def _bundle(service: Service) -> dict[str, str]:
     return {"text/plain": card.text(service), "text/html": card.html(service)}
+
+
+def _former(service: Service) -> dict[str, str]:
+    """What becomes of a card when the service is shown by another cell."""
+    return {"text/plain": f"{service.name} was served or shown again, by a later cell"}

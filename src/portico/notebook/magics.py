@@ -21,11 +21,22 @@ from portico.provider.serving import serve
 from portico.types import suggest_name
 
 
+class ServeError(UsageError):
+    """``%serve`` could not do what was asked. The cell fails, so that "Run All" and papermill stop at it.
+
+    Unlike IPython's own `UsageError`, which is text on stderr, it is an error in the notebook too; its message is all
+    there is to know, so no traceback through IPython and Portico is shown.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"\x1b[31m{type(self).__name__}\x1b[39m: {self}"]
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong as IPython does, instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"%serve: {message}. See %serve?")
+        raise ServeError(f"{message}. See %serve?")
 
 
 def _parser() -> _Parser:
@@ -58,11 +69,11 @@ def split(line: str) -> tuple[str, argparse.Namespace]:
     try:
         options = _parser().parse_args(shlex.split(rest))
     except ValueError as error:
-        raise UsageError(f"%serve: {error}") from None
+        raise ServeError(f"{error}") from None
     expression = expression.strip()
     if options.words:
         if expression:
-            raise UsageError(f"%serve: what is {' '.join(options.words)!r}? One app is served at a time.")
+            raise ServeError(f"what is {' '.join(options.words)!r}? One app is served at a time.")
         expression = " ".join(options.words)
     return expression, options
 
@@ -75,7 +86,7 @@ class ServeMagics(Magics):
         super().__init__(shell)
         self.provider = current()
         self.cards = Cards(shell, self.provider)
-        self.bindings = Bindings(shell, self.provider, self._rebound)
+        self.bindings = Bindings(shell, self.provider, self._rebound, self.cards.why)
 
     @line_magic
     def serve(self, line: str) -> Service | None:
@@ -113,18 +124,18 @@ class ServeMagics(Magics):
             elif expression:
                 return self._serve(expression, options)
             else:
-                raise UsageError("%serve: serve what? Try: %serve app, %serve --list, %serve --doctor, or %serve?")
+                raise ServeError("serve what? Try: %serve app, %serve --list, %serve --doctor, or %serve?")
         except PorticoError as error:
-            raise UsageError(_explain(error)) from None
+            raise ServeError(self.cards.why(error)) from None
         return None
 
     def _serve(self, expression: str, options: argparse.Namespace) -> Service:
         try:
             thing = self.bindings.lookup(expression)
         except NameError as error:
-            raise UsageError(f"%serve: {error}. Run the cell that defines it first.") from None
+            raise ServeError(f"{error}. Run the cell that defines it first.") from None
         except SyntaxError:
-            raise UsageError(f"%serve: {expression!r} is no Python expression. See %serve?") from None
+            raise ServeError(f"{expression!r} is no Python expression. See %serve?") from None
         service = serve(
             thing,
             options.name or _name_of(expression),
@@ -164,7 +175,7 @@ class ServeMagics(Magics):
         service = self.provider.services.get(name) or self.provider.services.get(suggest_name(name))
         if service is None:
             known = ", ".join(self.provider.services) or "nothing"
-            raise UsageError(f"%serve: no service named {name!r} here; this notebook serves {known}.")
+            raise ServeError(f"no service named {name!r} here; this notebook serves {known}.")
         self.bindings.unbind(service.name)
         service.stop()
         print(f"{service.name} is stopped.")
@@ -181,12 +192,3 @@ def _name_of(expression: str) -> str | None:
     if isinstance(node, ast.Attribute):
         return suggest_name(node.attr) or None
     return None
-
-
-def _explain(error: PorticoError) -> str:
-    if error.__cause__ is not None:
-        import traceback
-
-        cause = "".join(traceback.format_exception(error.__cause__))
-        return f"{error}\n\n{cause}"
-    return str(error)

@@ -1,13 +1,18 @@
 """How a service looks in a notebook: a small card in HTML, and its twin in plain text for terminals and saved files.
 
-Self-contained: no script, no style sheet; colours follow JupyterLab's theme where there is one. A key is never shown.
+Self-contained: no script, no style sheet. Colours follow JupyterLab's theme where there is one. A notebook that is not
+trusted loses every declaration with a ``var()``, so each has a plain one before it, or is not needed. What is shown
+stays true in a saved notebook: it says since when, and for how long. A key is never shown.
 """
 
 from __future__ import annotations
 
+import time
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from portico.provider.log import Entry
 
 if TYPE_CHECKING:
     from portico.provider.service import Service
@@ -15,9 +20,9 @@ if TYPE_CHECKING:
 _DOTS = {"live": "#2e9e5b", "starting": "#c98a00", "reconnecting": "#c98a00", "stopped": "#888888", "failed": "#d13438"}
 
 _ACCESS = {
-    "private": "private: you, and whoever has a key",
-    "key": "whoever has a key",
-    "public": "public: whoever can reach this server",
+    "private": "private: open to you, signed in to Jupyter, and to whoever has a key",
+    "key": "key: open to whoever has a key; a browser takes it from ?portico_key=... at the URL's end",
+    "public": "public: open to whoever can reach this server",
 }
 
 _XSS_NOTE = (
@@ -37,80 +42,163 @@ def _authorization(service: Service) -> str:
     return "" if service.access == "public" else ' -H "Authorization: Bearer $PORTICO_KEY"'
 
 
+def key_call(service: Service) -> str:
+    """Python that makes a key for the service, right wherever it is run in the process that serves it."""
+    return f'portico.service("{service.name}").key()'
+
+
+def _key_hint(service: Service) -> str:
+    return f"PORTICO_KEY: a key, as {key_call(service)} makes"
+
+
 def openai_snippet(service: Service) -> str:
     """Python that talks to the service's first model by the OpenAI SDK."""
-    key = '"none"' if service.access == "public" else "service.key()"
+    public = service.access == "public"
+    key = '"none"' if public else key_call(service)
     model = service.models[0] if service.models else service.name
     return (
-        "from openai import OpenAI\n"
-        f'client = OpenAI(base_url="{service.url}v1", api_key={key})\n'
-        "client.chat.completions.create(\n"
-        f'    model="{model}", messages=[{{"role": "user", "content": "Hello"}}])'
+        ("" if public else "import portico\n") + "from openai import OpenAI\n\n"
+        "client = OpenAI(\n"
+        f'    base_url="{service.url}v1",\n'
+        f"    api_key={key},\n"
+        ")\n"
+        "answer = client.chat.completions.create(\n"
+        f'    model="{model}", messages=[{{"role": "user", "content": "Hello"}}]\n'
+        ")\n"
+        "print(answer.choices[0].message.content)"
     )
+
+
+def docs_url(service: Service) -> str:
+    """Where the app's own documentation page is, as FastAPI tells; empty if there is none."""
+    path = getattr(service.instance.app, "docs_url", None) if service.instance is not None else None
+    return service.url + path.lstrip("/") if isinstance(path, str) else ""
+
+
+def _opens_pages(service: Service) -> bool:
+    """Whether others may be shown pages of it; a chat model has none."""
+    return service.access != "private" and service.kind != "chat"
+
+
+def _is_live(service: Service) -> bool:
+    return service.status in ("live", "reconnecting")
+
+
+def _state(service: Service) -> str:
+    """What the status is, in words that stay true when they are read later."""
+    if service.status == "live":
+        return f"live since {_minute(service.served)}, while this {_holder(service)} runs"
+    if service.status == "reconnecting":
+        return "reconnecting: the link to the hub was lost, and is being dialled again"
+    return f"{service.status}: {service.error}" if service.error else service.status
+
+
+def _holder(service: Service) -> str:
+    return "kernel" if _of_this_server(service) else "process"
+
+
+def _of_this_server(service: Service) -> bool:
+    """Whether the hub's server started this kernel, so that the card is read in a page of that server."""
+    return service.session is not None and bool(service.session.address.kernel_id)
+
+
+def _minute(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
+
+
+def _circumstances(service: Service, entry: Entry) -> str:
+    """What the app was doing, when, and whether it was the only time."""
+    doing = entry.doing.replace(urlsplit(service.url).path, "/", 1)  # below the app's root, as its routes say
+    count = f", {service.log.total} errors so far" if service.log.total > 1 else ""
+    return f"{doing}, at {time.strftime('%H:%M:%S', time.localtime(entry.time))}{count}"
 
 
 def text(service: Service) -> str:
     """The card as plain text."""
-    lines = [f"{service.title} is {service.status}" + (f": {service.error}" if service.error else "")]
-    if service.status in ("live", "reconnecting"):
-        lines += [f"  {service.url}", f"  {_ACCESS[service.access]}", f"  {curl(service)}"]
+    lines = [f"{service.title} is {_state(service)}"]
+    if _is_live(service):
+        docs = docs_url(service)
+        lines += [f"  {service.url}", *([f"  {docs}"] if docs else []), f"  {_ACCESS[service.access]}"]
         if service.kind == "chat":
-            lines += ["  " + line for line in openai_snippet(service).splitlines()]
-    if service.log.total:
-        lines.append(f"  errors: {service.log.total}, the last: {service.log[-1].summary} (service.log)")
+            lines += ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
+        else:
+            lines.append(f"  {curl(service)}")
+            if service.access != "public":
+                lines.append(f"  {_key_hint(service)}")
+        if _opens_pages(service):
+            lines += ["", f"  {_XSS_NOTE}"]
+    if len(service.log):
+        last = service.log[-1]
+        lines += ["", f"  {last.summary}", f"  {_circumstances(service, last)} (all of it: service.log)"]
+        lines += ["  " + line for line in last.own.splitlines()]
     return "\n".join(lines)
 
 
 def html(service: Service) -> str:
     """The card as HTML."""
-    live = service.status in ("live", "reconnecting")
-    dot = _DOTS.get(service.status, "#888888")
-    # A path alone: the page knows under which host the reader came.
-    path = urlsplit(service.url).path
+    state = escape(_state(service))
     rows = [
-        '<div style="display:flex;align-items:baseline;gap:.5em;flex-wrap:wrap">'
-        f'<span aria-hidden="true" style="color:{dot}">&#9679;</span>'
-        f"<strong>{escape(service.title)}</strong>"
-        f'<span style="{_DIM}">{escape(service.status)}</span></div>'
+        f'<div><span aria-hidden="true" style="color:{_DOTS.get(service.status, "#888888")}">&#9679;</span> '
+        f'<strong style="margin:0 .3em">{escape(service.title)}</strong> '
+        + (f'<span role="alert">{state}</span>' if service.error else f'<span style="{_DIM}">{state}</span>')
+        + "</div>"
     ]
-    if service.error:
-        rows.append(f'<div role="alert" style="margin-top:.4em">{escape(service.error)}</div>')
-    if live:
-        rows.append(
-            f'<div style="margin-top:.3em"><a href="{escape(path, quote=True)}" target="_blank" '
-            f'rel="noopener" style="color:var(--jp-content-link-color,#0b6bcb)">{escape(service.url)}</a></div>'
-        )
+    if _is_live(service):
+        rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
         rows.append(f'<div style="{_DIM}">{escape(_ACCESS[service.access])}</div>')
-        rows.append(_code("curl", curl(service)))
         if service.kind == "chat":
-            rows.append(_code("OpenAI SDK", openai_snippet(service)))
-        if service.access != "private":
+            rows.append(_code("OpenAI SDK", openai_snippet(service), shown=True))
+        hint = "" if service.access == "public" else _key_hint(service)
+        rows.append(_code("curl", curl(service), hint, shown=service.kind != "chat"))
+        if _opens_pages(service):
             rows.append(f'<div style="{_DIM};margin-top:.3em">{escape(_XSS_NOTE)}</div>')
-    if service.log.total:
-        last = service.log[-1]
-        rows.append(
-            f'<details style="margin-top:.4em"><summary style="cursor:pointer">{service.log.total} '
-            f"error{'s' if service.log.total > 1 else ''}; the last: {escape(last.summary[:200])}</summary>"
-            f'<pre style="{_PRE}">{escape(last.doing)}\n{escape(last.traceback)}</pre></details>'
-        )
-    return f'<div style="{_BOX}">{"".join(rows)}</div>'
+    if len(service.log):
+        rows.append(_failure(service, service.log[-1]))
+    return f'<div class="portico-card" style="{_BOX}">{"".join(rows)}</div>'
 
 
 _BOX = (
-    "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;"
-    "border:1px solid var(--jp-border-color1,#c8c8c8);border-radius:6px;padding:.7em .9em;max-width:46em;"
-    "color:var(--jp-ui-font-color1,inherit)"
+    "font-family:system-ui,sans-serif;font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
+    "font-size:13px;line-height:1.45;border:1px solid rgba(128,128,128,.5);border-color:var(--jp-border-color1);"
+    "border-radius:6px;padding:.7em .9em;max-width:46em;color:var(--jp-ui-font-color1,inherit)"
 )
-_DIM = "color:var(--jp-ui-font-color2,#6a6a6a)"
+_DIM = "color:var(--jp-ui-font-color2,inherit)"
+_SUMMARY = f"cursor:pointer;{_DIM}"
+# Lines are wrapped, not cut: what is copied is the one line that it is.
 _PRE = (
-    "margin:.3em 0 0;padding:.5em .6em;overflow-x:auto;white-space:pre;font-size:12px;border-radius:4px;"
-    "background:var(--jp-layout-color2,rgba(128,128,128,.12));color:inherit;"
-    "font-family:var(--jp-code-font-family,ui-monospace,monospace)"
+    "margin:.3em 0 0;padding:.5em .6em;white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;font-size:12px;"
+    "line-height:1.4;border-radius:4px;background:rgba(128,128,128,.12);background:var(--jp-layout-color2,rgba(128,128,128,.12));"
+    "color:inherit;font-family:ui-monospace,monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace)"
 )
 
 
-def _code(label: str, code: str) -> str:
+def _links(service: Service) -> str:
+    docs = docs_url(service)
+    return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "")
+
+
+def _link(service: Service, url: str, label: str) -> str:
+    # In a page of the hub's own server a path is enough, and right under whichever host name the reader came.
+    target = urlsplit(url).path if _of_this_server(service) else url
+    return f'<a href="{escape(target, quote=True)}" target="_blank" rel="noopener">{escape(label)}</a>'
+
+
+def _code(label: str, code: str, hint: str = "", *, shown: bool) -> str:
+    """A piece of code to take away: a click selects all of it."""
+    after = f'<div style="{_DIM};font-size:12px;overflow-wrap:anywhere">{escape(hint)}</div>' if hint else ""
     return (
-        f'<details style="margin-top:.3em"{" open" if label == "curl" else ""}><summary style="cursor:pointer;{_DIM}">'
-        f'{escape(label)}</summary><pre style="{_PRE}">{escape(code)}</pre></details>'
+        f'<details style="margin-top:.3em"{" open" if shown else ""}><summary style="{_SUMMARY}">{escape(label)}'
+        f'</summary><pre title="Click to select" style="{_PRE};user-select:all">{escape(code)}</pre>{after}</details>'
+    )
+
+
+def _failure(service: Service, entry: Entry) -> str:
+    own = f'<pre style="{_PRE}">{escape(entry.own.rstrip())}</pre>' if entry.own else ""
+    return (
+        '<div style="margin-top:.6em;padding-left:.7em;border-left:3px solid #d13438">'
+        f'<strong style="overflow-wrap:anywhere">{escape(entry.summary[:500])}</strong>'
+        f'<div style="{_DIM}">{escape(_circumstances(service, entry))}</div>{own}'
+        f'<details style="margin-top:.3em"><summary style="{_SUMMARY}">Whole traceback</summary>'
+        f'<pre style="{_PRE};max-height:24em;overflow-y:auto" tabindex="0">{escape(entry.traceback.rstrip())}</pre>'
+        "</details></div>"
     )

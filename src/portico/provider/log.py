@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
+import sysconfig
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 _KEPT = 100
 _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
@@ -17,12 +21,16 @@ logger = logging.getLogger("portico.service")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One exception: when (seconds since 1970), what the app was doing, its last line, and the whole traceback."""
+    """One exception: when (seconds since 1970), what the app was doing, its last line, and the whole traceback.
+
+    ``own`` is the part of the traceback that lies in the author's code: not in a library, nor in Python's own.
+    """
 
     time: float
     doing: str
     summary: str
     traceback: str
+    own: str = ""
 
     def __str__(self) -> str:
         return f"{time.strftime('%H:%M:%S', time.localtime(self.time))} {self.doing}\n{self.traceback}"
@@ -37,20 +45,18 @@ class Log:
         self.total = 0
         self.listener: Callable[[Entry], None] | None = None
         """Shows a new entry to the author. Without one, it goes to the logger ``portico.service``."""
+        self.rename: Callable[[str], str] = str
+        """Puts the names that its author knows into a traceback: a notebook's cells are in files of passing names."""
 
     def report(self, doing: str, error: BaseException) -> None:
         """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
-        text = "".join(traceback.format_exception(error))
-        if len(text) > _MAX_TRACEBACK:
-            text = text[: _MAX_TRACEBACK // 2] + "\n...\n" + text[-_MAX_TRACEBACK // 2 :]
-        summary = "".join(traceback.format_exception_only(error)).strip()
-        entry = Entry(time.time(), doing, summary, text)
+        entry = entry_of(doing, error, self.rename)
         self._entries.append(entry)
         self.total += 1
         if self.listener is not None:
             self.listener(entry)
         else:
-            logger.error("%s: %s\n%s", self._name, doing, text)
+            logger.error("%s: %s\n%s", self._name, doing, entry.traceback)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
@@ -68,3 +74,30 @@ class Log:
         if not self._entries:
             return f"<log of {self._name}: nothing went wrong>"
         return "\n".join(str(entry) for entry in self._entries)
+
+
+def entry_of(doing: str, error: BaseException, rename: Callable[[str], str] = str) -> Entry:
+    """The entry for *error*; *rename* as in `Log`."""
+
+    def shown(text: str) -> str:
+        text = rename(text)
+        if len(text) > _MAX_TRACEBACK:
+            text = text[: _MAX_TRACEBACK // 2] + "\n...\n" + text[-_MAX_TRACEBACK // 2 :]
+        return text
+
+    whole = traceback.TracebackException.from_exception(error)
+    own = traceback.StackSummary.from_list([frame for frame in whole.stack if _is_own(frame.filename)])
+    summary = "".join(whole.format_exception_only()).strip()
+    return Entry(time.time(), doing, summary, shown("".join(whole.format())), shown("".join(own.format())))
+
+
+def _is_own(filename: str) -> bool:
+    """Whether the author of an app may have written *filename*."""
+    return not filename.startswith(_libraries())
+
+
+@functools.cache
+def _libraries() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return ("<frozen ", *(folder + os.sep for folder in (*folders, str(Path(__file__).parents[1]))))

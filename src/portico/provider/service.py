@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Sequence
@@ -89,6 +90,8 @@ class Service:
     error: str = ""
     """Why it failed or stopped, in plain words."""
     requests: int = 0
+    served: float = field(default_factory=time.time, repr=False)
+    """When it was served, in seconds since 1970."""
     log: Log = field(init=False, repr=False)
     instance: Instance | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)

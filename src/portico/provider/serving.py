@@ -100,6 +100,15 @@ def serve(
     return service
 
 
+def service(name: str) -> Service:
+    """The service of that *name* which this process serves, wherever it was served from. Or `InvalidName`."""
+    services = current().services
+    found = services.get(name) or services.get(suggest_name(name))
+    if found is None:
+        raise InvalidName(f"no service named {name!r} here; this process serves {', '.join(services) or 'nothing'}")
+    return found
+
+
 def _caller_loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
