@@ -146,7 +146,10 @@ class PorticoApp(ExtensionApp):
             user = await self._identities.user_of_token(token)
             if user is None:
                 raise Refused("this token may not publish here; is it of this server?") from None
-            return user_principal(user.id)
+            # The server's own token is nobody's in particular: Jupyter makes up a name each time that it is asked. A
+            # session that comes back must be the same provider all the same.
+            shared = not token or self._identities.is_hub_token(token)
+            return user_principal("anyone" if shared else user.id)
         if not self.kernels.knows(claims.kernel_id):
             raise Refused("this credential's kernel is not running on this server any more")
         return kernel_principal(claims.kernel_id, self.kernels.process(claims.kernel_id))
