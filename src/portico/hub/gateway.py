@@ -430,6 +430,7 @@ class Gateway:
         forward.stream = link.adopt(stream_id, forward)
         replica.requests += 1
         admission.service.requests += 1
+        replica.last_turn = admission.service.requests
         self.on_traffic(replica)
 
     def _is_hub_argument(self, name: bytes, value: bytes, token: bytes | None = None) -> bool:

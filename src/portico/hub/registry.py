@@ -115,6 +115,8 @@ class Replica:
     session: Session
     in_flight: int = 0
     requests: int = 0
+    last_turn: int = 0
+    """Which request of the service was its newest."""
 
 
 @dataclass(eq=False, slots=True)
@@ -136,16 +138,19 @@ class Service:
         return "reconnecting"
 
     def pick(self, without: Replica | None = None) -> Replica | None:
-        """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are."""
+        """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are.
+
+        Of equals, the one whose last turn is longest ago.
+        """
         best: Replica | None = None
-        best_load = 0
+        best_load = best_turn = 0
         for replica in self.replicas:
             link = replica.session.link
             if link is None or replica is without or not link.connection.can_open:
                 continue
             load = replica.in_flight + (1_000_000 if replica.session.stalled else 0)
-            if best is None or load < best_load:
-                best, best_load = replica, load
+            if best is None or load < best_load or (load == best_load and replica.last_turn < best_turn):
+                best, best_load, best_turn = replica, load, replica.last_turn
         return best
 
 
@@ -248,6 +253,8 @@ class Registry:
                 raise Refused(
                     f"{name!r} is {service.descriptor.access}; a replica of it cannot be {descriptor.access}.", "access"
                 )
+            if others and descriptor.origins != service.descriptor.origins:
+                raise Refused(f"a replica of {name!r} must name the same origins: {service.descriptor.origins}", "access")
             service = self.services.get(name)
         if service is None:
             if len(self.services) >= self._config.max_services:
