@@ -44,11 +44,11 @@ def test_serve(jupyter_server: JupyterServer):
     assert "no restart" in again.result
     [first] = of("import httpx")
     assert first.result == "{'hello': 'world'}"
-    [redefined] = of("app = FastAPI(title=\"Hello again\")")
+    [redefined] = of('app = FastAPI(title="Hello again")')
     assert "answers with the new app" in redefined.text
     [chat] = of("from openai import OpenAI")
     assert chat.text == "You said: What is a portico?"
-    [failed] = of("@app.get(\"/fail\")")
+    [failed] = of('@app.get("/fail")')
     assert failed.text.startswith("500 ")
     assert "ZeroDivisionError" not in failed.text, "the visitor sees no traceback"
     [logged] = of("app_service.log[-1]")

@@ -1,4 +1,4 @@
-"""Every Python snippet of README and docs runs: in page order, in one real kernel a page. JSON parses; commands exist."""
+"""Every Python snippet of README and docs runs: in page order, in one kernel a page. JSON parses; commands exist."""
 
 from __future__ import annotations
 
