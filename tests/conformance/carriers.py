@@ -1,14 +1,7 @@
 """What carries a visitor's bytes to the app. A carrier is made by a factory here; every case runs through each.
 
 To plug one in, write a function that takes the `pytest.FixtureRequest` of the session (so that it can ask for
-session-scoped fixtures by name), returns a context manager that yields a `Carrier`, and enter it into `CARRIERS`:
-
-    @contextmanager
-    def portico_in_jupyter(request: pytest.FixtureRequest) -> Iterator[Carrier]:
-        server = request.getfixturevalue("jupyter_server")  # serves tests.conformance.app:app as "conformance"
-        yield Carrier("portico-jupyter", server.host, server.port, prefix="/portico/apps/conformance")
-
-    CARRIERS["portico-jupyter"] = portico_in_jupyter
+session-scoped fixtures by name), returns a context manager that yields a `Carrier`, and enter it into `CARRIERS`.
 """
 
 import asyncio
@@ -23,6 +16,7 @@ import pytest
 import uvicorn
 
 from tests.conformance.app import App, Receive, Scope, Send, make_app
+from tests.live_jupyter import JupyterServer
 
 
 @dataclass(frozen=True)
@@ -103,8 +97,31 @@ def uvicorn_mounted(_request: pytest.FixtureRequest) -> Iterator[Carrier]:
         yield Carrier("uvicorn-mounted", host, port, prefix=prefix)
 
 
+_SERVE = """
+import portico
+from tests.conformance.app import make_app
+portico.serve(make_app(), "conformance", access="public")
+"""
+
+
+@contextmanager
+def portico_in_jupyter(request: pytest.FixtureRequest) -> Iterator[Carrier]:
+    """A real Jupyter server; the app is served by a real kernel of it."""
+    server: JupyterServer = request.getfixturevalue("jupyter_server")
+    kernel = server.kernel()
+    try:
+        kernel.execute(_SERVE).check()
+        yield Carrier("portico-jupyter", "127.0.0.1", server.port, prefix="/portico/apps/conformance")
+    finally:
+        kernel.shutdown()
+
+
 ORACLES: dict[str, Factory] = {"uvicorn": uvicorn_httptools, "uvicorn-h11": uvicorn_h11}
 """A case is compared with uvicorn on httptools, its default, or with uvicorn on h11 where httptools refuses what is
 legal (a method that it does not know)."""
 
-CARRIERS: dict[str, Factory] = {"uvicorn-mounted": uvicorn_mounted, "uvicorn-h11": uvicorn_h11}
+CARRIERS: dict[str, Factory] = {
+    "portico-jupyter": portico_in_jupyter,
+    "uvicorn-mounted": uvicorn_mounted,
+    "uvicorn-h11": uvicorn_h11,
+}

@@ -197,8 +197,9 @@ def _(visitor: Visitor) -> None:
 
 exchange("connection-close", b"GET", b"/c", [(b"Connection", b"close")], stays=False)
 exchange("connection-close-upper-case", b"GET", b"/c", [(b"Connection", b"Close")], stays=False)
+exchange("connection-close-in-a-list", b"GET", b"/c", [(b"Connection", b"X-Other, close")], stays=False)
 exchange("connection-keep-alive", b"GET", b"/c", [(b"Connection", b"keep-alive")])
-exchange("app-says-connection-close", b"GET", b"/unusual/connection-close", stays=False)
+exchange("app-says-connection-close", b"GET", b"/unusual/connection-close")
 
 
 @case("keep-alive-several")
@@ -247,13 +248,23 @@ def _(visitor: Visitor) -> None:
 
 
 def http_1_0(
-    name: str, path: bytes, headers: Fields = (), body: bytes = b"", *, host: bool = True, **judged: object
+    name: str,
+    path: bytes,
+    headers: Fields = (),
+    body: bytes = b"",
+    *,
+    host: bool = True,
+    stays: bool = False,
+    **judged: object,
 ) -> None:
     @case(name, **judged)
     def _(visitor: Visitor) -> None:
         visitor.send(visitor.head(b"POST" if body else b"GET", path, headers, version=b"HTTP/1.0", host=host) + body)
         visitor.response()
-        visitor.end()
+        if stays:
+            visitor.alive()
+        else:
+            visitor.end()
 
 
 http_1_0("http-1.0", b"/old")
@@ -262,14 +273,9 @@ http_1_0("http-1.0-post", b"/old", [(b"Content-Length", b"7")], b"content")
 # With no length and no chunks the end of the connection is the end of the body; uvicorn on httptools sends chunks to a
 # client that knows none.
 http_1_0("http-1.0-no-length", b"/pieces/no-length", oracle="uvicorn-h11")
-http_1_0("http-1.0-keep-alive-no-length", b"/pieces/no-length", [(b"Connection", b"keep-alive")], oracle="uvicorn-h11")
-
-
-@case("http-1.0-keep-alive")
-def _(visitor: Visitor) -> None:
-    visitor.send(visitor.head(b"GET", b"/old", [(b"Connection", b"keep-alive")], version=b"HTTP/1.0"))
-    visitor.response()
-    visitor.alive()
+_KEPT: Fields = [(b"Connection", b"keep-alive")]
+http_1_0("http-1.0-keep-alive-no-length", b"/pieces/no-length", _KEPT, stays=True, oracle="uvicorn-h11")
+http_1_0("http-1.0-keep-alive", b"/old", _KEPT, stays=True)
 
 
 # Request bodies.
@@ -390,6 +396,15 @@ def _(visitor: Visitor) -> None:
     visitor.response()
 
 
+@case("expect-continue-in-1.0", oracle="uvicorn-h11")
+def _(visitor: Visitor) -> None:
+    """HTTP/1.0 knows no 100 (RFC 9110 §10.1.1)."""
+    headers = [(b"Expect", b"100-continue"), (b"Content-Length", b"5")]
+    visitor.send(visitor.head(b"POST", b"/body", headers, version=b"HTTP/1.0") + b"hello")
+    visitor.response()
+    visitor.end()
+
+
 @case("expect-continue-not-awaited")
 def _(visitor: Visitor) -> None:
     """A visitor may send the body at once; the 100 is then optional, and is not compared."""
@@ -433,7 +448,7 @@ for _which in (
 ):
     exchange(f"response-headers-{_which}", b"GET", b"/headers/" + _which.encode())
 for _which in ("newline", "nul", "name-with-space", "name-with-newline"):
-    exchange(f"invalid-header-{_which}", b"GET", b"/invalid-header/" + _which.encode(), stays=False)
+    exchange(f"invalid-header-{_which}", b"GET", b"/invalid-header/" + _which.encode())
 for _which in ("no-length", "with-length", "empty-between", "one-byte-each", "all-empty"):
     exchange(f"pieces-{_which}", b"GET", b"/pieces/" + _which.encode())
 
@@ -488,7 +503,7 @@ def _(visitor: Visitor) -> None:
 # Apps that err: 500 before the head, a cut connection after it, never a clean end.
 
 for _which in ("raise-before-head", "raise-after-body-read", "return-before-head", "body-before-head"):
-    exchange(f"fault-{_which}", b"GET", b"/fault/" + _which.encode(), stays=False)
+    exchange(f"fault-{_which}", b"GET", b"/fault/" + _which.encode())
 for _which in (
     "raise-after-head",
     "raise-in-body-chunked",
@@ -500,11 +515,11 @@ for _which in (
     "too-long-later",
     "head-twice",
 ):
-    exchange(f"fault-{_which}", b"GET", b"/fault/" + _which.encode(), stays=False)
+    exchange(f"fault-{_which}", b"GET", b"/fault/" + _which.encode())
 for _which in ("raise-after-end", "body-after-end"):
     exchange(f"fault-{_which}", b"GET", b"/fault/" + _which.encode(), [(b"Connection", b"close")], stays=False)
-exchange("fault-raise-before-head-post", b"POST", b"/fault/raise-before-head", body=b"unread", stays=False)
-exchange("fault-raise-before-head-of-head", b"HEAD", b"/fault/raise-before-head", stays=False)
+exchange("fault-raise-before-head-post", b"POST", b"/fault/raise-before-head", body=b"unread")
+exchange("fault-raise-before-head-of-head", b"HEAD", b"/fault/raise-before-head")
 
 # Visitors that leave.
 

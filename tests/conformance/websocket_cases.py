@@ -222,8 +222,9 @@ def _(visitor: Visitor) -> None:
     if answer is None or answer.head.status != 101:
         return
     visitor.send(pack_frame(TEXT, b"x"))
-    visitor.frames(1)
-    visitor.closing()
+    visitor.frames(2)
+    visitor.send(pack_close(1011))
+    visitor.end()
 
 
 @case("ws-app-closes-after-one-message")

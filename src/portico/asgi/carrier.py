@@ -6,7 +6,8 @@ Also the parts of a scope that HTTP and WebSocket share.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
@@ -80,3 +81,28 @@ def base_scope(request: Open, kind: str, scheme: str, state: dict[str, Any] | No
     if state is not None:
         scope["state"] = state.copy()
     return scope
+
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # no part of a field's value (RFC 9110 §5.5)
+_names: dict[bytes, bytes] = {}
+
+
+def app_headers(given: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The header fields that an app gave, names in lower case. Raises `RuntimeError` for what no response may hold."""
+    headers: Headers = []
+    for name, value in given:
+        known = _names.get(name) or _name(bytes(name))
+        if _CONTROL.search(value):
+            raise RuntimeError(f"the value of the header {name!r} holds a control character")
+        headers.append((known, bytes(value)))
+    return headers
+
+
+def _name(name: bytes) -> bytes:
+    if not _TOKEN.fullmatch(name):
+        raise RuntimeError(f"{name!r} is no name of a header field")
+    lower = name.lower()
+    if len(_names) < 1000:  # apps choose names: remember the usual ones only
+        _names[name] = lower
+    return lower

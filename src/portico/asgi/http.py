@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from portico.asgi.carrier import Carrier, Report, base_scope
+from portico.asgi.carrier import Carrier, Report, app_headers, base_scope
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
@@ -233,7 +233,7 @@ class HTTPExchange:
             if self._head_sent:
                 raise RuntimeError("http.response.start was sent twice")
             status = message["status"]
-            headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            headers = app_headers(message.get("headers", ()))
             self._read_framing(status, headers)
             try:
                 self._carrier.send_head(status, headers)

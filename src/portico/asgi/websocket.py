@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from portico.asgi.carrier import Carrier, Report, base_scope
+from portico.asgi.carrier import Carrier, Report, app_headers, base_scope
 from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
@@ -56,6 +56,8 @@ class WebSocketExchange:
         self._connect_given = False
         self._state = _ASKED
         self._gone: Message | None = None
+        self._closed_with = (ABNORMAL, "")
+        """Code and reason of the app's own close, which it is told again when it asks what comes next."""
         self._was_told = False
         self._waiter: asyncio.Future[None] | None = None
         self._drain: asyncio.Future[None] | None = None
@@ -163,6 +165,7 @@ class WebSocketExchange:
 
     def _finish(self, code: int, reason: str) -> None:
         self._state = _CLOSED
+        self._closed_with = (code, reason)
         try:
             self._carrier.send_close(code, reason)
         except LocalProtocolError:  # the visitor's own close was quicker
@@ -184,7 +187,8 @@ class WebSocketExchange:
                 self._told()
                 return dict(self._gone)
             if self._state == _CLOSED:
-                return {"type": "websocket.disconnect", "code": ABNORMAL, "reason": ""}
+                code, reason = self._closed_with
+                return {"type": "websocket.disconnect", "code": code, "reason": reason}
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
@@ -237,7 +241,7 @@ class WebSocketExchange:
 
     def _answer(self, kind: str, message: Message) -> None:
         if kind == "websocket.accept":
-            headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            headers = app_headers(message.get("headers", ()))
             self._carrier.send_head(101, headers, accept=True, subprotocol=message.get("subprotocol") or "")
             self._state = _ACCEPTED
         elif kind == "websocket.close":
@@ -245,7 +249,7 @@ class WebSocketExchange:
             self._state = _CLOSED
             self._wake()
         elif kind == "websocket.http.response.start":
-            headers = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            headers = app_headers(message.get("headers", ()))
             self._carrier.send_head(message["status"], headers)
             self._state = _DENYING
         else:

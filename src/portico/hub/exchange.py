@@ -7,6 +7,7 @@ a stream are credited when the visitor has taken them, so a slow visitor holds b
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -304,7 +305,7 @@ class SocketForward:
         self._denial: Head | None = None
         self._fragments: list[bytes] = []
         self._size = 0
-        self._queue: list[tuple[bytes, bool, int]] = []
+        self._queue: deque[tuple[bytes, bool, int]] = deque()
         self._busy = False
         self._closing: tuple[int, str] | None = None
         self._upload_waiter: asyncio.Future[None] | None = None
@@ -365,7 +366,7 @@ class SocketForward:
         if self.stream is not None:
             self.stream.consumed(credit)
         while self._queue and not self._busy:
-            self._send(*self._queue.pop(0))
+            self._send(*self._queue.popleft())
         if self._closing is not None and not self._queue and not self._busy:
             self._close(*self._closing)
 

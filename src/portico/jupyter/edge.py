@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import select
+import socket
 import time
 from email.utils import formatdate
 from http.client import responses
@@ -29,6 +32,7 @@ from tornado.routing import Matcher
 from portico.hub.answers import Answer, wants_page
 from portico.hub.exchange import HTTPForward, SocketForward
 from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.headers import cors_headers
 from portico.hub.hub import Hub
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import LinkTransport, ServerSocket
@@ -41,17 +45,26 @@ _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 8 * 1024 * 1024
 """How much of an unwanted body is read and thrown away so that the answer to it arrives."""
 
+_LOOK_EVERY = 0.25  # seconds
+
+_CONTINUE_AFTER = 0.05
+"""Seconds that an app has to refuse a request that expects 100-continue before the visitor is told to send its body
+(RFC 9110 §10.1.1). A visitor that does not wait for the word is not held up, and others wait a second for it."""
+
 _UNLIMITED = 1 << 62
 
 
 class PrefixMatcher(Matcher):
-    """Matches every path that starts with a prefix, and gives nothing to the target."""
+    """Matches every path that starts with a prefix, in absolute-form too, and gives nothing to the target."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        return {} if request.path.startswith(self._prefix) else None
+        path = request.path
+        if not path.startswith("/"):
+            path = _origin_form(path)[0]
+        return {} if path.startswith(self._prefix) else None
 
 
 class Edge(HTTPServerConnectionDelegate):
@@ -80,6 +93,7 @@ class _Delegate(HTTPMessageDelegate):
         "_chunked",
         "_connection",
         "_edge",
+        "_expects",
         "_fin",
         "_finished",
         "_forward",
@@ -100,6 +114,8 @@ class _Delegate(HTTPMessageDelegate):
         self._request: VisitorRequest | None = None
         self._fin = True
         """The request has no body."""
+        self._expects = False
+        """The visitor waits for a 100 before it sends its body."""
         self._started = 0.0
         self._status = 0
         self._no_body = False
@@ -121,9 +137,13 @@ class _Delegate(HTTPMessageDelegate):
         self._request = request = self._read(start_line, headers)
         self._no_body = request.method == "HEAD"
         self._fin = not _has_body(headers)
+        if self._expects:
+            del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
+            self._expects = not self._fin and request.http_version == "1.1"
         edge = self._edge
         try:
-            if not edge.identities.host_allowed(request.host):
+            # HTTP/1.0 may come without a Host, as no browser does: then there is no name that could be rebound
+            if not (edge.identities.host_allowed(request.host) if request.host else request.http_version == "1.0"):
                 raise Answer(403, "host", "This server does not answer under that host name.")
             if request.kind is Kind.WEBSOCKET:
                 return asyncio.ensure_future(self._upgrade(request))
@@ -141,9 +161,13 @@ class _Delegate(HTTPMessageDelegate):
         return asyncio.ensure_future(self._admit(request))
 
     def data_received(self, chunk: bytes) -> Any:
+        self._expects = False
         forward = self._forward
         if forward is not None and not self._finished:
-            return forward.upload(chunk)
+            wait = forward.upload(chunk)
+            if wait is not None:
+                self._watch(wait)
+            return wait
         self._lingered += len(chunk)
         if self._lingered > _LINGER_BYTES and self._linger is not None:
             self._linger.cancel()
@@ -173,26 +197,53 @@ class _Delegate(HTTPMessageDelegate):
         if self._status and not self._finished:
             self._log()
 
+    def _watch(self, wait: asyncio.Future[None]) -> None:
+        """Look after the visitor while the app holds its upload back: tornado does not, as it does not read."""
+
+        def look() -> None:
+            if wait.done() or self._forward is None:
+                return
+            if _is_broken(self._connection.stream.socket):
+                self._forward.visitor_left()
+            else:
+                self._watch(wait)
+
+        asyncio.get_running_loop().call_later(_LOOK_EVERY, look)
+
     # --- the request -----------------------------------------------------------------------------------------
 
     def _read(self, start_line: RequestStartLine, headers: HTTPHeaders) -> VisitorRequest:
         pairs: Headers = []
-        host = ""
-        upgrade = False
+        host = connection = upgrade = ""
         for name, value in headers.get_all():
             lower = _lower(name)
-            if lower == b"host":
-                host = value
-            elif lower == b"upgrade" and value.lower() == "websocket":
-                upgrade = True
+            if lower in _NOTED:
+                if lower == b"host":
+                    host = value
+                elif lower == b"connection":
+                    connection += "," + value.lower()
+                elif lower == b"upgrade":
+                    upgrade = value.lower()
+                else:
+                    self._expects = value.lower() == "100-continue"
             pairs.append((lower, value.encode("latin-1")))
+        websocket = False
+        if connection:
+            tokens = [token.strip() for token in connection.split(",")]
+            websocket = upgrade == "websocket" and start_line.method == "GET" and "upgrade" in tokens
+            if "close" in tokens:  # tornado sees it only where it stands alone
+                self._connection._disconnect_on_finish = True
+        path: str = start_line.path
+        if not path.startswith("/"):
+            path, host = _origin_form(path)
+        if "#" in path:
+            path = path.partition("#")[0]  # a fragment is the visitor's own, and never belongs here (RFC 9112 §3.2)
         context: Any = self._connection.context
         address = context.address
         remote_ip = context.remote_ip or ""
         client = (remote_ip, address[1] if isinstance(address, tuple) and len(address) > 1 else 0)
-        path: str = start_line.path
         return VisitorRequest(
-            Kind.WEBSOCKET if upgrade and start_line.method == "GET" else Kind.HTTP,
+            Kind.WEBSOCKET if websocket else Kind.HTTP,
             start_line.method,
             context.protocol,
             host,
@@ -200,7 +251,7 @@ class _Delegate(HTTPMessageDelegate):
             path.encode("latin-1"),
             pairs,
             client if remote_ip else None,
-            _server(host, context.protocol),
+            _server(host, context.protocol) if host else _listener(self._connection),
             self._edge.apps_prefix,
         )
 
@@ -219,7 +270,15 @@ class _Delegate(HTTPMessageDelegate):
         if forward is None:
             return False
         self._forward = forward
+        if self._expects:
+            asyncio.get_running_loop().call_later(_CONTINUE_AFTER, self._continue)
         return True
+
+    def _continue(self) -> None:
+        """Let the visitor send its body: the app has not answered without it."""
+        if self._expects and not self._status and not self._gone:
+            self._expects = False
+            self._connection.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # --- the answer ------------------------------------------------------------------------------------------
 
@@ -230,15 +289,24 @@ class _Delegate(HTTPMessageDelegate):
         self._status = status
         if status in (204, 304):
             self._no_body = True
+        if self._expects:  # the body will not be asked for; if it comes, it is read for a while (RFC 9110 §10.1.1)
+            self._connection._disconnect_on_finish = True
         lines = [_STATUS_LINES.get(status) or _status_line(status)]
         length: int | None = None
         has_date = False
-        for name, value in headers:
-            if name == b"content-length" and value.isdigit():
-                length = int(value)
-            elif name == b"date":
-                has_date = True
-            lines.append(name + b": " + value)
+        labels = _LABELS
+        try:
+            for name, value in headers:
+                if name == b"content-length":
+                    if length is not None or not value.isdigit():
+                        raise ValueError("the response has no one Content-Length")
+                    length = int(value)
+                elif name == b"date":
+                    has_date = True
+                lines.append((labels.get(name) or _label(name)) + value)
+        except ValueError as error:
+            self._broken(error)
+            return None
         if not has_date:
             lines.append(_date())
         old = request.http_version != "1.1"
@@ -256,8 +324,8 @@ class _Delegate(HTTPMessageDelegate):
         elif old:
             lines.append(b"connection: keep-alive")
         head = b"\r\n".join(lines)
-        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
-            self._broken(ValueError("a header field holds a line break"))
+        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+            self._broken(ValueError("a header field holds a line break or a NUL"))
             return None
         self._remaining = length
         return self._send(head + b"\r\n\r\n", body, fin)
@@ -300,6 +368,8 @@ class _Delegate(HTTPMessageDelegate):
             html = request is not None and wants_page(request.headers)
             openai = request is not None and b"/v1/" in request.raw_path
             headers, body = answer.render(html=html, openai=openai)
+        if self._request is not None and self._request.cors_origin:
+            headers += cors_headers(self._request.cors_origin)
         self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
@@ -347,9 +417,14 @@ class _Delegate(HTTPMessageDelegate):
         """Pass the gate, then take the connection over from tornado."""
         edge = self._edge
         if request.target.partition(b"?")[0] == edge.link_path:
-            _link(edge, self._connection, request)
+            if edge.identities.may_link(request):
+                _link(edge, self._connection, request)
+            else:
+                self.answer(Answer(403, "cross_origin", "On a server without a token only its own pages may link."))
             return
         try:
+            if not (request.target.startswith(edge.apps_prefix) and request.target.isascii()):
+                raise Answer(404, "not_found", "There is no app under that address.")
             edge.hub.gateway.parse(request)
             admission = edge.hub.gateway.admit_now(request) or await edge.hub.gateway.admit(request)
             if admission.service.pick() is None:
@@ -413,8 +488,7 @@ class _VisitorSocket:
         self._socket.accept(self, subprotocol, kept)
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
-        kept = [pair for pair in headers if pair[0] not in (b"content-length", b"connection")]
-        self._answer(status, [*kept, (b"content-length", str(len(body)).encode())], body)
+        self._answer(status, headers, body)
 
     def answer(self, answer: Answer) -> None:
         headers, body = answer.render(html=False, openai=False)
@@ -423,10 +497,10 @@ class _VisitorSocket:
     def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._log(status)
         lines = [_status_line(status), _date()]
-        for name, value in [*headers, (b"connection", b"close")]:
-            if b"\r" in value or b"\n" in value or b"\n" in name or b"\r" in name:
-                continue
-            lines.append(name + b": " + value)
+        for name, value in headers:
+            if name != b"content-length" and _TOKEN.fullmatch(name) and not _BREAKS.search(value):
+                lines.append(name + b": " + value)
+        lines += [b"connection: close", b"content-length: %d" % len(body)]
         self._socket.answer(b"\r\n".join(lines) + b"\r\n\r\n", body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
@@ -480,6 +554,17 @@ def _link(edge: Edge, connection: HTTP1Connection, request: VisitorRequest) -> N
 def _nothing() -> None: ...
 
 
+def _is_broken(connection: socket.socket | None) -> bool:
+    """Whether the peer has reset *connection*. An orderly end behind bytes that nobody reads cannot be seen."""
+    if connection is None:
+        return True
+    if not hasattr(select, "poll"):  # Windows: it is seen once the upload goes on
+        return False
+    poll = select.poll()
+    poll.register(connection, 0)  # errors and hang-ups are told unasked
+    return bool(poll.poll(0))
+
+
 def _has_body(headers: HTTPHeaders) -> bool:
     return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
@@ -494,6 +579,42 @@ def _lower(name: str) -> bytes:
         if len(_LOWER) < 1000:  # visitors choose names: remember the usual ones only
             _LOWER[name] = lower
     return lower
+
+
+_NOTED = frozenset({b"host", b"connection", b"upgrade", b"expect"})
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
+_BREAKS = re.compile(rb"[\r\n\0]")
+
+_LABELS: dict[bytes, bytes] = {}
+
+
+def _label(name: bytes) -> bytes:
+    """A response header's name as it is written. Raises `ValueError` for what is none."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header field")
+    label = name + b": "
+    if len(_LABELS) < 1000:  # apps choose names: remember the usual ones only
+        _LABELS[name] = label
+    return label
+
+
+def _origin_form(target: str) -> tuple[str, str]:
+    """Path with query, and authority, of a target in absolute-form (RFC 9112 §3.2.2); ("", "") for any other."""
+    scheme, mark, rest = target.partition("://")
+    if not mark or scheme.lower() not in ("http", "https"):
+        return "", ""
+    authority, slash, path = rest.partition("/")
+    return slash + path, authority
+
+
+def _listener(connection: HTTP1Connection) -> tuple[str, int] | None:
+    """The ``server`` of an ASGI scope where the visitor named none."""
+    try:
+        name = connection.stream.socket.getsockname()
+    except (AttributeError, OSError):  # gone already, or no socket
+        return None
+    return (name[0], name[1]) if isinstance(name, tuple) else None
 
 
 _SERVERS: dict[tuple[str, str], tuple[str, int]] = {}

@@ -54,6 +54,8 @@ class ServerSocket:
         self._fragments: list[bytes] = []
         self._text = False
         self._closed = False
+        self._closed_here = False
+        """The owner closed it."""
         self._held: deque[object] = deque()
         """Frames that wait while the owner is not ready for more."""
         self._waiting = False
@@ -115,6 +117,7 @@ class ServerSocket:
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; the connection ends when the other end answers, or in 5 s."""
         if self._protocol.state is State.OPEN and not self._closed:
+            self._closed_here = True
             text = reason.encode()[:123].decode(errors="ignore")
             try:
                 if code in (1005, 0):
@@ -184,9 +187,10 @@ class ServerSocket:
         owner, on_gone = self._owner, self._on_gone
         self._on_gone = None
         if owner is not None:
-            received = protocol.close_rcvd
-            if received is not None:
-                owner.socket_closed(int(received.code), received.reason)
+            # what the other end said; else why it was failed here, for what it sent (RFC 6455 §7.1.7)
+            said = protocol.close_rcvd or (None if self._closed_here else protocol.close_sent)
+            if said is not None:
+                owner.socket_closed(int(said.code), said.reason)
             else:
                 owner.socket_closed(1006, "")
         elif on_gone is not None:
@@ -211,7 +215,7 @@ class ServerSocket:
             try:
                 message.decode()
             except UnicodeDecodeError:
-                self._protocol.fail(1007, "text that is not UTF-8")
+                self._protocol.fail(1007)
                 self._flush()
                 return None
         assert self._owner is not None
