@@ -152,7 +152,7 @@ class Kernel:
 
     def _connect(self) -> ClientConnection:
         url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={self.server.token}"
-        self._manager = connect(url, max_size=None, proxy=None)
+        self._manager = connect(url, max_size=None, max_queue=None, proxy=None)
         return self._manager.__enter__()
 
     def execute(self, code: str, timeout: float = 60) -> Output:
@@ -197,6 +197,10 @@ class Kernel:
 
     def restart(self) -> None:
         self.server.api("POST", f"api/kernels/{self.id}/restart")
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """Open the WebSocket anew, as a front end does when the kernel was started anew."""
         self._manager.__exit__(None, None, None)
         self._socket = self._connect()
 
