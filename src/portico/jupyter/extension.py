@@ -148,7 +148,7 @@ class PorticoApp(ExtensionApp):
                 raise Refused("this token may not publish here; is it of this server?") from None
             # The server's own token is nobody's in particular: Jupyter makes up a name each time that it is asked. A
             # session that comes back must be the same provider all the same.
-            shared = not token or self._identities.is_hub_token(token)
+            shared = not token or self._identities.holds_hub_token(token.encode())
             return user_principal("anyone" if shared else user.id)
         if not self.kernels.knows(claims.kernel_id):
             raise Refused("this credential's kernel is not running on this server any more")
