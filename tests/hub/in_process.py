@@ -1,0 +1,368 @@
+"""A whole hub in this process: its rooms as they are, providers linked to it over the in-memory pair, visitors that are
+function calls. What an edge brings is here as small as it can be: `Door` knows the users, `Visit` takes the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from portico.errors import LinkClosed, Refused
+from portico.hub.access import NOBODY, Recognised, User
+from portico.hub.answers import Answer, wants_page
+from portico.hub.config import HubConfig
+from portico.hub.gateway import Identities, VisitorRequest
+from portico.hub.headers import cors_headers
+from portico.hub.hub import Hub
+from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore
+from portico.hub.registry import Principal
+from portico.link import Link, Stream, StreamHandler
+from portico.protocol import Connection, Kind, Limits, ResetCode, Role
+from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
+from portico.provider.instance import Instance
+from portico.transports.memory import MemoryTransport, pair
+from portico.types import ASGIApp, Headers
+
+HOST = "hub.example:8888"
+ORIGIN = b"http://hub.example:8888"
+PREFIX = b"/portico/apps/"
+COOKIE = b"username-hub-example-8888=signed-and-sealed"
+TOKEN = b"the-hubs-own-token"
+
+
+class Door(Identities):
+    """The server's own users: whoever holds its one cookie, its one token, or a token of one of its users."""
+
+    def __init__(self) -> None:
+        self.user_tokens = {b"user-token-of-ada": User("ada", "Ada", by_token=True)}
+        self.strangers_tokens = {b"user-token-of-eve"}
+        """Credentials of the same server that open nothing here."""
+        self.asked = 0
+
+    async def recognise(self, request: VisitorRequest) -> Recognised:
+        self.asked += 1
+        await asyncio.sleep(0)
+        for token in self._shown(request):
+            if token == TOKEN:
+                return Recognised(user=User("owner", by_token=True), token=token)
+            if token in self.user_tokens:
+                return Recognised(user=self.user_tokens[token], token=token)
+            if token in self.strangers_tokens:
+                return Recognised(token=token)
+        if any(name == b"cookie" and COOKIE in value for name, value in request.headers):
+            return Recognised(user=User("ada", "Ada"))
+        return NOBODY
+
+    @staticmethod
+    def _shown(request: VisitorRequest) -> list[bytes]:
+        given = [value.partition(b" ")[2] for name, value in request.headers if name == b"authorization"]
+        return given + [part[6:] for part in request.query.split(b"&") if part.startswith(b"token=")]
+
+    def has_credentials(self, request: VisitorRequest) -> bool:
+        return b"token=" in request.query or any(name in (b"cookie", b"authorization") for name, _ in request.headers)
+
+    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
+        return (b"x-xsrftoken", b"matches-the-cookie") in request.headers
+
+    def is_hub_cookie(self, name: str) -> bool:
+        return name in ("_xsrf", "portico_key") or name.startswith("username-")
+
+    def holds_hub_token(self, value: bytes) -> bool:
+        return TOKEN in value
+
+    def login_url(self, request: VisitorRequest) -> str | None:
+        return "/portico/login"
+
+
+class Told:
+    """Wakes whoever waits for a condition over what came."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class Publisher:
+    """A provider's end: one session, its links one after the other, and an app for each name."""
+
+    def __init__(self, hub: Hub, token: str, *, session: str = "", info: dict[str, Any] | None = None) -> None:
+        self.hub = hub
+        self.token = token
+        self.session = session or secrets.token_hex(16)
+        self.info = info or {}
+        self.epoch = 0
+        self.told = Told()
+        self.link: Link | None = None
+        self.transport: MemoryTransport | None = None
+        self.welcome: Welcome | None = None
+        self.goaway: GoAway | None = None
+        self.acks: dict[int, Ack] = {}
+        self.stopped: list[str] = []
+        self.closed: LinkClosed | None = None
+        self.apps: dict[str, Instance] = {}
+        self.failures: list[BaseException] = []
+        self._numbers = itertools.count(1)
+
+    async def connect(self, *, epoch: int | None = None, limits: Limits | None = None) -> Publisher:
+        """Dial the hub; returns once it has said WELCOME. Raises `Refused` with its reason."""
+        self.epoch = self.epoch + 1 if epoch is None else epoch
+        self.welcome = self.goaway = self.closed = None
+        self.transport, theirs = pair()
+        self.hub.links.accept(theirs)
+        connection = Connection(Role.PROVIDER, limits or Limits(), now=asyncio.get_running_loop().time())
+        connection.send_hello(Hello(token=self.token, session=self.session, epoch=self.epoch, info=self.info))
+        self.link = Link(connection, self.transport, self)
+        self.link.start()
+        await self.told.until(lambda: self.welcome or self.closed)
+        if self.welcome is None:
+            raise Refused(self.goaway.reason if self.goaway else str(self.closed))
+        return self
+
+    async def register(self, name: str, app: ASGIApp | None = None, **descriptor: Any) -> Ack:
+        if app is not None:
+            self.apps[name] = Instance(app, lambda where, error: self.failures.append(error))
+            await self.apps[name].start()
+        assert self.link is not None
+        number = next(self._numbers)
+        self.link.connection.send_register(Register(number, {"name": name, **descriptor}))
+        self.link.flush_soon()
+        await self.told.until(lambda: number in self.acks or self.closed)
+        return self.acks[number]
+
+    async def unregister(self, name: str) -> Ack:
+        assert self.link is not None
+        number = next(self._numbers)
+        self.link.connection.send_unregister(Unregister(number, name))
+        self.link.flush_soon()
+        await self.told.until(lambda: number in self.acks)
+        return self.acks[number]
+
+    async def cut(self) -> None:
+        """Lose the link, both ends at once."""
+        assert self.transport is not None
+        self.transport.cut()
+        await self.told.until(lambda: self.closed)
+
+    def leave(self) -> None:
+        """Go, saying so."""
+        if self.link is not None:
+            self.link.close(ResetCode.NO_ERROR, "done")
+
+    # the link's events
+
+    def on_event(self, link: Link, event: LinkEvent) -> None:
+        match event:
+            case Welcome():
+                self.welcome = event
+            case GoAway():
+                self.goaway = event
+            case Ack():
+                self.acks[event.request] = event
+            case Unregister(_, name):
+                self.stopped.append(name)
+        self.told.wake()
+
+    def on_open(self, stream: Stream, request: Open) -> StreamHandler:
+        if request.service not in self.apps:
+            stream.reset(ResetCode.REFUSED, "not served here")
+            return stream.handler
+        return self.apps[request.service].begin(stream, request)
+
+    def on_closed(self, link: Link, reason: LinkClosed) -> None:
+        if link is self.link:
+            self.closed = reason
+        self.told.wake()
+
+
+class Visit:
+    """One visitor's exchange: what an edge writes out is kept here."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self.status = 0
+        self.headers: Headers = []
+        self.body = b""
+        self.done = False
+        self.code = ""
+        """Of an answer in the hub's own words."""
+        self.messages: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+
+    def header(self, name: bytes) -> list[bytes]:
+        return [value for found, value in self.headers if found == name]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    # a responder for HTTP
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> None:
+        self.status, self.headers = status, headers
+        self.write(body, fin)
+
+    def write(self, body: bytes, fin: bool) -> None:
+        self.body += body
+        self.done = self.done or fin
+        self.told.wake()
+
+    def answer(self, answer: Answer) -> None:
+        self.code = answer.code
+        headers, body = answer.render(html=False, openai=False)
+        self.respond(answer.status, headers, body, True)
+
+    def cut(self) -> None:
+        self.done = True
+        self.status = self.status or -1
+        self.told.wake()
+
+    # and for WebSockets
+
+    def accept(self, subprotocol: str, headers: Headers) -> None:
+        self.status, self.headers = 101, headers
+        self.told.wake()
+
+    def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        self.respond(status, headers, body, True)
+
+    def message(self, data: bytes, text: bool) -> None:
+        self.messages.append(data)
+        self.told.wake()
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed, self.done = (code, reason), True
+        self.told.wake()
+
+
+def a_request(
+    target: str | bytes, method: str = "GET", headers: Headers | None = None, *, websocket: bool = False, **more: Any
+) -> VisitorRequest:
+    given = {
+        "kind": Kind.WEBSOCKET if websocket else Kind.HTTP,
+        "method": method,
+        "scheme": "http",
+        "host": HOST,
+        "http_version": "1.1",
+        "target": PREFIX + (target.encode() if isinstance(target, str) else target),
+        "headers": [(b"host", HOST.encode()), *(headers or [])],
+        "client": ("192.0.2.7", 40000),
+        "server": ("hub.example", 8888),
+        "prefix": PREFIX,
+        "subprotocols": (),
+    }
+    return VisitorRequest(**(given | more))
+
+
+class HereHub(Hub):
+    """A hub with what its tests need at hand."""
+
+    door: Door
+    kernels: dict[str, int]
+    """The kernels that live, and the process of each."""
+
+    def kernel(self, kernel_id: str = "k1") -> Publisher:
+        """The provider in a kernel, not yet linked."""
+        self.kernels.setdefault(kernel_id, 100)
+        return Publisher(self, self.keys.mint_provider(kernel_id), info={"notebook": f"{kernel_id}.ipynb"})
+
+    async def visit(
+        self, target: str | bytes, method: str = "GET", headers: Headers | None = None, **more: Any
+    ) -> Visit:
+        """Do what an edge does with a request, to its end; an answer in the hub's own words is rendered as there."""
+        request = a_request(target, method, headers, **more)
+        visit = Visit()
+        gateway = self.gateway
+        try:
+            gateway.parse(request)
+            admission = gateway.admit_now(request) or await gateway.admit(request)
+            while True:
+                if request.kind is Kind.WEBSOCKET:
+                    opened: Any = gateway.forward_socket(request, admission, visit, on_done=lambda: None)
+                else:
+                    opened = gateway.forward(request, admission, visit, fin=True, on_done=lambda: None)
+                if opened is not None:
+                    break
+                await gateway.ready(admission.service)
+        except Answer as answer:
+            visit.code = answer.code
+            rendered, body = answer.render(html=wants_page(request.headers), openai=b"/v1/" in request.raw_path)
+            extra = cors_headers(request.cors_origin) if request.cors_origin else []
+            visit.respond(answer.status, rendered + extra, body, True)
+        await visit.told.until(lambda: visit.done or visit.status == 101)
+        return visit
+
+
+@asynccontextmanager
+async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = None) -> AsyncIterator[HereHub]:
+    """A hub that runs until the block's end."""
+    kernels: dict[str, int] = {}
+
+    async def authenticate(token: str) -> Principal:
+        await asyncio.sleep(0)
+        if token == TOKEN.decode():
+            return Principal(id="user:owner")
+        try:
+            kernel_id = hub.keys.verify_provider(token).kernel_id
+        except InvalidKey as error:
+            raise Refused(str(error)) from None
+        if kernel_id not in kernels:
+            raise Refused("no such kernel")
+        return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=kernels[kernel_id])
+
+    async def lives(kernel_id: str, process: int | None) -> bool:
+        return kernels.get(kernel_id) == process
+
+    door = Door()
+    hub = HereHub(
+        config or HubConfig(kernel_poll=0.01),
+        store=store or MemoryKeyStore(),
+        identities=door,
+        authenticate=authenticate,
+        kernel_lives=lives,
+        base_path=PREFIX.decode(),
+        base_url=lambda: f"http://{HOST}{PREFIX.decode()}",
+    )
+    hub.door, hub.kernels = door, kernels
+    hub.start()
+    try:
+        yield hub
+    finally:
+        await hub.stop()
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Tells what reached it: the scope as JSON, bytes as latin-1."""
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    told = {
+        "path": scope["path"],
+        "query": scope["query_string"].decode("latin-1"),
+        "root_path": scope["root_path"],
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
+        "subprotocols": list(scope.get("subprotocols", [])),
+        "identity": scope["extensions"]["portico"],
+    }
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": json.dumps(told)})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
