@@ -254,7 +254,9 @@ class Registry:
                     f"{name!r} is {service.descriptor.access}; a replica of it cannot be {descriptor.access}.", "access"
                 )
             if others and descriptor.origins != service.descriptor.origins:
-                raise Refused(f"a replica of {name!r} must name the same origins: {service.descriptor.origins}", "access")
+                raise Refused(
+                    f"a replica of {name!r} must name the same origins: {service.descriptor.origins}", "access"
+                )
             service = self.services.get(name)
         if service is None:
             if len(self.services) >= self._config.max_services:
