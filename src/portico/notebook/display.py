@@ -1,6 +1,7 @@
 """A service's card in the notebook, kept true while the service lives.
 
-The card is shown once; status changes and exceptions of the app update it in place, from the provider's thread.
+A card is shown by the cell that serves; status changes and exceptions of the app update it in place, from the
+provider's thread. All cards of one name have one display id, so that none of them is left behind.
 """
 
 from __future__ import annotations
@@ -61,16 +62,16 @@ class Cards:
             self.show(service)
 
     def show(self, service: Service) -> None:
-        """Show *service*'s card under the running cell; the one that was shown before says that there is a newer."""
+        """Show *service*'s card under the running cell. Other cards of that name are kept true with it."""
         self._shown = (service.name, self._shell.execution_count)
-        former = self._ids.get(service.name)
-        if former is not None and self._live:
-            _publish(_former(service), former, update=True)
-        display_id = self._ids[service.name] = uuid.uuid4().hex
         if self._live:
             service.log.listener = lambda entry: self._logged(service, entry)
         service.log.rename = self.name_cells
+        known = service.name in self._ids
+        display_id = self._ids.setdefault(service.name, uuid.uuid4().hex)
         _publish(_bundle(service), display_id)
+        if known and self._live:
+            _publish(_bundle(service), display_id, update=True)
 
     def _logged(self, service: Service, entry: Entry) -> None:
         self.refresh(service)
@@ -97,8 +98,3 @@ def _publish(bundle: dict[str, str], display_id: str, *, update: bool = False) -
 
 def _bundle(service: Service) -> dict[str, str]:
     return {"text/plain": card.text(service), "text/html": card.html(service)}
-
-
-def _former(service: Service) -> dict[str, str]:
-    """What becomes of a card when the service is shown by another cell."""
-    return {"text/plain": f"{service.name} was served or shown again, by a later cell"}
