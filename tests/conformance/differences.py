@@ -344,6 +344,12 @@ HUB_WEBSOCKET = (
     ),
     Documented(
         "portico-*",
+        ("ws-handshake-odd-case",),
+        ("app.0.headers.connection", "app.0.headers.upgrade"),
+        "the fields that ask for the upgrade are each hop's own: an app sees its provider's, which say the same",
+    ),
+    Documented(
+        "portico-*",
         ("ws-deflate-offered",),
         ("visitor.0.headers.sec-websocket-extensions",),
         "a hub does not compress messages, as it does not compress bodies",

@@ -32,12 +32,46 @@ def _gradio(blocks: Any) -> Any:
     return gradio.mount_gradio_app(fastapi.FastAPI(), blocks, path="/")
 
 
-def _nicegui(_: Any) -> Any:
-    """NiceGUI's own app only runs inside its server: its pages are mounted on an empty FastAPI app instead."""
+@functools.cache  # there is one NiceGUI a process, and it takes its middleware once
+def _nicegui_host() -> ASGIApp:
     nicegui, fastapi = importlib.import_module("nicegui"), importlib.import_module("fastapi")
     host = fastapi.FastAPI()
     nicegui.ui.run_with(host, show_welcome_message=False)
-    return host
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if "headers" in scope:  # NiceGUI puts the forwarded prefix before root_path, which says the same
+            headers = [pair for pair in scope["headers"] if pair[0] != b"x-forwarded-prefix"]
+            scope = {**scope, "headers": headers}
+        await host(scope, receive, send)
+
+    return call
+
+
+def _nicegui(_: Any) -> Any:
+    """NiceGUI's own app only runs inside its server: its pages are mounted on an empty FastAPI app instead."""
+    return _nicegui_host()
+
+
+def _mcp(server: Any) -> Any:
+    """MCP servers answer local host names alone unless told otherwise. Which names are good the hub has looked at."""
+    make = server.streamable_http_app
+    if "transport_security" not in inspect.signature(make).parameters:
+        return make()
+    settings = importlib.import_module("mcp.server.transport_security").TransportSecuritySettings
+    return make(transport_security=settings(enable_dns_rebinding_protection=False))
+
+
+def _dash(dash: Any) -> Any:
+    """Dash writes its URLs from a setting that is fixed when it is made, before anyone knows where it is served."""
+    app, config = adapt(dash.server).app, dash.config
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        prefix = scope.get("root_path", "") + "/"
+        if config["requests_pathname_prefix"] != prefix:
+            dict.__setitem__(config, "requests_pathname_prefix", prefix)  # it is read-only to its own __setitem__
+        await app(scope, receive, send)
+
+    return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +89,8 @@ _CARRIERS = (
     _Carrier("gradio", "launch", "gradio.mount_gradio_app(FastAPI(), blocks)", _gradio),
     _Carrier("nicegui", "on_startup", "nicegui.ui.run_with(FastAPI())", _nicegui),
     _Carrier("fastmcp", "http_app", ".http_app()", lambda server: server.http_app()),
-    _Carrier("mcp", "streamable_http_app", ".streamable_http_app()", lambda server: server.streamable_http_app()),
-    _Carrier("dash", "server", ".server", lambda dash: dash.server),
+    _Carrier("mcp", "streamable_http_app", ".streamable_http_app()", _mcp),
+    _Carrier("dash", "server", ".server", _dash),
 )
 
 _ACCEPTED = (

@@ -17,7 +17,7 @@ from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
-from portico.types import ASGIApp, Message
+from portico.types import ASGIApp, Headers, Message
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of the longest message that is taken from a visitor; longer ones close with 1009 (RFC 6455 §7.4.1)."""
@@ -64,6 +64,7 @@ class WebSocketExchange:
         self._cancel_handle: asyncio.TimerHandle | None = None
         scheme = {"http": "ws", "https": "wss"}.get(request.scheme, request.scheme)
         self.scope = scope = base_scope(request, "websocket", scheme, state)
+        scope["headers"] = _handshake(request.headers)
         scope["subprotocols"] = list(request.subprotocols)
         scope["extensions"]["websocket.http.response"] = {}
 
@@ -273,3 +274,10 @@ class WebSocketExchange:
             self._drain = None
         if self._gone is not None:
             raise StreamReset(ResetCode.CANCEL, "the visitor has left")
+
+
+def _handshake(headers: Headers) -> Headers:
+    """*headers* with the fields that ask for the upgrade: they are each hop's own (RFC 9110 §7.6.1), so that no hub
+    passes them on, but libraries (Engine.IO) look for them to know a WebSocket by."""
+    at = 1 if headers and headers[0][0] == b"host" else 0
+    return [*headers[:at], (b"connection", b"Upgrade"), (b"upgrade", b"websocket"), *headers[at:]]
