@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
-from portico.protocol import ResetCode
+from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
 from portico.provider.instance import Instance
@@ -35,13 +35,14 @@ T = TypeVar("T")
 class Provider:
     """Holds apps, and keeps them published."""
 
-    def __init__(self, *, dial: Dial = dial_websocket) -> None:
+    def __init__(self, *, dial: Dial = dial_websocket, limits: Limits | None = None) -> None:
         self.thread = LoopThread()
         self.services: dict[str, Service] = {}
         self.sessions: dict[str, Session] = {}
         self.listener: Callable[[Service], None] | None = None
         """Told when a service's status changes, on the provider's loop."""
         self._dial = dial
+        self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self._former: dict[str, Service] = {}
         """The services in whose place one of the same name is being published."""
@@ -243,7 +244,7 @@ class Provider:
     def _session(self, address: HubAddress) -> Session:
         session = self.sessions.get(address.url)
         if session is None or session.status in ("closed", "refused"):
-            session = Session(self, address, _who(address), dial=self._dial)
+            session = Session(self, address, _who(address), dial=self._dial, limits=self._limits)
             self.sessions[address.url] = session
             self._spawn(session.run())
         return session

@@ -17,7 +17,7 @@ class Backoff:
 
     def next_delay(self, random: float, at_least: float = 0.0) -> float:
         """Seconds to wait before the next try; *random* is from 0 to 1, *at_least* what the hub asked for."""
-        delay = min(LONGEST, FIRST * FACTOR**self.failures)
+        delay = min(LONGEST, FIRST * FACTOR ** min(self.failures, 100))  # a night of failures is no OverflowError
         self.failures += 1
         return at_least * random + delay * (0.5 + 0.5 * random)
 

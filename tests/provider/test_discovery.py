@@ -1,0 +1,93 @@
+"""Each rung of the ladder to the hub, over an environment and a runtime folder made for the test."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from portico.errors import InvalidOption, NoHub
+from portico.provider.discovery import HubAddress, find_hub
+
+KERNEL = {
+    "PORTICO_HUB_URL": "http://localhost:8888/lab/",
+    "PORTICO_HUB_TOKEN": "kernel-token",
+    "PORTICO_KERNEL_ID": "k1",
+}
+
+
+def _server(folder: Path, number: int, **info: object) -> None:
+    given = {"pid": os.getpid(), "url": f"http://localhost:{number}/", "token": f"token-{number}", **info}
+    (folder / f"jpserver-{number}.json").write_text(json.dumps(given), "utf-8")
+
+
+def test_a_url_that_is_given_comes_first(tmp_path: Path) -> None:
+    _server(tmp_path, 1)
+    found = find_hub("https://other.example/base", "mine", environ=KERNEL, runtime_dir=tmp_path)
+    assert (found.url, found.token) == ("https://other.example/base/", "mine")
+    assert found.link_url == "wss://other.example/base/portico/link"
+    assert found.api_url == "https://other.example/base/portico/api/"
+
+
+def test_a_kernels_credential_goes_to_its_own_server_alone(tmp_path: Path) -> None:
+    own = find_hub("http://localhost:8888/lab", environ=KERNEL, runtime_dir=tmp_path)
+    assert own.token == "kernel-token"
+    other = find_hub("http://elsewhere.example/", environ=KERNEL, runtime_dir=tmp_path)
+    assert other.token == ""
+
+
+def test_the_kernels_credential(tmp_path: Path) -> None:
+    _server(tmp_path, 1)
+    found = find_hub(environ=KERNEL, runtime_dir=tmp_path)
+    assert (found.url, found.token, found.kernel_id) == ("http://localhost:8888/lab/", "kernel-token", "k1")
+
+
+def test_the_parent_among_several_servers(tmp_path: Path) -> None:
+    _server(tmp_path, 1, pid=1)
+    _server(tmp_path, 2)
+    found = find_hub(environ={"JPY_PARENT_PID": str(os.getpid())}, runtime_dir=tmp_path)
+    assert found.token == "token-2"
+
+
+def test_jupyterhubs_environment(tmp_path: Path) -> None:
+    environ = {"JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8888/user/ada/", "JUPYTERHUB_API_TOKEN": "hub-token"}
+    found = find_hub(environ=environ, runtime_dir=tmp_path)
+    assert (found.url, found.token) == ("http://127.0.0.1:8888/user/ada/", "hub-token")
+
+
+def test_the_only_server_that_runs(tmp_path: Path) -> None:
+    _server(tmp_path, 1, pid=2**22 + 1)  # a file that a dead server left
+    _server(tmp_path, 2)
+    (tmp_path / "jpserver-3.json").write_text("{half a fi", "utf-8")
+    assert find_hub(environ={}, runtime_dir=tmp_path).token == "token-2"
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ([], "none runs"),
+        ([{}, {}], "several run (http://localhost:0/, http://localhost:1/)"),
+        ([{"token": ""}], "uses no token"),
+    ],
+)
+def test_no_hub_tells_of_every_rung(tmp_path: Path, servers: list[dict[str, object]], said: str) -> None:
+    for number, info in enumerate(servers):
+        _server(tmp_path, number, **info)
+    with pytest.raises(NoHub) as caught:
+        find_hub(environ={"JPY_PARENT_PID": "1"}, runtime_dir=tmp_path)
+    text = str(caught.value)
+    assert said in text
+    for rung in ("a URL that was given", "the kernel's own credential", "kernel's parent", "JupyterHub", "hub="):
+        assert rung in text
+
+
+@pytest.mark.parametrize("url", ["localhost:8888", "ws://localhost/", "/lab", "http://"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(InvalidOption, match="no hub's URL"):
+        find_hub(url, environ={})
+
+
+def test_no_address_shows_its_token() -> None:
+    assert "secret" not in repr(HubAddress("http://localhost/", "secret", "a test"))

@@ -1,0 +1,304 @@
+"""A provider and its sessions against a hub's own links, over the in-memory pair: what is promised over lost links."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from portico.errors import LinkClosed, NameTaken, Refused, StartupFailed
+from portico.protocol import Limits, ResetCode
+from portico.provider.discovery import HubAddress
+from portico.provider.provider import Provider
+from portico.provider.session import Session
+from portico.transports.memory import MemoryTransport, pair
+from tests.integration.apps import failing
+from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service, until
+from tests.transports.recorder import run
+
+
+def test_published_asked_and_stopped() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            ended: list[bytes] = []
+            live = await provider.publish(service(provider), saying(b"hello", ended), ADDRESS)
+            assert (live.status, live.url) == ("live", "http://hub.test/portico/apps/app/")
+            visit = hub.ask("app")
+            assert await visit.ended == "whole"
+            assert visit.body == b"hello"
+            await provider.stop(live)
+            assert hub.names == set()
+            assert live.status == "stopped"
+            await until(lambda: ended)
+            await until(lambda: not provider.sessions)
+
+    run(work)
+
+
+def test_a_lost_link_is_taken_up_again() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b"hello"), ADDRESS)
+            hub.cut()
+            await until(lambda: live.status == "reconnecting")
+            await until(lambda: live.status == "live")
+            assert await hub.ask("app").ended == "whole"
+            assert len(hub.registry.sessions) == 1
+
+    run(work)
+
+
+def test_stopped_while_the_link_is_lost_is_told_with_the_next() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            first = await provider.publish(service(provider, "first"), saying(b"1"), ADDRESS)
+            second = await provider.publish(service(provider, "second"), saying(b"2"), ADDRESS)
+            hub.cut()
+            await until(lambda: first.status == "reconnecting")
+            await provider.stop(first)
+            assert hub.names == {"first", "second"}
+            await until(lambda: second.status == "live")
+            await until(lambda: hub.names == {"second"})
+
+    run(work)
+
+
+def test_a_registration_whose_link_is_lost_is_made_again() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            await provider.publish(service(provider, "first"), saying(b"1"), ADDRESS)
+            hub.ends[-1].paused = True  # the hub's answer stays on the way
+            publishing = asyncio.ensure_future(provider.publish(service(provider, "second"), saying(b"2"), ADDRESS))
+            await until(lambda: "second" in hub.names)
+            hub.cut()
+            live = await publishing
+            assert live.status == "live"
+            assert hub.names == {"first", "second"}
+
+    run(work)
+
+
+def test_a_publishing_that_is_given_up_leaves_nothing_behind() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            await provider.publish(service(provider, "first"), saying(b"1"), ADDRESS)
+            hub.ends[-1].paused = True
+            ended: list[bytes] = []
+            second = service(provider, "second")
+            publishing = asyncio.ensure_future(provider.publish(second, saying(b"2", ended), ADDRESS))
+            await until(lambda: "second" in hub.names)
+            publishing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await publishing
+            assert second.status == "failed"
+            assert ended == [b"2"]
+            hub.ends[-1].resume()
+            await until(lambda: hub.names == {"first"})
+
+    run(work)
+
+
+def test_what_was_live_stays_when_serving_it_again_fails() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            first = await provider.publish(service(provider), saying(b"first"), ADDRESS)
+            again = service(provider)
+            with pytest.raises(StartupFailed, match="the model file is missing"):
+                await provider.publish(again, failing(), ADDRESS)
+            assert (first.status, again.status) == ("live", "failed")
+            with pytest.raises(Refused):
+                await provider.publish(service(provider), saying(b"new"), HubAddress("http://other.test/", "bad", "it"))
+            visit = hub.ask("app")
+            assert await visit.ended == "whole"
+            assert visit.body == b"first"
+
+    run(work)
+
+
+def test_served_again_the_old_app_ends_after_its_last_request() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            hold, ended = asyncio.Event(), []
+            old = await provider.publish(service(provider), saying(b"old", ended, hold), ADDRESS)
+            running = hub.ask("app")
+            await until(lambda: old.instance is not None and old.instance.in_flight)
+            new = await provider.publish(service(provider), saying(b"new", ended), ADDRESS)
+            assert (old.status, new.status) == ("stopped", "live")
+            quick = hub.ask("app")
+            assert await quick.ended == "whole"
+            assert quick.body == b"new"
+            assert ended == []
+            hold.set()
+            assert await running.ended == "whole"
+            assert running.body == b"old"
+            await until(lambda: ended == [b"old"])
+            await provider.stop(old)
+            assert hub.names == {"app"}, "stopping the old one stops nothing"
+
+    run(work)
+
+
+def test_a_wrong_token_is_refused_for_good() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            bad = service(provider)
+            with pytest.raises(Refused, match="may not publish"):
+                await provider.publish(bad, saying(b""), HubAddress("http://hub.test/", "bad", "the test"))
+            assert provider.services == {}
+            assert provider.sessions == {}
+            assert hub.dialled == 1
+            assert (await provider.publish(service(provider), saying(b""), ADDRESS)).status == "live"
+
+    run(work)
+
+
+def test_a_hub_that_restarts_behind_a_proxy_is_waited_for() -> None:
+    """The proxy says 404 meanwhile: only before the first link does that mean that there is no hub."""
+
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b""), ADDRESS)
+            hub.away = Refused("answered 404")
+            dialled = hub.dialled
+            hub.cut()
+            await until(lambda: hub.dialled >= dialled + 2)
+            assert live.status == "reconnecting"
+            hub.away = None
+            await until(lambda: live.status == "live")
+            hub.away = Refused("answered 404")
+            other = HubAddress("http://other.test/", "good", "the test")
+            with pytest.raises(Refused):
+                await provider.publish(service(provider, "other"), saying(b""), other)
+
+    run(work)
+
+
+def test_a_name_that_passed_to_another_meanwhile() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b"first"), ADDRESS)
+            hub.away = AWAY
+            hub.cut()
+            await until(lambda: live.status == "reconnecting")
+            await until(lambda: hub.names == set())  # held for hold_name seconds
+            hub.away = None
+            taker = Provider(dial=hub.dial)
+            await taker.publish(service(taker), saying(b"second"), ADDRESS)
+            await until(lambda: live.status == "stopped")
+            assert "is held by" in live.error
+            with pytest.raises(NameTaken):
+                await provider.publish(service(provider), saying(b"again"), ADDRESS)
+            taken = await provider.publish(service(provider, replace=True), saying(b"again"), ADDRESS)
+            assert taken.status == "live"
+            await until(lambda: taker.services == {})
+            await taker.shutdown()
+
+    run(work)
+
+
+def test_goodbye_frees_names_at_once() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        provider = Provider(dial=hub.dial)
+        ended: list[bytes] = []
+        await provider.publish(service(provider), saying(b"x", ended), ADDRESS)
+        await provider.shutdown()
+        assert ended == [b"x"]
+        await until(lambda: hub.names == set())
+        assert "The process that served this has gone" in str(hub.registry.why_gone("app"))
+
+    run(work)
+
+
+def test_closed_while_dialling() -> None:
+    """A dial that comes through after the close leaves no link behind."""
+
+    async def work() -> None:
+        dialling, go_on = asyncio.Event(), asyncio.Event()
+        near, far = pair()
+
+        async def dial(address: HubAddress, limits: Limits) -> MemoryTransport:
+            dialling.set()
+            await go_on.wait()
+            return near
+
+        provider = Provider(dial=dial)
+        session = Session(provider, ADDRESS, {}, dial=dial)
+        running = asyncio.ensure_future(session.run())
+        await dialling.wait()
+        session.close()
+        go_on.set()
+        await running
+        told = _Told()
+        far.start(told)
+        await until(lambda: told.closed)
+        assert told.messages == [], "no HELLO goes out after the close"
+
+    run(work)
+
+
+class _Told:
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.closed = ""
+
+    def message_received(self, message: bytes) -> None:
+        self.messages.append(message)
+
+    def transport_writable(self) -> None: ...
+
+    def transport_closed(self, reason: str) -> None:
+        self.closed = reason
+
+
+def test_a_silent_link_is_given_up_and_dialled_again() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        limits = Limits(ping_interval=1.5, pong_timeout=0.5, silence_timeout=3.5)  # the link looks once a second
+        provider = Provider(dial=hub.dial, limits=limits)
+        live = await provider.publish(service(provider), saying(b""), ADDRESS)
+        hub.ends[-1].paused = True  # half-open: nothing comes any more, and nothing says so
+        await until(lambda: hub.dialled == 2)
+        await until(lambda: live.status == "live")
+        await provider.shutdown()
+        hub.links.close()
+
+    run(work)
+
+
+def test_a_hub_that_goes_away_is_come_back_to() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b""), ADDRESS)
+            for link in tuple(hub.links._links):
+                link.close(ResetCode.NO_ERROR, "the server is stopping", retry_jitter=0.05)
+            await until(lambda: live.status == "reconnecting")
+            await until(lambda: live.status == "live")
+
+    run(work)
+
+
+def test_a_stream_for_what_is_not_served_is_refused() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b""), ADDRESS)
+            del provider.services["app"]
+            assert await hub.ask("app").ended == "REFUSED"
+            provider.services["app"] = live
+
+    run(work)
+
+
+def test_waiting_for_a_hub_that_never_answers_ends() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        hub.away = AWAY
+        provider = Provider(dial=hub.dial)
+        session = Session(provider, ADDRESS, {}, dial=hub.dial)
+        running = asyncio.ensure_future(session.run())
+        with pytest.raises(LinkClosed, match="cannot be reached"):
+            await session.linked(0.2)
+        session.close()
+        await running
+
+    run(work)
