@@ -97,7 +97,7 @@ class Told:
 class Publisher:
     """A provider's end: one session, its links one after the other, and an app for each name."""
 
-    def __init__(self, hub: Hub, token: str, *, session: str = "", info: dict[str, Any] | None = None) -> None:
+    def __init__(self, hub: HereHub, token: str, *, session: str = "", info: dict[str, Any] | None = None) -> None:
         self.hub = hub
         self.token = token
         self.session = session or secrets.token_hex(16)
@@ -114,6 +114,7 @@ class Publisher:
         self.apps: dict[str, Instance] = {}
         self.failures: list[BaseException] = []
         self._numbers = itertools.count(1)
+        hub.publishers.append(self)
 
     async def connect(self, *, epoch: int | None = None, limits: Limits | None = None) -> Publisher:
         """Dial the hub; returns once it has said WELCOME. Raises `Refused` with its reason."""
@@ -132,6 +133,8 @@ class Publisher:
 
     async def register(self, name: str, app: ASGIApp | None = None, **descriptor: Any) -> Ack:
         if app is not None:
+            if name in self.apps:
+                await self.apps[name].retire(0)
             self.apps[name] = Instance(app, lambda where, error: self.failures.append(error))
             await self.apps[name].start()
         assert self.link is not None
@@ -270,6 +273,7 @@ class HereHub(Hub):
     door: Door
     kernels: dict[str, int]
     """The kernels that live, and the process of each."""
+    publishers: list[Publisher]
 
     def kernel(self, kernel_id: str = "k1") -> Publisher:
         """The provider in a kernel, not yet linked."""
@@ -324,7 +328,8 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
         return kernels.get(kernel_id) == process
 
     door = Door()
-    hub = HereHub(
+    hub = await asyncio.to_thread(  # it reads its store, as a server lets it do before its loop runs
+        HereHub,
         config or HubConfig(kernel_poll=0.01),
         store=store or MemoryKeyStore(),
         identities=door,
@@ -333,11 +338,15 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
         base_path=PREFIX.decode(),
         base_url=lambda: f"http://{HOST}{PREFIX.decode()}",
     )
-    hub.door, hub.kernels = door, kernels
+    hub.door, hub.kernels, hub.publishers = door, kernels, []
     hub.start()
     try:
         yield hub
     finally:
+        for publisher in hub.publishers:
+            publisher.leave()
+            for instance in publisher.apps.values():
+                await instance.retire(0)
         await hub.stop()
 
 
