@@ -143,6 +143,8 @@ def test_completions(fields, param):
         ({"input": ["a"] * 2049}, "input"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
         ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": "a", "dimensions": 65_537}, "dimensions"),
+        ({"input": "a", "dimensions": 1.5}, "dimensions"),
         ({"input": "a", "user": 7}, "user"),
     ],
     ids=lambda value: str(value)[:60],

@@ -173,6 +173,14 @@ def test_a_stream_goes_on_with_the_function_it_began_with():
     assert asyncio.run(run()) == "old still old"
 
 
+def test_integers_may_be_written_as_other_programs_write_them():
+    """``3.0`` is an integer in JSON; the function gets one."""
+    seen = []
+    app = chat_server({"m": lambda n, max_tokens, seed: seen.append((n, max_tokens, seed)) or "x"})
+    assert len(chat(app, n=2.0, max_tokens=1e3, seed=-7.0).json["choices"]) == 2
+    assert repr(seen) == "[(2, 1000, -7), (2, 1000, -7)]"
+
+
 def test_the_last_user_message():
     assert get_last_user_message([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]) == "a"
     assert get_last_user_message([IMAGE]) == "see"

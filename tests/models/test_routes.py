@@ -180,3 +180,32 @@ def test_the_description_names_the_routes_that_are_there():
             answer = ask(APP, method.upper(), path.replace("{id}", "org/cat:7b"), {})
             assert answer.status not in (405, 501), (method, path)
             assert answer.status == 200 or "error" in answer.json
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/models", "GET, HEAD, OPTIONS"),
+        ("/v1/models/org/cat:7b", "GET, HEAD, OPTIONS"),
+        ("/v1/chat/completions", "POST, OPTIONS"),
+        ("/v1", "GET, HEAD, POST, OPTIONS"),
+        ("/v1/responses/some", "GET, HEAD, DELETE, OPTIONS"),
+        ("/v1/responses/some/cancel", "POST, OPTIONS"),
+        ("/v1/nothing", "OPTIONS"),
+    ],
+)
+def test_options_lists_the_methods(path, allowed):
+    assert ask(APP, "OPTIONS", path).headers["allow"] == allowed
+
+
+def test_the_description_offers_each_endpoint_its_models():
+    paths = ask(APP, "GET", "/openapi.json").json["paths"]
+
+    def model_of(path, app_paths=paths):
+        schema = app_paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        return schema["properties"]["model"], "model" in schema["required"]
+
+    assert model_of("/v1/chat/completions") == ({"type": ["string", "null"], "examples": ["org/cat:7b"]}, False)
+    assert model_of("/v1/embeddings") == ({"type": ["string", "null"], "examples": ["text/embed:small"]}, False)
+    two = ask(chat_server({"a": cat, "b": cat}), "GET", "/openapi.json").json["paths"]
+    assert model_of("/v1/responses", two) == ({"type": "string", "examples": ["a", "b"]}, True)

@@ -16,10 +16,11 @@ from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
 from portico.models.embeddings import embeddings
 from portico.models.exchange import Exchange, Leaving
+from portico.models.fields import make_whole
 from portico.models.function import THREADS
 from portico.models.openapi import description
 from portico.models.registry import AnyTokenizer, Entry, Kind, Models
-from portico.models.responses import Responses
+from portico.models.responses import Responses, methods_of_stored
 from portico.models.service import OnError, Service, Settings
 from portico.types import Headers, Receive, Scope, Send
 
@@ -145,7 +146,7 @@ class ChatServer:
 
     async def _route(self, exchange: Exchange, route: str, method: str) -> None:
         if method == "OPTIONS":
-            await self._preflight(exchange)
+            await self._preflight(exchange, route)
         elif method == "POST" and route in self._posts:
             await self._post(exchange, self._posts[route])
         elif method in ("GET", "HEAD") and (answer := self._get(route)) is not None:
@@ -153,7 +154,7 @@ class ChatServer:
         elif route.startswith("responses/"):
             await self._responses.stored(exchange, route.removeprefix("responses/"), method)
         else:
-            allowed = ([] if self._get_only_unknown(route) else ["GET"]) + (["POST"] if route in self._posts else [])
+            allowed = self._methods(route)
             if allowed:
                 allow = [(b"allow", ", ".join([*allowed, "OPTIONS"]).encode())]
                 await exchange.error(APIError(f"{method} is not allowed here.", 405, code="method_not_allowed"), allow)
@@ -162,11 +163,14 @@ class ChatServer:
             else:
                 raise APIError(f"There is nothing at {method} '/{route[:200]}'.", 404, code="unknown_url")
 
-    def _get_only_unknown(self, route: str) -> bool:
+    def _methods(self, route: str) -> list[str]:
+        if route.startswith("responses/"):
+            return methods_of_stored(route.removeprefix("responses/"))
         try:
-            return self._get(route) is None
+            gets = self._get(route) is not None
         except ModelNotFound:
-            return False
+            gets = True
+        return (["GET", "HEAD"] if gets else []) + (["POST"] if route in self._posts else [])
 
     def _get(self, route: str) -> dict[str, Any] | None:
         entries = self._service.registry.entries
@@ -180,7 +184,7 @@ class ChatServer:
                 raise ModelNotFound(f"The model {id[:200]!r} does not exist.")
             return model_object(entries[id])
         if route == "openapi.json":
-            return description(self.model_ids)
+            return description(self.kinds)
         if route == "":
             return {"object": "server", "models": self.model_ids, "openapi": "openapi.json"}
         return None
@@ -191,6 +195,7 @@ class ChatServer:
             raise InvalidRequest("A compressed body is not supported; send it as it is.", code="content_encoding")
         raw = await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"))
         body = parse(raw)
+        make_whole(body)
         del raw
         with self._service.slot():
             async with Leaving(exchange.receive) as leaving:
@@ -223,8 +228,8 @@ class ChatServer:
             (b"vary", b"origin"),
         ]
 
-    async def _preflight(self, exchange: Exchange) -> None:
-        headers: Headers = [(b"allow", b"GET, HEAD, POST, DELETE, OPTIONS")]
+    async def _preflight(self, exchange: Exchange, route: str) -> None:
+        headers: Headers = [(b"allow", ", ".join([*self._methods(route), "OPTIONS"]).encode())]
         if _header(exchange.scope, b"access-control-request-method") and self._origin_allowed(exchange.scope):
             headers.append((b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"))
             asked = _header(exchange.scope, b"access-control-request-headers")

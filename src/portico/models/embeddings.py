@@ -17,7 +17,7 @@ from typing import Any
 from portico.errors import InvalidRequest, UnusableOutput
 from portico.models.body import kind
 from portico.models.exchange import Exchange
-from portico.models.fields import integer
+from portico.models.fields import MAX_DIMENSIONS, integer
 from portico.models.function import Cancel, Frames, drive
 from portico.models.parts import Usage
 from portico.models.service import Service
@@ -37,7 +37,7 @@ async def embeddings(service: Service, exchange: Exchange, body: dict[str, Any])
     encoding = body.get("encoding_format")
     if encoding not in (None, "float", "base64"):
         raise InvalidRequest("'encoding_format' must be 'float' or 'base64'.", "encoding_format")
-    integer(body, "dimensions", 1, None)
+    integer(body, "dimensions", 1, MAX_DIMENSIONS)
     if not isinstance(body.get("user"), str | None):
         raise InvalidRequest("'user' must be a string.", "user")
     cancel = Cancel()

@@ -15,6 +15,9 @@ from portico.models.body import kind
 MAX_CHOICES = 128
 """The OpenAI API's own limit of ``n``."""
 
+MAX_DIMENSIONS = 65_536
+"""Of an embedding: far more than any model has, and few enough for one that makes what it is asked for."""
+
 MAX_STOPS = 16
 """Stop sequences. The OpenAI API takes 4; other servers' clients send a few more."""
 
@@ -52,6 +55,17 @@ _RANGES: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
     "top_logprobs": (0, 20),
 }
+
+
+_INTEGERS = ("n", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "dimensions")
+
+
+def make_whole(body: dict[str, Any]) -> None:
+    """Make integers of 3.0 and the like where integers are meant: JSON has one kind of number (RFC 8259, section 6)."""
+    for name in _INTEGERS:
+        value = body.get(name)
+        if isinstance(value, float) and value.is_integer():
+            body[name] = int(value)
 
 
 def check_fields(body: Mapping[str, Any]) -> None:

@@ -6,7 +6,11 @@ Here: the shapes of requests and answers, as far as clients can rely on them. Wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from portico.models.fields import MAX_CHOICES, MAX_DIMENSIONS, MAX_STOPS
+from portico.models.registry import Kind
 
 _TEXT = {"type": "string"}
 _OBJECT: dict[str, Any] = {"type": "object"}
@@ -34,12 +38,12 @@ _SAMPLING: dict[str, Any] = {
     "stream": {"type": ["boolean", "null"]},
     "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
     "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-    "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": 16}, {"type": "null"}]},
+    "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": MAX_STOPS}, {"type": "null"}]},
     "user": {"type": ["string", "null"]},
 }
 
 _CHOICES: dict[str, Any] = {
-    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
+    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_CHOICES},
     "max_tokens": {"type": ["integer", "null"], "minimum": 1},
     "stream_options": {
         "type": ["object", "null"],
@@ -54,6 +58,12 @@ _MESSAGE: dict[str, Any] = {
         "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
         "content": _TEXT,
     },
+}
+
+_INPUT: dict[str, Any] = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {"role": {"enum": ["system", "developer", "user", "assistant"]}, "content": _TEXT},
 }
 
 _REQUESTS: dict[str, dict[str, Any]] = {
@@ -89,8 +99,8 @@ _REQUESTS: dict[str, dict[str, Any]] = {
                     {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
                 ]
             },
-            "encoding_format": {"enum": ["float", "base64"]},
-            "dimensions": {"type": ["integer", "null"], "minimum": 1},
+            "encoding_format": {"enum": ["float", "base64", None]},
+            "dimensions": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_DIMENSIONS},
             "user": {"type": ["string", "null"]},
         },
     },
@@ -99,7 +109,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
         "required": ["model", "input"],
         "properties": {
             **_SAMPLING,
-            "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _MESSAGE}]},
+            "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _INPUT}]},
             "instructions": {"type": ["string", "null"]},
             "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
             "previous_response_id": {"type": ["string", "null"]},
@@ -109,8 +119,8 @@ _REQUESTS: dict[str, dict[str, Any]] = {
 }
 
 
-def description(models: list[str]) -> dict[str, Any]:
-    """The OpenAPI document of a server that has *models*. Paths have ``/v1``; all work without it too."""
+def description(kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """The OpenAPI document of a server with models of these *kinds*, by id. Paths have ``/v1``; all work without it."""
     paths: dict[str, Any] = {
         "/v1/models": {"get": _operation("List the models.")},
         "/v1/models/{id}": {"get": _operation("Describe a model; its id may hold slashes.", [{"name": "id", **_ID}])},
@@ -133,9 +143,8 @@ def description(models: list[str]) -> dict[str, Any]:
         "/health": {"get": _operation("Tell that the server runs.")},
     }
     for route, schema in _REQUESTS.items():
-        if models and "model" in schema["properties"]:
-            properties = {**schema["properties"], "model": {"type": "string", "examples": models[:20]}}
-            schema = {**schema, "properties": properties}
+        kind = "embedding" if route == "embeddings" else "chat"
+        schema = _with_models(schema, [id for id, known in kinds.items() if known == kind])
         streams = schema["properties"].get("stream") is not None
         paths[f"/v1/{route}"] = {"post": _operation(f"Create {route.replace('/', ' ')}.", body=schema, streams=streams)}
     return {
@@ -147,6 +156,16 @@ def description(models: list[str]) -> dict[str, Any]:
         },
         "paths": paths,
     }
+
+
+def _with_models(schema: dict[str, Any], ids: list[str]) -> dict[str, Any]:
+    """*schema* with the models that it is for. Where there is one, requests need not name it."""
+    optional = len(ids) == 1
+    model: dict[str, Any] = {"type": ["string", "null"] if optional else "string"}
+    if ids:
+        model["examples"] = ids[:20]
+    required = [name for name in schema["required"] if not (optional and name == "model")]
+    return {**schema, "required": required, "properties": {**schema["properties"], "model": model}}
 
 
 def _operation(

@@ -187,9 +187,8 @@ class Responses:
             self.store.delete(id, owner)
             await exchange.json({"id": id, "object": "response", "deleted": True})
         else:
-            allowed = {"": b"GET, DELETE", "cancel": b"POST", "input_items": b"GET"}[what]
             error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
-            await exchange.error(error, [(b"allow", allowed)])
+            await exchange.error(error, [(b"allow", ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode())])
 
     async def _cancel(self, id: str, owner: str) -> dict[str, Any]:
         turn = self._running.get(id)
@@ -210,6 +209,12 @@ class Responses:
             task.cancel()
         if self._background:
             await asyncio.wait(self._background)
+
+
+def methods_of_stored(rest: str) -> list[str]:
+    """The methods of what is below ``responses/``: an id, or an id and what is asked of it."""
+    allowed = {"": ["GET", "HEAD", "DELETE"], "cancel": ["POST"], "input_items": ["GET"]}
+    return allowed.get(rest.partition("/")[2], [])
 
 
 def response_object(body: Mapping[str, Any], model: str) -> dict[str, Any]:
