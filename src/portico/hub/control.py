@@ -104,13 +104,13 @@ class Control:
             services = [service_name(str(name)) for name in names]
         except InvalidName as error:
             raise Answer(400, "invalid_services", str(error)) from None
-        lifetime = body.get("expires_in", _DEFAULT_LIFETIME)
         longest = self._config.max_key_lifetime
+        lifetime = body.get("expires_in", min(_DEFAULT_LIFETIME, longest))
         if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or not 1 <= lifetime <= longest:
             raise Answer(
                 400,
                 "invalid_expires_in",
-                f"expires_in is a number of seconds from 1 to {longest:g} ({longest / 86400:g} days).",
+                f"expires_in is a number of seconds from 1 to {longest:g}, the longest that this server allows.",
             )
         label = body.get("label", "")
         if not isinstance(label, str) or len(label) > 200:

@@ -61,7 +61,9 @@ def find_hub(
     for rung in rungs:
         if rung.address is not None:
             return rung.address
-    tried = "\n".join(f"  - {rung.name}: {rung.outcome}" for rung in rungs)
+    tried = "\n".join(
+        f"  - {rung.name}: {rung.outcome}" + (f". {rung.advice}" if rung.advice else "") for rung in rungs
+    )
     raise NoHub(
         "No hub was found to publish on. What was tried:\n" + tried + "\nStart this in a notebook of a Jupyter server "
         'that has the Portico extension (jupyter server extension list), or name the server: hub="http://...".'

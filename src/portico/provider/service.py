@@ -126,14 +126,17 @@ class Service:
             "replica": self.options.replica,
         }
 
-    def key(self, expires: str | float = "1h", *, label: str = "") -> str:
+    def key(self, expires: str | float | None = None, *, label: str = "") -> str:
         """Make a key that opens this service, and no other, until it expires or is revoked.
 
-        *expires* is seconds or text such as ``30m``, ``1h``, ``7d``. Raises `Refused` when the hub does not allow it.
+        *expires* is seconds or text such as ``30m``, ``1h``, ``7d``; without it a key lasts an hour, or as long as the
+        hub allows if that is less. Raises `Refused` when the hub does not allow it.
         """
         if self.session is None or self.status in ("stopped", "failed"):
             raise LinkClosed(f"{self.name!r} is {self.status}: serve it again to make a key for it")
-        body = {"services": [self.name], "expires_in": expiry_seconds(expires), "label": label}
+        body: dict[str, Any] = {"services": [self.name], "label": label}
+        if expires is not None:
+            body["expires_in"] = expiry_seconds(expires)
         answer = _post(self.session.address.api_url + "keys", self.session.address.token, body)
         key = answer.get("key")
         if not isinstance(key, str):
