@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.measures import (
     busy_kernel,
+    chat,
     faults,
     latency,
     many_streams,
@@ -26,6 +27,8 @@ MEASURES: dict[str, Measure] = {
     "sse.flood": sse.flood,
     "sse.first-byte": sse.first_byte,
     "sse.pacing": sse.pacing,
+    "chat.first-token": chat.first_token,
+    "chat.streams": chat.streams,
     "transfer.download": transfer.download,
     "transfer.upload": transfer.upload,
     "websocket": websocket.measure,
