@@ -76,7 +76,9 @@ def check(access: str, service: str, visitor: Visitor) -> None:
     if visitor.access == "user":
         if access == "private":
             return
-        raise forbidden(f"{service!r} is open to keys alone. Ask its author for one, or make one in the notebook.")
+        raise forbidden(
+            f"{service!r} is open to keys alone. Ask its author for one, or make one in the notebook.", "key_needed"
+        )
     if access == "key":
         raise unauthorized("A key is needed here: a login does not open this.")
     raise unauthorized()

@@ -37,6 +37,9 @@ _TYPES = {
 }
 
 
+_CSP = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer(Exception):
     """Status, machine-readable code, and one or two plain sentences. Raised to end a request early."""
@@ -70,7 +73,7 @@ class Answer(Exception):
             *self.headers,
         ]
         if html:
-            headers.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
+            headers.append((b"content-security-policy", _CSP))
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
         if self.status == 401:
@@ -83,15 +86,38 @@ def wants_page(headers: Headers) -> bool:
     return any(name == b"accept" and b"text/html" in value for name, value in headers)
 
 
+# Where the status alone would say too little.
+_TITLES_BY_CODE = {
+    "invalid_key": "That key does not work",
+    "wrong_key": "That key does not open this",
+    "key_needed": "This opens with a key",
+    "service_gone": "The app has gone",
+    "provider_reconnecting": "One moment",
+    "overloaded": "The app is busy",
+}
+
+
 def _page(answer: Answer) -> str:
-    title = _TITLES.get(answer.status, "Something went wrong")
-    refresh = f'<meta http-equiv="refresh" content="{answer.retry_after}">' if answer.retry_after else ""
-    note = f"<p class=dim>This page tries again in {answer.retry_after} s.</p>" if answer.retry_after else ""
+    title = _TITLES_BY_CODE.get(answer.code) or _TITLES.get(answer.status, "Something went wrong")
+    refresh = f'<meta http-equiv="refresh" content="{answer.retry_after}">\n' if answer.retry_after else ""
+    further = ""
+    if answer.status == 401 or answer.code in ("wrong_key", "key_needed"):
+        further = _KEY_FORM
+    elif answer.retry_after:
+        further = f'<p class=dim>This page tries again every {answer.retry_after} seconds. <a href="">Try now</a></p>\n'
+    elif answer.status >= 500:
+        further = '<p class=dim><a href="">Try again</a></p>\n'
     return _PAGE.format(
-        title=escape(title), message=escape(answer.message), status=answer.status, refresh=refresh, note=note
+        title=escape(title), message=escape(answer.message), status=answer.status, refresh=refresh, further=further
     )
 
 
+# A GET of the page's own path with ?portico_key=: the gate puts the key into a cookie and makes the URL clean again.
+_KEY_FORM = """<form><label for=key>Key</label>
+<input id=key name=portico_key type=password required autocomplete=off spellcheck=false><button>Open</button></form>
+"""
+
+# Text and controls keep to WCAG 2.2 AA in both colour schemes: 4.5 to 1, and 3 to 1 for the controls' edges.
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 {refresh}<title>{title}</title>
@@ -99,12 +125,18 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
   background: light-dark(#f6f6f4, #17181a); color: light-dark(#1d1d1f, #ececec) }}
-main {{ max-width: 30rem; margin: 2rem; padding: 2rem 2.2rem; border-radius: 12px;
-  background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
-h1 {{ font-size: 1.3rem; margin: 0 0 .6rem }} p {{ margin: .4rem 0 }}
+main {{ box-sizing: border-box; width: min(30rem, 100vw - 2rem); margin: 1rem; padding: 1.8rem 2rem;
+  border-radius: 12px; overflow-wrap: anywhere; background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
+h1 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem }} p {{ margin: .4rem 0 }}
+a {{ color: light-dark(#0b5cad, #7ab8f5) }}
+form {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }}
+input, button {{ font: inherit; padding: .3rem .6rem; border-radius: 6px;
+  border: 1px solid light-dark(#767676, #8b9096) }}
+input {{ flex: 1; min-width: 8rem }}
 .dim {{ color: light-dark(#666, #a0a4a8); font-size: .9rem }}
 </style></head>
-<body><main role="alert"><h1>{title}</h1><p>{message}</p>{note}<p class=dim>{status} &middot; Portico</p></main></body>
+<body><main><div role="alert"><h1>{title}</h1><p>{message}</p></div>
+{further}<p class=dim>{status} &middot; Portico</p></main></body>
 </html>
 """
 
