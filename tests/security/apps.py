@@ -1,0 +1,53 @@
+"""Apps that a kernel serves for these tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.hub.in_process import echo
+
+SPEAKS_FOR_THE_ORIGIN = [
+    (b"set-cookie", b"_xsrf=planted; Path=/"),
+    (b"set-cookie", b"=_xsrf=planted; Path=/"),
+    (b"set-cookie", b"username-127-0-0-1-8888=planted"),
+    (b"set-cookie", b"portico_key=planted"),
+    (b"set-cookie", b"mine=1; Path=/; Domain=127.0.0.1; HttpOnly"),
+    (b"set-cookie", b"deep=1; Path=/portico/apps/hostile/deep"),
+    (b"service-worker-allowed", b"/"),
+    (b"clear-site-data", b'"*"'),
+    (b"strict-transport-security", b"max-age=31536000"),
+    (b"x-of-the-app", b"passes"),
+]
+
+
+async def hostile(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with headers that would speak for the whole origin."""
+    if scope["type"] == "lifespan":
+        await echo(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept", "headers": SPEAKS_FOR_THE_ORIGIN})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+    else:
+        await send({"type": "http.response.start", "status": 200, "headers": SPEAKS_FOR_THE_ORIGIN})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def counting(scope: Any, receive: Any, send: Any) -> None:
+    """Counts its calls; says the count on ``/count``."""
+    global calls
+    if scope["type"] == "lifespan":
+        await echo(scope, receive, send)
+        return
+    if not scope["path"].endswith("/count"):
+        calls += 1
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(calls).encode()})
+
+
+calls = 0

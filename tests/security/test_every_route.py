@@ -1,0 +1,150 @@
+"""Every route of Portico, walked without and with wrong credentials. The list is made from the routes themselves, so a
+route that is added is walked too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from portico.jupyter.api import routes
+from tests.live_jupyter import TOKEN, JupyterServer
+from tests.security.conftest import Served
+from tests.security.visitor import Login, ask, upgrade
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def _api() -> list[str]:
+    nothing: Any = None
+    patterns = [pattern for pattern, _, _ in routes(nothing, nothing, "portico/")]
+    made = [pattern.replace(r"([^/]+)", "echo-private").replace(".*", "no-such-route") for pattern in patterns]
+    assert all(re.fullmatch(pattern, path) for pattern, path in zip(patterns, made, strict=True))
+    assert all(re.fullmatch(r"[\w/-]+", path) for path in made), "a new kind of pattern: say how to fill it in"
+    return made
+
+
+LOGIN = "portico/login"
+API = [path for path in _api() if path != LOGIN]
+APPS = ["portico/apps/echo-private/", "portico/apps/echo-key/a/b", "portico/apps/no-such-service/", "portico/apps/"]
+LINK = "portico/link"
+
+
+def test_the_walk_knows_every_route() -> None:
+    assert LOGIN in _api()
+    assert {"portico/api/services", "portico/api/keys", "portico/api/events"} <= set(API)
+
+
+@pytest.mark.parametrize("path", API)
+def test_the_control_api_is_closed(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    for what, headers in wrong.items():
+        for method in METHODS:
+            body = b'{"services": ["not-of-that-kernel"]}' if method in UNSAFE else None
+            answer = ask(jupyter_server, path, method, headers, body)
+            if method == "OPTIONS":  # Jupyter answers it by itself, and says nothing
+                assert answer.status in (401, 404) or (answer.status in (200, 204) and not answer.body), (what, answer)
+                continue
+            assert answer.status in (401, 403, 404, 405), (what, method, answer)
+            if method == "GET" and answer.status != 405:
+                # a kernel is known, and told that it may not; or that there is no such route
+                assert answer.status in ((403, 404) if what == "wrong audience" else (401,)), (what, answer)
+            assert b"Traceback" not in answer.body
+            assert b"security.ipynb" not in answer.body
+
+
+@pytest.mark.parametrize("path", APPS)
+def test_apps_are_closed(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    for what, headers in wrong.items():
+        for method in METHODS:
+            answer = ask(jupyter_server, path, method, headers, b"x" if method in UNSAFE else None)
+            assert answer.status == (403 if what == "key of another service" else 401), (what, method, answer)
+        expected = 403 if what == "key of another service" else 401
+        assert upgrade(jupyter_server, path, headers).status == expected, what
+
+
+def test_the_link_speaks_websocket_alone(jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    for headers in wrong.values():
+        for method in METHODS:
+            assert ask(jupyter_server, LINK, method, headers).status in (404, 426)
+        assert upgrade(jupyter_server, LINK, headers).status == 400  # no subprotocol
+    assert upgrade(jupyter_server, "portico/linkXecho-public/").status in (401, 404)
+
+
+def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    for what, headers in wrong.items():
+        answer = ask(jupyter_server, LOGIN + "?next=/portico/apps/echo-private/", "GET", headers)
+        assert answer.status == 302, what
+        assert answer.one("location").startswith("/login?next="), what
+        for method in UNSAFE:
+            assert ask(jupyter_server, LOGIN, method, headers).status in (403, 405), what
+
+
+@pytest.mark.parametrize("path", [*API, "portico/apps/echo-private/"])
+def test_a_login_cookie_alone_changes_nothing(path: str, jupyter_server: JupyterServer, login: Login) -> None:
+    """Without _xsrf, and from no page or another's: what another site's form can send."""
+    for extra in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}):
+        for method in UNSAFE:
+            headers = {"Cookie": login.cookie, "Content-Type": "text/plain", **extra}
+            answer = ask(jupyter_server, path, method, headers, b'{"services": ["echo-private"]}')
+            assert answer.status in (403, 404, 405), (method, extra, answer)
+    assert jupyter_server.api("GET", "portico/api/services/echo-private")["status"] == "live"
+
+
+@pytest.mark.parametrize("path", [*API, LOGIN, *APPS, "portico/apps/echo-public/", LINK])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"])
+def test_no_route_answers_under_a_foreign_host_name(
+    path: str, host: str, jupyter_server: JupyterServer, key: str, login: Login
+) -> None:
+    """DNS rebinding: a page of evil.example whose name now leads to this machine."""
+    for headers in ({}, {"Authorization": f"token {TOKEN}"}, {"Authorization": f"Bearer {key}"}):
+        for method in ("GET", "POST"):
+            answer = ask(jupyter_server, path, method, headers, host=host)
+            assert answer.status == 403, (method, answer)
+            assert b"echo" not in answer.body
+        assert upgrade(jupyter_server, path, headers, host=host).status == 403
+
+
+def test_a_kernels_credential_makes_its_own_keys_and_nothing_else(
+    jupyter_server: JupyterServer, served: Served, login: Login
+) -> None:
+    bearer = {"Authorization": f"Bearer {served.token}", "Content-Type": "application/json"}
+    made = ask(jupyter_server, "portico/api/keys", "POST", bearer, b'{"services": ["echo-key"]}')
+    assert made.status == 201
+    new = {"Authorization": f"Bearer {made.json()['key']}"}
+    assert ask(jupyter_server, "portico/apps/echo-key/", headers=new).status == 200
+    for services in ('["another"]', '["echo-key", "another"]'):
+        body = f'{{"services": {services}}}'.encode()
+        assert ask(jupyter_server, "portico/api/keys", "POST", bearer, body).status == 403
+    for method, path in (
+        ("GET", "services"), ("GET", "services/echo-key"), ("DELETE", "services/echo-key"), ("GET", "keys"),
+        ("DELETE", "keys/" + made.json()["id"]), ("GET", "events"),
+    ):  # fmt: skip
+        assert ask(jupyter_server, "portico/api/" + path, method, bearer).status == 403, path
+    for path in ("api/kernels", "api/contents", "api/sessions", "api/me", "api/terminals"):
+        assert ask(jupyter_server, path, headers=bearer).status == 403, path
+        assert ask(jupyter_server, path, headers={"Authorization": f"token {served.token}"}).status == 403, path
+        assert ask(jupyter_server, f"{path}?token={served.token}").status == 403, path
+    for path in ("echo-private", "echo-key", "echo-public"):
+        assert ask(jupyter_server, f"portico/apps/{path}/", headers=bearer).status == 401
+        assert ask(jupyter_server, f"portico/apps/{path}/?portico_key={served.token}").status == 401
+    assert jupyter_server.api("GET", "portico/api/services/echo-key")["status"] == "live"
+
+
+def test_a_visitors_key_is_nothing_to_the_api_or_to_jupyter(jupyter_server: JupyterServer, key: str) -> None:
+    for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": f"token {key}"}):
+        for path in ("portico/api/services", "portico/api/keys", "portico/api/events"):
+            assert ask(jupyter_server, path, headers=headers).status == 401
+        assert ask(jupyter_server, "api/kernels", headers=headers).status == 403
+
+
+def test_a_credential_of_a_kernel_that_ended_is_nothing(jupyter_server: JupyterServer) -> None:
+    kernel = jupyter_server.kernel()
+    token = kernel.execute("import os; print(os.environ['PORTICO_HUB_TOKEN'])").check().text.strip()
+    bearer = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    assert ask(jupyter_server, "portico/api/services", headers=bearer).status == 403
+    kernel.shutdown()
+    assert ask(jupyter_server, "portico/api/services", headers=bearer).status == 401
+    assert ask(jupyter_server, "portico/api/keys", "POST", bearer, b"{}").status in (401, 403)
