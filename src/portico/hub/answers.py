@@ -126,7 +126,8 @@ _PAGE = """<!doctype html>
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
   background: light-dark(#f6f6f4, #17181a); color: light-dark(#1d1d1f, #ececec) }}
 main {{ box-sizing: border-box; width: min(30rem, 100vw - 2rem); margin: 1rem; padding: 1.8rem 2rem;
-  border-radius: 12px; overflow-wrap: anywhere; background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
+  border-radius: 12px; overflow-wrap: anywhere;
+  background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
 h1 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem }} p {{ margin: .4rem 0 }}
 a {{ color: light-dark(#0b5cad, #7ab8f5) }}
 form {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }}
