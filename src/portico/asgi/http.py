@@ -21,8 +21,8 @@ CANCEL_AFTER = 0.5
 CANCEL_TOLD_AFTER = 10.0
 """The same for an app that has received the disconnect, and may be cleaning up."""
 
-_YIELD_BYTES = 64 * 1024
-_YIELD_SECONDS = 0.006
+YIELD_BYTES = 64 * 1024
+YIELD_SECONDS = 0.006
 """An app that never awaits is made to: ``send()`` lets the loop turn after so much, whichever comes first.
 
 The time is longer than the interpreter's switch interval of 5 ms: each turn lets go of the GIL for an instant, which
@@ -39,7 +39,9 @@ class HTTPExchange:
         "_body",
         "_body_done",
         "_body_taken",
+        "_cancel_after",
         "_cancel_handle",
+        "_cancel_told_after",
         "_carrier",
         "_disconnected",
         "_drain",
@@ -68,12 +70,16 @@ class HTTPExchange:
         state: dict[str, Any] | None,
         report: Report,
         finished: Any,
+        cancel_after: float = CANCEL_AFTER,
+        cancel_told_after: float = CANCEL_TOLD_AFTER,
     ) -> None:
         self._carrier = carrier
         self._request = request
         self._app = app
         self._report = report
         self._finished = finished
+        self._cancel_after = cancel_after
+        self._cancel_told_after = cancel_told_after
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._body: list[bytes] = []
@@ -130,14 +136,14 @@ class HTTPExchange:
         self._wake()
         self.on_writable()
         if self._task is not None and not self._task.done() and not self._response_done:
-            self._cancel_handle = self._loop.call_later(CANCEL_AFTER, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_after, self._task.cancel, "the visitor left")
 
     def _told(self) -> None:
         """The app knows now that the visitor left: give it longer to end by itself."""
         if self._cancel_handle is not None and self._task is not None and not self._was_told:
             self._was_told = True
             self._cancel_handle.cancel()
-            self._cancel_handle = self._loop.call_later(CANCEL_TOLD_AFTER, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self._task.cancel, "the visitor left")
 
     def cancel(self) -> None:
         """End the app's task now: the service is being stopped."""
@@ -199,6 +205,8 @@ class HTTPExchange:
             if not self._head_sent or self._response_done:
                 raise RuntimeError("http.response.body was sent " + ("twice" if self._head_sent else "first"))
             body = message.get("body", b"")
+            if type(body) is not bytes:  # what waits to be sent must not change
+                body = bytes(body)
             more = message.get("more_body", False)
             size = len(body)
             self._sent += size
@@ -225,7 +233,7 @@ class HTTPExchange:
                 await self._drained()
             else:
                 self._turn_bytes += size
-                if self._turn_bytes >= _YIELD_BYTES or self._loop.time() - self._turn_started >= _YIELD_SECONDS:
+                if self._turn_bytes >= YIELD_BYTES or self._loop.time() - self._turn_started >= YIELD_SECONDS:
                     self._turn_bytes = 0
                     await asyncio.sleep(0)
                     self._turn_started = self._loop.time()

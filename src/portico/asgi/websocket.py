@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.asgi.carrier import Carrier, Report, app_headers, base_scope
-from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER
+from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER, YIELD_BYTES, YIELD_SECONDS
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
@@ -41,11 +41,15 @@ class WebSocketExchange:
         state: dict[str, Any] | None,
         report: Report,
         finished: Callable[[Any], None],
+        cancel_after: float = CANCEL_AFTER,
+        cancel_told_after: float = CANCEL_TOLD_AFTER,
     ) -> None:
         self._carrier = carrier
         self._app = app
         self._report = report
         self._finished = finished
+        self._cancel_after = cancel_after
+        self._cancel_told_after = cancel_told_after
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._messages: deque[tuple[str | bytes, int]] = deque()
@@ -61,6 +65,8 @@ class WebSocketExchange:
         self._was_told = False
         self._waiter: asyncio.Future[None] | None = None
         self._drain: asyncio.Future[None] | None = None
+        self._turn_bytes = 0
+        self._turn_started = self._loop.time()
         self._cancel_handle: asyncio.TimerHandle | None = None
         scheme = {"http": "ws", "https": "wss"}.get(request.scheme, request.scheme)
         self.scope = scope = base_scope(request, "websocket", scheme, state)
@@ -130,7 +136,7 @@ class WebSocketExchange:
         self._wake()
         self.on_writable()
         if self._task is not None and not self._task.done():
-            self._cancel_handle = self._loop.call_later(CANCEL_AFTER, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_after, self._task.cancel, "the visitor left")
 
     # --- the app's side -----------------------------------------------------------------------------------------
 
@@ -195,13 +201,14 @@ class WebSocketExchange:
                 await self._waiter
             finally:
                 self._waiter = None
+            self._turn_started = self._loop.time()
 
     def _told(self) -> None:
         """The app knows now that the visitor left: give it longer to end by itself."""
         if self._cancel_handle is not None and self._task is not None and not self._was_told:
             self._was_told = True
             self._cancel_handle.cancel()
-            self._cancel_handle = self._loop.call_later(CANCEL_TOLD_AFTER, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self._task.cancel, "the visitor left")
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
@@ -225,15 +232,21 @@ class WebSocketExchange:
         if kind == "websocket.send":
             data, text = message.get("bytes"), message.get("text")
             if data is not None:
+                data = bytes(data)  # what waits to be sent must not change
                 writable = self._carrier.send_data(data, message_end=True)
             elif text is not None:
-                writable = self._carrier.send_data(text.encode(), text=True, message_end=True)
+                data = text.encode()
+                writable = self._carrier.send_data(data, text=True, message_end=True)
             else:
                 raise RuntimeError("websocket.send needs text or bytes")
             if not writable:
                 await self._drained()
             else:
-                await asyncio.sleep(0)
+                self._turn_bytes += len(data)
+                if self._turn_bytes >= YIELD_BYTES or self._loop.time() - self._turn_started >= YIELD_SECONDS:
+                    self._turn_bytes = 0
+                    await asyncio.sleep(0)
+                    self._turn_started = self._loop.time()
         elif kind == "websocket.close":
             self._finish(message.get("code") or 1000, message.get("reason") or "")
             self._wake()

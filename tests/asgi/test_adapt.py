@@ -1,0 +1,180 @@
+"""What counts as an app, what does not and how that is said; and WSGI apps, served whole."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import flask
+import pytest
+from fastapi import FastAPI
+
+from portico.asgi.adapt import adapt
+from portico.errors import NotServable
+from portico.types import Receive, Scope, Send
+from tests.asgi.served import KIB, Served, serving
+
+
+async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": scope["root_path"].encode()})
+
+
+class Instance:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asgi3(scope, receive, send)
+
+
+class Asgi2:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        await asgi3(self.scope, receive, send)
+
+
+def asgi2_function(scope: Scope) -> Any:
+    return Asgi2(scope)
+
+
+def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["SCRIPT_NAME"].encode()]
+
+
+async def extra(first: int, scope: Scope, receive: Receive, send: Send) -> None:
+    await asgi3(scope, receive, send)
+
+
+def wrapped(scope: Scope, receive: Receive, send: Send) -> Any:
+    return asgi3(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind"),
+    [
+        (asgi3, "asgi"),
+        (Instance(), "asgi"),
+        (Instance().__call__, "asgi"),
+        (functools.partial(extra, 1), "asgi"),
+        (wrapped, "asgi"),
+        (FastAPI(), "asgi"),
+        (Asgi2, "asgi2"),
+        (asgi2_function, "asgi2"),
+        (wsgi, "wsgi"),
+        (flask.Flask("empty"), "wsgi"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_an_app_is_known_and_answers(thing: Any, kind: str) -> None:
+    adapted = adapt(thing)
+    assert adapted.kind == kind
+    assert adapted.how
+
+    async def work(served: Served) -> None:
+        visitor = await served.whole(served.visit())
+        if not isinstance(thing, FastAPI | flask.Flask):
+            assert visitor.body == b"/portico/apps/cat"
+        else:
+            assert visitor.head is not None
+            assert visitor.head.status == 404
+
+    assert serving(adapted.app, work).apps.reports == []
+
+
+def reply(messages: list[dict[str, str]]) -> str:
+    return "hello"
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        (42, r"^42 \(of type int\) is no app\. What can be served: an ASGI app"),
+        (None, r"^None \(of type NoneType\) is no app"),
+        ("x" * 100, r"^'x+\.\.\. \(of type str\) is no app"),
+        (reply, r"^reply\(messages: .*\) -> .* is a plain function\. To serve it as a chat model, add --chat"),
+        (lambda: 1, r"is a plain function"),
+        (FastAPI, r"\(of type type\) is callable, but not as an app is"),
+        (object(), r"^<object object at .* is no app"),
+    ],
+    ids=["int", "None", "str", "function", "lambda", "class", "object"],
+)
+def test_what_is_no_app_is_told_what_would_be(thing: Any, says: str) -> None:
+    with pytest.raises(NotServable, match=says):
+        adapt(thing)
+
+
+def make_flask() -> flask.Flask:
+    app = flask.Flask("cats")
+
+    @app.get("/cats/<name>")
+    def cat(name: str) -> dict[str, str | None]:
+        return {
+            "name": name,
+            "link": flask.url_for("cat", name="tom"),
+            "script": flask.request.script_root,
+            "path": flask.request.path,
+            "question": flask.request.args.get("q"),
+        }
+
+    @app.post("/upload")
+    def upload() -> dict[str, int]:
+        return {"size": len(flask.request.get_data())}
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        def pieces() -> Iterator[str]:
+            for number in range(200):
+                yield f"{number}\n"
+
+        return flask.Response(pieces(), mimetype="text/plain")
+
+    @app.get("/fails")
+    def fails() -> str:
+        raise LookupError("on purpose")
+
+    return app
+
+
+def test_a_wsgi_app_knows_where_it_is() -> None:
+    async def work(served: Served) -> None:
+        visitor = await served.whole(served.visit(b"/cats/minka%20the%20great?q=%E6%97%A5"))
+        assert flask.json.loads(visitor.body) == {
+            "name": "minka the great",
+            "link": "/portico/apps/cat/cats/tom",
+            "script": "/portico/apps/cat",
+            "path": "/cats/minka the great",
+            "question": "日",
+        }
+
+    serving(adapt(make_flask()).app, work)
+
+
+def test_a_wsgi_app_reads_an_upload_that_is_longer_than_the_window() -> None:
+    async def work(served: Served) -> None:
+        upload = bytes(1024 * KIB)
+        headers = [(b"content-length", str(len(upload)).encode())]
+        visitor = await served.whole(served.visit(b"/upload", method="POST", headers=headers, body=upload))
+        assert flask.json.loads(visitor.body) == {"size": len(upload)}
+
+    serving(adapt(make_flask()).app, work)
+
+
+def test_a_wsgi_app_streams() -> None:
+    async def work(served: Served) -> None:
+        visitor = await served.whole(served.visit(b"/stream"))
+        assert visitor.body == b"".join(b"%d\n" % number for number in range(200))
+        assert visitor.pieces > 1
+
+    serving(adapt(make_flask()).app, work)
+
+
+def test_a_wsgi_app_that_fails_answers_500() -> None:
+    async def work(served: Served) -> None:
+        visitor = await served.whole(served.visit(b"/fails"))
+        assert visitor.head is not None
+        assert visitor.head.status == 500
+        assert b"on purpose" not in visitor.body
+
+    serving(adapt(make_flask()).app, work)
