@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import sysconfig
+import textwrap
 import time
 import traceback
 from collections import deque
@@ -88,7 +89,9 @@ def entry_of(doing: str, error: BaseException, rename: Callable[[str], str] = st
     whole = traceback.TracebackException.from_exception(error)
     own = traceback.StackSummary.from_list([frame for frame in whole.stack if _is_own(frame.filename)])
     summary = "".join(whole.format_exception_only()).strip()
-    return Entry(time.time(), doing, summary, shown("".join(whole.format())), shown("".join(own.format())))
+    return Entry(
+        time.time(), doing, summary, shown("".join(whole.format())), shown(textwrap.dedent("".join(own.format())))
+    )
 
 
 def _is_own(filename: str) -> bool:
