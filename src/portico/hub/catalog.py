@@ -42,15 +42,25 @@ def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
     """The model objects that *visitor* may use (OpenAI API reference, List models)."""
     entries = list(_usable(registry, visitor))
     counts = Counter(entry.model for entry in entries)
-    return [
-        {
-            "id": entry.model if counts[entry.model] == 1 else entry.qualified,
-            "object": "model",
-            "created": int(entry.service.created),
-            "owned_by": entry.service.descriptor.name,
-        }
-        for entry in entries
-    ]
+    return [model_object(entry, entry.model if counts[entry.model] == 1 else entry.qualified) for entry in entries]
+
+
+def model_object(entry: Entry, name: str) -> dict[str, Any]:
+    """One model, under the *name* by which it is called."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(entry.service.created),
+        "owned_by": entry.service.descriptor.name,
+    }
+
+
+def origin_allowed(registry: Registry, origin: str) -> bool:
+    """Whether a service with models names *origin* as one whose pages may call it."""
+    return any(
+        service.descriptor.models and ("*" in service.descriptor.origins or origin in service.descriptor.origins)
+        for service in registry.services.values()
+    )
 
 
 def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:

@@ -96,6 +96,15 @@ class Admission:
     """As `Recognised.token`."""
 
 
+@dataclass(slots=True, eq=False)
+class Caller:
+    """A visitor who is known, while the service is not: as `Admission`, without it."""
+
+    visitor: Visitor
+    drop_authorization: bool
+    token: bytes | None
+
+
 class Gateway:
     def __init__(self, config: HubConfig, registry: Registry, keys: KeyRing, identities: Identities) -> None:
         self._config = config
@@ -141,7 +150,6 @@ class Gateway:
 
     async def admit(self, request: VisitorRequest) -> Admission:
         """Decide, asking the identity provider where that is needed. Raises an `Answer` for a no."""
-        identities = self._identities
         service = self._registry.services.get(request.name)
         level = service.descriptor.access if service is not None else self._registry.access_of_gone(request.name)
         origin = self._cors_origin(service, request) if service is not None and service.descriptor.origins else b""
@@ -158,15 +166,7 @@ class Gateway:
             )
         request.cors_origin = origin
         try:
-            found = self._bearer(request) or self._key_of_link(request) or self._cookie_key(request, level)
-            visitor, ours = found or (ANONYMOUS, False)
-            asks_for_user = found is None and level != "key"
-            recognised = NOBODY
-            # what may be a credential of the server is asked after even where it is not needed, lest the app see it
-            if (asks_for_user or (not ours and _shows_token(request))) and identities.has_credentials(request):
-                recognised = await identities.recognise(request)
-                if asks_for_user and recognised.user is not None:
-                    visitor = self._of_user(recognised.user, request, level)
+            visitor, ours, recognised = await self._identify(request, level)
             if service is None:
                 if visitor is ANONYMOUS and level != "public":
                     raise answers.unauthorized()
@@ -179,6 +179,31 @@ class Gateway:
             raise self._explain(answer, request, level) from None
         ours = ours or self._is_hub_authorization(request, recognised.token)
         return Admission(service, visitor, ours, recognised.token)
+
+    async def _identify(self, request: VisitorRequest, level: str) -> tuple[Visitor, bool, Recognised]:
+        """Who the visitor is, whether the Authorization header is the hub's, and what else was recognised."""
+        identities = self._identities
+        found = self._bearer(request) or self._key_of_link(request) or self._cookie_key(request, level)
+        visitor, ours = found or (ANONYMOUS, False)
+        asks_for_user = found is None and level != "key"
+        recognised = NOBODY
+        # what may be a credential of the server is asked after even where it is not needed, lest the app see it
+        if (asks_for_user or (not ours and _shows_token(request))) and identities.has_credentials(request):
+            recognised = await identities.recognise(request)
+            if asks_for_user and recognised.user is not None:
+                visitor = self._of_user(recognised.user, request, level)
+        return visitor, ours, recognised
+
+    async def identify(self, request: VisitorRequest) -> Caller:
+        """Who calls for a model, before it is known whose. Raises an `Answer` for a credential that is no good."""
+        visitor, ours, recognised = await self._identify(request, "private")
+        return Caller(visitor, ours or self._is_hub_authorization(request, recognised.token), recognised.token)
+
+    def admit_caller(self, request: VisitorRequest, caller: Caller, service: Service) -> Admission:
+        """Let *caller* in to *service*, now that it is known whose the model is. Raises an `Answer` for a no."""
+        access.check(service.descriptor.access, service.descriptor.name, caller.visitor)
+        request.cors_origin = self._cors_origin(service, request) if service.descriptor.origins else b""
+        return Admission(service, caller.visitor, caller.drop_authorization, caller.token)
 
     def _explain(self, answer: Answer, request: VisitorRequest, level: str) -> Answer:
         """Send a browser to the login page instead of 401, where a login would help."""

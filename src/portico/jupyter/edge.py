@@ -82,10 +82,10 @@ class Edge(HTTPServerConnectionDelegate):
         self.log_level = log_level
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
-        return _Delegate(self, request_conn)
+        return VisitorDelegate(self, request_conn)
 
 
-class _Delegate(HTTPMessageDelegate):
+class VisitorDelegate(HTTPMessageDelegate):
     """One HTTP exchange of a visitor; the responder of `portico.hub.exchange.HTTPForward`."""
 
     __slots__ = (
@@ -145,18 +145,23 @@ class _Delegate(HTTPMessageDelegate):
             # HTTP/1.0 may come without a Host, as no browser does: then there is no name that could be rebound
             if not (edge.identities.host_allowed(request.host) if request.host else request.http_version == "1.0"):
                 raise Answer(403, "host", "This server does not answer under that host name.")
-            if request.kind is Kind.WEBSOCKET:
-                return asyncio.ensure_future(self._upgrade(request))
-            if not request.target.startswith(edge.apps_prefix):
-                raise Answer(426, "upgrade_required", "This is where providers link to the hub, by WebSocket.")
-            if not request.target.isascii():
-                raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
-            edge.hub.gateway.parse(request)
-            admission = edge.hub.gateway.admit_now(request)
-            if admission is not None and self._open(request, admission):
-                return None
+            return self._route(request)
         except Answer as answer:
             self.answer(answer)
+            return None
+
+    def _route(self, request: VisitorRequest) -> Any:
+        """Pass the gate and open a stream: at once where that is possible, else a future. Raises an `Answer`."""
+        edge = self._edge
+        if request.kind is Kind.WEBSOCKET:
+            return asyncio.ensure_future(self._upgrade(request))
+        if not request.target.startswith(edge.apps_prefix):
+            raise Answer(426, "upgrade_required", "This is where providers link to the hub, by WebSocket.")
+        if not request.target.isascii():
+            raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
+        edge.hub.gateway.parse(request)
+        admission = edge.hub.gateway.admit_now(request)
+        if admission is not None and self._open(request, admission):
             return None
         return asyncio.ensure_future(self._admit(request))
 

@@ -22,6 +22,7 @@ from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge, PrefixMatcher
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
+from portico.jupyter.models_edge import ModelsEdge
 from portico.protocol import Limits
 
 _ACTIVITY_EVERY = 5.0  # seconds: culling looks at minutes
@@ -105,6 +106,8 @@ class PorticoApp(ExtensionApp):
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         for prefix in (base_path + "link", base_path + "apps/"):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
+        models = base_path + "v1"
+        server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(models), ModelsEdge(edge, models)))
         server.web_app.settings["portico_hub"] = self.hub
         server.io_loop.add_callback(self.hub.start)
 

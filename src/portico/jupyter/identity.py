@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
-from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, RequestStartLine
 
 from portico.hub.access import NOBODY, Recognised, User, same_origin
 from portico.hub.gateway import Identities, VisitorRequest
@@ -242,8 +242,9 @@ def _tornado_headers(headers: Headers) -> HTTPHeaders:
 
 def _bare_request(method: str, uri: str, headers: HTTPHeaders) -> HTTPServerRequest:
     nobody: Any = _NoConnection()
+    headers.setdefault("Host", "-")
     request = HTTPServerRequest(
-        method=method, uri=uri, headers=headers, connection=nobody, host=headers.get("Host", "-")
+        start_line=RequestStartLine(method, uri, "HTTP/1.1"), headers=headers, connection=nobody
     )
     request.remote_ip = "127.0.0.1"
     request.protocol = "http"
