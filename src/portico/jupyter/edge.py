@@ -158,6 +158,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         if not request.target.startswith(edge.apps_prefix):
             raise Answer(426, "upgrade_required", "This is where providers link to the hub, by WebSocket.")
         if not request.target.isascii():
+            self._connection._disconnect_on_finish = True  # what follows such a head need not be a request
             raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
         edge.hub.gateway.parse(request)
         admission = edge.hub.gateway.admit_now(request)
@@ -187,6 +188,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._end()
             return
         if self._finished:
+            self._end()
             return
         self._connection.set_close_callback(self.on_connection_close)
         if self._forward is not None and not self._fin:
@@ -387,9 +389,9 @@ class VisitorDelegate(HTTPMessageDelegate):
         self._finished = True
         self._forward = None
         self._log()
-        if self._body_done or self._fin:
+        if self._body_done:
             self._connection.finish()
-        else:
+        elif not self._fin:  # one without a body is about to be through: `finish` ends it, and the connection stays
             self._linger = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._end)
 
     def _end(self) -> None:
