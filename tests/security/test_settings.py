@@ -101,9 +101,8 @@ def until_closed(socket: ClientConnection) -> str:
     try:
         while True:
             socket.recv(10)
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None, "the connection was cut"
-        return closed.rcvd.reason
+    except ConnectionClosed:
+        return socket.close_reason or ""
 
 
 def test_a_link_that_says_nothing_is_closed(strict: JupyterServer) -> None:
