@@ -25,6 +25,8 @@ for access in ("private", "key", "public"):
 portico.serve(echo, "echo-shared", origins=["{ORIGIN}"])
 portico.serve(hostile, "hostile", access="public")
 portico.serve(counting, "counting")
+def secret_model(messages): return "a secret"
+portico.serve(secret_model, "secret-model", chat=True, origins=["{ORIGIN}"])
 print(json.dumps([os.environ["PORTICO_HUB_TOKEN"], os.environ["PORTICO_KERNEL_ID"]]))
 """
 

@@ -31,6 +31,7 @@ LOGIN = "portico/login"
 API = [path for path in _api() if path != LOGIN]
 APPS = ["portico/apps/echo-private/", "portico/apps/echo-key/a/b", "portico/apps/no-such-service/", "portico/apps/"]
 LINK = "portico/link"
+MODELS = ["portico/v1", "portico/v1/models", "portico/v1/models/secret_model", "portico/v1/chat/completions"]
 
 
 def test_the_walk_knows_every_route() -> None:
@@ -73,6 +74,21 @@ def test_the_link_speaks_websocket_alone(jupyter_server: JupyterServer, wrong: d
     assert upgrade(jupyter_server, "portico/linkXecho-public/").status in (401, 404)
 
 
+@pytest.mark.parametrize("path", MODELS)
+def test_all_models_are_nobodys(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    """What is public of other tests' models may be seen here; the private one may not, nor be asked anything."""
+    body = b'{"model": "secret_model", "input": "x", "messages": [{"role": "user", "content": "x"}]}'
+    for what, headers in wrong.items():
+        for method in METHODS:
+            answer = ask(jupyter_server, path, method, headers, body if method in UNSAFE else None)
+            assert answer.status < 500, (what, method, answer)
+            assert b"secret-model" not in answer.body, (what, method)
+            assert b"a secret" not in answer.body, (what, method)
+            if headers and what in ("expired key", "revoked key", "wrong audience", "alg none", "another secret"):
+                assert answer.status == 401, (what, method, answer)
+        assert upgrade(jupyter_server, path, headers).status in (401, 403, 404, 501)
+
+
 def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
     for what, headers in wrong.items():
         answer = ask(jupyter_server, LOGIN + "?next=/portico/apps/echo-private/", "GET", headers)
@@ -82,7 +98,7 @@ def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong:
             assert ask(jupyter_server, LOGIN, method, headers).status in (403, 405), what
 
 
-@pytest.mark.parametrize("path", [*API, "portico/apps/echo-private/"])
+@pytest.mark.parametrize("path", [*API, *MODELS, "portico/apps/echo-private/"])
 def test_a_login_cookie_alone_changes_nothing(path: str, jupyter_server: JupyterServer, login: Login) -> None:
     """Without _xsrf, and from no page or another's: what another site's form can send."""
     for extra in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}):
@@ -93,7 +109,7 @@ def test_a_login_cookie_alone_changes_nothing(path: str, jupyter_server: Jupyter
     assert jupyter_server.api("GET", "portico/api/services/echo-private")["status"] == "live"
 
 
-@pytest.mark.parametrize("path", [*API, LOGIN, *APPS, "portico/apps/echo-public/", LINK])
+@pytest.mark.parametrize("path", [*API, LOGIN, *APPS, *MODELS, "portico/apps/echo-public/", LINK])
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"])
 def test_no_route_answers_under_a_foreign_host_name(
     path: str, host: str, jupyter_server: JupyterServer, key: str, login: Login

@@ -215,6 +215,15 @@ def test_cors(jupyter_server: JupyterServer, key: str, served: Served) -> None:
     assert answers[1].json()["error"]["type"] == "authentication_error"
 
 
+def test_a_page_of_an_allowed_origin_reads_the_list_of_models(jupyter_server: JupyterServer, served: Served) -> None:
+    headers = {"Origin": ORIGIN, "Authorization": f"token {TOKEN}"}
+    answer = ask(jupyter_server, "portico/v1/models", headers=headers)
+    assert "secret_model" in [model["id"].rpartition("/")[2] for model in answer.json()["data"]]
+    assert answer.all("access-control-allow-origin") == [ORIGIN]
+    answer = ask(jupyter_server, "portico/v1/models", headers=headers | {"Origin": "https://evil.example"})
+    assert answer.all("access-control-allow-origin") == []
+
+
 # --- the way to the login, and back -----------------------------------------------------------------------------
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}

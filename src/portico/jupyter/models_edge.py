@@ -17,7 +17,7 @@ from portico.hub import catalog
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, unauthorized
 from portico.hub.gateway import Caller, VisitorRequest
-from portico.hub.headers import preflight_headers
+from portico.hub.headers import cors_headers, preflight_headers
 from portico.hub.model_field import Found, ModelField, NotAnObject
 from portico.jupyter.edge import Edge, VisitorDelegate
 from portico.protocol import Kind
@@ -82,6 +82,8 @@ class _ModelsDelegate(VisitorDelegate):
             elif request.method != "POST" or self._fin:
                 raise Answer(400, "missing_model", "POST a JSON object that names its model.")
             else:
+                if caller.visitor is ANONYMOUS and not catalog.models(self._edge.hub.registry, ANONYMOUS):
+                    raise unauthorized()  # before anything of a stranger's body is held
                 self._caller, self._field = caller, ModelField()
                 self._continue()
         except Answer as answer:
@@ -109,6 +111,8 @@ class _ModelsDelegate(VisitorDelegate):
             )
         body = json.dumps(value).encode()
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        if self._request is not None and self._request.cors_origin:
+            headers += cors_headers(self._request.cors_origin)
         self.respond(200, headers, body, True)
 
     # --- the body --------------------------------------------------------------------------------------------
