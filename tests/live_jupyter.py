@@ -148,6 +148,8 @@ class Kernel:
     def __init__(self, server: JupyterServer, kernel_id: str) -> None:
         self.server = server
         self.id = kernel_id
+        self.updates: list[dict[str, Any]] = []
+        """Updates of displays that came while cells were waited for, of whichever cell they are."""
         self._socket = self._connect()
 
     def _connect(self) -> ClientConnection:
@@ -175,6 +177,8 @@ class Kernel:
         idle = replied = False
         while not (idle and replied):
             message = json.loads(self._socket.recv(max(0.01, deadline - time.monotonic())))
+            if message["msg_type"] == "update_display_data":
+                self.updates.append(message["content"])
             if message.get("parent_header", {}).get("msg_id") != message_id:
                 continue
             kind, content = message["msg_type"], message["content"]

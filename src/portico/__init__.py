@@ -12,7 +12,7 @@ from portico.version import __version__
 if TYPE_CHECKING:
     from portico.errors import PorticoError
     from portico.models import chat_server, create_openai_chat_server, model
-    from portico.notebook import load_ipython_extension
+    from portico.notebook import load_ipython_extension, unload_ipython_extension
     from portico.provider.service import Service
     from portico.provider.serving import serve, service
 
@@ -26,6 +26,7 @@ __all__ = [
     "model",
     "serve",
     "service",
+    "unload_ipython_extension",
 ]
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "model": "portico.models",
     "serve": "portico.provider.serving",
     "service": "portico.provider.serving",
+    "unload_ipython_extension": "portico.notebook",
 }
 
 

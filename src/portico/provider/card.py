@@ -21,7 +21,7 @@ _DOTS = {"live": "#2e9e5b", "starting": "#c98a00", "reconnecting": "#c98a00", "s
 
 _ACCESS = {
     "private": "private: open to you, signed in to Jupyter, and to whoever has a key",
-    "key": "key: open to whoever has a key; a browser takes it from ?portico_key=... at the URL's end",
+    "key": "key: open to whoever has a key; in a browser, its page asks for it",
     "public": "public: open to whoever can reach this server",
 }
 
