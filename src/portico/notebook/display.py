@@ -13,7 +13,7 @@ from typing import Any
 
 from portico.errors import PorticoError
 from portico.provider import card
-from portico.provider.log import Entry, entry_of
+from portico.provider.log import Entry
 from portico.provider.provider import Provider
 from portico.provider.service import Service
 
@@ -53,7 +53,7 @@ class Cards:
         if error.__cause__ is None:
             return str(error)
         # Its text may be the cause's traceback through every library (Starlette's is).
-        cause = entry_of("startup", error.__cause__, self.name_cells)
+        cause = Entry("startup", error.__cause__, self.name_cells)
         return f"the app's own code failed: {cause.summary}\n{cause.own}".rstrip()
 
     def _display(self, service: Service) -> None:

@@ -11,7 +11,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 _KEPT = 100
@@ -20,21 +19,45 @@ _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer t
 logger = logging.getLogger("portico.service")
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One exception: when (seconds since 1970), what the app was doing, its last line, and the whole traceback.
 
     ``own`` is the part of the traceback that lies in the author's code: not in a library, nor in Python's own.
+    Made in well under a millisecond, for a visitor may have the answer already and its author may look: source lines
+    are read when they are asked for. Holds no frame, and so none of the app's objects.
     """
 
-    time: float
-    doing: str
-    summary: str
-    traceback: str
-    own: str = ""
+    def __init__(self, doing: str, error: BaseException, rename: Callable[[str], str] = str) -> None:
+        """*rename* as in `Log`."""
+        self.time = time.time()
+        self.doing = doing
+        self._whole = traceback.TracebackException.from_exception(error, lookup_lines=False)
+        self._rename = rename
+
+    @functools.cached_property
+    def summary(self) -> str:
+        return "".join(self._whole.format_exception_only()).strip()
+
+    @functools.cached_property
+    def traceback(self) -> str:
+        return self._shown("".join(self._whole.format()))
+
+    @functools.cached_property
+    def own(self) -> str:
+        frames = traceback.StackSummary.from_list([frame for frame in self._whole.stack if _is_own(frame.filename)])
+        return self._shown(textwrap.dedent("".join(frames.format())))
+
+    def _shown(self, text: str) -> str:
+        text = self._rename(text)
+        if len(text) > _MAX_TRACEBACK:
+            text = text[: _MAX_TRACEBACK // 2] + "\n...\n" + text[-_MAX_TRACEBACK // 2 :]
+        return text
 
     def __str__(self) -> str:
         return f"{time.strftime('%H:%M:%S', time.localtime(self.time))} {self.doing}\n{self.traceback}"
+
+    def __repr__(self) -> str:
+        return f"<{self.doing}: {self.summary}>"
 
 
 class Log:
@@ -51,7 +74,7 @@ class Log:
 
     def report(self, doing: str, error: BaseException) -> None:
         """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
-        entry = entry_of(doing, error, self.rename)
+        entry = Entry(doing, error, self.rename)
         self._entries.append(entry)
         self.total += 1
         if self.listener is not None:
@@ -75,23 +98,6 @@ class Log:
         if not self._entries:
             return f"<log of {self._name}: nothing went wrong>"
         return "\n".join(str(entry) for entry in self._entries)
-
-
-def entry_of(doing: str, error: BaseException, rename: Callable[[str], str] = str) -> Entry:
-    """The entry for *error*; *rename* as in `Log`."""
-
-    def shown(text: str) -> str:
-        text = rename(text)
-        if len(text) > _MAX_TRACEBACK:
-            text = text[: _MAX_TRACEBACK // 2] + "\n...\n" + text[-_MAX_TRACEBACK // 2 :]
-        return text
-
-    whole = traceback.TracebackException.from_exception(error)
-    own = traceback.StackSummary.from_list([frame for frame in whole.stack if _is_own(frame.filename)])
-    summary = "".join(whole.format_exception_only()).strip()
-    return Entry(
-        time.time(), doing, summary, shown("".join(whole.format())), shown(textwrap.dedent("".join(own.format())))
-    )
 
 
 def _is_own(filename: str) -> bool:
