@@ -21,17 +21,28 @@ def write(server: JupyterServer, name: str, cells: list[str]) -> None:
     nbformat.write(notebook, Path(server.root) / name)
 
 
+_KERNEL_IS_IDLE = """async name => {
+  const sessions = await (await fetch('/api/sessions')).json()
+  return sessions.some(({path, kernel}) => path == name && kernel.execution_state == 'idle' && kernel.connections)
+}"""
+
+
+def close_kernels(server: JupyterServer) -> None:
+    """End what notebooks have left running, and with it what they serve."""
+    for session in server.api("GET", "api/sessions"):
+        server.api("DELETE", f"api/sessions/{session['id']}")
+
+
 class Lab:
     """A notebook that is open in a tab, its kernel ready."""
 
     def __init__(self, visitor: BrowserContext, server: JupyterServer, name: str, view: str = "") -> None:
         self.page: Page = visitor.new_page()
         self.page.goto(f"{server.url}{view or self._new_workspace()}/{name}?token={server.token}")
-        if view:
-            ready = self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
-        else:
-            ready = self.page.get_by_text("| Idle")
-        expect(ready).to_be_attached(timeout=60_000)
+        expect(self.page.locator(".jp-Notebook .jp-Cell").first).to_be_visible(timeout=60_000)
+        self.page.wait_for_function(_KERNEL_IS_IDLE, arg=name, timeout=60_000)
+        if not view:
+            expect(self.page.get_by_text("| Idle")).to_be_attached(timeout=60_000)
         self._count = len(nbformat.read(Path(server.root) / name, as_version=4).cells)
         self.cells = self.page.locator(".jp-Notebook .jp-CodeCell")
         self.cards: Locator = self.page.locator(".portico-card")
@@ -51,7 +62,16 @@ class Lab:
     def run(self, number: int) -> Locator:
         """Run one code cell, and return it once it has run."""
         cell = self.cells.nth(number)
-        cell.locator(".cm-content").click()
-        self.page.keyboard.press("Control+Enter")
-        expect(cell.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"))
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        for attempt in range(5):
+            cell.locator(".cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            try:
+                expect(prompt).not_to_have_text(before, timeout=3_000)
+                break
+            except AssertionError:  # a page that has just been opened takes the focus, and the key goes nowhere
+                if attempt == 4:
+                    raise
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=30_000)
         return cell

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.browser.lab import Lab, write
+from tests.browser import chromium
+from tests.browser.lab import Lab, close_kernels, write
 from tests.live_jupyter import JupyterServer
 
 CELLS = [
@@ -31,17 +32,15 @@ def fail():
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_kernel_stays(server: JupyterServer) -> Iterator[None]:
-    yield
-    for session in server.api("GET", "api/sessions"):
-        server.api("DELETE", f"api/sessions/{session['id']}")
-
-
-@pytest.fixture
-def lab(visitor: BrowserContext, server: JupyterServer) -> Lab:
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: JupyterServer) -> Iterator[Lab]:
+    """A notebook with its app served: the tests below go on from one another's state no further than the card."""
     write(server, "shown.ipynb", CELLS)
-    return Lab(visitor, server, "shown.ipynb")
+    with chromium.visitor(browser, viewport={"width": 1280, "height": 1000}) as visitor:
+        lab = Lab(visitor, server, "shown.ipynb")
+        lab.run(0)
+        yield lab
+    close_kernels(server)
 
 
 def test_the_first_notebook_runs_by_keys_and_its_card_opens_the_app(
@@ -59,18 +58,42 @@ def test_the_first_notebook_runs_by_keys_and_its_card_opens_the_app(
         card.get_by_role("link").first.click()
     expect(opened.value.get_by_role("heading")).to_have_text("Hello again")
     assert opened.value.url == server.url + "portico/apps/app/"
+    close_kernels(server)
 
 
-def test_the_card_follows_what_happens(lab: Lab, visitor: BrowserContext, server: JupyterServer) -> None:
-    lab.run(0)
+def test_the_card_is_reached_by_keyboard_and_copied_by_a_click(lab: Lab) -> None:
+    lab.run(1)
+    page, card = lab.page, lab.cards
+    page.evaluate("document.querySelector('.portico-card a').focus()")
+    focused = [page.evaluate("document.activeElement.innerText")]
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        focused.append(page.evaluate("document.activeElement.innerText"))
+    assert focused[0].endswith("/portico/apps/shown/")
+    assert focused[1:] == ["docs", "curl"]
+    page.keyboard.press("Enter")
+    expect(card.locator("pre")).not_to_be_visible()
+    page.keyboard.press("Enter")
+    card.locator("pre").click()
+    assert page.evaluate("getSelection().toString()").startswith("curl http://127.0.0.1:")
+    assert page.evaluate("getSelection().toString()").endswith('-H "Authorization: Bearer $PORTICO_KEY"')
+    page.evaluate("document.querySelector('.portico-card a').focus()")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    expect(opened.value.get_by_role("heading")).to_have_text("Hello from a cell")
+    opened.value.close()
+
+
+def test_the_card_follows_what_happens(lab: Lab, server: JupyterServer) -> None:
     lab.run(1)
     card = lab.cards
     expect(card).to_have_count(1)
     expect(card).to_contain_text("Shown live since")
     expect(card).not_to_contain_text("Error")
 
-    app = visitor.new_page()
+    app = lab.page.context.new_page()
     answer = app.goto(server.url + "portico/apps/shown/fail")
+    app.close()
     assert answer is not None
     assert answer.status == 500
     expect(card.get_by_text("ZeroDivisionError: division by zero").first).to_be_visible()
@@ -91,33 +114,11 @@ def test_the_card_follows_what_happens(lab: Lab, visitor: BrowserContext, server
     )
 
 
-def test_the_card_is_reached_by_keyboard_and_copied_by_a_click(lab: Lab, visitor: BrowserContext) -> None:
-    lab.run(0)
-    lab.run(1)
-    page, card = lab.page, lab.cards
-    page.evaluate("document.querySelector('.portico-card a').focus()")
-    focused = [page.evaluate("document.activeElement.innerText")]
-    for _ in range(2):
-        page.keyboard.press("Tab")
-        focused.append(page.evaluate("document.activeElement.innerText"))
-    assert focused[0].endswith("/portico/apps/shown/")
-    assert focused[1:] == ["docs", "curl"]
-    page.keyboard.press("Enter")
-    expect(card.locator("pre")).not_to_be_visible()
-    page.keyboard.press("Enter")
-    card.locator("pre").click()
-    assert page.evaluate("getSelection().toString()").startswith("curl http://127.0.0.1:")
-    assert page.evaluate("getSelection().toString()").endswith('-H "Authorization: Bearer $PORTICO_KEY"')
-    page.evaluate("document.querySelector('.portico-card a').focus()")
-    with visitor.expect_page() as opened:
-        page.keyboard.press("Enter")
-    expect(opened.value.get_by_role("heading")).to_have_text("Hello from a cell")
-
-
 def test_notebook_7_shows_the_same_card(visitor: BrowserContext, server: JupyterServer) -> None:
     write(server, "seven.ipynb", [*CELLS[:1], "%serve app --name seven"])
     lab = Lab(visitor, server, "seven.ipynb", view="notebooks")
-    lab.run_all()
+    lab.run(0)
+    lab.run(1)
     expect(lab.cards).to_contain_text("seven live since")
     with visitor.expect_page() as opened:
         lab.cards.get_by_role("link").first.click()
