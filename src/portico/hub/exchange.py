@@ -36,6 +36,19 @@ class Responder(Protocol):
         """Break the connection, so that nobody takes what came for the whole."""
 
 
+class Upload(Protocol):
+    """The hub's end, as an edge sees it while a visitor's request comes in."""
+
+    def upload(self, data: bytes) -> asyncio.Future[None] | None:
+        """Pass *data* of the request's body on. A future that is returned says when to read more."""
+
+    def upload_done(self) -> None:
+        """The request's body is whole."""
+
+    def visitor_left(self) -> None:
+        """The visitor's connection is gone."""
+
+
 class HTTPForward:
     """The hub's handler of one HTTP stream."""
 

@@ -30,7 +30,7 @@ from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher
 
 from portico.hub.answers import Answer, wants_page
-from portico.hub.exchange import HTTPForward, SocketForward
+from portico.hub.exchange import SocketForward, Upload
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.headers import cors_headers
 from portico.hub.hub import Hub
@@ -110,7 +110,7 @@ class VisitorDelegate(HTTPMessageDelegate):
     def __init__(self, edge: Edge, connection: HTTP1Connection) -> None:
         self._edge = edge
         self._connection = connection
-        self._forward: HTTPForward | None = None
+        self._forward: Upload | None = None
         self._request: VisitorRequest | None = None
         self._fin = True
         """The request has no body."""

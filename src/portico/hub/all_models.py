@@ -1,0 +1,293 @@
+"""All models behind one base URL (``<jupyter>/portico/v1``): what a request under it means, and its way to a service.
+
+An edge makes one `AllModels` for each base URL and one `ModelsExchange` for each request, and then treats the exchange
+as it treats a `portico.hub.exchange.HTTPForward`: it feeds the body, and says when the visitor has left. All that is
+answered goes through the edge's `Responder`, in the shape of the OpenAI API. Nothing here knows a web framework.
+
+The body is kept until its ``model`` is found, and then passed on as it comes; the rest of it is never looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from portico.hub import catalog
+from portico.hub.access import ANONYMOUS
+from portico.hub.answers import Answer, unauthorized
+from portico.hub.exchange import HTTPForward, Responder
+from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
+from portico.hub.headers import cors_headers, preflight_headers
+from portico.hub.model_field import Found, ModelField, NotAnObject
+from portico.hub.registry import Registry, Service
+
+logger = logging.getLogger(__name__)
+
+MOST_HELD = 32 * 1024 * 1024
+"""Bytes of a body that are kept while its ``model`` has not come: SDKs send ``messages``, images and all, before it."""
+
+
+class AllModels:
+    """One base URL, over the services of one registry. Cheap to make, and without state of its own."""
+
+    __slots__ = ("base", "gateway", "registry")
+
+    def __init__(self, gateway: Gateway, registry: Registry, base: str) -> None:
+        """*base* is the path of the base URL as requests have it, without a slash at its end: ``/portico/v1``."""
+        self.gateway = gateway
+        self.registry = registry
+        self.base = base.encode("latin-1")
+
+    def exchange(self, request: VisitorRequest, responder: Responder, *, fin: bool) -> ModelsExchange:
+        """An HTTP request under the base URL. With *fin* it has no body.
+
+        ``request.prefix`` is what the paths of services start with, as everywhere; empty if each has a host of its own.
+        """
+        return ModelsExchange(self, request, responder, fin)
+
+    # --- what both HTTP and WebSocket need ----------------------------------------------------------------------
+
+    def split(self, request: VisitorRequest) -> bytes:
+        """What of the target's path follows the base URL (``/chat/completions``); fills in path and query.
+
+        Raises an `Answer` (404) for a path that only begins like the base URL.
+        """
+        path, _, request.query = request.target.partition(b"?")
+        rest = path[len(self.base) :]
+        request.raw_path = b"/v1" + (rest or b"/")
+        if not path.startswith(self.base) or (rest and not rest.startswith(b"/")):
+            request.raw_path = b"/v1/"
+            raise Answer(404, "not_found", f"The models are under {self.base.decode('latin-1')}/.")
+        return rest
+
+    async def identify(self, request: VisitorRequest) -> Caller:
+        """Who calls. Raises an `Answer` for a credential that is no good."""
+        return await self.gateway.identify(request)
+
+    def refuse_strangers(self, caller: Caller) -> None:
+        """Raise an `Answer` (401) for someone unknown where no model is public, before anything of theirs is held."""
+        if caller.visitor is ANONYMOUS and not catalog.models(self.registry, ANONYMOUS):
+            raise unauthorized()
+
+    def resolve(self, caller: Caller, model: str) -> catalog.Entry:
+        """Whose model that is. Raises an `Answer`; a stranger is asked for a key rather than told what there is."""
+        try:
+            return catalog.resolve(self.registry, caller.visitor, model)
+        except Answer as answer:
+            raise _for(caller, answer) from None
+
+    def admit(self, request: VisitorRequest, caller: Caller, service: Service) -> Admission:
+        """Let *caller* in to *service*, and make the request one to it. Raises an `Answer` for a no."""
+        admission = self.gateway.admit_caller(request, caller, service)
+        request.name = service.descriptor.name
+        request.root_path = (request.prefix + request.name.encode()).decode("latin-1") if request.prefix else ""
+        return admission
+
+
+class ModelsExchange:
+    """One HTTP request to whichever service has the model. Await `start`; then feed the body, as to an `HTTPForward`.
+
+    The responder is told each answer once, of this object or of the service; after `visitor_left` it is told nothing.
+    """
+
+    __slots__ = (
+        "_all",
+        "_caller",
+        "_ended",
+        "_field",
+        "_fin",
+        "_forward",
+        "_over",
+        "_passing",
+        "_request",
+        "_responder",
+        "_rest",
+    )
+
+    def __init__(self, all_models: AllModels, request: VisitorRequest, responder: Responder, fin: bool) -> None:
+        self._all = all_models
+        self._request = request
+        self._responder = responder
+        self._fin = fin
+        self._rest = b""
+        """What follows the base URL: ``/chat/completions``."""
+        self._caller: Caller | None = None
+        self._field: ModelField | None = None
+        self._forward: HTTPForward | None = None
+        self._passing = False
+        """The model is known, and its service is not open yet."""
+        self._ended = False
+        """The body is whole."""
+        self._over = False
+        """Answered here, or nobody is there to be answered."""
+
+    async def start(self) -> bool:
+        """Pass the gate. True: the body is wanted. False: it is not; the answer went, or goes, to the responder.
+
+        Until this returns, an edge that can hold the body back does (100 Continue, RFC 9110 §10.1.1).
+        """
+        try:
+            return await self._start()
+        except Answer as answer:
+            self._answer(answer)
+            return False
+
+    async def _start(self) -> bool:
+        request = self._request
+        self._rest = self._all.split(request)
+        self._cross_origin()
+        caller = await self._all.identify(request)
+        if self._over:
+            return False
+        if request.method in ("GET", "HEAD"):
+            self._list(caller)
+            return False
+        if request.method != "POST" or self._fin:
+            raise Answer(400, "missing_model", "POST a JSON object that names its model.")
+        self._all.refuse_strangers(caller)
+        self._caller, self._field = caller, ModelField()
+        return True
+
+    def _cross_origin(self) -> None:
+        """Speak CORS for origins that a service with models names."""
+        request = self._request
+        fields = dict(request.headers)
+        origin = fields.get(b"origin", b"")
+        allowed = bool(origin) and catalog.origin_allowed(self._all.registry, origin.decode("latin-1"))
+        if request.method == "OPTIONS" and origin and b"access-control-request-method" in fields:
+            if allowed:
+                raise Answer(204, "preflight", "", headers=tuple(preflight_headers(fields, origin)))
+            raise unauthorized("A preflight from another origin is answered for services that name it in origins.")
+        if allowed:
+            request.cors_origin = origin
+
+    def _list(self, caller: Caller) -> None:
+        """``GET models`` and ``GET models/{id}``."""
+        known = catalog.models(self._all.registry, caller.visitor)
+        if not known and caller.visitor is ANONYMOUS:
+            raise unauthorized()
+        parts = self._rest.strip(b"/").split(b"/", 1)
+        value: dict[str, Any]
+        if parts == [b"models"]:
+            value = {"object": "list", "data": known}
+        elif parts[0] == b"models":
+            name = unquote_to_bytes(parts[1]).decode("utf-8", "replace")
+            value = catalog.model_object(catalog.resolve(self._all.registry, caller.visitor, name), name)
+        elif parts == [b"health"]:
+            value = {"status": "ok"}
+        else:
+            raise Answer(
+                404, "not_found", "There is no such route here; stored responses are at their service's own URL."
+            )
+        body = json.dumps(value).encode()
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        if self._request.cors_origin:
+            headers += cors_headers(self._request.cors_origin)
+        self._over = True
+        self._responder.respond(200, headers, body, True)
+
+    # --- from the edge ------------------------------------------------------------------------------------------
+
+    @property
+    def uploading(self) -> bool:
+        """Whether more of the body is of use to anybody."""
+        if self._forward is not None:
+            return self._forward.uploading
+        return self._field is not None and not self._over
+
+    def upload(self, data: bytes) -> asyncio.Future[None] | None:
+        """Take *data* of the request's body. A future that is returned says when to read more."""
+        if self._forward is not None:
+            return self._forward.upload(data)
+        field = self._field
+        if field is None or self._over:
+            return None
+        assert not self._passing, "the future of the last piece is not done"
+        try:
+            found = field.feed(data)
+            if found is not None:
+                self._passing = True
+                return asyncio.ensure_future(self._pass_on(found))
+            if len(field.body) > MOST_HELD:
+                raise Answer(413, "too_large", f"The model was not named within {MOST_HELD} bytes.")
+        except NotAnObject as error:
+            self._answer(Answer(400, "invalid_body", f"{str(error).capitalize()}."))
+        except Answer as answer:
+            self._answer(answer)
+        return None
+
+    def upload_done(self) -> None:
+        """The request's body is whole."""
+        self._ended = True
+        if self._forward is not None:
+            self._forward.upload_done()
+        elif self._field is not None and not self._passing:
+            self._answer(Answer(400, "invalid_body", "The body ends before it names its model."))
+
+    def visitor_left(self) -> None:
+        """The visitor's connection is gone: the app, if there is one yet, is told, and cancelled."""
+        self._over = True
+        if self._forward is not None:
+            self._forward.visitor_left()
+
+    # --- the service --------------------------------------------------------------------------------------------
+
+    async def _pass_on(self, found: Found) -> None:
+        """The model is known: let the visitor in to its service, and pass on what has come of the body."""
+        request, caller, field, gateway = self._request, self._caller, self._field, self._all.gateway
+        assert caller is not None
+        assert field is not None
+        try:
+            entry = self._all.resolve(caller, found.value)
+            admission = self._all.admit(request, caller, entry.service)
+            body = bytes(field.body) if entry.model == found.value else field.replaced(entry.model)
+            _lengthen(request, len(body) - len(field.body))
+            field.body.clear()
+            while not self._over:
+                self._forward = gateway.forward(request, admission, self._responder, fin=False, on_done=_nothing)
+                if self._forward is not None:
+                    break
+                await gateway.ready(entry.service)
+        except Answer as answer:
+            self._answer(_for(caller, answer))
+            return
+        except Exception:  # nobody else would hear of it
+            logger.exception("a request to %s could not be passed on", request.name)
+            self._answer(Answer(500, "internal_error", "The hub failed on this request."))
+            return
+        finally:
+            self._passing = False
+        if self._forward is None:
+            return
+        wait = self._forward.upload(body)
+        if self._ended:
+            self._forward.upload_done()
+        elif wait is not None:
+            await wait
+
+    def _answer(self, answer: Answer) -> None:
+        if not self._over:
+            self._over = True
+            self._responder.answer(answer)
+
+
+def _for(caller: Caller, answer: Answer) -> Answer:
+    """A stranger is asked for a key where someone known is told that there is no such thing."""
+    return unauthorized() if answer.status == 404 and caller.visitor is ANONYMOUS else answer
+
+
+def _lengthen(request: VisitorRequest, difference: int) -> None:
+    """Make Content-Length true again after the model's name was changed."""
+    if difference:
+        request.headers = [
+            (name, str(int(value) + difference).encode())
+            if name == b"content-length" and value.isdigit()
+            else (name, value)
+            for name, value in request.headers
+        ]
+
+
+def _nothing() -> None: ...
