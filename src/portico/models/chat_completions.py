@@ -39,10 +39,13 @@ async def chat_completions(service: Service, exchange: Exchange, body: dict[str,
     injected = service.injected(exchange, request, entry, cancel)
     injected["prompt"] = get_last_user_message(messages)
     call = service.call(entry, request, injected, request)
+    n = body.get("n") or 1
     wanted = Wanted(
-        calls=[call.run] * (body.get("n") or 1),
+        calls=[call.run] * n,
         on_loop=call.on_loop,
         messages=messages,
+        n=n,
+        sees_n=call.sees_n,
         stops=stops_of(body),
         limit=limit,
         tokenizer=entry.info.tokenizer,

@@ -33,7 +33,7 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
         raise InvalidRequest(f"'n' times the prompts must be at most {MAX_CHOICES}.", "n")
     cancel = Cancel()
     calls: list[Callable[[], Any]] = []
-    on_loop = False
+    on_loop = sees_n = False
     messages: list[dict[str, Any]] = []
     for prompt in prompts:
         own = [{"role": "user", "content": prompt}]
@@ -42,12 +42,14 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
             entry, request, {**service.injected(exchange, request, entry, cancel), "prompt": prompt}, request
         )
         calls += [call.run] * n
-        on_loop = call.on_loop
+        on_loop, sees_n = call.on_loop, call.sees_n
         messages += own
     wanted = Wanted(
         calls=calls,
         on_loop=on_loop,
         messages=messages,
+        n=n,
+        sees_n=sees_n,
         stops=stops_of(body),
         limit=limit_of(body),
         tokenizer=entry.info.tokenizer,

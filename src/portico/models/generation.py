@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
@@ -18,7 +18,7 @@ from portico.models.exchange import Leaving
 from portico.models.function import TURN, Cancel, Frames, drive
 from portico.models.parts import Finish, Usage
 from portico.models.registry import AnyTokenizer
-from portico.models.shapes import Meta, parts_of
+from portico.models.shapes import Meta, gives_choices, parts_of
 from portico.models.tokens import count, count_messages, usage_object
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -53,13 +53,16 @@ class Writer(Protocol):
 class Wanted:
     """What the client's request says of the answer's form.
 
-    ``calls`` has one entry a choice: call it to run the function. ``limit`` is in tokens. ``check`` is given each
-    whole text and raises if it is not what the response format says.
+    ``calls`` has one entry a choice: call it to run the function. ``n`` of them, one after the other, are choices for
+    the same prompt. ``sees_n`` says that the function can know that number, and so may give all of them in one run.
+    ``limit`` is in tokens. ``check`` is given each whole text and raises if it is not what the response format says.
     """
 
     calls: Sequence[Callable[[], Any]]
     on_loop: bool
     messages: Sequence[Mapping[str, Any]]
+    n: int = 1
+    sees_n: bool = True
     stops: list[str] = field(default_factory=list)
     limit: int | None = None
     tokenizer: AnyTokenizer | None = None
@@ -96,23 +99,67 @@ class Generation:
         """
         try:
             async with self._scope:
-                for base, call in enumerate(self.wanted.calls):
-                    if self.choices[base].touched:
-                        break  # the function read ``n`` itself and gave several choices in one run
-                    run = _Run(self, base, writer, write or discard())
-                    if not self._skipped:
-                        await drive(call, self.wanted.on_loop, run, threads=self.wanted.threads)
-                    for frame in self._end(base, writer):
-                        await run.write(frame)
+                if self.wanted.on_loop and len(self.wanted.calls) > 1:
+                    await self._run_together(writer, write or discard())
+                else:
+                    await self._run_in_turn(range(len(self.wanted.calls)), writer, write or discard())
             if self._scope.left:
                 raise Aborted
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise RuntimeError("Something that the model waited for was cancelled.") from None
+            raise_cancelled()
         finally:
             self.cancel.set()
+
+    async def _run_in_turn(self, bases: Iterable[int], writer: Writer | None, write: Write) -> None:
+        """One run after the other, but for choices that an earlier run has given."""
+        for base in bases:
+            if base not in self._finished:
+                await self._run_once(_Run(self, base, writer, write, self._room(base)))
+
+    async def _run_together(self, writer: Writer | None, write: Write) -> None:
+        """A task for each choice, whose frames go out as they come.
+
+        A function that can know ``n`` is run once until it has given something: where that is the API's own object,
+        it may go on to give the other choices, so they wait for its end.
+        """
+        runs = _Runs()
+        free = asyncio.Lock()
+
+        async def in_turn(frame: bytes) -> None:
+            async with free:  # which serves who came first, so the choices take turns
+                await write(frame)
+
+        async def first_alone(base: int) -> None:
+            others = range(base + 1, base + self.wanted.n)
+
+            def begun(item: Any) -> None:
+                if not gives_choices(item):
+                    run.room = 1
+                    for other in others:
+                        runs.start(self._run_once(_Run(self, other, writer, in_turn, 1)))
+
+            run = _Run(self, base, writer, in_turn, self.wanted.n, begun)
+            await self._run_once(run)
+            if run.room > 1:
+                await self._run_in_turn(others, writer, in_turn)
+
+        for base in range(0, len(self.wanted.calls), self.wanted.n):
+            if self.wanted.sees_n and self.wanted.n > 1:
+                runs.start(first_alone(base))
+            else:
+                for each in range(base, base + self.wanted.n):
+                    runs.start(self._run_once(_Run(self, each, writer, in_turn, 1)))
+        await runs.wait()
+
+    async def _run_once(self, run: _Run) -> None:
+        if not self._skipped:
+            call = self.wanted.calls[run.base]
+            await drive(call, self.wanted.on_loop, run, threads=self.wanted.threads)
+        for frame in self._end(run):
+            await run.write(frame)
+
+    def _room(self, base: int) -> int:
+        return self.wanted.n - base % self.wanted.n
 
     def abort(self) -> None:
         """Give the answer up: the function's generator is closed, and `run` raises `Aborted`."""
@@ -139,8 +186,9 @@ class Generation:
         )
         return usage_object(None, prompt, completion, tokenizer is None)
 
-    def take(self, base: int, item: Any, writer: Writer | None) -> list[bytes]:
-        """Gather one item of the run that began with choice *base*; the frames for what is new in it."""
+    def take(self, run: _Run, item: Any) -> list[bytes]:
+        """Gather one item of a run; the frames for what is new in it."""
+        base, writer = run.base, run.writer
         frames: list[bytes] = []
         for offset, part in parts_of(item, self.wanted.check is not None):
             if isinstance(part, Usage):
@@ -149,19 +197,20 @@ class Generation:
             if isinstance(part, Meta):
                 self.meta.update(part.fields)
                 continue
-            index = base + offset
-            if not 0 <= index < len(self.choices):
+            if not 0 <= offset < run.room:
                 continue  # a choice more than the client asked for
+            index = base + offset
+            run.given.add(index)
             for event in self.choices[index].take(part):
                 if writer is not None:
                     frames += writer.event(index, event)
         return frames
 
-    def _end(self, base: int, writer: Writer | None) -> list[bytes]:
+    def _end(self, run: _Run) -> list[bytes]:
+        writer = run.writer
         frames: list[bytes] = []
-        for index, choice in enumerate(self.choices):
-            if index in self._finished or (index != base and not choice.touched):
-                continue
+        for index in sorted(run.given - self._finished):
+            choice = self.choices[index]
             self._finished.add(index)
             for event in choice.end():
                 if writer is not None:
@@ -175,22 +224,41 @@ class Generation:
 
 
 class _Run:
-    """The sink of one run of the function."""
+    """The sink of one run of the function, which gives choice *base*, and others after it if there is *room* for them.
 
-    def __init__(self, generation: Generation, base: int, writer: Writer | None, write: Write) -> None:
+    *begun* is called with the first item, once it is understood.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        base: int,
+        writer: Writer | None,
+        write: Write,
+        room: int,
+        begun: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.base = base
+        self.writer = writer
         self.write = write
+        self.room = room
+        self.given = {base}
+        """The choices that this run gives."""
         self._generation = generation
-        self._base = base
-        self._writer = writer
         self._choice = choice = generation.choices[base]
         keep = choice.texts.append
         render = writer.renderer(base) if writer is not None else _nothing
 
         def feed(item: Any) -> Frames:
+            nonlocal begun
             if item.__class__ is str and choice.plain and item:
                 keep(item)
                 return render(item)
-            return generation.take(base, item, writer)
+            frames = generation.take(self, item)
+            if begun is not None and item is not None:
+                begun(item)
+                begun = None
+            return frames
 
         self.feed = feed
 
@@ -200,9 +268,9 @@ class _Run:
 
     def final(self, value: Any) -> Frames:
         """A generator's return value: metadata, unless nothing was yielded, when it is the answer."""
-        generation, base = self._generation, self._base
+        generation, base = self._generation, self.base
         if not self._choice.touched:
-            return generation.take(base, value, self._writer)
+            return generation.take(self, value)
         if isinstance(value, str):
             return None  # most often the whole text once more
         frames: list[bytes] = []
@@ -211,13 +279,65 @@ class _Run:
                 generation._usages[base] = part
             elif isinstance(part, Meta):
                 generation.meta.update(part.fields)
-            elif base + offset < len(generation.choices):
+            elif 0 <= offset < self.room:
+                self.given.add(base + offset)
                 choice = generation.choices[base + offset]
                 repeats = not isinstance(part, Finish) and bool(choice.texts or choice.tools)
                 for event in [] if repeats else choice.take(part):
-                    if self._writer is not None:
-                        frames += self._writer.event(base + offset, event)
+                    if self.writer is not None:
+                        frames += self.writer.event(base + offset, event)
         return frames
+
+
+class _Runs:
+    """Tasks that end together: the first failure cancels the others, and is what `wait` raises."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: list[BaseException] = []
+        self._over = False
+
+    def start(self, run: Coroutine[Any, Any, None]) -> None:
+        """Run *run* beside the others. Nothing happens once they are being ended."""
+        if self._over:
+            run.close()
+            return
+        self._tasks.add(asyncio.get_running_loop().create_task(self._kept(run)))
+
+    async def wait(self) -> None:
+        """Wait for all, those too that are started meanwhile."""
+        try:
+            while self._tasks and not self._failures:
+                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._tasks -= done
+        finally:
+            self._over = True
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        if self._failures:
+            raise self._failures[0]
+
+    async def _kept(self, run: Coroutine[Any, Any, None]) -> None:
+        try:
+            try:
+                await run
+            except asyncio.CancelledError:
+                raise_cancelled()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- `wait` raises it; a SystemExit would end the loop
+            self._failures.append(error)
+
+
+def raise_cancelled() -> NoReturn:
+    """In the handler of a CancelledError: raise it again if the task is cancelled, else what the model is to blame for.
+
+    Raises `asyncio.CancelledError` or `RuntimeError`.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise
+    raise RuntimeError("Something that the model waited for was cancelled.") from None
 
 
 def _nothing(text: str) -> None:

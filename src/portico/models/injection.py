@@ -39,6 +39,11 @@ class Plan:
     rest: bool
     whole: str | None
 
+    def sees(self, field: str) -> bool:
+        """Whether the function can know the body's *field*, by its name or in the whole body."""
+        named = any(parameter.name == field for parameter in self.positional + self.keyword)
+        return named or self.rest or self.whole is not None
+
     def arguments(
         self, main: Any, injected: Mapping[str, Any], fields: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:

@@ -177,12 +177,13 @@ class Responses:
         elif method == "GET" and what == "input_items":
             await exchange.json(page_of(self.store.get(id, owner).input, exchange.scope.get("query_string", b"")))
         elif method in ("GET", "HEAD") and not what:
+            found = self.store.get(id, owner)
             query = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
             if query.get("stream", [""])[0].lower() == "true":
                 raise APIError(
                     "A stored response cannot be streamed again.", 501, param="stream", code="not_implemented"
                 )
-            await exchange.json(self.store.get(id, owner).response)
+            await exchange.json(found.response)
         elif method == "DELETE" and not what:
             self.store.delete(id, owner)
             await exchange.json({"id": id, "object": "response", "deleted": True})

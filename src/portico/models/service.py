@@ -43,6 +43,8 @@ class Call:
 
     run: Callable[[], Any]
     on_loop: bool
+    sees_n: bool
+    """Whether the function can know how many choices are wanted."""
 
 
 class Service:
@@ -92,7 +94,7 @@ class Service:
             args, kwargs = signature.arguments(own, values, fields)
             return function(*args, **kwargs)
 
-        return Call(run, on_loop)
+        return Call(run, on_loop, signature.sees("n"))
 
     def injected(self, exchange: Exchange, request: Mapping[str, Any], entry: Entry, cancel: Cancel) -> dict[str, Any]:
         """What a function may ask for by name, whatever the endpoint."""

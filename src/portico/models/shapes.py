@@ -97,6 +97,12 @@ def parts_of(item: Any, structured: bool = False) -> Iterator[tuple[int, Part]]:
         )
 
 
+def gives_choices(item: Any) -> bool:
+    """Whether *item* is a completion or a chunk, as a dict or an object, which can hold several choices."""
+    choices = item.get("choices") if isinstance(item, Mapping) else getattr(item, "choices", None)
+    return isinstance(choices, list | tuple)
+
+
 def reason_of(reason: Any) -> str:
     """The finish_reason of the OpenAI API for what an author gave; what is unknown counts as ``stop``."""
     return _REASONS.get(reason, "stop") if isinstance(reason, str) else "stop"
