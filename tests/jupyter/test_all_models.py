@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from collections.abc import Iterator
@@ -145,3 +146,117 @@ def test_a_page_of_an_allowed_origin_may_ask(jupyter_server: JupyterServer, key:
         response.read()
         assert response.status == status
         connection.close()
+
+
+# --- stored responses --------------------------------------------------------------------------------------------
+
+
+def farm_key(server: JupyterServer) -> str:
+    return str(server.api("POST", "portico/api/keys", {"services": ["farm"], "expires_in": 600})["key"])
+
+
+@contextlib.contextmanager
+def unified(server: JupyterServer, key: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=server.url + "portico/v1", api_key=key, max_retries=0) as client:
+        yield client
+
+
+def call(
+    server: JupyterServer, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        connection.request(method, "/portico/v1/" + path, body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"{}")
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("model", ["cat", "org/cow:1"])
+def test_a_stored_response_is_found_by_its_id_alone(client: OpenAI, model: str) -> None:
+    made = client.responses.create(model=model, input="hi")
+    for _ in range(2):
+        assert client.responses.retrieve(made.id).output_text == "meow hi"
+    assert [item.role for item in client.responses.input_items.list(made.id)] == ["user"]
+    again = client.responses.create(model=model, input="more", previous_response_id=made.id)
+    assert client.responses.retrieve(again.id).previous_response_id == made.id
+    assert client.responses.cancel(made.id).status == "completed"  # it has ended; nothing changes
+    client.responses.delete(made.id)
+    for gone in (client.responses.retrieve, client.responses.cancel, client.responses.delete):
+        with pytest.raises(NotFoundError) as caught:
+            gone(made.id)
+        assert caught.value.code == "response_not_found"
+    assert client.responses.retrieve(again.id).output_text == "meow more"
+
+
+def test_a_cancel_with_a_body_is_found_too(jupyter_server: JupyterServer, key: str, client: OpenAI) -> None:
+    made = client.responses.create(model="cat", input="hi")
+    bearer = {"Authorization": f"Bearer {key}"}
+    for body in (b"", b"{}", b"x" * 300_000):
+        assert call(jupyter_server, "POST", f"responses/{made.id}/cancel", bearer, body)[0] == 200
+
+
+def test_what_cannot_be_done_to_a_response_is_said(jupyter_server: JupyterServer, key: str, client: OpenAI) -> None:
+    made = client.responses.create(model="cat", input="hi")
+    bearer = {"Authorization": f"Bearer {key}"}
+    for method, path, status in (
+        ("PUT", f"responses/{made.id}", 405),
+        ("GET", f"responses/{made.id}/cancel", 405),
+        ("GET", f"responses/{made.id}?stream=true", 501),
+        ("GET", f"responses/{made.id}/input_items?limit=0", 400),
+        ("GET", "responses/resp_unknown?stream=true", 404),
+        ("GET", "responses/..%2f..%2fmodels", 404),
+        ("GET", "responses/resp_unknown/more", 404),
+    ):
+        answered, value = call(jupyter_server, method, path, bearer)
+        assert (answered, list(value)) == (status, ["error"]), (method, path, value)
+        assert value["error"]["type"]
+
+
+def test_nobody_sees_a_response_of_a_service_that_they_may_not_use(
+    jupyter_server: JupyterServer, client: OpenAI, kernels: tuple[Kernel, Kernel]
+) -> None:
+    made = client.responses.create(model="cat", input="hi")
+    with unified(jupyter_server, farm_key(jupyter_server)) as other:
+        for use in (other.responses.retrieve, other.responses.cancel, other.responses.delete):
+            with pytest.raises(NotFoundError):
+                use(made.id)
+        with pytest.raises(NotFoundError):
+            other.responses.input_items.list(made.id)
+    zoo = jupyter_server.api("POST", "portico/api/keys", {"services": ["zoo"]})["key"]
+    with unified(jupyter_server, zoo) as another, pytest.raises(NotFoundError):
+        another.responses.retrieve(made.id)  # it may use the service, and another visitor's response is not its own
+    assert call(jupyter_server, "GET", f"responses/{made.id}", {})[0] == 401
+    assert client.responses.retrieve(made.id).output_text == "meow hi"
+
+
+def test_only_services_that_the_caller_may_use_are_asked(
+    jupyter_server: JupyterServer, kernels: tuple[Kernel, Kernel]
+) -> None:
+    def requests(name: str) -> int:
+        return int(jupyter_server.api("GET", f"portico/api/services/{name}")["requests"])
+
+    before = requests("zoo"), requests("farm")
+    with unified(jupyter_server, farm_key(jupyter_server)) as client, pytest.raises(NotFoundError):
+        client.responses.retrieve("resp_of_nobody")
+    assert (requests("zoo"), requests("farm")) == (before[0], before[1] + 1)
+
+
+def test_a_response_is_found_on_whichever_replica_made_it(jupyter_server: JupyterServer) -> None:
+    kernels = [jupyter_server.kernel() for _ in range(2)]
+    try:
+        for kernel in kernels:
+            kernel.execute("%load_ext portico\ndef twin(messages): return 'twin'").check()
+            kernel.execute('%serve {"twin": twin} --name twins --replica').check()
+        key = jupyter_server.api("POST", "portico/api/keys", {"services": ["twins"]})["key"]
+        with unified(jupyter_server, key) as client:
+            made = [client.responses.create(model="twin", input="hi").id for _ in range(4)]
+            assert [client.responses.retrieve(id).output_text for id in made * 2] == ["twin"] * 8
+            for id in made:
+                client.responses.delete(id)
+                with pytest.raises(NotFoundError):
+                    client.responses.retrieve(id)
+    finally:
+        for kernel in kernels:
+            kernel.shutdown()

@@ -12,17 +12,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from portico.hub import catalog
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, unauthorized
-from portico.hub.exchange import HTTPForward, Responder
+from portico.hub.exchange import HTTPForward, Responder, Upload
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
 from portico.hub.headers import cors_headers, preflight_headers
 from portico.hub.model_field import Found, ModelField, NotAnObject
 from portico.hub.registry import Registry, Service
+from portico.hub.stored_responses import StoredResponse
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ class ModelsExchange:
         """What follows the base URL: ``/chat/completions``."""
         self._caller: Caller | None = None
         self._field: ModelField | None = None
-        self._forward: HTTPForward | None = None
+        self._forward: Upload | None = None
         self._passing = False
         """The model is known, and its service is not open yet."""
         self._ended = False
@@ -142,10 +144,15 @@ class ModelsExchange:
         caller = await self._all.identify(request)
         if self._over:
             return False
+        if self._about_a_response():
+            self._find(caller)
+            return False
         if request.method in ("GET", "HEAD"):
             self._list(caller)
             return False
-        if request.method != "POST" or self._fin:
+        if request.method != "POST":
+            raise _not_allowed(request.method, "GET, HEAD, POST")
+        if self._fin:
             raise Answer(400, "missing_model", "POST a JSON object that names its model.")
         self._all.refuse_strangers(caller)
         self._caller, self._field = caller, ModelField()
@@ -179,9 +186,7 @@ class ModelsExchange:
         elif parts == [b"health"]:
             value = {"status": "ok"}
         else:
-            raise Answer(
-                404, "not_found", "There is no such route here; stored responses are at their service's own URL."
-            )
+            raise Answer(404, "not_found", "There is no such route here.")
         body = json.dumps(value).encode()
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         if self._request.cors_origin:
@@ -189,12 +194,34 @@ class ModelsExchange:
         self._over = True
         self._responder.respond(200, headers, body, True)
 
+    def _about_a_response(self) -> bool:
+        """Whether the path is that of a stored response. Raises an `Answer` (405) for what cannot be done to it."""
+        match = _RESPONSE.fullmatch(self._rest)
+        if match is None:
+            return False
+        method, what = self._request.method, match.group(1) or b""
+        if method == "POST" and not what:
+            return False  # responses/compact and the like, which name a model
+        if method not in _METHODS[what]:
+            raise _not_allowed(method, ", ".join(_METHODS[what]))
+        return True
+
+    def _find(self, caller: Caller) -> None:
+        """Ask the caller's services for the response, behind the gate's back: it may take a while."""
+        request = self._request
+        self._all.refuse_strangers(caller)
+        stored = StoredResponse(
+            self._all.gateway, request, self._responder, lambda service: self._all.admit(request, caller, service)
+        )
+        self._over, self._forward = True, stored
+        stored.begin(list(catalog.services(self._all.registry, caller.visitor)))
+
     # --- from the edge ------------------------------------------------------------------------------------------
 
     @property
     def uploading(self) -> bool:
         """Whether more of the body is of use to anybody."""
-        if self._forward is not None:
+        if isinstance(self._forward, HTTPForward):
             return self._forward.uploading
         return self._field is not None and not self._over
 
@@ -272,6 +299,15 @@ class ModelsExchange:
         if not self._over:
             self._over = True
             self._responder.answer(answer)
+
+
+_RESPONSE = re.compile(rb"/responses/[A-Za-z0-9_-]{1,200}(?:/(input_items|cancel))?")
+_METHODS = {b"": ("GET", "HEAD", "DELETE"), b"input_items": ("GET", "HEAD"), b"cancel": ("POST",)}
+
+
+def _not_allowed(method: str, allowed: str) -> Answer:
+    allow = ((b"allow", allowed.encode()),)
+    return Answer(405, "method_not_allowed", f"{method[:20]} is not allowed here.", headers=allow)
 
 
 def _for(caller: Caller, answer: Answer) -> Answer:

@@ -28,12 +28,20 @@ class Entry:
         return f"{self.service.descriptor.name}/{self.model}"
 
 
-def _usable(registry: Registry, visitor: Visitor) -> Iterator[Entry]:
+def services(registry: Registry, visitor: Visitor) -> Iterator[Service]:
+    """The services with models that *visitor* may use."""
     for service in registry.services.values():
+        if not service.descriptor.models:
+            continue
         try:
             access.check(service.descriptor.access, service.descriptor.name, visitor)
         except Answer:
             continue
+        yield service
+
+
+def _usable(registry: Registry, visitor: Visitor) -> Iterator[Entry]:
+    for service in services(registry, visitor):
         for model in service.descriptor.models:
             yield Entry(service, model)
 

@@ -350,15 +350,17 @@ class Gateway:
         *,
         fin: bool,
         on_done: Callable[[], None],
+        replica: Replica | None = None,
     ) -> HTTPForward | None:
-        """Open an HTTP stream to the least busy replica. None: nobody is there now (see `ready`)."""
-        replica = admission.service.pick()
-        if replica is None or replica.session.link is None:
+        """Open an HTTP stream to *replica* alone, else to the least busy. None: nobody is there now (see `ready`)."""
+        alone = replica is not None
+        replica = replica or admission.service.pick()
+        if replica is None or replica.session.link is None or not replica.session.link.connection.can_open:
             return None
 
         def retry() -> bool:
             # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
-            return fin and self._move(request, admission, replica, forward, fin)
+            return fin and not alone and self._move(request, admission, replica, forward, fin)
 
         forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry)
         self._open(request, admission, replica, forward, fin)
@@ -408,6 +410,7 @@ class Gateway:
     ) -> None:
         link = replica.session.link
         assert link is not None
+        now = link.time()
         client = request.client
         host = request.host.encode("latin-1", "replace")
         forwarded = [
@@ -447,7 +450,7 @@ class Gateway:
                 identity=admission.visitor.identity,
                 headers=passed,
                 fin=fin,
-                now=link.time(),
+                now=now,
             )
         except LocalProtocolError as error:
             replica.in_flight -= 1
@@ -455,6 +458,7 @@ class Gateway:
         forward.stream = link.adopt(stream_id, forward)
         replica.requests += 1
         admission.service.requests += 1
+        admission.service.used = now
         replica.last_turn = admission.service.requests
         self.on_traffic(replica)
 

@@ -127,6 +127,8 @@ class Service:
     replicas: list[Replica] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     requests: int = 0
+    used: float = 0.0
+    """When a request was last passed on to it, on the loop's clock."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, when a replica comes or goes."""
 

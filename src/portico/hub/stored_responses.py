@@ -1,0 +1,172 @@
+"""Finding a stored response by its id alone: the replicas of the caller's services are asked, one after the other.
+
+An id does not say whose it is, and the hub keeps no list of ids: whoever has the response answers, and the others say
+404. Only services that the caller may use are asked, so an id of another's response is as good as an unknown one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from portico.hub.answers import Answer
+from portico.hub.exchange import HTTPForward, Responder
+from portico.hub.gateway import Admission, Gateway, VisitorRequest
+from portico.hub.registry import Replica, Service
+from portico.types import Headers
+
+logger = logging.getLogger(__name__)
+
+_MOST_ASKED = 100
+"""Replicas that are asked for one response: each is a request of its own."""
+
+_ASK_SECONDS = 5.0
+"""How long each has to say whether it has the response; it is a look into a dict."""
+
+_NOT_HERE = frozenset({404, 405, 501})
+"""What says that the response is somewhere else: it is not there, or that app stores none."""
+
+
+class StoredResponse:
+    """One request about one response; an `portico.hub.exchange.Upload` whose body, if there is one, is thrown away."""
+
+    __slots__ = ("_admit", "_forward", "_gateway", "_left", "_request", "_responder", "_search")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        request: VisitorRequest,
+        responder: Responder,
+        admit: Callable[[Service], Admission],
+    ) -> None:
+        """*admit* lets the caller in to a service, and makes the request one to it; it raises an `Answer` for a no."""
+        self._gateway = gateway
+        self._request = request
+        self._responder = responder
+        self._admit = admit
+        self._forward: HTTPForward | None = None
+        self._left = False
+        self._search: asyncio.Task[None] | None = None
+        request.headers = [pair for pair in request.headers if pair[0] not in _OF_A_BODY]
+
+    def begin(self, services: list[Service]) -> None:
+        """Ask *services*; the answer goes to the responder."""
+        self._search = asyncio.ensure_future(self._run(services))
+
+    # --- as an edge sees it -------------------------------------------------------------------------------------
+
+    def upload(self, data: bytes) -> None: ...
+
+    def upload_done(self) -> None: ...
+
+    def visitor_left(self) -> None:
+        self._left = True
+        if self._forward is not None:
+            self._forward.visitor_left()
+        if self._search is not None:
+            self._search.cancel()
+
+    # --- the search ---------------------------------------------------------------------------------------------
+
+    async def _run(self, services: list[Service]) -> None:
+        try:
+            answer = await self._find(services)
+        except Exception:  # nobody else would hear of it
+            logger.exception("a stored response could not be looked for")
+            answer = Answer(500, "internal_error", "The hub failed on this request.")
+        if answer is not None and not self._left:
+            self._responder.answer(answer)
+
+    async def _find(self, services: list[Service]) -> Answer | None:
+        """Ask until one has it. None: it was found, and its answer is on its way."""
+        spoken_for = self._request.cors_origin
+        unheard = unable = False
+        for service, replica in _in_turn(services):
+            if replica.session.link is None:
+                unheard = True
+                continue
+            try:
+                status = await self._ask(service, replica)
+            except Answer:  # its access has changed meanwhile
+                continue
+            if status == 0:
+                return None
+            unable = unable or status == 501
+            unheard = unheard or status not in _NOT_HERE
+        self._request.cors_origin = spoken_for
+        if unheard:
+            return Answer(503, "response_unavailable", "A service that may have it does not answer now.", retry_after=5)
+        if unable:
+            return Answer(501, "not_implemented", "No service that may have this response can do that.")
+        return Answer(404, "response_not_found", "There is no such stored response, or it is not yours.")
+
+    async def _ask(self, service: Service, replica: Replica) -> int:
+        """Ask *replica*. 0: it has the response. Else its status, or 503 if it gave none."""
+        asked = _Asked(self._responder)
+        admission = self._admit(service)
+        forward = self._gateway.forward(self._request, admission, asked, fin=True, on_done=_nothing, replica=replica)
+        if forward is None:
+            return 503
+        self._forward = forward
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                status = await asked.status
+        except TimeoutError:
+            status = 503
+        if status:
+            self._forward = None
+            forward.visitor_left()  # what is left of its answer is nobody's
+        return status
+
+
+class _Asked:
+    """The responder of one replica that is asked: hands on the answer of the one that has the response."""
+
+    __slots__ = ("_responder", "status")
+
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """As `StoredResponse._ask` returns it."""
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        if self.status.done():  # too late
+            return None
+        if status in _NOT_HERE or status >= 500:
+            self.status.set_result(status)
+            return None
+        self.status.set_result(0)
+        return self._responder.respond(status, headers, body, fin)
+
+    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        return self._responder.write(body, fin) if self._found else None
+
+    def answer(self, answer: Answer) -> None:
+        if not self.status.done():
+            self.status.set_result(answer.status)
+
+    def cut(self) -> None:
+        if self._found:
+            self._responder.cut()
+
+    @property
+    def _found(self) -> bool:
+        return self.status.done() and not self.status.cancelled() and self.status.result() == 0
+
+
+def _in_turn(services: list[Service]) -> Iterator[tuple[Service, Replica]]:
+    """The replicas in the order in which they are asked: of the service that was used last first, stalled ones last."""
+    pairs = [
+        (service, replica)
+        for service in sorted(services, key=lambda service: service.used, reverse=True)
+        for replica in service.replicas
+    ]
+    pairs.sort(key=lambda pair: pair[1].session.stalled)
+    yield from pairs[:_MOST_ASKED]
+
+
+_OF_A_BODY = frozenset({b"content-length", b"transfer-encoding", b"content-type", b"expect"})
+
+
+def _nothing() -> None: ...
