@@ -322,7 +322,7 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
             raise Refused(str(error)) from None
         if kernel_id not in kernels:
             raise Refused("no such kernel")
-        return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=kernels[kernel_id])
+        return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=kernels[kernel_id], manages=False)
 
     async def lives(kernel_id: str, process: int | None) -> bool:
         return kernels.get(kernel_id) == process

@@ -22,7 +22,7 @@ USER = Principal(id="user:ada")
 
 
 def who_is(kernel_id: str) -> Principal:
-    return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id)
+    return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, manages=False)
 
 
 def with_two_kernels(work: Callable[[HereHub, Publisher], Awaitable[None]], config: HubConfig | None = None) -> None:
@@ -181,7 +181,7 @@ def test_events_tell_the_whole_then_what_changes() -> None:
         assert (await following(events, wanted="removed"))["name"] == "cow"
         await kernel.cut()
         assert (await following(events, wanted="status"))["service"]["status"] == "reconnecting"
-        hub.links.kernel_ended("k1")
+        hub.links.kernel_ended(hub.registry, "k1")
         assert (await following(events, wanted="removed"))["reason"]
         await hub.visit("dog/", headers=[(b"authorization", b"Bearer the-hubs-own-token")])
         assert (await following(events, wanted="activity"))["services"]["dog"]["requests"] == 1

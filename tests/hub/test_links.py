@@ -242,7 +242,7 @@ def test_a_kernel_that_ends_takes_its_services_with_it_at_once() -> None:
         kernel, other = await hub.kernel("k1").connect(), await hub.kernel("k2").connect()
         await kernel.register("cat", echo, access="public")
         await other.register("dog", echo, access="public")
-        hub.links.kernel_ended("k1")
+        hub.links.kernel_ended(hub.registry, "k1")
         assert (await hub.visit("cat/")).code == "service_gone"
         assert (await hub.visit("dog/")).status == 200
         await kernel.told.until(lambda: kernel.closed)

@@ -34,7 +34,9 @@ class Here:
 
     def join(self, kernel: str = "", process: int | None = 1, session: str = "", epoch: int = 1) -> Session:
         principal = (
-            Principal(id=f"kernel:{kernel}", kernel_id=kernel, process=process) if kernel else Principal(id="user:ada")
+            Principal(id=f"kernel:{kernel}", kernel_id=kernel, process=process, manages=False)
+            if kernel
+            else Principal(id="user:ada")
         )
         name = session or f"{kernel}-{process}-{epoch}-{len(self.registry.sessions)}"
         return self.registry.join(name, epoch, principal, {"notebook": f"{kernel}.ipynb"}, self.link())

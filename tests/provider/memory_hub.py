@@ -9,17 +9,18 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
-from portico.hub.links import Links
+from portico.hub.links import Links, Place
 from portico.hub.registry import Principal, Registry
 from portico.link import Stream
 from portico.protocol import Kind, Limits, ResetCode
-from portico.protocol.events import Data, Head
+from portico.protocol.events import Data, Head, Hello
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.service import Options, Service
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, service_name
 
+BASE = "http://hub.test/portico/apps/"
 ADDRESS = HubAddress("http://hub.test/", "good", "the test")
 
 
@@ -27,23 +28,27 @@ class MemoryHub:
     """Knows one token, ``good``. While ``away`` it cannot be dialled."""
 
     def __init__(self) -> None:
-        config = HubConfig(hold_name=0.05)
+        self.config = config = HubConfig(hold_name=0.05)
         self.registry = Registry(config)
         self.links = Links(
             config,
-            self.registry,
             authenticate=self._authenticate,
             kernel_lives=self._kernel_lives,
-            base_url=lambda: "http://hub.test/portico/apps/",
         )
         self.away: Exception | None = None
         self.dialled = 0
         self.ends: list[MemoryTransport] = []
 
-    async def _authenticate(self, token: str) -> Principal:
-        if token != "good":
+    async def _authenticate(self, hello: Hello) -> Place:
+        if hello.token != "good":
             raise Refused("this token may not publish here")
-        return Principal(id="user:test")
+        return Place(
+            principal=Principal(id="user:test"),
+            registry=self.registry,
+            url_of=lambda name: f"{BASE}{name}/",
+            base_url=BASE,
+            hold=self.config.hold_name,
+        )
 
     async def _kernel_lives(self, kernel_id: str, process: int | None) -> bool:
         return True

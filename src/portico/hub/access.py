@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.types import Headers
 
+EVERY_SERVICE = "*"
+"""In a key's services: all of the workspace's, those to come as well."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 
 
@@ -70,7 +73,7 @@ def check(access: str, service: str, visitor: Visitor) -> None:
     if access == "public":
         return
     if visitor.access == "key":
-        if service in visitor.services:
+        if service in visitor.services or EVERY_SERVICE in visitor.services:
             return
         raise forbidden(f"This key does not open {service!r}.", "wrong_key")
     if visitor.access == "user":

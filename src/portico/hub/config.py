@@ -19,6 +19,9 @@ class HubConfig:
     """How long a new request waits for a provider that is reconnecting, before it gets 503."""
     hold_name: float = 60.0
     """How long the name of a lost provider that is no kernel is held for it."""
+    drop_silent: bool = False
+    """Whether a link that stays silent (`Limits.silence_timeout`) is given up. In a Jupyter server it is not: the
+    kernel's own end is seen there, and C code may hold the interpreter for minutes."""
     kernel_poll: float = 2.0
     """How often a lost link's kernel is asked after."""
     max_links: int = 1000

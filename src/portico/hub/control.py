@@ -37,17 +37,17 @@ class Control:
 
     def services(self, who: Principal) -> list[dict[str, Any]]:
         """``GET services``."""
-        self._only_users(who)
+        self._only_managers(who)
         return [self._describe(service) for service in self._registry.services.values()]
 
     def service(self, who: Principal, name: str) -> dict[str, Any]:
         """``GET services/{name}``."""
-        self._only_users(who)
+        self._only_managers(who)
         return self._describe(self._find(name))
 
     def stop(self, who: Principal, name: str) -> None:
         """``DELETE services/{name}``: takes it down whoever holds it, and tells them."""
-        self._only_users(who)
+        self._only_managers(who)
         self._find(name)
         self._links.tell_stopped(name, self._registry.remove(name))
 
@@ -90,7 +90,7 @@ class Control:
 
     def keys(self, who: Principal) -> list[dict[str, Any]]:
         """``GET keys``. The keys themselves are not kept, so they cannot be shown."""
-        self._only_users(who)
+        self._only_managers(who)
         return [key.public() for key in self._keys.list()]
 
     async def mint(self, who: Principal, body: Any) -> dict[str, Any]:
@@ -115,10 +115,12 @@ class Control:
         label = body.get("label", "")
         if not isinstance(label, str) or len(label) > 200:
             raise Answer(400, "invalid_label", "label is a text of at most 200 characters.")
-        if not who.is_user:
+        if not who.mints:
+            raise forbidden("This token may not make keys.", "scope")
+        if not who.manages:
             foreign = [name for name in services if not self._publishes(who, name)]
             if foreign:
-                raise forbidden(f"A kernel makes keys only for what it serves itself; {foreign[0]!r} is not that.")
+                raise forbidden(f"This credential makes keys only for what it serves; {foreign[0]!r} is not that.")
         if self._keys.held_by(who.id) >= self._config.max_keys:
             raise Answer(429, "too_many_keys", "You hold as many keys as you may. Revoke some, or let them expire.")
         token, key = await self._keys.mint(services, float(lifetime), label=label, created_by=who.id)
@@ -130,14 +132,14 @@ class Control:
 
     async def revoke(self, who: Principal, key_id: str) -> None:
         """``DELETE keys/{id}``: from the next request on it opens nothing."""
-        self._only_users(who)
+        self._only_managers(who)
         if await self._keys.revoke(key_id) is None:
             raise Answer(404, "key_not_found", "There is no such key.")
 
     @staticmethod
-    def _only_users(who: Principal) -> None:
-        if not who.is_user:
-            raise forbidden("A kernel's credential publishes and makes keys, and nothing else.")
+    def _only_managers(who: Principal) -> None:
+        if not who.manages:
+            raise forbidden("This credential publishes and makes keys, and nothing else.")
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class Control:
         ``removed`` (with its name) as they happen; ``activity`` with the counts of requests, at most once a second.
         The stream ends after a while, and an EventSource comes back by itself: whoever may not any more is found out.
         """
-        self._only_users(who)
+        self._only_managers(who)
         queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         lagging = asyncio.Event()
 

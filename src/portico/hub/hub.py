@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from portico.hub.config import HubConfig
 from portico.hub.control import Control
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import KeyRing, KeyStore
-from portico.hub.links import Authenticate, KernelLives, Links
-from portico.hub.registry import Registry
+from portico.hub.links import KernelLives, Links, Place
+from portico.hub.registry import Principal, Registry
+from portico.protocol.events import Hello
 
 logger = logging.getLogger(__name__)
 
@@ -27,17 +28,29 @@ class Hub:
         *,
         store: KeyStore,
         identities: Identities,
-        authenticate: Authenticate,
+        authenticate: Callable[[str], Awaitable[Principal]],
         kernel_lives: KernelLives,
         base_path: str,
         base_url: Callable[[], str],
+        welcome: dict[str, object] | None = None,
     ) -> None:
+        """*authenticate* says whose a provider's token is, or raises `Refused`; *welcome* is told to providers."""
         self.config = config
         self.registry = Registry(config)
         self.keys = KeyRing(store)
-        self.links = Links(
-            config, self.registry, authenticate=authenticate, kernel_lives=kernel_lives, base_url=base_url
-        )
+
+        async def place(hello: Hello) -> Place:
+            principal, base = await authenticate(hello.token), base_url()
+            return Place(
+                principal=principal,
+                registry=self.registry,
+                url_of=lambda name: f"{base}{name}/",
+                base_url=base,
+                hold=config.hold_name,
+                info=welcome or {},
+            )
+
+        self.links = Links(config, authenticate=place, kernel_lives=kernel_lives)
         self.gateway = Gateway(config, self.registry, self.keys, identities)
         self.control = Control(config, self.registry, self.links, self.keys, base_path)
         self._upkeep: asyncio.Task[None] | None = None

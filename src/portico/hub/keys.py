@@ -56,9 +56,6 @@ class Key:
     revoked: bool = False
     last_used: float | None = None
 
-    def opens(self, service: str) -> bool:
-        return service in self.services
-
     def public(self) -> dict[str, Any]:
         """As the control API shows it."""
         return {
@@ -198,8 +195,10 @@ class ProviderToken:
 class KeyRing:
     """Makes, checks, lists and revokes."""
 
-    def __init__(self, store: KeyStore) -> None:
+    def __init__(self, store: KeyStore, workspace: str = "") -> None:
+        """*workspace* is the tenant of a relay whose keys these are: another's open nothing here."""
         self._store = store
+        self._audience = f"{VISITOR}:{workspace}" if workspace else VISITOR
         self._secret = store.secret()
         self._keys = {key.id: key for key in store.load()}
         self._verified: dict[str, tuple[str, float]] = {}
@@ -225,7 +224,7 @@ class KeyRing:
         token = jwt.encode(
             {
                 "iss": ISSUER,
-                "aud": VISITOR,
+                "aud": self._audience,
                 "jti": key.id,
                 "svc": list(key.services),
                 "iat": int(now),
@@ -260,7 +259,7 @@ class KeyRing:
                 token,
                 self._secret,
                 algorithms=[_ALGORITHM],
-                audience=VISITOR,
+                audience=self._audience,
                 issuer=ISSUER,
                 options={"require": ["exp", "jti", "aud", "iss"]},
             )

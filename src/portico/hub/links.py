@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import LinkClosed, Refused
@@ -29,8 +30,27 @@ from portico.version import __version__
 
 logger = logging.getLogger(__name__)
 
-Authenticate = Callable[[str], Awaitable[Principal]]
-"""From HELLO's token to who that is. Raises `Refused`."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a provider is let in to: who it is, where its services go, and how long they outlive its link."""
+
+    principal: Principal
+    registry: Registry
+    url_of: Callable[[str], str]
+    """From a service's name to its URL, for people. Ends with a slash."""
+    base_url: str
+    """What the URLs of its services have in common, for WELCOME."""
+    hold: float
+    """Seconds that the names of a lost provider which is no kernel are held for it."""
+    holds_goodbyes: bool = False
+    """Whether that goes for a provider that said goodbye too: its process will be back, under the same names."""
+    info: dict[str, Any] = field(default_factory=dict)
+    """What WELCOME tells it besides."""
+
+
+Authenticate = Callable[[Hello], Awaitable[Place]]
+"""From HELLO, its token above all, to the sender's place. Raises `Refused`."""
 
 KernelLives = Callable[[str, int | None], Awaitable[bool]]
 """Whether the kernel of an id still runs, as the process of that pid (or of an unknown one: None)."""
@@ -38,6 +58,8 @@ KernelLives = Callable[[str, int | None], Awaitable[bool]]
 KERNEL_GONE = "The kernel that served this has gone. Run its notebook again to bring it back."
 PROVIDER_GONE = "The process that served this has gone. Start it again to bring it back."
 
+
+_STOPPING = "the server is stopping"
 
 _FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
 
@@ -52,18 +74,17 @@ class Links:
     def __init__(
         self,
         config: HubConfig,
-        registry: Registry,
         *,
         authenticate: Authenticate,
         kernel_lives: KernelLives,
-        base_url: Callable[[], str],
     ) -> None:
         self._config = config
-        self._registry = registry
         self._authenticate = authenticate
         self._kernel_lives = kernel_lives
-        self._base_url = base_url
         self._sessions: dict[Link, Session] = {}
+        self._places: dict[Link, Place] = {}
+        """Of the links that said who they are."""
+        self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: set[Link] = set()
         self._leaving: set[Link] = set()
@@ -75,11 +96,30 @@ class Links:
         link = Link(connection, transport, self)
         self._links.add(link)
         link.start()
-        if len(self._links) > self._config.max_links:
+        if self._draining:
+            link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=1.0)
+        elif len(self._links) > self._config.max_links:
             link.close(ResetCode.OVERLOAD, "the hub holds as many links as it can", retry_jitter=10.0)
         return link
 
-    def close(self, reason: str = "the server is stopping", retry_jitter: float = 0.5) -> None:
+    @property
+    def count(self) -> int:
+        """How many links there are."""
+        return len(self._links)
+
+    @property
+    def streams(self) -> int:
+        """How many requests are under way on all links."""
+        return sum(len(link.streams) for link in self._links)
+
+    def drain(self, retry_jitter: float) -> None:
+        """Take no new link or stream; those under way may end. Providers dial anew, *retry_jitter* seconds apart."""
+        self._draining = True
+        for link in tuple(self._links):
+            link.connection.send_goaway(ResetCode.NO_ERROR, _STOPPING, retry_jitter=retry_jitter)
+            link.flush_soon()
+
+    def close(self, reason: str = _STOPPING, retry_jitter: float = 0.5) -> None:
         """Close every link; providers that outlive the server come back to it."""
         for link in tuple(self._links):
             link.close(ResetCode.NO_ERROR, reason, retry_jitter=retry_jitter)
@@ -97,23 +137,33 @@ class Links:
                 link.flush_soon()
             case Unregister(request, name):
                 session = self._sessions.get(link)
-                ok = session is not None and self._registry.unregister(session, name)
+                ok = session is not None and self._places[link].registry.unregister(session, name)
                 link.connection.send_ack(Ack(request=request, ok=ok, error="" if ok else "no such service"))
                 link.flush_soon()
             case Stalled() | Resumed():
                 if (session := self._sessions.get(link)) is not None:
-                    self._registry.stalled(session, isinstance(event, Stalled))
+                    self._places[link].registry.stalled(session, isinstance(event, Stalled))
+                if isinstance(event, Stalled) and self._config.drop_silent:
+                    patience = max(0.0, self._config.limits.silence_timeout - event.silence)
+                    asyncio.get_running_loop().call_later(patience, self._drop_silent, link)
             case GoAway() if event.code == ResetCode.NO_ERROR:
                 self._leaving.add(link)
 
+    def _drop_silent(self, link: Link) -> None:
+        """The provider said nothing for too long: its names are held, and it may come back."""
+        session = self._sessions.get(link)
+        if session is not None and session.stalled and session.link is link:
+            link.close(ResetCode.TIMEOUT, "the provider has been silent for too long")
+
     async def _greet(self, link: Link, hello: Hello) -> None:
         try:
-            principal = await self._authenticate(hello.token)
+            place = await self._authenticate(hello)
             if link.closed:
                 return
-            former = self._registry.sessions.get(hello.session)
+            registry = place.registry
+            former = registry.sessions.get(hello.session)
             old_link = former.link if former is not None else None
-            session = self._registry.join(hello.session, hello.epoch, principal, hello.info, link)
+            session = registry.join(hello.session, hello.epoch, place.principal, hello.info, link)
         except Refused as error:
             link.close(ResetCode.REFUSED, str(error))
             return
@@ -121,25 +171,28 @@ class Links:
             logger.exception("a provider's token could not be checked")
             link.close(ResetCode.OVERLOAD, "the token could not be checked; try again", retry_jitter=5.0)
             return
-        self._sessions[link] = session
-        if old_link is not None:  # half-open: the provider knows before we do
+        self._sessions[link], self._places[link] = session, place
+        if old_link is not None:
             self._sessions.pop(old_link, None)
-            old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
-        link.connection.send_welcome(Welcome(base_url=self._base_url(), agent=f"portico/{__version__}"))
+            self._places.pop(old_link, None)
+            if not old_link.connection.going_away:  # half-open: the provider knows before we do
+                old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
+        link.connection.send_welcome(Welcome(base_url=place.base_url, agent=f"portico/{__version__}", info=place.info))
         link.flush_soon()
 
     def _register(self, link: Link, event: Register) -> Ack:
         session = self._sessions.get(link)
         if session is None:
             return Ack(request=event.request, ok=False, error="HELLO comes first", code="refused")
+        place = self._places[link]
         try:
-            service, replaced = self._registry.register(session, event.service)
+            service, replaced = place.registry.register(session, event.service)
         except Refused as error:
             holder = getattr(error, "holder", {})
             return Ack(request=event.request, ok=False, error=str(error), code=error.code, detail=holder)
         name = service.descriptor.name
         self.tell_stopped(name, replaced)
-        return Ack(request=event.request, ok=True, url=f"{self._base_url()}{name}/")
+        return Ack(request=event.request, ok=True, url=place.url_of(name))
 
     def tell_stopped(self, name: str, sessions: list[Session]) -> None:
         """Tell providers that *name* was taken from them."""
@@ -153,28 +206,28 @@ class Links:
 
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
         self._links.discard(link)
-        session = self._sessions.pop(link, None)
+        session, place = self._sessions.pop(link, None), self._places.pop(link, None)
         leaving = link in self._leaving
         self._leaving.discard(link)
-        if session is None or session.link is not link:
+        if session is None or place is None or session.link is not link:
             return
         logger.debug("the link of %s is gone: %s", session.principal.id, reason)
-        if leaving or not session.services:
-            self._registry.drop(session, _why_gone(session))
+        if (leaving and not place.holds_goodbyes) or not session.services:
+            place.registry.drop(session, _why_gone(session))
             return
-        self._registry.unlinked(session, link.time())
-        self._spawn(self._hold(session))
+        place.registry.unlinked(session, link.time())
+        self._spawn(self._hold(session, place))
 
-    async def _hold(self, session: Session) -> None:
-        """Keep a lost session's names for as long as its kernel lives, or for a minute for one that is no kernel."""
+    async def _hold(self, session: Session, place: Place) -> None:
+        """Keep a lost session's names for as long as its kernel lives, or for a while for one that is no kernel."""
         kernel_id, lost_at = session.principal.kernel_id, session.lost_at
         if not kernel_id:
-            await asyncio.sleep(self._config.hold_name)
+            await asyncio.sleep(place.hold)
         wait = min(_FIRST_POLL, self._config.kernel_poll)
-        while session.lost_at == lost_at and session.id in self._registry.sessions:
+        while session.lost_at == lost_at and session.id in place.registry.sessions:
             if not kernel_id or not await self._lives(session):
                 if session.lost_at == lost_at:
-                    self._registry.drop(session, _why_gone(session))
+                    place.registry.drop(session, _why_gone(session))
                 return
             await asyncio.sleep(wait)
             wait = min(wait * 2, self._config.kernel_poll)
@@ -187,14 +240,15 @@ class Links:
             logger.warning("asking after kernel %s failed", session.principal.kernel_id, exc_info=True)
             return True
 
-    def kernel_ended(self, kernel_id: str) -> None:
+    def kernel_ended(self, registry: Registry, kernel_id: str) -> None:
         """The kernel was shut down, restarted or died: its services go at once."""
-        for session in list(self._registry.sessions.values()):
+        for session in list(registry.sessions.values()):
             if session.principal.kernel_id == kernel_id:
                 link = session.link
-                self._registry.drop(session, KERNEL_GONE)
+                registry.drop(session, KERNEL_GONE)
                 if link is not None:
                     self._sessions.pop(link, None)
+                    self._places.pop(link, None)
                     link.close(ResetCode.NO_ERROR, "the kernel has ended")
 
     def _spawn(self, coroutine: Any) -> None:

@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from portico.errors import InvalidName, NameTaken, Refused
@@ -26,17 +27,22 @@ _MAX_INFO = 500  # characters of what a provider says of itself that others are 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who speaks on a link or to the control API: a kernel (by its credential) or a user of the server."""
+    """Who speaks on a link or to the control API: a kernel (by its credential), a user, or whoever holds a token."""
 
     id: str
-    """``kernel:<id>`` or ``user:<id>``."""
+    """``kernel:<id>`` or ``user:<id>``. Who comes back with the same id may take its names up again."""
     kernel_id: str = ""
     process: int | None = None
     """The kernel's process, where it is known: after a restart the kernel is the same, and not the one that spoke."""
+    publishes: tuple[str, ...] | None = None
+    """Patterns (``cat*``) of the names that it may publish; None for any."""
+    manages: bool = True
+    """Whether it sees and stops everything here, and makes keys for any service."""
+    mints: bool = True
+    """Whether it makes keys at all."""
 
-    @property
-    def is_user(self) -> bool:
-        return not self.kernel_id
+    def may_publish(self, name: str) -> bool:
+        return self.publishes is None or any(fnmatchcase(name, pattern) for pattern in self.publishes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +241,9 @@ class Registry:
         """
         descriptor = Descriptor.read(value, self._config)
         name = descriptor.name
+        if not session.principal.may_publish(name):
+            patterns = ", ".join(session.principal.publishes or ()) or "nothing"
+            raise Refused(f"This token may not publish {name!r}, only: {patterns}.", "scope")
         service = self.services.get(name)
         replaced: list[Session] = []
         if service is not None:

@@ -203,7 +203,7 @@ async def _is_authorized(handler: JupyterHandler, user: Any, action: str) -> boo
 
 
 def kernel_principal(kernel_id: str, process: int | None = None) -> Principal:
-    return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=process)
+    return Principal(id=f"kernel:{kernel_id}", kernel_id=kernel_id, process=process, manages=False)
 
 
 def user_principal(user_id: str) -> Principal:

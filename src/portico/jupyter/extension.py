@@ -94,11 +94,12 @@ class PorticoApp(ExtensionApp):
             kernel_lives=self._kernel_lives,
             base_path=base_path + "apps/",
             base_url=lambda: self._base_url() + "portico/apps/",
+            welcome={"allowed_relays": list(self.allowed_relays)},
         )
         self.kernels = Kernels(
             server.kernel_manager, mint=self.hub.keys.mint_provider, hub_url=lambda: server.connection_url
         )
-        self.kernels.on_ended = self.hub.links.kernel_ended
+        self.kernels.on_ended = lambda kernel_id: self.hub.links.kernel_ended(self.hub.registry, kernel_id)
         self.kernels.install()
         if self.count_activity:
             self.hub.gateway.on_traffic = self._note_activity

@@ -93,6 +93,11 @@ class Connection:
         )
 
     @property
+    def going_away(self) -> bool:
+        """Whether either end said GOAWAY."""
+        return self._life.going_away
+
+    @property
     def streams(self) -> int:
         """How many streams have not ended, or ended with bytes that are still unsent or unconsumed."""
         return len(self._streams.by_id)
