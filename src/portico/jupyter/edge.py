@@ -14,7 +14,7 @@ import re
 import select
 import socket
 import time
-from email.utils import formatdate
+from collections.abc import Callable
 from http.client import responses
 from typing import Any
 
@@ -29,11 +29,11 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher
 
-from portico.hub.answers import Answer, wants_page
-from portico.hub.exchange import SocketForward, Upload
+from portico.hub.answers import Answer
+from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
-from portico.hub.headers import cors_headers
 from portico.hub.hub import Hub
+from portico.hub.reply import date, reply, server_of
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import LinkTransport, ServerSocket
 from portico.protocol import SUBPROTOCOL, Kind
@@ -258,7 +258,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             path.encode("latin-1"),
             pairs,
             client if remote_ip else None,
-            _server(host, context.protocol) if host else _listener(self._connection),
+            server_of(host, context.protocol) if host else _listener(self._connection),
             self._edge.apps_prefix,
         )
 
@@ -315,7 +315,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._broken(error)
             return None
         if not has_date:
-            lines.append(_date())
+            lines.append(b"date: " + date())
         old = request.http_version != "1.1"
         if length is None and not self._no_body:
             if fin:
@@ -366,17 +366,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         return future
 
     def answer(self, answer: Answer) -> None:
-        if answer.status in (204, 302, 303, 308):
-            headers, body = [*answer.headers], b""
-            if answer.status != 204:
-                headers.append((b"cache-control", b"no-store"))
-        else:
-            request = self._request
-            html = request is not None and wants_page(request.headers)
-            openai = request is not None and b"/v1/" in request.raw_path
-            headers, body = answer.render(html=html, openai=openai)
-        if self._request is not None and self._request.cors_origin:
-            headers += cors_headers(self._request.cors_origin)
+        headers, body = reply(answer, self._request)
         self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
@@ -440,6 +430,12 @@ class VisitorDelegate(HTTPMessageDelegate):
             if not self._gone:
                 self.answer(answer)
             return
+        gateway = edge.hub.gateway
+        self._take_over(request, lambda socket: gateway.forward_socket(request, admission, socket, on_done=_nothing))
+
+    def _take_over(self, request: VisitorRequest, begin: Callable[[SocketResponder], VisitorSocket | None]) -> None:
+        """Take the connection over from tornado; *begin* is given its responder, and returns who hears the visitor."""
+        edge = self._edge
         if self._gone or self._connection.stream.closed():
             return
         request.subprotocols = tuple(
@@ -451,7 +447,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         )
         stream = self._connection.detach()
         socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message)
-        _VisitorSocket(edge, socket, request).begin(admission)
+        _VisitorSocket(edge, socket, request).begin(begin)
 
 
 class _VisitorSocket:
@@ -461,17 +457,17 @@ class _VisitorSocket:
         self._edge = edge
         self._socket = socket
         self._request = request
-        self._forward: SocketForward | None = None
+        self._forward: VisitorSocket | None = None
         self._started = time.monotonic()
 
-    def begin(self, admission: Admission) -> None:
+    def begin(self, begin: Callable[[SocketResponder], VisitorSocket | None]) -> None:
         refusal = self._socket.refusal()
         if refusal is not None:
             self.answer(Answer(refusal[0], "bad_handshake", refusal[1]))
             return
         self._socket.watch(self._left)
         try:
-            self._forward = self._edge.hub.gateway.forward_socket(self._request, admission, self, on_done=_nothing)
+            self._forward = begin(self)
             if self._forward is None:
                 raise Answer(503, "provider_reconnecting", "The app's notebook is reconnecting.", retry_after=5)
         except Answer as answer:
@@ -498,12 +494,12 @@ class _VisitorSocket:
         self._answer(status, headers, body)
 
     def answer(self, answer: Answer) -> None:
-        headers, body = answer.render(html=False, openai=False)
+        headers, body = answer.render(html=False, openai=b"/v1/" in self._request.raw_path)
         self._answer(answer.status, headers, body)
 
     def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._log(status)
-        lines = [_status_line(status), _date()]
+        lines = [_status_line(status), b"date: " + date()]
         for name, value in headers:
             if name != b"content-length" and _TOKEN.fullmatch(name) and not _BREAKS.search(value):
                 lines.append(name + b": " + value)
@@ -622,34 +618,6 @@ def _listener(connection: HTTP1Connection) -> tuple[str, int] | None:
     except (AttributeError, OSError):  # gone already, or no socket
         return None
     return (name[0], name[1]) if isinstance(name, tuple) else None
-
-
-_SERVERS: dict[tuple[str, str], tuple[str, int]] = {}
-
-
-def _server(host: str, protocol: str) -> tuple[str, int] | None:
-    """The ``server`` of an ASGI scope, from the Host header."""
-    known = _SERVERS.get((host, protocol))
-    if known is None:
-        name, _, port = host.rpartition(":")
-        if not port.isdigit() or int(port) > 65535 or not name:
-            name, port = host, "443" if protocol == "https" else "80"
-        known = (name.strip("[]"), int(port))
-        if len(_SERVERS) < 1000:
-            _SERVERS[host, protocol] = known
-    return known if host else None
-
-
-_date_cache = (0, b"")
-
-
-def _date() -> bytes:
-    """The Date header's line (RFC 9110 §6.6.1), made once a second."""
-    global _date_cache
-    now = int(time.time())
-    if _date_cache[0] != now:
-        _date_cache = (now, b"date: " + formatdate(now, usegmt=True).encode())
-    return _date_cache[1]
 
 
 def _status_line(status: int) -> bytes:
