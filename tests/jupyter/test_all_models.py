@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from tests.live_jupyter import JupyterServer, Kernel
 
@@ -260,3 +262,113 @@ def test_a_response_is_found_on_whichever_replica_made_it(jupyter_server: Jupyte
     finally:
         for kernel in kernels:
             kernel.shutdown()
+
+
+# --- the WebSocket of the responses API --------------------------------------------------------------------------
+
+
+def dial(server: JupyterServer, headers: dict[str, str], path: str = "responses") -> ClientConnection:
+    url = server.url.replace("http://", "ws://") + "portico/v1/" + path
+    return connect(url, additional_headers=headers, proxy=None, open_timeout=30, close_timeout=5, max_size=None)
+
+
+def create(socket: ClientConnection, **fields: Any) -> None:
+    socket.send(json.dumps({"type": "response.create", "input": "hi"} | fields))
+
+
+def said(socket: ClientConnection) -> str:
+    """The text of the response that is under way."""
+    while True:
+        event = json.loads(socket.recv(timeout=30))
+        if event["type"] == "response.completed":
+            return str(event["response"]["output"][0]["content"][0]["text"])
+        assert event["type"] != "error", event
+
+
+def error(socket: ClientConnection) -> dict[str, Any]:
+    event = json.loads(socket.recv(timeout=30))
+    assert event["type"] == "error", event
+    return dict(event)
+
+
+def test_a_websocket_goes_to_the_service_that_its_first_message_names(jupyter_server: JupyterServer, key: str) -> None:
+    with dial(jupyter_server, {"Authorization": f"Bearer {key}"}) as socket:
+        create(socket, model="cat")
+        assert said(socket) == "meow hi"
+        create(socket, model="zoo/shared")  # another model of the same service
+        assert said(socket) == "from zoo"
+        create(socket, model="shared")  # of two services: this connection is with one of them
+        assert said(socket) == "from zoo"
+        create(socket, model="org/cow:1", stream_id="lane")
+        refused = error(socket)
+        assert (refused["status"], refused["error"]["code"]) == (400, "model_elsewhere")
+        assert refused["stream_id"] == "lane"
+        create(socket, model="dog")
+        assert error(socket)["error"]["code"] == "model_not_found"
+        socket.send("no JSON")  # goes to the service, which says so
+        assert error(socket)["status"] == 400
+        create(socket, model="cat", input="still here")
+        assert said(socket) == "meow still here"
+
+
+def test_a_first_message_of_no_use_may_be_followed_by_a_better_one(jupyter_server: JupyterServer, key: str) -> None:
+    with dial(jupyter_server, {"Authorization": f"Bearer {key}"}) as socket:
+        for message in ("[]", "{}", '{"model": 5}', '{"mod', ""):
+            socket.send(message)
+            refused = error(socket)
+            assert (refused["status"], refused["error"]["type"]) == (400, "invalid_request_error")
+        create(socket, model="shared")
+        assert error(socket)["error"]["code"] == "model_ambiguous"
+        create(socket, model="org/cow:1", input="x" * 1_000_000)
+        assert said(socket) == "meow " + "x" * 20
+
+
+def test_a_websocket_needs_a_credential_and_opens_what_it_opens(
+    jupyter_server: JupyterServer, kernels: tuple[Kernel, Kernel]
+) -> None:
+    for headers in ({}, {"Authorization": "Bearer garbage"}):
+        with pytest.raises(InvalidStatus) as refused:
+            dial(jupyter_server, headers)
+        assert refused.value.response.status_code == 401
+        assert json.loads(refused.value.response.body)["error"]["type"] == "authentication_error"
+    bearer = {"Authorization": f"Bearer {farm_key(jupyter_server)}"}
+    with pytest.raises(InvalidStatus) as elsewhere:
+        dial(jupyter_server, bearer, "chat/completions")
+    assert elsewhere.value.response.status_code == 404
+    with dial(jupyter_server, bearer) as socket:
+        for model in ("cat", "zoo/cat", "vec"):
+            create(socket, model=model)
+            assert error(socket)["error"]["code"] == "model_not_found"
+        create(socket, model="shared")  # there is one for this key
+        assert said(socket) == "from farm"
+        create(socket, model="zoo/cat")
+        assert error(socket)["error"]["code"] == "model_not_found"
+
+
+def test_a_response_of_the_websocket_is_stored_and_gone_on_with(
+    jupyter_server: JupyterServer, key: str, client: OpenAI
+) -> None:
+    made = client.responses.create(model="cat", input="hi")
+    with dial(jupyter_server, {"Authorization": f"Bearer {key}"}) as socket:
+        create(socket, model="zoo/cat", input="more", previous_response_id=made.id)
+        while (event := json.loads(socket.recv(timeout=30)))["type"] != "response.completed":
+            assert event["type"] != "error", event
+    stored = client.responses.retrieve(event["response"]["id"])
+    assert (stored.output_text, stored.previous_response_id) == ("meow more", made.id)
+
+
+def test_a_websocket_ends_with_its_service(jupyter_server: JupyterServer) -> None:
+    kernel = jupyter_server.kernel()
+    try:
+        kernel.execute("%load_ext portico\ndef brief(messages): return 'brief'").check()
+        kernel.execute('%serve {"brief": brief} --name brief').check()
+        key = jupyter_server.api("POST", "portico/api/keys", {"services": ["brief"]})["key"]
+        with dial(jupyter_server, {"Authorization": f"Bearer {key}"}) as socket:
+            create(socket, model="brief")
+            assert said(socket) == "brief"
+            kernel.shutdown()
+            with pytest.raises(ConnectionClosed):
+                socket.recv(timeout=30)
+    except BaseException:
+        kernel.shutdown()
+        raise

@@ -3,6 +3,7 @@
 An edge makes one `AllModels` for each base URL and one `ModelsExchange` for each request, and then treats the exchange
 as it treats a `portico.hub.exchange.HTTPForward`: it feeds the body, and says when the visitor has left. All that is
 answered goes through the edge's `Responder`, in the shape of the OpenAI API. Nothing here knows a web framework.
+WebSockets are likewise, in `portico.hub.models_socket`.
 
 The body is kept until its ``model`` is found, and then passed on as it comes; the rest of it is never looked at.
 """
@@ -23,6 +24,7 @@ from portico.hub.exchange import HTTPForward, Responder, Upload
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
 from portico.hub.headers import cors_headers, preflight_headers
 from portico.hub.model_field import Found, ModelField, NotAnObject
+from portico.hub.models_socket import ModelsSocket
 from portico.hub.registry import Registry, Service
 from portico.hub.stored_responses import StoredResponse
 
@@ -49,6 +51,10 @@ class AllModels:
         ``request.prefix`` is what the paths of services start with, as everywhere; empty if each has a host of its own.
         """
         return ModelsExchange(self, request, responder, fin)
+
+    def socket(self, request: VisitorRequest) -> ModelsSocket:
+        """A WebSocket under the base URL."""
+        return ModelsSocket(self, request)
 
     # --- what both HTTP and WebSocket need ----------------------------------------------------------------------
 

@@ -292,6 +292,16 @@ class SocketResponder(Protocol):
         """Break the connection without a closing handshake."""
 
 
+class VisitorSocket(Protocol):
+    """The hub's end of a visitor's WebSocket, as an edge sees it."""
+
+    def visitor_message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        """Pass a visitor's message on. A future that is returned says when to read the next."""
+
+    def visitor_closed(self, code: int, reason: str) -> None:
+        """The visitor closed, or (1006) its connection is gone."""
+
+
 _MAX_DENIAL = 1024 * 1024  # bytes; a denial's body is written whole
 
 

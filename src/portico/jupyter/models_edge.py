@@ -40,11 +40,20 @@ class _ModelsDelegate(VisitorDelegate):
 
     def _route(self, request: VisitorRequest) -> Any:
         if request.kind is Kind.WEBSOCKET:
-            self._all.split(request)
-            raise Answer(501, "not_supported", "WebSockets are at the URL of the service that has the model.")
+            return asyncio.ensure_future(self._connect(request))
         self._forward = exchange = self._all.exchange(request, self, fin=self._fin)
         return asyncio.ensure_future(self._start(exchange))
 
     async def _start(self, exchange: ModelsExchange) -> None:
         if await exchange.start():
             self._continue()
+
+    async def _connect(self, request: VisitorRequest) -> None:
+        socket = self._all.socket(request)
+        try:
+            await socket.admit()
+        except Answer as answer:
+            if not self._gone:
+                self.answer(answer)
+            return
+        self._take_over(request, socket.begin)
