@@ -89,8 +89,41 @@ def test_max_tokens_with_a_tokenizer_is_enforced(stream):
 
 
 class Words:
+    """A tokenizer whose tokens are words, and whose ids are places in a list."""
+
+    KNOWN = ("hello", "you", "there")
+
     def encode(self, text):
         return text.split()
+
+    def decode(self, ids):
+        return " ".join(self.KNOWN[id] for id in ids)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts"),
+    [([0, 1], ["<hello you>"]), ([[0, 1], [2]], ["<hello you>", "<there>"]), ([[0], "more"], ["<hello>", "<more>"])],
+)
+def test_a_prompt_may_be_token_ids_where_the_tokenizer_knows_them(prompt, texts):
+    app = chat_server({"m": lambda prompt: f"<{prompt}>"}, tokenizer=Words())
+    answer = ask(app, "POST", "/v1/completions", {"prompt": prompt}).json
+    assert [choice["text"] for choice in answer["choices"]] == texts
+    vectors = chat_server(
+        {"v": model(kind="embedding")(lambda texts: [[len(text)] for text in texts])}, tokenizer=Words()
+    )
+    rows = ask(vectors, "POST", "/v1/embeddings", {"input": prompt}).json["data"]
+    assert [row["embedding"] for row in rows] == [[len(text) - 2] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "prompt", [[7], [[0], [-9]], [[0.5]], [[True]], [[]], [[0, "hello"]], [[[0]]], [0, [1]]], ids=str
+)
+def test_token_ids_that_nobody_knows_are_the_clients_error(prompt):
+    reached = []
+    app = chat_server({"m": lambda prompt: reached.append(prompt) or "x"}, tokenizer=Words())
+    answer = ask(app, "POST", "/v1/completions", {"prompt": prompt})
+    assert (answer.status, answer.error["param"]) == (400, "prompt")
+    assert reached == []
 
 
 def test_usage_is_counted_by_a_tokenizer():

@@ -58,8 +58,8 @@ def chat_server(
     - *on_error* is called with each exception of a model, for its author to see; by default it is logged. Clients
       never see its text.
     - *tokenizer* is for models that have none of their own: a function from a text to a number or a list of tokens,
-      or an object with ``encode``. Without one, usage is estimated (and has ``"estimated": true``), and limits of
-      tokens are left to the model.
+      or an object with ``encode`` (and ``decode``, for clients that send token ids). Without one, usage is estimated
+      (and has ``"estimated": true``), and limits of tokens are left to the model.
     - *keep_alive*: seconds of silence after which a stream is given a sign of life; 0 for never.
     - *max_body*: bytes of a request's body, above which it is refused with 413.
     - *max_concurrent*: requests to models at a time, above which they are refused with 429; None for no limit.

@@ -18,16 +18,18 @@ from portico.models.fields import MAX_CHOICES, check_fields, limit_of, stops_of
 from portico.models.function import Cancel
 from portico.models.generation import Generation, Wanted
 from portico.models.parts import Reasoning, Text
+from portico.models.registry import AnyTokenizer
 from portico.models.service import Service
 from portico.models.sse import DONE, compact, data, quoted
 from portico.models.structured import check_of
+from portico.models.tokens import are_ids, text_of
 
 
 async def completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a request for completions. Raises `APIError` before anything is sent if it cannot be served."""
     entry = service.registry.find(body.get("model"), "chat")
     check_fields(body)
-    prompts = prompts_of(body.get("prompt"))
+    prompts = prompts_of(body.get("prompt"), entry.info.tokenizer)
     n = body.get("n") or 1
     if len(prompts) * n > MAX_CHOICES:
         raise InvalidRequest(f"'n' times the prompts must be at most {MAX_CHOICES}.", "n")
@@ -69,21 +71,29 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
         )
 
 
-def prompts_of(prompt: Any) -> list[str]:
-    """The prompts of a request: a text, or an array of them. Raises `InvalidRequest`."""
+def prompts_of(prompt: Any, tokenizer: AnyTokenizer | None) -> list[str]:
+    """The prompts of a request: a text, an array of texts, token ids, or an array of arrays of those.
+
+    Raises `InvalidRequest`.
+    """
     if prompt is None:
         raise InvalidRequest("You must provide 'prompt'.", "prompt")
-    prompts = [prompt] if isinstance(prompt, str) else prompt
+    prompts = [prompt] if isinstance(prompt, str) or are_ids(prompt) else prompt
     if not isinstance(prompts, list):
         raise InvalidRequest(f"'prompt' must be a string or an array, not {kind(prompt)}.", "prompt")
     if not prompts:
         raise InvalidRequest("'prompt' must not be empty.", "prompt")
+    if len(prompts) > MAX_CHOICES:
+        raise InvalidRequest(f"'prompt' may hold at most {MAX_CHOICES} prompts.", "prompt")
+    texts = []
     for one in prompts:
-        if isinstance(one, list) or (isinstance(one, int) and not isinstance(one, bool)):
-            raise InvalidRequest("'prompt' must be text: the models of this server take no token ids.", "prompt")
-        if not isinstance(one, str):
-            raise InvalidRequest(f"'prompt' must hold strings, not {kind(one)}.", "prompt")
-    return prompts
+        if are_ids(one):
+            texts.append(text_of(one, tokenizer, "prompt"))
+        elif isinstance(one, str):
+            texts.append(one)
+        else:
+            raise InvalidRequest(f"'prompt' must hold strings, or token ids, not {kind(one)}.", "prompt")
+    return texts
 
 
 def completion(envelope: dict[str, Any], generation: Generation, echoes: list[str]) -> dict[str, Any]:

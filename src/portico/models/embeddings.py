@@ -20,9 +20,10 @@ from portico.models.exchange import Exchange
 from portico.models.fields import MAX_DIMENSIONS, integer
 from portico.models.function import Cancel, Frames, drive
 from portico.models.parts import Usage
+from portico.models.registry import AnyTokenizer
 from portico.models.service import Service
 from portico.models.shapes import usage_of
-from portico.models.tokens import count, usage_object
+from portico.models.tokens import are_ids, count, text_of, usage_object
 
 MAX_INPUTS = 2048
 """The OpenAI API's own limit of texts in a request."""
@@ -33,7 +34,7 @@ MAIN_NAMES = frozenset(("texts", "input", "inputs"))
 async def embeddings(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a request for embeddings. Raises `APIError` before anything is sent if it cannot be served."""
     entry = service.registry.find(body.get("model"), "embedding")
-    texts = texts_of(body.get("input"))
+    texts = texts_of(body.get("input"), entry.info.tokenizer)
     encoding = body.get("encoding_format")
     if encoding not in (None, "float", "base64"):
         raise InvalidRequest("'encoding_format' must be 'float' or 'base64'.", "encoding_format")
@@ -62,25 +63,24 @@ async def embeddings(service: Service, exchange: Exchange, body: dict[str, Any])
     await exchange.json({"object": "list", "data": rows, "model": entry.info.id, "usage": counted})
 
 
-def texts_of(given: Any) -> list[str]:
-    """The texts of a request: one, or an array of them. Raises `InvalidRequest`."""
+def texts_of(given: Any, tokenizer: AnyTokenizer | None) -> list[str]:
+    """The texts of a request: one, or an array of them; token ids in the place of a text. Raises `InvalidRequest`."""
     if given is None:
         raise InvalidRequest("You must provide 'input'.", "input")
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list):
+    inputs = [given] if isinstance(given, str) or are_ids(given) else given
+    if not isinstance(inputs, list):
         raise InvalidRequest(f"'input' must be a string or an array, not {kind(given)}.", "input")
-    if not texts or "" in texts:
+    if not inputs or "" in inputs:
         raise InvalidRequest("'input' must not be empty, nor hold an empty string.", "input")
-    if len(texts) > MAX_INPUTS:
+    if len(inputs) > MAX_INPUTS:
         raise InvalidRequest(f"'input' may hold at most {MAX_INPUTS} texts.", "input")
-    for index, text in enumerate(texts):
-        if isinstance(text, list) or (isinstance(text, int) and not isinstance(text, bool)):
-            raise InvalidRequest(
-                "'input' must be text: the models of this server take no token ids. "
-                "(In langchain-openai, set check_embedding_ctx_length=False.)",
-                "input",
-            )
-        if not isinstance(text, str):
+    texts = []
+    for index, text in enumerate(inputs):
+        if are_ids(text):
+            texts.append(text_of(text, tokenizer, "input"))
+        elif isinstance(text, str):
+            texts.append(text)
+        else:
             raise InvalidRequest(f"'input[{index}]' must be a string, not {kind(text)}.", f"input[{index}]")
     return texts
 

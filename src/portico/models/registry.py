@@ -79,8 +79,8 @@ def model(
     ``id`` is what clients ask for as ``model``, any text; by default the function's name. ``kind`` is ``"chat"``, or
     ``"embedding"`` for a function from a list of texts to their vectors (``embeddings=True`` says the same).
     ``tokenizer`` counts tokens: a function from a text to a number or to a list of tokens, or an object with
-    ``encode``; where it is given, usage is exact and ``max_tokens`` is enforced. ``owned_by`` is shown in the list of
-    models.
+    ``encode``; where it is given, usage is exact and ``max_tokens`` is enforced. If it has ``decode`` too, clients may
+    send token ids in the place of text. ``owned_by`` is shown in the list of models.
 
     Raises `InvalidOption` for an id that is no text, or an unknown kind.
     """

@@ -1,16 +1,20 @@
 """Counts tokens: by the model's own tokenizer where one is given, else by a rough estimate that is marked as one.
 
-Here: numbers of tokens and the ``usage`` object. Source of its fields: OpenAI API reference, "usage".
+Here: numbers of tokens, the ``usage`` object, and token ids in the place of text. Source: OpenAI API reference,
+"usage"; "Create completion", ``prompt``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sized
+import logging
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any
 
-from portico.errors import UnusableOutput
+from portico.errors import InvalidRequest, UnusableOutput
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer, Tokenizer
+
+log = logging.getLogger(__name__)
 
 BYTES_A_TOKEN = 4
 """The usual rule of thumb for English text in UTF-8."""
@@ -30,6 +34,33 @@ def count(text: str, tokenizer: AnyTokenizer | None) -> int:
     if isinstance(tokens, Sized):
         return len(tokens)
     raise UnusableOutput(f"The tokenizer gave a {type(tokens).__name__}, not a number or a list of tokens.")
+
+
+def text_of(ids: Sequence[int], tokenizer: AnyTokenizer | None, param: str) -> str:
+    """The text that a client has sent as token ids, by the model's tokenizer if that has ``decode``.
+
+    Raises `InvalidRequest` if it has none or does not know the ids; *param* is their path in the request.
+    """
+    decode = getattr(tokenizer, "decode", None)
+    if decode is None:
+        raise InvalidRequest(
+            f"{param!r} must be text: this model has no tokenizer that knows token ids. "
+            "(In langchain-openai, set check_embedding_ctx_length=False.)",
+            param,
+        )
+    try:
+        text = decode(list(ids))
+    except Exception as error:  # a tokenizer raises whatever it likes for an id that it does not have
+        log.debug("The tokenizer could not decode %r", param, exc_info=error)
+        text = None
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{param!r} holds token ids that the model's tokenizer does not know.", param)
+    return text
+
+
+def are_ids(value: Any) -> bool:
+    """Whether *value* is an array of token ids, and not an empty one."""
+    return isinstance(value, list) and bool(value) and all(type(one) is int for one in value)
 
 
 def longest_start(text: str, limit: int, tokenizer: AnyTokenizer) -> str:
