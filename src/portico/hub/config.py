@@ -14,6 +14,8 @@ class HubConfig:
     limits: Limits = field(default_factory=Limits)
     allowed_access: frozenset[str] = frozenset({"private", "key", "public"})
     """The kinds of access that services may ask for."""
+    passwords: bool = False
+    """Whether services may ask visitors for a password: the edge shows the form, and takes what it sends."""
     max_key_lifetime: float = 90 * 86400.0
     wait_for_provider: float = 10.0
     """How long a new request waits for a provider that is reconnecting, before it gets 503."""
