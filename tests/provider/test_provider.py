@@ -10,7 +10,9 @@ from portico.errors import LinkClosed, NameTaken, Refused, StartupFailed
 from portico.protocol import Limits, ResetCode
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
+from portico.provider.serving import serve
 from portico.provider.session import Session
+from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from tests.integration.apps import failing
 from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service, until
@@ -274,6 +276,107 @@ def test_a_hub_that_goes_away_is_come_back_to() -> None:
                 link.close(ResetCode.NO_ERROR, "the server is stopping", retry_jitter=0.05)
             await until(lambda: live.status == "reconnecting")
             await until(lambda: live.status == "live")
+
+    run(work)
+
+
+def test_a_link_that_the_hub_takes_leave_of_serves_its_streams_to_their_end() -> None:
+    async def work() -> None:
+        async with linked() as (leaving, provider):
+            hold = asyncio.Event()
+            live = await provider.publish(service(provider), saying(b"whole", hold=hold), ADDRESS)
+            running = leaving.ask("app")
+            await until(lambda: live.instance is not None and live.instance.in_flight)
+            coming = MemoryHub()  # the process that takes the leaving one's place
+            provider.sessions[ADDRESS.url, ""]._dial = coming.dial
+            leaving.links.drain(0.01)
+            await until(lambda: coming.names == {"app"} and live.status == "live")
+            assert leaving.links.count == 1
+            assert running.body == b""
+            hold.set()
+            assert await coming.ask("app").ended == "whole"
+            assert await running.ended == "whole"
+            assert running.body == b"whole"
+            await until(lambda: leaving.links.count == 0)
+            await provider.stop(live)
+            await until(lambda: coming.links.count == 0)
+
+    run(work)
+
+
+def test_a_hub_that_stays_and_asks_for_a_new_link_gets_one() -> None:
+    """As one does that has used up a link's stream ids: the names stay with the session throughout."""
+
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            hold = asyncio.Event()
+            live = await provider.publish(service(provider), saying(b"whole", hold=hold), ADDRESS)
+            running = hub.ask("app")
+            await until(lambda: live.instance is not None and live.instance.in_flight)
+            hub.links.drain(0.0)
+            hub.links._draining = False
+            await until(lambda: hub.dialled == 2 and live.status == "live")
+            assert (hub.names, len(hub.registry.sessions), hub.links.count) == ({"app"}, 1, 2)
+            hold.set()
+            assert await running.ended == "whole"
+            await until(lambda: hub.links.count == 1)
+            assert hub.names == {"app"}, "the old link's goodbye gives nothing away"
+
+    run(work)
+
+
+def test_stopping_while_a_link_is_seen_off_closes_it_too() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            hold = asyncio.Event()
+            live = await provider.publish(service(provider), saying(b"", hold=hold), ADDRESS)
+            running = hub.ask("app")
+            await until(lambda: live.instance is not None and live.instance.in_flight)
+            hub.links.drain(0.01)
+            await until(lambda: live.status == "reconnecting")
+            await provider.shutdown()
+            assert await running.ended == "CANCEL"
+            await until(lambda: hub.links.count == 0)
+
+    run(work)
+
+
+def test_a_session_names_its_workspace_and_keeps_what_the_hub_gave_it() -> None:
+    """An anonymous provider comes back to the workspace that was made for it, by the token that it got."""
+
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            hub.anonymous = {"workspace": "quiet-otter", "token": "good"}
+            nobody = HubAddress("http://hub.test/", "", "the test")
+            live = await provider.publish(service(provider), saying(b""), nobody)
+            hub.cut()
+            await until(lambda: live.status == "reconnecting")
+            await until(lambda: live.status == "live")
+            assert [(hello.token, hello.info["workspace"]) for hello in hub.hellos] == [
+                ("", ""),
+                ("good", "quiet-otter"),
+            ]
+            assert set(provider.sessions) == {(nobody.url, "")}
+            other = HubAddress("http://hub.test/", "good", "the test", workspace="other")
+            await provider.publish(service(provider, "second"), saying(b""), other)
+            assert len(hub.registry.sessions) == 2, "a workspace is a place of its own"
+
+    run(work)
+
+
+def test_a_provider_on_the_callers_own_loop() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+        live = serve(saying(b"here"), "app", hub=ADDRESS.url, token=ADDRESS.token, provider=provider)
+        assert await live is live
+        assert provider.thread.loop is asyncio.get_running_loop()
+        assert await hub.ask("app").ended == "whole"
+        live.stop()
+        await until(lambda: hub.names == set())
+        await provider.shutdown()
+        provider.thread.stop()
+        hub.links.close()
 
     run(work)
 

@@ -22,12 +22,16 @@ KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Where a hub is and what lets a provider in. ``url`` is the Jupyter server's base URL and ends with a slash."""
+    """Where a hub is and what lets a provider in. ``url`` is the base URL of the Jupyter server or the relay, with a slash."""
 
     url: str
     token: str
     rung: str
     kernel_id: str = ""
+    workspace: str = ""
+    """Which of a relay's workspaces; empty for the token's own, and for a Jupyter server, which has one."""
+    insecure: bool = False
+    """Whether the server's certificate is not checked."""
 
     def __repr__(self) -> str:
         return f"HubAddress({self.url!r}, found by: {self.rung})"  # never the token
@@ -95,6 +99,11 @@ def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
     if not token and (not theirs or _base(theirs) == base):  # a kernel's credential is for the server that made it
         token = environ.get(TOKEN_VARIABLE, "")
     return Rung(name, f"use {url}", address=HubAddress(base, token, name))
+
+
+def hub_url(url: str) -> str:
+    """*url* as the base URL of a hub: no query, and a slash at its end. Raises `InvalidOption` if it is none."""
+    return _base(url)
 
 
 def _kernel_credential(environ: Mapping[str, str]) -> Rung:

@@ -35,10 +35,14 @@ T = TypeVar("T")
 class Provider:
     """Holds apps, and keeps them published."""
 
-    def __init__(self, *, dial: Dial = dial_websocket, limits: Limits | None = None) -> None:
-        self.thread = LoopThread()
+    def __init__(
+        self, *, dial: Dial = dial_websocket, limits: Limits | None = None, thread: LoopThread | None = None
+    ) -> None:
+        """*thread* is where its loop lives, a daemon thread of its own by default."""
+        self.thread = thread or LoopThread()
         self.services: dict[str, Service] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[tuple[str, str], Session] = {}
+        """By hub and workspace, as they were asked for."""
         self.listener: Callable[[Service], None] | None = None
         """Told when a service's status changes, on the provider's loop."""
         self._dial = dial
@@ -242,10 +246,10 @@ class Provider:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _session(self, address: HubAddress) -> Session:
-        session = self.sessions.get(address.url)
+        session = self.sessions.get((address.url, address.workspace))
         if session is None or session.status in ("closed", "refused"):
             session = Session(self, address, _who(address), dial=self._dial, limits=self._limits)
-            self.sessions[address.url] = session
+            self.sessions[session.key] = session
             self._spawn(session.run())
         return session
 
@@ -254,8 +258,8 @@ class Provider:
             return  # the hub must be told what is not served any more; that ends it (see session_changed)
         if session.status != "closed":
             session.close()
-            if self.sessions.get(session.address.url) is session:
-                del self.sessions[session.address.url]
+            if self.sessions.get(session.key) is session:
+                del self.sessions[session.key]
 
     def _of(self, session: Session) -> list[Service]:
         return [

@@ -1,5 +1,8 @@
 """One hub: the link to it, kept for as long as the provider wants it; what is registered there is registered again
 after each reconnect, under the same session, and so under the same URLs.
+
+A hub that stops may say GOAWAY and keep the link open for the streams that are on it: then a new link is dialled beside
+the old one, which is closed once its last stream has ended.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from portico.errors import LinkClosed, NameTaken, PorticoError, Refused
@@ -35,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 _WELCOME_TIMEOUT = 10.0
+_PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWAY, as many as a hub gives them
+_PARTING_POLL = 0.05  # seconds between looks at them: a look is cheap, and a link parts once in its life
 
 Dial = Callable[[HubAddress, Limits], Awaitable[Transport]]
 
@@ -43,7 +49,13 @@ async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
     """The way out of a CPython process."""
     from portico.transports.websocket import dial
 
-    return await dial(address.link_url, subprotocol=SUBPROTOCOL, max_size=limits.max_batch)
+    tls = None
+    if address.insecure and address.url.startswith("https:"):
+        import ssl
+
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    return await dial(address.link_url, subprotocol=SUBPROTOCOL, max_size=limits.max_batch, tls=tls)
 
 
 class Owner(Protocol):
@@ -79,6 +91,9 @@ class Session:
         limits: Limits | None = None,
     ) -> None:
         self.address = address
+        """With what the hub has said in WELCOME: the workspace, and the token of a provider that had none."""
+        self.key = (address.url, address.workspace)
+        """What the provider asked for, which stays as it was."""
         self.base_url = ""
         """Where the hub's services are, once it has said so. Ends with a slash."""
         self.hub_info: dict[str, Any] = {}
@@ -92,6 +107,9 @@ class Session:
         self._id = secrets.token_hex(16)
         self._epoch = 0
         self._link: Link | None = None
+        """The newest link: the only one on which anything is registered."""
+        self._parting: dict[Link, asyncio.Task[None]] = {}
+        """Links that the hub is taking leave of, until their streams have ended."""
         self._lost = asyncio.Event()
         self._linked = asyncio.Event()
         self._settled = asyncio.Event()
@@ -105,7 +123,7 @@ class Session:
         """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
         self._was_linked = False
         self._backoff = Backoff()
-        self._silence: asyncio.TimerHandle | None = None
+        self._silences: dict[Link, asyncio.TimerHandle] = {}
 
     # --- the life of a link -------------------------------------------------------------------------------------
 
@@ -153,7 +171,7 @@ class Session:
                 session=self._id,
                 epoch=self._epoch,
                 agent=f"portico/{__version__}",
-                info=self._info,
+                info={**self._info, "workspace": self.address.workspace},
             )
         )
         self._link = Link(connection, transport, self)
@@ -189,12 +207,17 @@ class Session:
         """Whether the hub may hold a name for this session."""
         return bool(self._held)
 
-    def close(self, reason: str = "the provider is done") -> None:
-        """Close the link for good. The hub forgets what was registered."""
+    def close(self, reason: str = "the provider is done", code: ResetCode = ResetCode.NO_ERROR) -> None:
+        """Close the link for good.
+
+        The hub forgets what was registered, if it does not hold it for this provider's next start (a relay does). With
+        another *code* it holds it in any case, as if the link had been lost.
+        """
         if self.status != "closed":
             self._set_status("closed")
-            if self._link is not None:
-                self._link.close(ResetCode.NO_ERROR, reason)
+            for link in (*self._parting, self._link):
+                if link is not None:
+                    link.close(code, reason)
             self._lost.set()
 
     # --- registrations ------------------------------------------------------------------------------------------
@@ -223,7 +246,7 @@ class Session:
             self._held.discard(name)
 
     def _connection(self) -> Connection:
-        if self._link is None or self._link.closed:
+        if self._link is None or self._link.closed or self._link in self._parting:
             raise LinkClosed("the link to the hub is lost; it is being dialled again")
         return self._link.connection
 
@@ -261,36 +284,69 @@ class Session:
     def on_event(self, link: Link, event: LinkEvent) -> None:
         match event:
             case Welcome():
-                self.base_url, self.hub_info = event.base_url, event.info
-                self.last_error = None
-                self._was_linked = True
-                self._backoff.reset()
-                self._set_status("linked")
-                if not link.closed:  # by the owner, who has nothing to publish any more
-                    self._register_again()
+                self._welcomed(link, event)
             case Ack():
                 self._acked(event)
             case Unregister(_, name):
                 self._held.discard(name)
                 self._owner.lost(self, name, Refused(f"{name!r} was stopped at the hub", "stopped"))
             case GoAway():
+                if link is not self._link:
+                    return  # it is parted from already
+                self._retry_jitter = event.retry_jitter
                 if event.code == ResetCode.REFUSED:
                     self._give_up(Refused(event.reason))
-                self._retry_jitter = event.retry_jitter
+                elif self.status == "linked":
+                    self._part(link, event.reason)
             case Stalled(silence):
-                self._silence = asyncio.get_running_loop().call_later(
+                self._silences[link] = asyncio.get_running_loop().call_later(
                     max(0.0, self._limits.silence_timeout - silence), self._still_silent, link
                 )
             case Resumed():
-                self._forget_silence()
+                self._forget_silence(link)
+
+    def _welcomed(self, link: Link, welcome: Welcome) -> None:
+        self.base_url, self.hub_info = welcome.base_url, welcome.info
+        workspace, token = welcome.info.get("workspace"), welcome.info.get("token")
+        if isinstance(workspace, str) and workspace:  # a relay; the next link must come to the same place
+            self.address = replace(
+                self.address,
+                workspace=workspace,
+                token=token if isinstance(token, str) and token else self.address.token,
+            )
+        self.last_error = None
+        self._was_linked = True
+        self._backoff.reset()
+        self._set_status("linked")
+        if not link.closed:  # by the owner, who has nothing to publish any more
+            self._register_again()
+
+    def _part(self, link: Link, reason: str) -> None:
+        """The hub takes no more streams on *link*, and lets those end that are on it: dial anew, beside it."""
+        self.last_error = LinkClosed("the hub is taking leave", reason)
+        self._parting[link] = asyncio.get_running_loop().create_task(self._see_off(link))
+        self._lose(self.last_error)
+
+    async def _see_off(self, link: Link) -> None:
+        """Close *link* once its streams have ended and another has come in its place, or after `_PARTING` seconds.
+
+        Not before there is another: a hub may take that for a goodbye, and give the names away.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _PARTING
+        while not link.closed and loop.time() < deadline:
+            if self.status == "linked" and not link.streams and not link.connection.streams:
+                break
+            await asyncio.sleep(_PARTING_POLL)
+        link.close(ResetCode.NO_ERROR if self.status == "linked" else ResetCode.TIMEOUT, "its streams have ended")
 
     def _still_silent(self, link: Link) -> None:
         link.close(ResetCode.TIMEOUT, "the hub has been silent for too long")
 
-    def _forget_silence(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+    def _forget_silence(self, link: Link) -> None:
+        silence = self._silences.pop(link, None)
+        if silence is not None:
+            silence.cancel()
 
     def _acked(self, ack: Ack) -> None:
         future = self._pending.get(ack.request)
@@ -308,13 +364,22 @@ class Session:
         return self._owner.open(self, stream, request)
 
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
+        self._forget_silence(link)
+        parting = self._parting.pop(link, None)
+        if parting is not None:
+            if parting is not asyncio.current_task():
+                parting.cancel()
+        elif link is self._link:
+            self._lose(reason)
+
+    def _lose(self, reason: LinkClosed) -> None:
+        """The newest link serves no more: what waits for its answers waits no longer, and another is dialled."""
         if self.last_error is None:
             self.last_error = reason
         for future in self._pending.values():
             if not future.done():
                 future.set_exception(LinkClosed(str(reason)))
         self._again.clear()
-        self._forget_silence()
         if self.status == "linked":
             self._set_status("connecting")
         self._lost.set()

@@ -1,6 +1,7 @@
 """Where the provider's event loop lives: a thread of its own, so that apps answer while a cell runs.
 
-In Pyodide there are no threads: the page's or the worker's own loop is used there.
+Or a loop that runs already (`LoopThread.adopt`): in Pyodide, where there are no threads, the page's or the worker's
+own; in a program that is asynchronous itself, such as the command line, the program's.
 """
 
 from __future__ import annotations
@@ -21,13 +22,25 @@ if HAS_THREADS:
 
 
 class LoopThread:
-    """An event loop that runs in a daemon thread from `start` until the process ends, or `stop`."""
+    """An event loop that runs in a daemon thread from `start` until the process ends, or `stop`; or one adopted."""
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._thread_id: int | None = None
         self._thread: Any = None
         self._starting = threading.Lock() if HAS_THREADS else nullcontext()
+
+    @classmethod
+    def adopt(cls, loop: asyncio.AbstractEventLoop) -> LoopThread:
+        """One without a thread of its own, for *loop*: to be called on the thread that runs it."""
+        adopted = cls()
+        adopted._take(loop)
+        return adopted
+
+    def _take(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        if HAS_THREADS:
+            self._thread_id = threading.get_ident()
 
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop if it does not run, and return it."""
@@ -36,8 +49,8 @@ class LoopThread:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         if not HAS_THREADS:
-            self.loop = asyncio.get_running_loop()
-            return self.loop
+            self._take(loop := asyncio.get_running_loop())
+            return loop
         ready = threading.Event()
 
         def run() -> None:
@@ -57,7 +70,7 @@ class LoopThread:
         return self.loop
 
     def stop(self) -> None:
-        """Stop the loop and wait for its thread to end."""
+        """Stop the loop and wait for its thread to end. One that was adopted goes on."""
         if self.loop is not None and self._thread is not None:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(5)
