@@ -222,7 +222,9 @@ def test_stored_responses_are_read_listed_and_forgotten():
     assert [row["content"][0]["text"] for row in rest["data"]] == ["c"]
     for query in ("limit=0", "limit=x", "order=up", "after=nope"):
         assert ask(app, "GET", f"{URL}/{id}/input_items?{query}").status == 400
-    assert ask(app, "GET", f"{URL}/{id}?stream=true").status == 501
+    assert ask(app, "GET", f"{URL}/{id}?stream=false").json == made
+    again = ask(app, "GET", f"{URL}/{id}?stream=true")
+    assert (again.status, again.error["param"]) == (400, "stream")
     assert ask(app, "POST", f"{URL}/{id}/cancel").json["status"] == "completed"
     assert ask(app, "DELETE", f"{URL}/{id}").json["deleted"] is True
     assert ask(app, "GET", f"{URL}/{id}").status == 404

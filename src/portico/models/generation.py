@@ -91,6 +91,7 @@ class Generation:
         self._finished: set[int] = set()
         self._scope = Leaving(None)
         self._skipped = False
+        self._aborted = False
 
     async def run(self, writer: Writer | None = None, write: Write | None = None) -> None:
         """Make the answer; with a *writer*, frames go to *write* as they come.
@@ -98,6 +99,8 @@ class Generation:
         Raises what the function raises, and `Aborted`.
         """
         try:
+            if self._aborted:
+                raise Aborted
             async with self._scope:
                 if self.wanted.on_loop and len(self.wanted.calls) > 1:
                     await self._run_together(writer, write or discard())
@@ -163,6 +166,7 @@ class Generation:
 
     def abort(self) -> None:
         """Give the answer up: the function's generator is closed, and `run` raises `Aborted`."""
+        self._aborted = True
         self._scope.leave()
 
     def skip(self) -> None:

@@ -125,7 +125,15 @@ def description(kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "/v1/models": {"get": _operation("List the models.")},
         "/v1/models/{id}": {"get": _operation("Describe a model; its id may hold slashes.", [{"name": "id", **_ID}])},
         "/v1/responses/{id}": {
-            "get": _operation("Read a stored response.", [{"name": "id", **_ID}]),
+            "get": _operation(
+                "Read a stored response, or, of one made in the background, its events.",
+                [
+                    {"name": "id", **_ID},
+                    {"name": "stream", "in": "query", "schema": {"type": "boolean"}},
+                    {"name": "starting_after", "in": "query", "schema": {"type": "integer", "minimum": 0}},
+                ],
+                streams=True,
+            ),
             "delete": _operation("Forget a stored response.", [{"name": "id", **_ID}]),
         },
         "/v1/responses/{id}/input_items": {

@@ -11,18 +11,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import APIError
+from portico.models.response_tape import Tape
 from portico.models.sse import compact
 
 
 @dataclass(slots=True)
 class Stored:
-    """A response, its own input items, and all items of the conversation up to and with its output."""
+    """A response, its own input items, and all items of the conversation up to and with its output.
+
+    One that was made in the background has a *tape* of its events.
+    """
 
     response: dict[str, Any]
     input: list[dict[str, Any]]
     conversation: list[dict[str, Any]]
     owner: str
     size: int
+    tape: Tape | None = None
 
 
 def owner_of(identity: Mapping[str, Any] | None) -> str:
@@ -45,12 +50,13 @@ class Store:
         input: list[dict[str, Any]],
         conversation: list[dict[str, Any]],
         owner: str,
+        tape: Tape | None = None,
     ) -> None:
         """Keep a response, in place of an earlier state of it."""
         id = response["id"]
         self._drop(id)
-        size = len(compact([response, input]))
-        self._stored[id] = Stored(response, input, conversation, owner, size)
+        size = len(compact([response, input])) + (tape.size if tape is not None else 0)
+        self._stored[id] = Stored(response, input, conversation, owner, size, tape)
         self._used += size
         while self._stored and (len(self._stored) > self._entries or self._used > self._size):
             self._drop(next(iter(self._stored)))

@@ -13,16 +13,17 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from portico.errors import APIError, InvalidRequest
-from portico.models.body import kind
+from portico.models.body import kind, read_body
 from portico.models.delivery import deliver_stream, deliver_whole
-from portico.models.exchange import Exchange, new_id, now
+from portico.models.exchange import Exchange, Leaving, new_id, now
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.function import Cancel
-from portico.models.generation import Generation, Wanted
+from portico.models.generation import Aborted, Generation, Wanted
 from portico.models.messages import get_last_user_message
 from portico.models.response_events import ResponseEvents
 from portico.models.response_input import chat_request, items_of, messages_of
-from portico.models.response_store import Store, owner_of
+from portico.models.response_store import Store, Stored, owner_of
+from portico.models.response_tape import Tape
 from portico.models.service import Service
 from portico.models.structured import check_of
 from portico.types import Receive, Scope, Send
@@ -42,6 +43,8 @@ class Turn:
     owner: str
     store: Store | None
     """Where the response is to be kept; None if it is not."""
+    tape: Tape | None = None
+    """Its events, if it is made in the background."""
 
     @property
     def id(self) -> str:
@@ -51,7 +54,8 @@ class Turn:
         """Store the response as it is now."""
         if self.store is not None:
             response = self.events.response
-            self.store.put(response, self.input, [*self.earlier, *self.input, *response["output"]], self.owner)
+            conversation = [*self.earlier, *self.input, *response["output"]]
+            self.store.put(response, self.input, conversation, self.owner, self.tape)
 
 
 class Responses:
@@ -66,8 +70,12 @@ class Responses:
     async def create(self, service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
         """``POST responses``. Raises `APIError` before anything is sent if the request cannot be served."""
         turn = self.begin(exchange, body)
-        if body.get("background") and not body.get("stream"):
-            await self._answer_later(exchange, turn)
+        if body.get("background"):
+            tape = self._make_behind(turn)
+            if body.get("stream"):
+                await tape.play(exchange, 0, service.settings.keep_alive)
+            else:
+                await exchange.json(turn.events.response)
             return
         self._running[turn.id] = turn
         try:
@@ -144,24 +152,37 @@ class Responses:
         events.ended = turn.keep
         return turn
 
-    async def _answer_later(self, exchange: Exchange, turn: Turn) -> None:
+    def _make_behind(self, turn: Turn) -> Tape:
+        """Make a response in the background, whoever leaves; the tape of its events. Raises `APIError`, status 429."""
+        limit = self.service.settings.max_concurrent
+        if limit is not None and len(self._background) >= limit:
+            raise APIError(
+                f"{len(self._background)} responses are being made in the background, which is all that this server "
+                "takes at a time.",
+                429,
+                code="too_many_requests",
+                retry_after=1,
+            )
+        tape = turn.tape = Tape(turn.events.opening(), self.service.settings.stored_bytes)
         turn.keep()
         self._running[turn.id] = turn
-        task = asyncio.get_running_loop().create_task(self._run_behind(turn))
+        task = asyncio.get_running_loop().create_task(self._run_behind(turn, tape))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-        await exchange.json(turn.events.response)
+        return tape
 
-    async def _run_behind(self, turn: Turn) -> None:
+    async def _run_behind(self, turn: Turn, tape: Tape) -> None:
+        last: list[bytes] = []
         try:
-            await turn.generation.run(turn.events)
-            turn.events.closing(turn.generation)
+            await turn.generation.run(turn.events, tape.write)
+            last = turn.events.closing(turn.generation)
         except asyncio.CancelledError:
-            turn.events.cancelled()
+            last = turn.events.failure(Aborted())
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-            turn.events.failure(self.service.answerable(error, turn.model))
+            last = turn.events.failure(self.service.answerable(error, turn.model))
         finally:
+            tape.end(last[:-1])  # each client is told of the end by itself
             self._running.pop(turn.id, None)
 
     async def stored(self, exchange: Exchange, rest: str, method: str) -> None:
@@ -177,19 +198,25 @@ class Responses:
         elif method == "GET" and what == "input_items":
             await exchange.json(page_of(self.store.get(id, owner).input, exchange.scope.get("query_string", b"")))
         elif method in ("GET", "HEAD") and not what:
-            found = self.store.get(id, owner)
-            query = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
-            if query.get("stream", [""])[0].lower() == "true":
-                raise APIError(
-                    "A stored response cannot be streamed again.", 501, param="stream", code="not_implemented"
-                )
-            await exchange.json(found.response)
+            await self._read(exchange, self.store.get(id, owner), exchange.scope.get("query_string", b""))
         elif method == "DELETE" and not what:
             self.store.delete(id, owner)
             await exchange.json({"id": id, "object": "response", "deleted": True})
         else:
             error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
             await exchange.error(error, [(b"allow", ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode())])
+
+    async def _read(self, exchange: Exchange, stored: Stored, query_string: bytes) -> None:
+        start = events_from(query_string)
+        if start is None or exchange.scope["method"] == "HEAD":
+            await exchange.json(stored.response)
+            return
+        if stored.tape is None:
+            raise InvalidRequest("Only a response that was made with 'background' can be streamed again.", "stream")
+        settings = self.service.settings
+        await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"))
+        async with Leaving(exchange.receive):
+            await stored.tape.play(exchange, start, settings.keep_alive)
 
     async def _cancel(self, id: str, owner: str) -> dict[str, Any]:
         turn = self._running.get(id)
@@ -259,6 +286,23 @@ def response_object(body: Mapping[str, Any], model: str) -> dict[str, Any]:
         "usage": None,
         "user": given("user"),
     }
+
+
+def events_from(query_string: bytes) -> int | None:
+    """The number of the first event that ``stream=true`` and ``starting_after`` ask for; None for no events.
+
+    Raises `InvalidRequest`.
+    """
+    query = {name: values[-1] for name, values in parse_qs(query_string.decode("latin-1")).items()}
+    stream = query.get("stream", "false").lower()
+    if stream not in ("true", "false"):
+        raise InvalidRequest("'stream' must be true or false.", "stream")
+    after = query.get("starting_after")
+    if after is not None and not (after.isascii() and after.isdigit()):
+        raise InvalidRequest("'starting_after' must be the number of an event.", "starting_after")
+    if stream == "false":
+        return None
+    return 0 if after is None else int(after[:18]) + 1
 
 
 def page_of(items: list[dict[str, Any]], query_string: bytes) -> dict[str, Any]:
