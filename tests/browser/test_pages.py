@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from portico.hub import answers
+from portico.hub import answers, conditions
 from portico.hub.answers import Answer
 from tests.browser import chromium
 
@@ -18,6 +18,18 @@ PAGES = [
     answers.provider_lost(),
     answers.gone("The kernel that served this has gone. Run its notebook again."),
     answers.reconnecting(),
+    answers.away(),
+    answers.overloaded(),
+    answers.password_needed("/portico/apps/cat/.portico/password", "/portico/apps/cat/", program=False),
+    answers.wrong_password("/portico/apps/cat/.portico/password", "/portico/apps/cat/", program=False),
+    answers.confirm_needed("/.portico/confirm", "/", f"{'n' * 30}--{'w' * 30}.share.example.org"),
+    answers.forbidden("This link has expired. Ask whoever gave it to you for another.", "link_expired"),
+    answers.forbidden("This is open to some networks alone, and you are not in one of them.", "address"),
+    conditions.too_large(1_000_000),
+    conditions.busy(8),
+    Answer(429, "rate_limited", "You may call this 60/min, and have called more often.", retry_after=200),
+    Answer(429, "too_many_attempts", "Too many wrong passwords came from your address.", retry_after=590),
+    Answer(504, "timeout", "The app did not answer in time."),
     Answer(404, "made_up", "word" * 60),
 ]
 
@@ -88,6 +100,37 @@ def test_what_can_be_done_can_be_done_by_keyboard(browser: Browser) -> None:
         page.keyboard.type("some.key")
         page.keyboard.press("Enter")
         expect(page.get_by_text(URL + "?portico_key=some.key")).to_be_visible()
+
+
+def test_a_password_is_typed_and_sent_by_keyboard(browser: Browser) -> None:
+    with chromium.visitor(browser) as context:
+        page = context.new_page()
+        action = "/portico/apps/cat/.portico/password"
+        show(page, answers.password_needed(action, "/portico/apps/cat/a?b=1", program=False))
+        taken: list[tuple[str, str | None]] = []
+
+        def take(route: Route) -> None:
+            taken.append((route.request.method, route.request.post_data))
+            route.fulfill(body="taken")
+
+        page.route("**" + action, take)
+        expect(page.get_by_label("Password")).to_be_focused()
+        page.keyboard.type("open sesame")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("taken")).to_be_visible()
+        assert taken == [("POST", "password=open+sesame&next=%2Fportico%2Fapps%2Fcat%2Fa%3Fb%3D1")]
+
+
+def test_whoever_goes_on_to_a_strangers_page_says_so(browser: Browser) -> None:
+    with chromium.visitor(browser) as context:
+        page = context.new_page()
+        show(page, answers.confirm_needed("/.portico/confirm", "/a", "cat--w.share.example.org"))
+        expect(page.get_by_role("alert")).to_contain_text("cat--w.share.example.org")
+        page.route("**/.portico/confirm", lambda route: route.fulfill(body=str(route.request.post_data)))
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("button", name="Continue to cat--w.share.example.org")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("next=%2Fa")).to_be_visible()
 
 
 def test_a_page_of_a_notebook_that_reconnects_tries_again(browser: Browser) -> None:

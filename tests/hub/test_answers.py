@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from portico.hub import answers
+from portico.hub import answers, conditions, pages
 from portico.hub.answers import Answer, wants_page
 
 SAID_BY = [
@@ -16,15 +16,20 @@ SAID_BY = [
     answers.not_found("cat"),
     answers.gone("The kernel has gone."),
     answers.reconnecting(),
+    answers.away(),
     answers.overloaded(),
     answers.app_error(),
     answers.provider_lost(),
-    Answer(413, "too_large", "Too large."),
-    Answer(429, "too_many", "Too many."),
+    conditions.too_large(1000),
+    conditions.busy(8),
+    Answer(429, "rate_limited", "Too many.", retry_after=90),
+    answers.password_needed("/a/.portico/password", "/a/", program=False),
+    answers.wrong_password("/a/.portico/password", "/a/", program=False),
+    answers.confirm_needed("/a/.portico/confirm", "/a/", "cat.example"),
 ]
 
 
-@pytest.mark.parametrize("answer", SAID_BY, ids=lambda answer: answer.code)
+@pytest.mark.parametrize("answer", SAID_BY, ids=lambda answer: f"{answer.status}-{answer.code}")
 def test_every_answer_has_all_three_shapes(answer: Answer) -> None:
     for html, openai in ((False, False), (False, True), (True, False)):
         headers, body = answer.render(html=html, openai=openai)
@@ -35,6 +40,7 @@ def test_every_answer_has_all_three_shapes(answer: Answer) -> None:
         if html:
             assert fields[b"content-type"].startswith(b"text/html")
             assert b"default-src 'none'" in fields[b"content-security-policy"]
+            assert (b"frame-ancestors" in fields[b"content-security-policy"]) == bool(answer.form)
             assert answer.message.encode() in body or b"&#x27;" in body
         else:
             error = json.loads(body)["error"]
@@ -64,6 +70,30 @@ def test_a_page_holds_no_markup_of_others() -> None:
     _, body = answers.not_found(hostile).render(html=True, openai=False)
     assert b"<script" not in body
     assert b"&lt;script&gt;" in body
+    hostile = '"><script>alert(1)</script>'
+    for form in (pages.password_form(hostile, hostile), pages.confirm_form(hostile, hostile, hostile)):
+        assert "<script" not in form
+        assert "&lt;script" in form
+
+
+def test_a_redirect_has_no_body() -> None:
+    headers, body = Answer(303, "seen", "Go on.", headers=((b"location", b"/"),)).render(html=True, openai=False)
+    assert body == b""
+    assert dict(headers) == {b"location": b"/", b"content-length": b"0", b"cache-control": b"no-store"}
+    assert Answer(204, "preflight", "").render(html=False, openai=False) == ([], b"")
+
+
+def test_only_a_page_that_is_away_loads_itself_again() -> None:
+    for answer in SAID_BY:
+        body = answer.render(html=True, openai=False)[1]
+        assert (b'http-equiv="refresh"' in body) == (answer.status == 503 and answer.retry_after is not None)
+
+
+def test_a_program_is_told_how_to_send_a_password() -> None:
+    for program, scheme in ((True, b"Basic "), (False, b"Bearer ")):
+        for said in (answers.password_needed, answers.wrong_password):
+            headers, _ = said("/a", "/b", program=program).render(html=False, openai=False)
+            assert dict(headers)[b"www-authenticate"].startswith(scheme)
 
 
 def test_only_a_browser_that_navigates_gets_a_page() -> None:

@@ -1,33 +1,16 @@
 """The hub's own words to a visitor: one answer, in the shape that fits who asks.
 
-JSON for API clients (OpenAI's error object under ``/v1/``), a small page for browsers. No answer holds a traceback, a
-path or a secret. Statuses are of RFC 9110 §15.
+JSON for API clients (OpenAI's error object under ``/v1/``), a small page (`portico.hub.pages`) for browsers. No answer
+holds a traceback, a path or a secret. Statuses are of RFC 9110 §15.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from html import escape
 
+from portico.hub import pages
 from portico.types import Headers
-
-_TITLES = {
-    400: "That request cannot be understood",
-    401: "Sign in to see this",
-    403: "You may not see this",
-    404: "Nothing is served here",
-    405: "That method is not allowed",
-    408: "The request took too long",
-    413: "That is too large",
-    426: "This needs a WebSocket",
-    429: "Too many requests",
-    431: "The request's headers are too large",
-    500: "The app has a problem",
-    502: "The app went away",
-    503: "The app is not here at the moment",
-    504: "The app took too long",
-}
 
 _TYPES = {
     401: "authentication_error",
@@ -36,8 +19,10 @@ _TYPES = {
     429: "rate_limit_error",
 }
 
+_WITHOUT_BODY = frozenset({204, 302, 303, 308})
 
-_CSP = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+_BEARER = b'Bearer realm="portico"'
+_BASIC = b'Basic realm="portico", charset="UTF-8"'  # RFC 7617 §2.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +35,19 @@ class Answer(Exception):
     retry_after: int | None = None
     """Seconds."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    form: str = ""
+    """What a page of this answer asks, as HTML of `portico.hub.pages`."""
+    challenge: bytes = _BEARER
+    """WWW-Authenticate of a 401 (RFC 9110 §11.6.1)."""
 
     def render(self, *, html: bool, openai: bool) -> tuple[Headers, bytes]:
-        """Headers (with Content-Length) and body, as a page or as JSON."""
+        """Headers (with Content-Length) and body, as a page or as JSON; a redirect has no body."""
+        if self.status in _WITHOUT_BODY:
+            length = [] if self.status == 204 else [(b"content-length", b"0"), (b"cache-control", b"no-store")]
+            return [*self.headers, *length], b""
         if html:
-            body, content_type = _page(self).encode(), b"text/html; charset=utf-8"
+            text = pages.page(self.status, self.code, self.message, retry_after=self.retry_after, form=self.form)
+            body, content_type = text.encode(), b"text/html; charset=utf-8"
         else:
             error: dict[str, object] = {"message": self.message, "code": self.code}
             if openai:
@@ -73,73 +66,17 @@ class Answer(Exception):
             *self.headers,
         ]
         if html:
-            headers.append((b"content-security-policy", _CSP))
+            headers.append((b"content-security-policy", pages.FORM_CSP if self.form else pages.CSP))
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
         if self.status == 401:
-            headers.append((b"www-authenticate", b'Bearer realm="portico"'))
+            headers.append((b"www-authenticate", self.challenge))
         return headers, body
 
 
 def wants_page(headers: Headers) -> bool:
     """Whether a browser navigates (it accepts text/html); fetch(), curl and SDKs do not say so."""
     return any(name == b"accept" and b"text/html" in value for name, value in headers)
-
-
-# Where the status alone would say too little.
-_TITLES_BY_CODE = {
-    "invalid_key": "That key does not work",
-    "wrong_key": "That key does not open this",
-    "key_needed": "This opens with a key",
-    "service_gone": "The app has gone",
-    "provider_reconnecting": "One moment",
-    "overloaded": "The app is busy",
-}
-
-
-def _page(answer: Answer) -> str:
-    title = _TITLES_BY_CODE.get(answer.code) or _TITLES.get(answer.status, "Something went wrong")
-    refresh = f'<meta http-equiv="refresh" content="{answer.retry_after}">\n' if answer.retry_after else ""
-    further = ""
-    if answer.status == 401 or answer.code in ("wrong_key", "key_needed"):
-        further = _KEY_FORM
-    elif answer.retry_after:
-        further = f'<p class=dim>This page tries again every {answer.retry_after} seconds. <a href="">Try now</a></p>\n'
-    elif answer.status >= 500:
-        further = '<p class=dim><a href="">Try again</a></p>\n'
-    return _PAGE.format(
-        title=escape(title), message=escape(answer.message), status=answer.status, refresh=refresh, further=further
-    )
-
-
-# A GET of the page's own path with ?portico_key=: the gate puts the key into a cookie and makes the URL clean again.
-_KEY_FORM = """<form><label for=key>Key</label>
-<input id=key name=portico_key type=password required autocomplete=off spellcheck=false><button>Open</button></form>
-"""
-
-# Text and controls keep to WCAG 2.2 AA in both colour schemes: 4.5 to 1, and 3 to 1 for the controls' edges.
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-{refresh}<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
-  background: light-dark(#f6f6f4, #17181a); color: light-dark(#1d1d1f, #ececec) }}
-main {{ box-sizing: border-box; width: min(30rem, 100vw - 2rem); margin: 1rem; padding: 1.8rem 2rem;
-  border-radius: 12px; overflow-wrap: anywhere;
-  background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
-h1 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem }} p {{ margin: .4rem 0 }}
-a {{ color: light-dark(#0b5cad, #7ab8f5) }}
-form {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }}
-input, button {{ font: inherit; padding: .3rem .6rem; border-radius: 6px;
-  border: 1px solid light-dark(#767676, #8b9096) }}
-input {{ flex: 1; min-width: 8rem }}
-.dim {{ color: light-dark(#666, #a0a4a8); font-size: .9rem }}
-</style></head>
-<body><main><div role="alert"><h1>{title}</h1><p>{message}</p></div>
-{further}<p class=dim>{status} &middot; Portico</p></main></body>
-</html>
-"""
 
 
 def unauthorized(message: str = "A key or a login is needed here.") -> Answer:
@@ -165,7 +102,21 @@ def gone(reason: str) -> Answer:
 
 def reconnecting() -> Answer:
     return Answer(
-        503, "provider_reconnecting", "The app's notebook is reconnecting. Try again in a moment.", retry_after=5
+        503,
+        "provider_reconnecting",
+        "The app's notebook or program is reconnecting. Try again in a moment.",
+        retry_after=5,
+    )
+
+
+def away() -> Answer:
+    """The provider has been away for longer than a request waits, and its name is held for it."""
+    return Answer(
+        503,
+        "provider_away",
+        "The computer that runs this app is asleep or has no connection. "
+        "The address stays, and the app answers here as soon as it is back.",
+        retry_after=10,
     )
 
 
@@ -181,3 +132,37 @@ def app_error() -> Answer:
 
 def provider_lost() -> Answer:
     return Answer(502, "provider_lost", "The process that runs the app went away before it answered.")
+
+
+def password_needed(action: str, target: str, *, program: bool) -> Answer:
+    """*action* and *target* are of `pages.password_form`. A *program* is told how to send the password."""
+    return Answer(
+        401,
+        "password_needed",
+        "Ask for it where you found the link."
+        if not program
+        else "A password is needed here: send it with HTTP Basic authentication, under any user name.",
+        form=pages.password_form(action, target),
+        # A browser would ask for it in a window of its own, and then send it with every request, other sites' too.
+        challenge=_BASIC if program else _BEARER,
+    )
+
+
+def wrong_password(action: str, target: str, *, program: bool) -> Answer:
+    return Answer(
+        401,
+        "wrong_password",
+        "That is not the password. Mind capital letters, and try again.",
+        form=pages.password_form(action, target, wrong=True),
+        challenge=_BASIC if program else _BEARER,
+    )
+
+
+def confirm_needed(action: str, target: str, host: str) -> Answer:
+    """*action*, *target* and *host* are of `pages.confirm_form`. No success: nobody must take it for the app's page."""
+    return Answer(
+        403,
+        "confirm_needed",
+        f"A person who did not sign in put this app on {host}. Nobody here has looked at it.",
+        form=pages.confirm_form(action, target, host),
+    )
