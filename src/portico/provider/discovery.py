@@ -22,7 +22,7 @@ KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Where a hub is and what lets a provider in. ``url`` is the base URL of the Jupyter server or the relay, with a slash."""
+    """Where a hub is and what lets a provider in. ``url`` is the Jupyter server's or the relay's; it ends with a slash."""
 
     url: str
     token: str
