@@ -11,7 +11,7 @@ import pytest
 
 from portico.jupyter.api import routes
 from tests.live_jupyter import TOKEN, JupyterServer
-from tests.security.conftest import Served
+from tests.security.conftest import ORIGIN, Served
 from tests.security.visitor import Login, ask, upgrade
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -31,7 +31,11 @@ LOGIN = "portico/login"
 API = [path for path in _api() if path != LOGIN]
 APPS = ["portico/apps/echo-private/", "portico/apps/echo-key/a/b", "portico/apps/no-such-service/", "portico/apps/"]
 LINK = "portico/link"
-MODELS = ["portico/v1", "portico/v1/models", "portico/v1/models/secret_model", "portico/v1/chat/completions"]
+RESPONSE = "portico/v1/responses/resp_0"
+MODELS = [
+    *("portico/v1", "portico/v1/models", "portico/v1/models/secret_model", "portico/v1/chat/completions"),
+    *("portico/v1/responses", RESPONSE, f"{RESPONSE}/input_items", f"{RESPONSE}/cancel"),
+]
 
 
 def test_the_walk_knows_every_route() -> None:
@@ -74,6 +78,11 @@ def test_the_link_speaks_websocket_alone(jupyter_server: JupyterServer, wrong: d
     assert upgrade(jupyter_server, "portico/linkXecho-public/").status in (401, 404)
 
 
+def public(server: JupyterServer) -> list[str]:
+    """The models that are open to everybody."""
+    return [model["id"] for model in ask(server, "portico/v1/models").json().get("data", ())]
+
+
 @pytest.mark.parametrize("path", MODELS)
 def test_all_models_are_nobodys(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
     """What is public of other tests' models may be seen here; the private one may not, nor be asked anything."""
@@ -86,7 +95,37 @@ def test_all_models_are_nobodys(path: str, jupyter_server: JupyterServer, wrong:
             assert b"a secret" not in answer.body, (what, method)
             if headers and what in ("expired key", "revoked key", "wrong audience", "alg none", "another secret"):
                 assert answer.status == 401, (what, method, answer)
-        assert upgrade(jupyter_server, path, headers).status in (401, 403, 404, 501)
+        status = upgrade(jupyter_server, path, headers).status
+        if status == 101:  # a stranger is let in to what is public of other tests' models
+            assert path == "portico/v1/responses"
+            assert public(jupyter_server), what
+        else:
+            assert status in (401, 403, 404), what
+
+
+def test_a_stored_response_of_a_private_model_is_nobodys(
+    jupyter_server: JupyterServer, served: Served, wrong: dict[str, dict[str, str]], key: str
+) -> None:
+    owner = {"Authorization": f"token {TOKEN}"}
+    body = b'{"model": "secret_model", "input": "x"}'
+    made = ask(jupyter_server, "portico/v1/responses", "POST", owner, body).json()["id"]
+    path = f"portico/v1/responses/{made}"
+    for what, headers in [*wrong.items(), ("a key of other services", {"Authorization": f"Bearer {key}"})]:
+        for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")):
+            answer = ask(jupyter_server, path + rest, method, headers)
+            assert answer.status in (401, 404), (what, method, answer)
+            assert b"a secret" not in answer.body
+    assert b"a secret" in ask(jupyter_server, path, headers=owner).body
+
+
+def test_a_login_opens_the_models_websocket_for_its_own_pages_alone(
+    jupyter_server: JupyterServer, served: Served, login: Login
+) -> None:
+    path, cookie = "portico/v1/responses", {"Cookie": login.cookie}
+    own = {"Origin": f"http://127.0.0.1:{jupyter_server.port}"}
+    assert upgrade(jupyter_server, path, cookie | own).status == 101
+    for other in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": ORIGIN}):
+        assert upgrade(jupyter_server, path, cookie | other).status == 403, other
 
 
 def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from portico.hub import catalog
 from portico.hub.answers import Answer
 from portico.hub.exchange import SocketForward, SocketResponder
 from portico.hub.gateway import Caller, VisitorRequest
@@ -20,7 +21,6 @@ from portico.types import Headers
 
 if TYPE_CHECKING:
     from portico.hub.all_models import AllModels
-    from portico.hub.catalog import Entry
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class ModelsSocket:
             raise Answer(404, "not_found", "The one WebSocket here is that of the responses API, at responses.")
         self._caller = await self._all.identify(self._request)
         self._all.refuse_strangers(self._caller)
+        if next(catalog.services(self._all.registry, self._caller.visitor), None) is None:
+            raise Answer(404, "model_not_found", "There is no model here that you may use.")
 
     def begin(self, responder: SocketResponder) -> ModelsSocket:
         """Accept the visitor, on the next turn of the loop; returns this object."""
@@ -95,7 +97,7 @@ class ModelsSocket:
         if self._opening is not None:
             self._opening.cancel()
 
-    def _read(self, data: bytes) -> tuple[Entry | None, bytes]:
+    def _read(self, data: bytes) -> tuple[catalog.Entry | None, bytes]:
         """Whose model a message names, and the message as its service reads it. None: it goes where the others went.
 
         Raises an `Answer` for a message that cannot go anywhere.
@@ -129,7 +131,7 @@ class ModelsSocket:
 
     # --- the service --------------------------------------------------------------------------------------------
 
-    async def _open(self, entry: Entry, data: bytes, text: bool) -> None:
+    async def _open(self, entry: catalog.Entry, data: bytes, text: bool) -> None:
         """Open a stream to the service, and pass the first message on. An `Answer` goes to the visitor as an error."""
         request, caller, gateway = self._request, self._caller, self._all.gateway
         assert caller is not None
