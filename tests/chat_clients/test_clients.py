@@ -11,6 +11,7 @@ import pytest
 
 from tests.chat_clients import environments
 from tests.chat_clients.conftest import Served
+from tests.live_jupyter import JupyterServer
 
 HERE = Path(__file__).parent
 OVER = ("streaming", "tools", "structured output")
@@ -64,10 +65,12 @@ def interpreter(program: str) -> str:
 
 
 @pytest.mark.timeout(400)  # the first run of each kind installs its packages
+@pytest.mark.parametrize("base", ["service", "all models"])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_client(program: str, zoo: Served):
+def test_a_client(program: str, base: str, zoo: Served, jupyter_server: JupyterServer):
+    """At the service's own URL, and at the one under which all models are."""
     settings = {
-        "BASE_URL": zoo.base_url,
+        "BASE_URL": zoo.base_url if base == "service" else jupyter_server.url + "portico/v1",
         "API_KEY": zoo.key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # it would fetch a table of prices otherwise
         "PYTHONWARNINGS": "",
