@@ -7,6 +7,7 @@ object".
 from __future__ import annotations
 
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.errors import PorticoError
@@ -133,7 +134,9 @@ class ChatChunks:
         after = f'}},"logprobs":null,"finish_reason":null}}{self._end}'
 
         def render(text: str) -> bytes:
-            return (before + quoted(text) + after).encode("ascii")
+            # What `quoted` does, without the call; and encode() without a name is the quicker for ASCII.
+            text = encode_basestring_ascii(text) if text.isascii() else quoted(text)
+            return f"{before}{text}{after}".encode()
 
         return render
 

@@ -7,6 +7,7 @@ reference, "Create completion", "The completion object".
 from __future__ import annotations
 
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.errors import InvalidRequest, PorticoError
@@ -169,7 +170,8 @@ class CompletionChunks:
         after = f',"logprobs":null,"finish_reason":null}}{self._end}'
 
         def render(text: str) -> bytes:
-            return (before + quoted(text) + after).encode("ascii")
+            text = encode_basestring_ascii(text) if text.isascii() else quoted(text)  # as the chat's
+            return f"{before}{text}{after}".encode()
 
         return render
 
