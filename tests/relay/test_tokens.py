@@ -166,6 +166,28 @@ def test_a_revoked_token_is_refused_at_once_and_listeners_hear_of_it_once() -> N
     run(inside)
 
 
+def test_tokens_that_a_token_made_are_revoked_with_it() -> None:
+    async def inside() -> None:
+        store = await asyncio.to_thread(RelayStore)
+        ring = await opened(store)
+        other, _ = await minted(ring)
+        made, grant = await minted(ring)
+        first, tokens = grant.token_id, [made]
+        for _ in range(3):
+            made, grant = await ring.mint(
+                user_id="alice", workspace="alice", scopes=["keys"], lifetime=60, parent=grant.token_id
+            )
+            tokens.append(made)
+        assert len(ring.made_by(first)) == 3
+        await ring.revoke(first)
+        for token in tokens:
+            assert "revoked" in refused(ring, token)
+            assert "revoked" in refused(await opened(store), token)
+        assert ring.verify(other)
+
+    run(inside)
+
+
 _CLI = """
 import asyncio, sys
 from portico.relay.store import RelayStore

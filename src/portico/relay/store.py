@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS workspaces (
 CREATE TABLE IF NOT EXISTS members (workspace TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (workspace, user));
 CREATE TABLE IF NOT EXISTS tokens (
     id TEXT PRIMARY KEY, user TEXT NOT NULL, workspace TEXT NOT NULL, scopes TEXT NOT NULL, label TEXT NOT NULL,
-    created REAL NOT NULL, expires REAL NOT NULL, revoked INTEGER NOT NULL);
+    created REAL NOT NULL, expires REAL NOT NULL, revoked INTEGER NOT NULL, parent TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY, workspace TEXT NOT NULL, services TEXT NOT NULL, label TEXT NOT NULL, created REAL NOT NULL,
     expires REAL NOT NULL, created_by TEXT NOT NULL, revoked INTEGER NOT NULL, last_used REAL);
@@ -79,6 +79,8 @@ class TokenRow:
     created: float
     expires: float
     revoked: bool
+    parent: str = ""
+    """The id of the token by which this one was made, if it was by one; it is revoked with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,10 @@ class RelayStore:
             database.execute("DELETE FROM sessions WHERE user = ?", (user_id,))
             return database.execute("UPDATE users SET password = ? WHERE id = ?", (password, user_id)).rowcount > 0
 
+    def keep_hash(self, user_id: str, former: str, password: str) -> None:
+        """Keep a dearer hash of the same password, unless it was changed meanwhile."""
+        self._run("UPDATE users SET password = ? WHERE id = ? AND password = ?", password, user_id, former)
+
     def set_admin(self, user_id: str, admin: bool) -> bool:
         """An admin no more has no token left that says so."""
         with self._transaction() as database:
@@ -266,7 +272,9 @@ class RelayStore:
     def tokens(self) -> list[TokenRow]:
         with self._lock:
             self._run("DELETE FROM tokens WHERE expires < ?", time.time() - _FORGET)
-            rows = self._rows("SELECT id, user, workspace, scopes, label, created, expires, revoked FROM tokens")
+            rows = self._rows(
+                "SELECT id, user, workspace, scopes, label, created, expires, revoked, parent FROM tokens"
+            )
         return [
             TokenRow(
                 id=row[0],
@@ -277,13 +285,14 @@ class RelayStore:
                 created=row[5],
                 expires=row[6],
                 revoked=bool(row[7]),
+                parent=row[8],
             )
             for row in rows
         ]
 
     def add_token(self, token: TokenRow) -> None:
         self._run(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             token.id,
             token.user,
             token.workspace,
@@ -292,10 +301,16 @@ class RelayStore:
             token.created,
             token.expires,
             int(token.revoked),
+            token.parent,
         )
 
-    def revoke_token(self, token_id: str) -> bool:
-        return self._run("UPDATE tokens SET revoked = 1 WHERE id = ?", token_id) > 0
+    def revoke_token(self, token_id: str) -> None:
+        """And those that were made by it."""
+        self._run(
+            "WITH RECURSIVE made(id) AS (SELECT ? UNION SELECT tokens.id FROM tokens JOIN made ON parent = made.id) "
+            "UPDATE tokens SET revoked = 1 WHERE id IN made",
+            token_id,
+        )
 
     # --- sign-ins -----------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -86,6 +86,8 @@ class Grant:
     label: str = ""
     created: float = 0.0
     revoked: bool = False
+    parent: str = ""
+    """The id of the token by which this one was made."""
 
     def has(self, scope: str) -> bool:
         """Whether *scope* follows from what it has (``admin`` holds all)."""
@@ -147,9 +149,19 @@ class TokenRing:
         return lambda: self._listeners.remove(listener)
 
     async def mint(
-        self, *, user_id: str, workspace: str, scopes: str | Iterable[str], lifetime: float, label: str = ""
+        self,
+        *,
+        user_id: str,
+        workspace: str,
+        scopes: str | Iterable[str],
+        lifetime: float,
+        label: str = "",
+        parent: str = "",
     ) -> tuple[str, Grant]:
-        """Make a token that lasts *lifetime* seconds; returns it and what is kept of it. Raises `InvalidOption`."""
+        """Make a token that lasts *lifetime* seconds; returns it and what is kept of it. Raises `InvalidOption`.
+
+        It is revoked with the token whose id *parent* is, by which it was made.
+        """
         now = time.time()
         grant = Grant(
             token_id=secrets.token_hex(16),
@@ -159,6 +171,7 @@ class TokenRing:
             created=now,
             expires=now + lifetime,
             label=label,
+            parent=parent,
         )
         claims = {
             "iss": ISSUER,  # first: portico.hub.keys.MARK
@@ -232,7 +245,7 @@ class TokenRing:
         return sorted(grants, key=lambda grant: -grant.created)
 
     async def revoke(self, token_id: str) -> Grant | None:
-        """Make a token invalid at once. None if there is no such token."""
+        """Make a token invalid at once, and those that were made by it. None if there is no such token."""
         grant = self._grants.get(token_id)
         if grant is None:
             return None
@@ -240,11 +253,18 @@ class TokenRing:
         await asyncio.to_thread(self._store.revoke_token, token_id)
         return revoked
 
+    def made_by(self, token_id: str) -> Sequence[Grant]:
+        """The tokens that were made by one, by those, and so on."""
+        made = [grant for grant in self._grants.values() if grant.parent == token_id]
+        return [*made, *(further for grant in made for further in self.made_by(grant.token_id))]
+
     def _revoked(self, grant: Grant) -> Grant:
         revoked = self._grants[grant.token_id] = replace(grant, revoked=True)
         if not grant.revoked:
             for listener in tuple(self._listeners):
                 listener(revoked)
+            for child in [other for other in self._grants.values() if other.parent == grant.token_id]:
+                self._revoked(child)
         return revoked
 
     async def synchronize(self) -> None:
@@ -283,6 +303,7 @@ def _grant(row: TokenRow) -> Grant:
         label=row.label,
         created=row.created,
         revoked=row.revoked,
+        parent=row.parent,
     )
 
 
@@ -296,4 +317,5 @@ def _row(grant: Grant) -> TokenRow:
         created=grant.created,
         expires=grant.expires,
         revoked=grant.revoked,
+        parent=grant.parent,
     )

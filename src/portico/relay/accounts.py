@@ -1,0 +1,370 @@
+"""Local accounts of a relay: users with passwords (argon2id, RFC 9106), their workspaces, and who is signed in.
+
+Whoever asks with a wrong name or a wrong password learns neither which of the two it was nor, from the time it took,
+whether there is such a user; and may ask so many times only. A sign-in is a random id in a cookie; the store knows its
+SHA-256 alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import secrets
+import time
+import unicodedata
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from portico.errors import InvalidName, InvalidOption
+from portico.hub.answers import Answer
+from portico.relay.config import ANONYMOUS, workspace_name
+from portico.relay.store import RelayStore, SessionRow, UserRow, WorkspaceRow
+
+MIN_PASSWORD = 8
+"""Characters (NIST SP 800-63B §5.1.1.1)."""
+
+MAX_PASSWORD = 1000
+_MAX_EMAIL = 254  # RFC 5321 §4.5.3.1.3
+
+_NOBODYS = "$argon2id$v=19$m=65536,t=3,p=4$cG9ydGljby1yZWxheS0xMg$T3Bh2wJWQy3VfXr6q9mDkq5Xj0cB1nH8sKzLxA7uYdE"
+"""What the password of a user who is not there is compared with; as dear as any other."""
+
+T = TypeVar("T")
+
+_AT_ONCE = 2  # hashes of 64 MiB each
+_WAITING = 64  # for a hash; more, and the relay is being flooded
+_SESSIONS_OF_ONE = 100
+
+_USER_ATTEMPTS = 10
+_ADDRESS_ATTEMPTS = 30
+_WINDOW = 300.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user. ``id`` is the name, and that of their own workspace."""
+
+    id: str
+    email: str = ""
+    admin: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Who is signed in, and by which session."""
+
+    account: Account
+    digest: str
+    """Of the cookie's value: tells sessions apart, and opens nothing."""
+    expires: float
+    """Seconds since 1970."""
+
+
+class Attempts:
+    """Counts what each may do only so often in a window of time. Bounded: whoever was quiet longest is forgotten."""
+
+    def __init__(
+        self, limit: int, window: float, *, most: int = 10_000, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """*window* in seconds of *now*."""
+        self._limit = limit
+        self._window = window
+        self._most = most
+        self._now = now
+        self._made: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def take(self, who: str, what: str) -> None:
+        """Count one more of *who*. Raises an `Answer` (429, with Retry-After) that begins with *what*, if too many."""
+        now = self._now()
+        made = self._made.setdefault(who, deque())
+        self._made.move_to_end(who)
+        while made and made[0] <= now - self._window:
+            made.popleft()
+        if len(made) >= self._limit:
+            wait = max(1, int(made[0] + self._window - now) + 1)
+            raise Answer(429, "too_many_attempts", f"{what} Try again in {_minutes(wait)}.", retry_after=wait)
+        made.append(now)
+        if len(self._made) > self._most:
+            self._made.popitem(last=False)
+
+    def give_back(self, who: str) -> None:
+        """The last one was right."""
+        if made := self._made.get(who):
+            made.pop()
+
+    def forget(self, who: str) -> None:
+        self._made.pop(who, None)
+
+
+def _minutes(seconds: int) -> str:
+    minutes = -(-seconds // 60)
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6, the network of 64 bits that one household has. Anything else as it is."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:50]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+class Accounts:
+    """Users, workspaces and sign-ins, in memory as the store has them. Asking blocks nobody; changing writes."""
+
+    def __init__(
+        self,
+        store: RelayStore,
+        *,
+        session_lifetime: float = 7 * 86400.0,
+        now: Callable[[], float] = time.time,
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        """*session_lifetime* in seconds of *now*, which counts from 1970. Reads the store, so it blocks."""
+        self._store = store
+        self._lifetime = session_lifetime
+        self._now = now
+        self._hasher = hasher or PasswordHasher()
+        self._hashing = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._of_user = Attempts(_USER_ATTEMPTS, _WINDOW)
+        self._of_address = Attempts(_ADDRESS_ATTEMPTS, _WINDOW)
+        self._writing = asyncio.Lock()
+        """So that what is read of the store is never older than what is here."""
+        self._version = store.version()
+        self._read(store.users(), store.workspaces(), store.sessions())
+
+    def _read(self, users: list[UserRow], workspaces: list[WorkspaceRow], sessions: list[SessionRow]) -> None:
+        self._users = {row.id: row for row in users}
+        self._workspaces = {row.name: row for row in workspaces}
+        self._sessions = {row.digest: row for row in sessions}
+
+    async def synchronize(self) -> None:
+        """Take in what another process (the command line) wrote to the same file. Every few seconds."""
+        version = await asyncio.to_thread(self._store.version)
+        if version != self._version:
+            async with self._writing:
+                await self._reread()
+            self._version = version
+
+    async def _reread(self) -> None:
+        """Whoever calls holds the lock."""
+
+        def read() -> tuple[list[UserRow], list[WorkspaceRow], list[SessionRow]]:
+            return self._store.users(), self._store.workspaces(), self._store.sessions()
+
+        self._read(*await asyncio.to_thread(read))
+
+    # --- users --------------------------------------------------------------------------------------------------
+
+    def get(self, name: str) -> Account | None:
+        row = self._users.get(name)
+        return None if row is None else _account(row)
+
+    def list(self) -> list[Account]:
+        return [_account(row) for row in sorted(self._users.values(), key=lambda row: row.id)]
+
+    async def add(self, name: str, password: str = "", *, email: str = "", admin: bool = False) -> Account:
+        """Add a user, and a workspace of the same name. Without a password they hold tokens, and cannot sign in.
+
+        Raises `InvalidName` or `InvalidOption`.
+        """
+        workspace_name(name)
+        if len(email) > _MAX_EMAIL or not (email.isprintable() and (not email or "@" in email)):
+            raise InvalidOption(f"{email[:80]!r} is no address of e-mail")
+        hashed = await self._hash(password) if password else ""
+        row = UserRow(id=name, email=email, admin=admin, disabled=False, password=hashed, created=self._now())
+        async with self._writing:
+            if not await asyncio.to_thread(self._store.add_user, row):
+                raise InvalidName(f"There is a user or a workspace named {name!r} already.")
+            await self._reread()
+        return _account(row)
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Signs the user out everywhere. Raises `InvalidOption` or `InvalidName`."""
+        await self._change(name, self._store.set_password, await self._hash(password))
+
+    async def set_disabled(self, name: str, disabled: bool) -> None:
+        """Who is disabled is signed out; their tokens are revoked (`TokenRing.reread`). Raises `InvalidName`."""
+        await self._change(name, self._store.set_disabled, disabled)
+
+    async def set_admin(self, name: str, admin: bool) -> None:
+        """Raises `InvalidName`."""
+        await self._change(name, self._store.set_admin, admin)
+
+    async def remove(self, name: str) -> None:
+        """With their workspaces, and all that is in them (`TokenRing.reread`). Raises `InvalidName`."""
+        await self._change(name, self._store.remove_user)
+
+    async def _change(self, name: str, change: Callable[..., bool], *values: object) -> None:
+        async with self._writing:
+            if not await asyncio.to_thread(change, name, *values):
+                raise InvalidName(f"There is no user named {name!r}.")
+            await self._reread()
+
+    # --- passwords ----------------------------------------------------------------------------------------------
+
+    async def check_password(self, name: str, password: str, address: str = "") -> Account | None:
+        """The user whose password that is, or None. Raises an `Answer` (429) after too many wrong ones.
+
+        They are counted for the name and for the *address* that asks, whether there is such a user or not.
+        """
+        name, network = name[:100], network_of(address)
+        self._of_address.take(network, "Too many attempts to sign in came from your network.")
+        self._of_user.take(name, "Too many attempts to sign in were made under this name.")
+        row = self._users.get(name)
+        right = await self._verify(row.password if row is not None and row.password else _NOBODYS, password)
+        row = self._users.get(name)  # they may have been disabled meanwhile
+        if not right or row is None or row.disabled or not row.password:
+            return None
+        self._of_address.give_back(network)
+        self._of_user.forget(name)
+        if self._hasher.check_needs_rehash(row.password):
+            hashed = await self._hash(password)
+            async with self._writing:
+                await asyncio.to_thread(self._store.keep_hash, name, row.password, hashed)
+                await self._reread()
+        return _account(row)
+
+    async def _verify(self, hashed: str, password: str) -> bool:
+        def verify() -> bool:
+            try:
+                return self._hasher.verify(hashed, _prepared(password))
+            except (VerificationError, InvalidHashError):
+                return False
+
+        return await self._in_turn(verify)
+
+    async def _hash(self, password: str) -> str:
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise InvalidOption(f"A password has from {MIN_PASSWORD} to {MAX_PASSWORD} characters.")
+        return await self._in_turn(lambda: self._hasher.hash(_prepared(password)))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        """Two at a time, each in a thread: a hash takes 64 MiB, and most of a tenth of a second of a processor."""
+        if self._waiting >= _WAITING:
+            raise Answer(
+                429,
+                "too_many_attempts",
+                "Too many people are signing in at once. Try again in a moment.",
+                retry_after=5,
+            )
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+    # --- workspaces ---------------------------------------------------------------------------------------------
+
+    def workspaces_of(self, account: Account) -> Sequence[str]:
+        """Those that they may enter, their own first."""
+        names = [row.name for row in self._workspaces.values() if self.may_enter(account, row.name)]
+        return sorted(names, key=lambda name: (name != account.id, name))
+
+    def may_enter(self, account: Account, workspace: str) -> bool:
+        """Whether they see what is private in it, and may be given tokens for it: its owner and its members."""
+        row = self._workspaces.get(workspace)
+        if row is None or account.disabled or (row.expires is not None and row.expires <= self._now()):
+            return False
+        return account.id == row.owner or account.id in row.members
+
+    async def add_workspace(self, name: str, owner: str, members: Iterable[str] = ()) -> None:
+        """A workspace that several share. Raises `InvalidName`."""
+        everyone = list(dict.fromkeys(member for member in members if member != owner))
+        for user in (owner, *everyone):
+            if user not in self._users:
+                raise InvalidName(f"There is no user named {user!r}.")
+        row = WorkspaceRow(
+            name=workspace_name(name), owner=owner, created=self._now(), expires=None, members=tuple(everyone)
+        )
+        async with self._writing:
+            if not await asyncio.to_thread(self._store.add_workspace, row):
+                raise InvalidName(f"There is a workspace named {name!r} already.")
+            await self._reread()
+
+    # --- sign-ins -----------------------------------------------------------------------------------------------
+
+    async def sign_in(self, account: Account, *, root: str = "", parent: str = "") -> str:
+        """Begin a session; returns the value of its cookie, 256 random bits.
+
+        *root* is the origin of the service that it is for (`RelayConfig.session_root`), "" for the relay itself, and
+        *parent* the digest of the relay's session by which the user came there: it ends with that one.
+        """
+        value = secrets.token_urlsafe(32)
+        now = self._now()
+        async with self._writing:
+            made_by = self._sessions.get(parent)
+            if parent and made_by is None:  # signed out meanwhile
+                return value
+            expires = now + self._lifetime if made_by is None else made_by.expires
+            row = SessionRow(
+                digest=_digest(value), user=account.id, root=root, parent=parent, created=now, expires=expires
+            )
+            await asyncio.to_thread(self._store.add_session, row)
+            self._sessions[row.digest] = row
+            theirs = [other for other in self._sessions.values() if other.user == account.id]
+            if len(theirs) > _SESSIONS_OF_ONE:
+                await self._end(min(theirs, key=lambda other: other.created).digest)
+        return value
+
+    def session(self, value: str, root: str = "") -> Account | None:
+        """Who is signed in by the cookie *value*, where *root* is; None for nobody."""
+        found = self.signed_in(value, root)
+        return None if found is None else found.account
+
+    def signed_in(self, value: str, root: str = "") -> SignIn | None:
+        """As `session`, with the session itself."""
+        row = self._sessions.get(_digest(value)) if value else None
+        if row is None or row.root != root:
+            return None
+        user = self._users.get(row.user)
+        if row.expires <= self._now() or user is None or user.disabled:
+            return None
+        return SignIn(account=_account(user), digest=row.digest, expires=row.expires)
+
+    def is_live(self, digest: str) -> bool:
+        """Whether the session of that digest has not ended."""
+        row = self._sessions.get(digest)
+        return row is not None and row.expires > self._now()
+
+    async def sign_out(self, value: str) -> None:
+        """End a session, and those on services that were made by it."""
+        async with self._writing:
+            await self._end(_digest(value))
+
+    async def _end(self, digest: str) -> None:
+        for row in [row for row in self._sessions.values() if digest in (row.digest, row.parent)]:
+            del self._sessions[row.digest]
+        await asyncio.to_thread(self._store.remove_session, digest)
+
+
+def is_anonymous(workspace: str) -> bool:
+    """Whether the workspace of that name was given to someone who showed no token."""
+    return workspace.startswith(ANONYMOUS)
+
+
+def _account(row: UserRow) -> Account:
+    return Account(row.id, row.email, row.admin, row.disabled)
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _prepared(password: str) -> str:
+    """One text for what looks the same however it was typed (RFC 8265 §4.2), and never too long to hash."""
+    return unicodedata.normalize("NFC", password[:MAX_PASSWORD]).encode("utf-8", "replace").decode()
