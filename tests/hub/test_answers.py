@@ -76,13 +76,6 @@ def test_a_page_holds_no_markup_of_others() -> None:
         assert "&lt;script" in form
 
 
-def test_a_redirect_has_no_body() -> None:
-    headers, body = Answer(303, "seen", "Go on.", headers=((b"location", b"/"),)).render(html=True, openai=False)
-    assert body == b""
-    assert dict(headers) == {b"location": b"/", b"content-length": b"0", b"cache-control": b"no-store"}
-    assert Answer(204, "preflight", "").render(html=False, openai=False) == ([], b"")
-
-
 def test_only_a_page_that_is_away_loads_itself_again() -> None:
     for answer in SAID_BY:
         body = answer.render(html=True, openai=False)[1]

@@ -68,12 +68,17 @@ def of_user(user: User) -> Visitor:
     return Visitor(access="user", user_id=user.id, name=user.name, by_token=user.by_token)
 
 
+def opens(visitor: Visitor, service: str) -> bool:
+    """Whether the visitor's key, if it has one, is for *service*."""
+    return service in visitor.services or EVERY_SERVICE in visitor.services
+
+
 def check(access: str, service: str, visitor: Visitor) -> None:
     """Let *visitor* in to *service*, which has this *access*, or raise the `Answer` that says why not."""
     if access == "public":
         return
     if visitor.access == "key":
-        if service in visitor.services or EVERY_SERVICE in visitor.services:
+        if opens(visitor, service):
             return
         raise forbidden(f"This key does not open {service!r}.", "wrong_key")
     if visitor.access == "user":

@@ -19,8 +19,6 @@ _TYPES = {
     429: "rate_limit_error",
 }
 
-_WITHOUT_BODY = frozenset({204, 302, 303, 308})
-
 _BEARER = b'Bearer realm="portico"'
 _BASIC = b'Basic realm="portico", charset="UTF-8"'  # RFC 7617 §2.1
 
@@ -41,10 +39,7 @@ class Answer(Exception):
     """WWW-Authenticate of a 401 (RFC 9110 §11.6.1)."""
 
     def render(self, *, html: bool, openai: bool) -> tuple[Headers, bytes]:
-        """Headers (with Content-Length) and body, as a page or as JSON; a redirect has no body."""
-        if self.status in _WITHOUT_BODY:
-            length = [] if self.status == 204 else [(b"content-length", b"0"), (b"cache-control", b"no-store")]
-            return [*self.headers, *length], b""
+        """Headers (with Content-Length) and body, as a page or as JSON."""
         if html:
             text = pages.page(self.status, self.code, self.message, retry_after=self.retry_after, form=self.form)
             body, content_type = text.encode(), b"text/html; charset=utf-8"
@@ -152,7 +147,7 @@ def wrong_password(action: str, target: str, *, program: bool) -> Answer:
     return Answer(
         401,
         "wrong_password",
-        "That is not the password. Mind capital letters, and try again.",
+        "Mind capital letters, or ask for it where you found the link." if not program else "The password is wrong.",
         form=pages.password_form(action, target, wrong=True),
         challenge=_BASIC if program else _BEARER,
     )

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from portico.errors import LocalProtocolError
 from portico.hub.answers import Answer, app_error, overloaded, provider_lost, reconnecting
+from portico.hub.conditions import too_large
 from portico.hub.registry import Replica
 from portico.link import Stream
 from portico.protocol.events import Data, Head
@@ -61,6 +62,7 @@ class HTTPForward:
         "_finished",
         "_head",
         "_loop",
+        "_max_body",
         "_on_done",
         "_replica",
         "_responder",
@@ -69,6 +71,7 @@ class HTTPForward:
         "_size",
         "_started",
         "_upload_waiter",
+        "_uploaded",
         "stream",
     )
 
@@ -79,13 +82,17 @@ class HTTPForward:
         clean: Callable[[Headers], Headers],
         on_done: Callable[[], None],
         retry: Callable[[], bool],
+        max_body: int | None = None,
     ) -> None:
+        """*max_body* is in bytes, of the request; None for no limit."""
         self.stream: Stream | None = None
         self._responder = responder
         self._replica = replica
         self._clean = clean
         self._on_done = on_done
         self._retry = retry
+        self._max_body = max_body
+        self._uploaded = 0
         self._head: Head | None = None
         self._chunks: list[bytes] = []
         self._size = 0
@@ -218,6 +225,11 @@ class HTTPForward:
         """Pass *data* of the request's body on. A future that is returned says when to read more."""
         if self.stream is None:
             return None
+        if self._max_body is not None:
+            self._uploaded += len(data)
+            if self._uploaded > self._max_body:
+                self._refuse_body(self._max_body)
+                return None
         try:
             writable = self.stream.send_data(data)
         except LocalProtocolError:  # the answer came before the body's end
@@ -234,6 +246,15 @@ class HTTPForward:
                 self.stream.send_data(b"", fin=True)
             except LocalProtocolError:  # as above
                 pass
+
+    def _refuse_body(self, most: int) -> None:
+        """The body is longer than it may be, and did not say so before."""
+        assert self.stream is not None
+        if self._fin:
+            return  # the answer is whole, or its end is being written: the rest of the body is of no use to anybody
+        self._finished = True
+        self.stream.reset(ResetCode.TOO_LARGE, f"the body has more than {most} bytes")
+        self._fail(too_large(most))
 
     def visitor_left(self) -> None:
         """The visitor's connection is gone: the app is told, and cancelled."""

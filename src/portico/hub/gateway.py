@@ -10,18 +10,19 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
 from portico.errors import LocalProtocolError
 from portico.hub import access, answers, headers
 from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
 from portico.hub.answers import Answer
+from portico.hub.conditions import Enforcer, basic_password, busy, too_large
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
-from portico.hub.headers import KEY_ARGUMENT, KEY_COOKIE
+from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
 from portico.hub.keys import InvalidKey, KeyRing, is_ours
-from portico.hub.registry import Registry, Replica, Service
+from portico.hub.registry import Descriptor, Registry, Replica, Service
 from portico.protocol import Kind
 from portico.types import Headers
 
@@ -94,6 +95,11 @@ class Admission:
     drop_authorization: bool
     token: bytes | None = None
     """As `Recognised.token`."""
+    descriptor: Descriptor = field(init=False)
+    """The service's, as it was when the visitor was let in."""
+
+    def __post_init__(self) -> None:
+        self.descriptor = self.service.descriptor
 
 
 @dataclass(slots=True, eq=False)
@@ -106,11 +112,21 @@ class Caller:
 
 
 class Gateway:
-    def __init__(self, config: HubConfig, registry: Registry, keys: KeyRing, identities: Identities) -> None:
+    def __init__(
+        self,
+        config: HubConfig,
+        registry: Registry,
+        keys: KeyRing,
+        identities: Identities,
+        enforcer: Enforcer | None = None,
+    ) -> None:
+        """*enforcer* is one made for the workspace's name, where there are several workspaces."""
         self._config = config
         self._registry = registry
         self._keys = keys
         self._identities = identities
+        self.enforcer = enforcer or Enforcer()
+        self._since = time.monotonic()
         self.on_traffic: Callable[[Replica], None] = lambda replica: None
         """Told of each request that is opened, for activity."""
 
@@ -146,6 +162,8 @@ class Gateway:
             return None
         visitor, ours = key
         access.check(descriptor.access, request.name, visitor)
+        if descriptor.conditions is not None:
+            ours = self._meet(request, service, visitor) or ours
         return Admission(service, visitor, ours)
 
     async def admit(self, request: VisitorRequest) -> Admission:
@@ -160,6 +178,8 @@ class Gateway:
                     204, "preflight", "", headers=tuple(headers.preflight_headers(dict(request.headers), origin))
                 )
             if service is not None and level == "public" and not service.descriptor.origins:
+                if service.descriptor.conditions is not None:
+                    self._meet(request, service, ANONYMOUS)
                 return Admission(service, ANONYMOUS, self._is_hub_authorization(request))
             raise answers.unauthorized(
                 "A preflight from another origin is answered for services that name it in origins."
@@ -177,6 +197,10 @@ class Gateway:
             access.check(level, request.name, visitor)
         except Answer as answer:
             raise self._explain(answer, request, level) from None
+        if self._registry.interstitial:
+            self._warn(request)
+        if service.descriptor.conditions is not None:
+            ours = self._meet(request, service, visitor) or ours
         ours = ours or self._is_hub_authorization(request, recognised.token)
         return Admission(service, visitor, ours, recognised.token)
 
@@ -203,7 +227,58 @@ class Gateway:
         """Let *caller* in to *service*, now that it is known whose the model is. Raises an `Answer` for a no."""
         access.check(service.descriptor.access, service.descriptor.name, caller.visitor)
         request.cors_origin = self._cors_origin(service, request) if service.descriptor.origins else b""
-        return Admission(service, caller.visitor, caller.drop_authorization, caller.token)
+        ours = caller.drop_authorization
+        if service.descriptor.conditions is not None:
+            ours = self._meet(request, service, caller.visitor) or ours
+        return Admission(service, caller.visitor, ours, caller.token)
+
+    # --- what must hold besides ---------------------------------------------------------------------------------
+
+    def _meet(self, request: VisitorRequest, service: Service, visitor: Visitor) -> bool:
+        """Hold the service's conditions against a request of *visitor*, whom its access lets in.
+
+        Returns whether the Authorization header held its password. Raises an `Answer` for a no.
+        """
+        conditions, name = service.descriptor.conditions, service.descriptor.name
+        assert conditions is not None
+        client = request.client[0] if request.client else None
+        self.enforcer.check(conditions, client)
+        consumed = conditions.password is not None and self._ask_password(request, service, visitor, client)
+        if conditions.rate is not None:
+            self.enforcer.count(conditions.rate, name, visitor, client)
+        return consumed
+
+    def _ask_password(self, request: VisitorRequest, service: Service, visitor: Visitor, client: str | None) -> bool:
+        """As `_meet`, of the password. A key for the service says more than a password, and needs none."""
+        conditions, name = service.descriptor.conditions, service.descriptor.name
+        assert conditions is not None
+        given = None
+        for field_name, value in request.headers:
+            if field_name == b"authorization":
+                given = basic_password(value)
+        passes = headers.own_cookies(request.headers, PASS_COOKIE, request.root_path, request.scheme)
+        by_key = visitor.access == "key" and access.opens(visitor, name)
+        if by_key or any(self.enforcer.is_pass(conditions, name, value) for value in passes):
+            refusal = None if by_key else _cross_site(request)
+            if refusal is not None:
+                raise refusal
+            return given is not None and self.enforcer.is_password(conditions, given)
+        said = answers.password_needed
+        if given is not None:
+            if self.enforcer.try_password(conditions, name, client, given):
+                return True
+            said = answers.wrong_password
+        program = not (answers.wants_page(request.headers) or _by_browser(request))
+        raise said(f"{request.root_path}/.portico/password", _page_of(request), program=program)
+
+    def _warn(self, request: VisitorRequest) -> None:
+        """Before a browser's first page: say that a stranger made it. Programs are not held up. Raises an `Answer`."""
+        if request.kind is not Kind.HTTP or request.method != "GET" or not answers.wants_page(request.headers):
+            return
+        confirmed = headers.own_cookies(request.headers, CONFIRMED_COOKIE, request.root_path, request.scheme)
+        if not any(self.enforcer.is_confirmation(request.name, value) for value in confirmed):
+            action = f"{request.root_path}/.portico/confirm"
+            raise answers.confirm_needed(action, _page_of(request), request.host)
 
     def _explain(self, answer: Answer, request: VisitorRequest, level: str) -> Answer:
         """Send a browser to the login page instead of 401, where a login would help."""
@@ -257,10 +332,6 @@ class Gateway:
             query = headers.clean_query(request.query, lambda name, _: name == KEY_ARGUMENT)
             location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
             seconds = max(1, int(key.expires - time.time()))
-            secure = "; Secure" if request.scheme == "https" else ""
-            cookie = (
-                f"{KEY_COOKIE}={token}; Path={request.root_path}/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-            )
             access.check("key", request.name, visitor)
             raise Answer(
                 303,
@@ -268,27 +339,23 @@ class Gateway:
                 "The key was taken.",
                 headers=(
                     (b"location", location),
-                    (b"set-cookie", cookie.encode("latin-1")),
+                    headers.set_own_cookie(KEY_COOKIE, token, request.root_path, request.scheme, seconds),
                     (b"referrer-policy", b"no-referrer"),
                 ),
             )
         return visitor, False
 
     def _cookie_key(self, request: VisitorRequest, level: str) -> tuple[Visitor, bool] | None:
-        for name, value in request.headers:
-            if name == b"cookie" and KEY_COOKIE.encode() in value:
-                for part in value.split(b";"):
-                    cookie, _, token = part.strip().partition(b"=")
-                    if cookie.decode("latin-1") == KEY_COOKIE:
-                        try:
-                            visitor = self._of_key(token.decode("latin-1"))
-                        except InvalidKey:
-                            continue  # a cookie that has expired speaks for nobody; a login may
-                        refusal = _cross_site(request)
-                        if refusal is None:
-                            return visitor, False
-                        if level != "public":
-                            raise refusal
+        for token in headers.own_cookies(request.headers, KEY_COOKIE, request.root_path, request.scheme):
+            try:
+                visitor = self._of_key(token.decode("latin-1"))
+            except InvalidKey:
+                continue  # a cookie that has expired speaks for nobody; a login may
+            refusal = _cross_site(request)
+            if refusal is None:
+                return visitor, False
+            if level != "public":
+                raise refusal
         return None
 
     def _of_user(self, user: User, request: VisitorRequest, level: str) -> Visitor:
@@ -325,16 +392,28 @@ class Gateway:
     # --- opening ------------------------------------------------------------------------------------------------
 
     async def ready(self, service: Service) -> None:
-        """Wait for a provider that is reconnecting. Raises an `Answer` (503, or what became of it)."""
+        """Wait for a provider that has just lost its link. Raises an `Answer` (503, or what became of it).
+
+        One that was lost longer ago than a request waits is not waited for.
+        """
         name = service.descriptor.name
-        deadline = asyncio.get_running_loop().time() + self._config.wait_for_provider
+        loop = asyncio.get_running_loop()
+        deadline: float | None = None
         while service.pick() is None:
             if self._registry.services.get(name) is not service:
                 reason = self._registry.why_gone(name)
+                if name in self._registry.services:
+                    raise answers.reconnecting()  # another provider's by now: let whoever comes again be asked anew
                 raise answers.gone(reason) if reason else answers.not_found(name)
             if any(replica.session.link is not None for replica in service.replicas):
                 raise answers.overloaded()
-            left = deadline - asyncio.get_running_loop().time()
+            if deadline is None:
+                lost = max((replica.session.lost_at or 0.0 for replica in service.replicas), default=0.0)
+                # a name that is held since before this hub started is waited for as if it was lost then
+                deadline = max(lost, self._since) + self._config.wait_for_provider
+                if deadline <= loop.time():
+                    raise answers.away()
+            left = deadline - loop.time()
             if left <= 0:
                 raise answers.reconnecting()
             try:
@@ -362,9 +441,31 @@ class Gateway:
             # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
             return fin and not alone and self._move(request, admission, replica, forward, fin)
 
-        forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry)
+        max_body = self._config.max_body
+        conditions = admission.service.descriptor.conditions
+        if conditions is not None or admission.descriptor is not admission.service.descriptor:
+            max_body = self._limit(admission, max_body)
+        if max_body is not None and not fin:
+            _check_length(request, max_body)
+        forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry, max_body)
         self._open(request, admission, replica, forward, fin)
         return forward
+
+    @staticmethod
+    def _limit(admission: Admission, max_body: int | None) -> int | None:
+        """How many bytes a request's body may have. Raises an `Answer` if the service may take no more at once."""
+        service, let_in = admission.service, admission.descriptor
+        conditions = service.descriptor.conditions
+        if (let_in.access, let_in.conditions) != (service.descriptor.access, conditions):
+            raise answers.reconnecting()  # who waited for its provider was let in by what it asked for before
+        if conditions is None:
+            return max_body
+        most = conditions.concurrency
+        if most is not None and sum(replica.in_flight for replica in service.replicas) >= most:
+            raise busy(most)
+        if conditions.max_body is None:
+            return max_body
+        return conditions.max_body if max_body is None else min(max_body, conditions.max_body)
 
     def _move(
         self,
@@ -389,6 +490,11 @@ class Gateway:
         replica = admission.service.pick()
         if replica is None or replica.session.link is None:
             return None
+        if (
+            admission.service.descriptor.conditions is not None
+            or admission.descriptor is not admission.service.descriptor
+        ):
+            self._limit(admission, None)
         forward = SocketForward(
             responder,
             replica,
@@ -426,7 +532,7 @@ class Gateway:
         passed = headers.request_headers(
             request.headers,
             drop_authorization=admission.drop_authorization,
-            is_hub_cookie=self._identities.is_hub_cookie,
+            is_hub_cookie=self._is_hub_cookie,
             drop_arguments=is_hub_argument,
             forwarded=forwarded,
         )
@@ -462,6 +568,9 @@ class Gateway:
         replica.last_turn = admission.service.requests
         self.on_traffic(replica)
 
+    def _is_hub_cookie(self, name: str) -> bool:
+        return headers.is_own_cookie(name) or self._identities.is_hub_cookie(name)
+
     def _is_hub_argument(self, name: bytes, value: bytes, token: bytes | None = None) -> bool:
         """Of a query argument, decoded: whether it is the hub's. *token* is `Recognised.token`."""
         if name in (KEY_ARGUMENT, b"_xsrf"):
@@ -473,7 +582,7 @@ class Gateway:
     def _cleaner(self, request: VisitorRequest, admission: Admission) -> Callable[[Headers], Headers]:
         root_path, origin = request.root_path, request.cors_origin
         own_cors = bool(admission.service.descriptor.origins)
-        is_hub_cookie = self._identities.is_hub_cookie
+        is_hub_cookie = self._is_hub_cookie
 
         def clean(given: Headers) -> Headers:
             passed = headers.response_headers(
@@ -514,6 +623,24 @@ def _cross_site(request: VisitorRequest) -> Answer | None:
 def _shows_token(request: VisitorRequest) -> bool:
     """Whether a credential may be in the Authorization header or in the query."""
     return any(name == b"authorization" for name, _ in request.headers) or headers.has_argument(request.query, b"token")
+
+
+def _by_browser(request: VisitorRequest) -> bool:
+    """Whether a browser says that it sends this (Fetch Metadata)."""
+    return any(name == b"sec-fetch-mode" for name, _ in request.headers)
+
+
+def _page_of(request: VisitorRequest) -> str:
+    """The path that a browser goes on to when it has done what a page of the hub asks."""
+    if request.kind is not Kind.HTTP or request.method != "GET":
+        return f"{request.root_path}/"
+    return request.target.decode("latin-1")
+
+
+def _check_length(request: VisitorRequest, most: int) -> None:
+    for name, value in request.headers:
+        if name == b"content-length" and value.isdigit() and int(value) > most:
+            raise too_large(most)
 
 
 def _is_preflight(request: VisitorRequest) -> bool:

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from portico.errors import InvalidName, NameTaken, Refused
+from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
 from portico.link import Link
 from portico.types import ServiceName, service_name
@@ -55,6 +56,8 @@ class Descriptor:
     models: tuple[str, ...] = ()
     access: str = "private"
     origins: tuple[str, ...] = ()
+    conditions: Conditions | None = None
+    """What must hold besides; None, as mostly, for nothing."""
 
     @staticmethod
     def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
@@ -81,8 +84,20 @@ class Descriptor:
                 raise Refused("models and origins are lists of at most 100 short texts", "invalid_option")
         if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
+        conditions = Conditions.read(value.get("conditions"), config)
+        if conditions is not None and conditions.password is not None and access != "public":
+            raise Refused(
+                f"A password goes with public access; {access!r} has its own ways to say who comes in.",
+                "invalid_option",
+            )
         return Descriptor(
-            name=name, title=title, kind=kind, models=tuple(models), access=access, origins=tuple(origins)
+            name=name,
+            title=title,
+            kind=kind,
+            models=tuple(models),
+            access=access,
+            origins=tuple(origins),
+            conditions=conditions,
         )
 
 
@@ -167,6 +182,8 @@ class Registry:
 
     def __init__(self, config: HubConfig) -> None:
         self._config = config
+        self.interstitial = False
+        """Whether a browser is told, before a service's first page, that a stranger made it."""
         self.services: dict[str, Service] = {}
         self.sessions: dict[str, Session] = {}
         self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
@@ -268,6 +285,8 @@ class Registry:
                 raise Refused(
                     f"a replica of {name!r} must name the same origins: {service.descriptor.origins}", "access"
                 )
+            if others and descriptor.conditions != service.descriptor.conditions:
+                raise Refused(f"a replica of {name!r} must have the same conditions, its password too", "access")
             service = self.services.get(name)
         if service is None:
             if len(self.services) >= self._config.max_services:
