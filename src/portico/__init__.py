@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from portico.errors import PorticoError
     from portico.models import chat_server, create_openai_chat_server, model
     from portico.notebook import load_ipython_extension, unload_ipython_extension
+    from portico.provider.connect import connect_to_server
     from portico.provider.service import Service
     from portico.provider.serving import serve, service
 
@@ -21,6 +22,7 @@ __all__ = [
     "Service",
     "__version__",
     "chat_server",
+    "connect_to_server",
     "create_openai_chat_server",
     "load_ipython_extension",
     "model",
@@ -33,6 +35,7 @@ _HOMES = {
     "PorticoError": "portico.errors",
     "Service": "portico.provider.service",
     "chat_server": "portico.models",
+    "connect_to_server": "portico.provider.connect",
     "create_openai_chat_server": "portico.models",
     "load_ipython_extension": "portico.notebook",
     "model": "portico.models",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from portico.errors import InvalidOption, LinkClosed
+from portico.hub.conditions import Conditions
+from portico.hub.config import HubConfig
+from portico.provider.conditions import conditions, expiry_seconds
 from portico.provider.provider import Provider
-from portico.provider.service import Options, expiry_seconds
+from portico.provider.service import Options
 from tests.provider.memory_hub import service
 
 
@@ -49,3 +53,24 @@ def test_a_service_that_is_not_live_makes_no_key() -> None:
     stopped.status = "stopped"
     with pytest.raises(LinkClosed, match="serve it again"):
         stopped.key()
+
+
+def test_conditions_are_what_a_hub_reads() -> None:
+    assert conditions() == {}
+    made = conditions(expires="2h", password="sesame", cidr="10.0.0.0/8", rate="60/min", concurrency=8, max_body=1024)
+    assert abs(made.pop("expires") - time.time() - 7200) < 5
+    assert made == {
+        "password": "sesame",
+        "cidr": ["10.0.0.0/8"],
+        "rate": "60/min",
+        "concurrency": 8,
+        "max_body": 1024,
+    }
+    assert Conditions.read(conditions(expires=60, cidr=["::1/128"]), HubConfig()) is not None
+
+
+def test_conditions_go_with_the_descriptor_and_no_further() -> None:
+    guarded = service(Provider(), conditions=conditions(password="sesame"))
+    assert guarded.descriptor()["conditions"] == {"password": "sesame"}
+    assert "sesame" not in repr(guarded.options) + repr(guarded)
+    assert "conditions" not in service(Provider()).descriptor()

@@ -1,6 +1,7 @@
 """How a provider finds its hub: a ladder of ways, tried from the top; each says what it found or why it did not.
 
-Reads the environment and the files of running Jupyter servers; connects to nothing.
+And its relay (`find_relay`), which is never guessed. Reads the environment, the files of running Jupyter servers and
+those of ``portico login``; connects to nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from portico.errors import InvalidOption, NoHub
+from portico.provider import credentials
 
 HUB_VARIABLE = "PORTICO_HUB_URL"
 TOKEN_VARIABLE = "PORTICO_HUB_TOKEN"
@@ -20,9 +22,14 @@ KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 """Set by the server extension for each kernel that it starts; a person may set the first two."""
 
 
+RELAY_VARIABLE = "PORTICO_RELAY"
+RELAY_TOKEN_VARIABLE = "PORTICO_TOKEN"
+"""For who serves by a relay: its URL, and a provider's token for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Where a hub is and what lets a provider in. ``url`` is the Jupyter server's or the relay's; it ends with a slash."""
+    """Where a hub is, and what lets a provider in. ``url`` is the Jupyter server's or the relay's, with a slash."""
 
     url: str
     token: str
@@ -72,6 +79,47 @@ def find_hub(
         "No hub was found to publish on. What was tried:\n" + tried + "\nStart this in a notebook of a Jupyter server "
         'that has the Portico extension (jupyter server extension list), or name the server: hub="http://...".'
     )
+
+
+def find_relay(
+    url: str = "",
+    token: str = "",
+    workspace: str = "",
+    *,
+    insecure: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> HubAddress:
+    """The relay that is meant: as given, else as ``PORTICO_RELAY`` says, else the one of the newest ``portico login``.
+
+    Its token: as given, else as ``PORTICO_TOKEN`` says (not to another relay than ``PORTICO_RELAY``, if that is set),
+    else as ``portico login`` keeps it, else none: whether it lets strangers in is the relay's to say. Raises `NoHub`
+    if no relay is named anywhere, `InvalidOption` for what is no URL.
+    """
+    environ = os.environ if environ is None else environ
+    variable = environ.get(RELAY_VARIABLE, "")
+    rung = "a URL that was given" if url else RELAY_VARIABLE if variable else "portico login"
+    known = {} if token and (url or variable) else credentials.load(environ)
+    if not url:
+        url = variable or next(reversed(known), "")
+    if not url:
+        raise NoHub(
+            "No relay is named. Give its URL (relay=..., --relay or --server-url), set PORTICO_RELAY, "
+            "or log in once: portico login https://..."
+        )
+    base = _base(url)
+    if not token and (not variable or _base(variable) == base):
+        token = environ.get(RELAY_TOKEN_VARIABLE, "")
+    if not token and (kept := known.get(base)) is not None:
+        token = kept.token
+        if kept.expired:
+            raise NoHub(f"The login at {base} has expired. Log in again: portico login {base}")
+    return HubAddress(base, token, rung, workspace=workspace, insecure=insecure)
+
+
+def names_relay(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether `find_relay` finds one without being given it."""
+    environ = os.environ if environ is None else environ
+    return bool(environ.get(RELAY_VARIABLE, "") or credentials.load(environ))
 
 
 def climb(

@@ -245,6 +245,18 @@ class Provider:
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
+    async def connect(self, address: HubAddress, timeout: float) -> Session:
+        """Link to a hub, to stay though nothing is published there yet. Raises `Refused` or `LinkClosed`."""
+        session = self._session(address)
+        session.kept = True
+        try:
+            await session.linked(timeout)
+        except BaseException:
+            session.kept = False
+            self._close_if_unused(session)
+            raise
+        return session
+
     def _session(self, address: HubAddress) -> Session:
         session = self.sessions.get((address.url, address.workspace))
         if session is None or session.status in ("closed", "refused"):
@@ -254,7 +266,7 @@ class Provider:
         return session
 
     def _close_if_unused(self, session: Session) -> None:
-        if self._of(session) or (session.status == "connecting" and session.holds):
+        if session.kept or self._of(session) or (session.status == "connecting" and session.holds):
             return  # the hub must be told what is not served any more; that ends it (see session_changed)
         if session.status != "closed":
             session.close()

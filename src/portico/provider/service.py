@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
-from portico.provider import card
+from portico.provider import api, card
+from portico.provider.conditions import expiry_seconds
 from portico.provider.log import Log
 from portico.types import ServiceName
 
@@ -36,6 +34,8 @@ class Options:
     """Stand beside whoever holds the name, and share its requests."""
     loop: str = "own"
     """``own``: the provider's thread. ``kernel``: the loop that ``serve`` was called on."""
+    conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """See `portico.provider.conditions`."""
 
     def __post_init__(self) -> None:
         if self.access not in ACCESS:
@@ -50,21 +50,6 @@ class Options:
             raise InvalidOption("choose one of replace and replica")
         if self.loop not in ("own", "kernel"):
             raise InvalidOption(f"loop is 'own' or 'kernel', not {self.loop!r}")
-
-
-def expiry_seconds(text: str | float) -> float:
-    """Seconds in *text*: a number, or digits with a unit (``90s``, ``15m``, ``1h``, ``30d``). Or `InvalidOption`."""
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        seconds = float(text)
-    else:
-        unit = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}.get(str(text)[-1:])
-        number = str(text)[:-1]
-        if unit is None or not number.isdigit():
-            raise InvalidOption(f"{text!r} is no duration: write it as 90s, 15m, 1h or 30d")
-        seconds = float(number) * unit
-    if not 1 <= seconds <= 10 * 365 * 86400:
-        raise InvalidOption("a key can last from one second to ten years")
-    return seconds
 
 
 @dataclass(eq=False)
@@ -124,6 +109,7 @@ class Service:
             "origins": list(self.options.origins),
             "replace": self.options.replace,
             "replica": self.options.replica,
+            **({"conditions": dict(self.options.conditions)} if self.options.conditions else {}),
         }
 
     def key(self, expires: str | float | None = None, *, label: str = "") -> str:
@@ -137,7 +123,7 @@ class Service:
         body: dict[str, Any] = {"services": [self.name], "label": label}
         if expires is not None:
             body["expires_in"] = expiry_seconds(expires)
-        answer = _post(self.session.address.api_url + "keys", self.session.address.token, body)
+        answer = api.call(self.session.address, "POST", "keys", body)
         key = answer.get("key")
         if not isinstance(key, str):
             raise Refused("the hub's answer holds no key")
@@ -161,32 +147,3 @@ class Service:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": card.text(self), "text/html": card.html(self)}
-
-
-def _post(url: str, token: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST JSON to the hub's control API and return its answer, or raise what it says."""
-    request = urllib.request.Request(
-        url,
-        data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
-    )
-    # A loopback hub is never behind the environment's proxy, and a credential has no business there.
-    opener = (
-        urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        if "://127." in url or "://localhost" in url
-        else (urllib.request.build_opener())
-    )
-    try:
-        with opener.open(request, timeout=15) as response:
-            answer = json.load(response)
-    except urllib.error.HTTPError as error:
-        try:
-            message = json.load(error)["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            message = f"the hub answered {error.code}"
-        raise Refused(str(message)) from None
-    except OSError as error:
-        raise LinkClosed(f"the hub's control API cannot be reached: {error}") from None
-    except ValueError:
-        raise LinkClosed("the hub's control API did not answer with JSON") from None
-    return answer if isinstance(answer, dict) else {}

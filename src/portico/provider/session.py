@@ -112,6 +112,7 @@ class Session:
         """Links that the hub is taking leave of, until their streams have ended."""
         self._lost = asyncio.Event()
         self._linked = asyncio.Event()
+        self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         """Set when the session is linked or has given up."""
         self._retry_jitter = 0.0
@@ -123,6 +124,8 @@ class Session:
         """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
         self._was_linked = False
         self._backoff = Backoff()
+        self.kept = False
+        """Whether it lasts though nothing is published on it: someone may yet."""
         self._silences: dict[Link, asyncio.TimerHandle] = {}
 
     # --- the life of a link -------------------------------------------------------------------------------------
@@ -191,6 +194,7 @@ class Session:
             self._settled.clear()
         else:
             self._settled.set()
+        self._changed.set()
         self._owner.session_changed(self)
 
     async def linked(self, timeout: float = _WELCOME_TIMEOUT) -> None:
@@ -201,6 +205,12 @@ class Session:
             raise self.last_error or LinkClosed(f"the hub at {self.address.url} did not answer in time") from None
         if self.status != "linked":
             raise self.last_error or LinkClosed("the session is closed")
+
+    async def ended(self) -> None:
+        """Wait until the session is closed, or refused for good."""
+        while self.status not in ("closed", "refused"):
+            self._changed.clear()
+            await self._changed.wait()
 
     @property
     def holds(self) -> bool:

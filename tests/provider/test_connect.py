@@ -1,0 +1,268 @@
+"""`connect_to_server`: over the in-memory pair for what a relay's answers mean, and to a real Jupyter server."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import portico
+from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable, Refused
+from portico.provider.connect import Server, context_of, open_server
+from portico.provider.discovery import HubAddress
+from portico.provider.provider import Provider
+from portico.provider.thread import LoopThread
+from tests.live_jupyter import ROOT, TOKEN, JupyterServer
+from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, until
+from tests.transports.recorder import run
+
+
+@asynccontextmanager
+async def relay() -> AsyncIterator[tuple[MemoryHub, Server]]:
+    hub = MemoryHub()
+    hub.anonymous = {"workspace": "cats", "public_base_url": "https://share.test/", "user": {"id": "ada"}}  # type: ignore[dict-item]
+    provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+    async with await open_server(provider, ADDRESS, "My Client") as server:
+        yield hub, server
+    await until(lambda: hub.links.count == 0)
+    hub.links.close()
+
+
+def test_what_a_server_tells_of_itself() -> None:
+    async def work() -> None:
+        async with relay() as (_, server):
+            config = server.config
+            assert (config.public_base_url, config["workspace"]) == ("https://share.test", "cats")
+            assert (config.user.id, config.client_id, config.hub) == ("ada", "my-client", "relay")
+            with pytest.raises(AttributeError, match="public_base_url"):
+                _ = config.public_url
+
+    run(work)
+
+
+def test_registered_described_and_taken_down() -> None:
+    async def work() -> None:
+        async with relay() as (hub, server):
+            info = await server.register_service({"id": "cat", "name": "Cat", "type": "asgi", "serve": saying(b"miau")})
+            assert info["id"] == "cats/my-client:cat"
+            assert info["id"].split(":")[1] == "cat"
+            assert (info.name, info.url) == ("Cat", "http://hub.test/portico/apps/cat/")
+            visit = hub.ask("cat")
+            assert (await visit.ended, visit.body) == ("whole", b"miau")
+            assert hub.registry.services["cat"].descriptor.access == "private"
+            await server.unregister_service(info.id)
+            assert hub.names == set()
+            assert hub.links.count == 1, "the server stays, for what may be registered next"
+            with pytest.raises(InvalidName, match="has none"):
+                await server.unregister_service("cat")
+
+    run(work)
+
+
+def test_a_function_that_is_given_the_three_in_one_dict() -> None:
+    async def work() -> None:
+        seen: list[Any] = []
+
+        async def serve(args: Any, context: Any = None) -> None:
+            seen.append((args["scope"]["type"], context))
+            await saying(b"through")(args["scope"], args["receive"], args["send"])
+
+        async with relay() as (hub, server):
+            config = {"visibility": "public", "require_context": True}
+            await server.register_service({"id": "cat", "type": "asgi", "serve": serve, "config": config})
+            assert hub.registry.services["cat"].descriptor.access == "public"
+            visit = hub.ask("cat")
+            assert (await visit.ended, visit.body) == ("whole", b"through")
+            await server.register_service({"id": "cat", "serve": lambda args: serve(args)})
+            assert await hub.ask("cat").ended == "whole"
+        anonymous = {"id": "anonymous", "email": "", "is_anonymous": True, "scopes": []}
+        assert seen == [("http", {"user": anonymous, "ws": "cats"}), ("http", None)]
+
+    run(work)
+
+
+def test_functions_are_served_too() -> None:
+    async def work() -> None:
+        async with relay() as (hub, server):
+            await server.register_service({"id": "f", "type": "functions", "index": lambda event: "home"})
+            visit = hub.ask("f")
+            assert (await visit.ended, visit.body) == ("whole", b"home")
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("service", "error", "says"),
+    [
+        ({"id": "x", "type": "generic", "add": max}, NotServable, "called over the web"),
+        ({"id": "x", "type": "asgi"}, NotServable, 'under "serve"'),
+        ({"id": "x", "type": "functions"}, NotServable, "at least one function"),
+        ({"type": "functions", "index": max}, InvalidName, "needs an 'id'"),
+        ({"id": "My Cat", "serve": saying(b"")}, InvalidName, "Try 'my-cat'"),
+        ({"id": "x", "serve": saying(b""), "config": {"visibilty": "public"}}, InvalidOption, "known are: visibility"),
+        ({"id": "x", "serve": saying(b""), "config": {"visibility": "unlisted"}}, InvalidOption, "public or protected"),
+    ],
+)
+def test_what_cannot_be_registered(service: dict[str, Any], error: type[Exception], says: str) -> None:
+    async def work() -> None:
+        async with relay() as (hub, server):
+            with pytest.raises(error, match=says):
+                await server.register_service(service)
+            assert hub.names == set()
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("identity", "user"),
+    [
+        ({"access": "anonymous"}, {"id": "anonymous", "is_anonymous": True}),
+        ({"access": "key", "key_id": "k1"}, {"id": "key:k1", "is_anonymous": False}),
+        ({"access": "user", "user": {"id": "ada", "name": "Ada"}}, {"id": "ada", "name": "Ada", "is_anonymous": False}),
+        (
+            {"access": "user", "user": {"id": "ada", "email": "a@b.c", "scopes": ["x"]}},
+            {"email": "a@b.c", "scopes": ["x"]},
+        ),
+    ],
+)
+def test_who_calls(identity: dict[str, Any], user: dict[str, Any]) -> None:
+    told = context_of({"extensions": {"portico": identity}}, "cats")
+    assert told["ws"] == "cats"
+    assert user.items() <= told["user"].items()
+    assert {"id", "email", "is_anonymous", "scopes"} <= set(told["user"])
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"server": "https://share.test"}, "known are: server_url"),
+        ({"webrtc": True}, "HTTP and WebSocket"),
+        ({"server_url": "share.test"}, "is no hub's URL"),
+    ],
+)
+def test_what_is_no_configuration(config: dict[str, Any], says: str) -> None:
+    async def work() -> None:
+        with pytest.raises(InvalidOption, match=says):
+            await portico.connect_to_server(config)
+
+    run(work)
+
+
+def test_a_hub_that_refuses_is_told_at_once_and_leaves_nothing_behind() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+        with pytest.raises(Refused, match="may not publish"):
+            await open_server(provider, HubAddress("http://hub.test/", "bad", "the test"))
+        assert provider.sessions == {}
+        hub.links.close()
+
+    run(work)
+
+
+def test_serve_lasts_until_the_end() -> None:
+    async def work() -> None:
+        async with relay() as (hub, server):
+            serving = asyncio.ensure_future(server.serve())
+            await server.register_service({"id": "cat", "serve": saying(b"")})
+            hub.cut()
+            await until(lambda: server.services["cat"].status == "reconnecting")
+            await until(lambda: server.services["cat"].status == "live")
+            assert not serving.done()
+            await server.disconnect()
+            await serving
+
+    run(work)
+
+
+def test_cancelled_an_app_shuts_down() -> None:
+    async def work() -> None:
+        async with relay() as (_, server):
+            ended: list[bytes] = []
+            await server.register_service({"id": "cat", "serve": saying(b"cat", ended)})
+            serving = asyncio.ensure_future(server.serve())
+            await asyncio.sleep(0)
+            serving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+            assert ended == [b"cat"]
+
+    run(work)
+
+
+PROGRAM = """\
+import asyncio, sys
+from portico import connect_to_server
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/api/v1/test")
+async def test():
+    return {"message": "Hello, it works!"}
+
+async def serve_fastapi(args, context=None):
+    scope = args["scope"]
+    print(f'{context["user"]["id"]} - {scope["client"]} - {scope["method"]} - {scope["path"]}', flush=True)
+    await app(args["scope"], args["receive"], args["send"])
+
+async def main():
+    server = await connect_to_server({"server_url": sys.argv[1], "token": sys.argv[2]})
+
+    svc_info = await server.register_service({
+        "id": "moved-cat",
+        "name": "cat",
+        "type": "asgi",
+        "serve": serve_fastapi,
+        "config": {"visibility": "public", "require_context": True}
+    })
+
+    print(f"{server.config.public_base_url}/{server.config.workspace}/apps/{svc_info['id'].split(':')[1]}", flush=True)
+    print(await server.generate_token({"expires_in": 3600}), flush=True)
+    print([service["name"] for service in await server.list_services()], flush=True)
+    await server.serve()
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_of_the_reference_runs_on_a_jupyter_server(jupyter_server: JupyterServer, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    command = [sys.executable, "-W", "error", str(program), jupyter_server.url, TOKEN]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    try:
+        url, key, services = (process.stdout.readline().strip() for _ in range(3))
+        assert url == f"{jupyter_server.url}portico/apps/moved-cat"
+        assert "cat" in services
+        answer = httpx.get(f"{url}/api/v1/test", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        assert answer.json() == {"message": "Hello, it works!"}
+        line = process.stdout.readline()
+        assert line.startswith("key:")
+        assert line.rstrip().endswith("/api/v1/test")
+    finally:
+        process.send_signal(2)
+        _, errors = process.communicate(timeout=20)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "Task was destroyed" not in errors
+
+
+def test_a_server_that_is_not_there() -> None:
+    async def work() -> None:
+        hub = MemoryHub()
+        hub.away = LinkClosed("https://share.test/ cannot be reached")
+        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+        with pytest.raises(LinkClosed, match="cannot be reached"):
+            await provider.connect(ADDRESS, 0.2)
+        assert provider.sessions == {}
+        hub.links.close()
+
+    run(work)
