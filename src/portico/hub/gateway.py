@@ -162,6 +162,8 @@ class Gateway:
             return None
         visitor, ours = key
         access.check(descriptor.access, request.name, visitor)
+        if visitor is ANONYMOUS and self._registry.interstitial:
+            self._warn(request)
         if descriptor.conditions is not None:
             ours = self._meet(request, service, visitor) or ours
         return Admission(service, visitor, ours)
