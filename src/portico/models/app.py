@@ -149,6 +149,8 @@ class ChatServer:
             await self._preflight(exchange, route)
         elif method == "POST" and route in self._posts:
             await self._post(exchange, self._posts[route])
+        elif method in ("GET", "HEAD") and not route:
+            await self._base(exchange)
         elif method in ("GET", "HEAD") and (answer := self._get(route)) is not None:
             await exchange.json(answer)
         elif route.startswith("responses/"):
@@ -188,6 +190,26 @@ class ChatServer:
         if route == "":
             return {"object": "server", "models": self.model_ids, "openapi": "openapi.json"}
         return None
+
+    async def _base(self, exchange: Exchange) -> None:
+        """The base URL itself: a page for people, JSON for programs."""
+        vary: Headers = [(b"vary", b"accept")]
+        if "text/html" not in exchange.headers.get("accept", "").lower():  # a browser that navigates says so
+            await exchange.json(self._get(""), headers=vary)
+            return
+        from portico.models.page import CSP, page  # few ask for it, and no program does
+
+        body = page(exchange.scope, self.kinds, exchange.identity).encode()
+        headers: Headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-cache"),
+            (b"content-security-policy", CSP.encode("ascii")),
+            (b"x-content-type-options", b"nosniff"),
+            *vary,
+        ]
+        await exchange.head(200, headers)
+        await exchange.end(b"" if exchange.scope["method"] == "HEAD" else body)
 
     async def _post(self, exchange: Exchange, post: Post) -> None:
         settings = self._service.settings
