@@ -12,6 +12,7 @@ import pytest
 from portico.hub import models_socket, stored_responses
 from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer
+from portico.hub.config import HubConfig
 from portico.hub.gateway import VisitorRequest
 from portico.hub.models_socket import ModelsSocket
 from portico.models import chat_server
@@ -74,11 +75,11 @@ class Hanging:
         self.left.set()
 
 
-def with_hub(work: Work) -> None:
+def with_hub(work: Work, config: HubConfig | None = None) -> None:
     """Run *work* with a kernel that serves `zoo`, which has the model ``cat``."""
 
     async def inside() -> None:
-        async with a_hub() as hub:
+        async with a_hub(config) as hub:
             kernel = await hub.kernel().connect()
             assert (await kernel.register("zoo", chat_server({"cat": cat}), models=["cat"])).ok
             try:
@@ -241,6 +242,72 @@ def test_a_visitor_who_leaves_while_a_provider_is_awaited() -> None:
         assert (visit.status, hub.registry.services["zoo"].requests) == (0, 0)
 
     with_hub(work)
+
+
+class Page:
+    """Answers everything with a page, a cookie, and the headers that it was asked with."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            return
+        headers = [(b"content-type", b"text/html"), (b"set-cookie", b"a=b"), (b"content-security-policy", b"")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": repr(scope["headers"]).encode()})
+
+
+def test_no_app_has_a_page_or_a_cookie_at_the_base_url() -> None:
+    """All of them speak from one origin there, whoever made them."""
+
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        assert (await kernel.register("other", Page(), models=["dog"])).ok
+        for answer in (await post(hub, "chat/completions", {"model": "dog"}), await ask(hub, "responses/resp_any")):
+            assert answer.header(b"content-security-policy") == [b"sandbox"]
+            assert answer.header(b"x-content-type-options") == [b"nosniff"]
+            assert answer.header(b"set-cookie") == []
+
+    with_hub(work)
+
+
+def test_an_apps_own_credential_is_not_shown_to_the_others() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        assert (await kernel.register("other", Page(), models=["dog"], access="public")).ok
+        own = [(b"authorization", b"Bearer a key of some app's own")]
+        for method, path in (("GET", "responses/resp_any"), ("DELETE", "responses/resp_any")):
+            _, visit = await begin(hub, request_for(path, method, headers=own))
+            await visit.told.until(lambda visit=visit: visit.done)
+            assert (visit.status, b"some app" in visit.body) == (200, False)
+
+    with_hub(work)
+
+
+def test_conditions_hold_for_stored_responses_too() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        kept = await a_response(hub)
+        once = {"models": ["dog"], "conditions": {"rate": "1/h"}}
+        assert (await kernel.register("other", Page(), **once)).ok
+        hub.registry.services["other"].used = asyncio.get_running_loop().time() + 60
+        assert (await ask(hub, "responses/resp_any")).header(b"content-type") == [b"text/html"]
+        unknown = await ask(hub, "responses/resp_any")  # that one may have it, and may not be asked again now
+        assert (unknown.status, unknown.code) == (503, "response_unavailable")
+        assert (await ask(hub, f"responses/{kept}")).json()["id"] == kept
+
+    with_hub(work)
+
+
+def test_a_service_with_a_password_is_there_for_its_keys_alone() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        guarded = {"models": ["dog"], "access": "public", "conditions": {"password": "sesame"}}
+        assert (await kernel.register("other", Page(), **guarded)).ok
+        key = (await hub.keys.mint(("other",), 60))[0].encode()
+        for headers, listed in (([OWNER], ["cat"]), ([(b"authorization", b"Bearer " + key)], ["dog"])):
+            _, visit = await begin(hub, request_for("models", headers=headers))
+            assert [model["id"] for model in visit.json()["data"]] == listed
+        _, visit = await begin(hub, request_for("models", headers=[]))
+        assert visit.status == 401
+        assert (await ask(hub, "responses/resp_any")).status == 404
+
+    with_hub(work, HubConfig(kernel_poll=0.01, passwords=True))
 
 
 # --- WebSockets --------------------------------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def test_what_cannot_be_done_to_a_response_is_said(jupyter_server: JupyterServer
     for method, path, status in (
         ("PUT", f"responses/{made.id}", 405),
         ("GET", f"responses/{made.id}/cancel", 405),
-        ("GET", f"responses/{made.id}?stream=true", 501),
+        ("GET", f"responses/{made.id}?stream=true", 400),
         ("GET", f"responses/{made.id}/input_items?limit=0", 400),
         ("GET", "responses/resp_unknown?stream=true", 404),
         ("GET", "responses/..%2f..%2fmodels", 404),

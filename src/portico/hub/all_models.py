@@ -27,6 +27,7 @@ from portico.hub.model_field import Found, ModelField, NotAnObject
 from portico.hub.models_socket import ModelsSocket
 from portico.hub.registry import Registry, Service
 from portico.hub.stored_responses import StoredResponse
+from portico.types import Headers
 
 logger = logging.getLogger(__name__)
 
@@ -88,11 +89,10 @@ class AllModels:
             raise _for(caller, answer) from None
 
     def admit(self, request: VisitorRequest, caller: Caller, service: Service) -> Admission:
-        """Let *caller* in to *service*, and make the request one to it. Raises an `Answer` for a no."""
-        admission = self.gateway.admit_caller(request, caller, service)
+        """Make the request one to *service*, and let *caller* in to it. Raises an `Answer` for a no."""
         request.name = service.descriptor.name
         request.root_path = (request.prefix + request.name.encode()).decode("latin-1") if request.prefix else ""
-        return admission
+        return self.gateway.admit_caller(request, caller, service)
 
 
 class ModelsExchange:
@@ -113,12 +113,14 @@ class ModelsExchange:
         "_request",
         "_responder",
         "_rest",
+        "_service_responder",
     )
 
     def __init__(self, all_models: AllModels, request: VisitorRequest, responder: Responder, fin: bool) -> None:
         self._all = all_models
         self._request = request
-        self._responder = responder
+        self._responder: Responder = responder
+        self._service_responder = _NoPage(responder)
         self._fin = fin
         self._rest = b""
         """What follows the base URL: ``/chat/completions``."""
@@ -217,7 +219,10 @@ class ModelsExchange:
         request = self._request
         self._all.refuse_strangers(caller)
         stored = StoredResponse(
-            self._all.gateway, request, self._responder, lambda service: self._all.admit(request, caller, service)
+            self._all.gateway,
+            request,
+            self._service_responder,
+            lambda service: self._all.admit(request, caller, service),
         )
         self._over, self._forward = True, stored
         stored.begin(list(catalog.services(self._all.registry, caller.visitor)))
@@ -280,7 +285,9 @@ class ModelsExchange:
             _lengthen(request, len(body) - len(field.body))
             field.body.clear()
             while not self._over:
-                self._forward = gateway.forward(request, admission, self._responder, fin=False, on_done=_nothing)
+                self._forward = gateway.forward(
+                    request, admission, self._service_responder, fin=False, on_done=_nothing
+                )
                 if self._forward is not None:
                     break
                 await gateway.ready(entry.service)
@@ -309,6 +316,35 @@ class ModelsExchange:
 
 _RESPONSE = re.compile(rb"/responses/[A-Za-z0-9_-]{1,200}(?:/(input_items|cancel))?")
 _METHODS = {b"": ("GET", "HEAD", "DELETE"), b"input_items": ("GET", "HEAD"), b"cancel": ("POST",)}
+
+
+class _NoPage:
+    """The responder of a service: hands its answer on as an API's, which is no page of the base URL's origin.
+
+    A service has a path, or a host, of its own for pages; here all of them speak from one place.
+    """
+
+    __slots__ = ("_responder",)
+
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        headers = [pair for pair in headers if pair[0] not in _OF_A_PAGE]
+        headers += ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
+        return self._responder.respond(status, headers, body, fin)
+
+    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        return self._responder.write(body, fin)
+
+    def answer(self, answer: Answer) -> None:
+        self._responder.answer(answer)
+
+    def cut(self) -> None:
+        self._responder.cut()
+
+
+_OF_A_PAGE = frozenset({b"set-cookie", b"content-security-policy", b"x-content-type-options"})
 
 
 def _not_allowed(method: str, allowed: str) -> Answer:

@@ -29,15 +29,21 @@ class Entry:
 
 
 def services(registry: Registry, visitor: Visitor) -> Iterator[Service]:
-    """The services with models that *visitor* may use."""
+    """The services with models that *visitor* may use.
+
+    One that asks for a password is among them for a key that opens it: which service a password is for, nothing says.
+    """
     for service in registry.services.values():
-        if not service.descriptor.models:
+        descriptor = service.descriptor
+        if not descriptor.models:
             continue
         try:
-            access.check(service.descriptor.access, service.descriptor.name, visitor)
+            access.check(descriptor.access, descriptor.name, visitor)
         except Answer:
             continue
-        yield service
+        asks_password = descriptor.conditions is not None and descriptor.conditions.password is not None
+        if not asks_password or access.opens(visitor, descriptor.name):
+            yield service
 
 
 def _usable(registry: Registry, visitor: Visitor) -> Iterator[Entry]:

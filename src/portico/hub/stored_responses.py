@@ -1,7 +1,8 @@
 """Finding a stored response by its id alone: the replicas of the caller's services are asked, one after the other.
 
 An id does not say whose it is, and the hub keeps no list of ids: whoever has the response answers, and the others say
-404. Only services that the caller may use are asked, so an id of another's response is as good as an unknown one.
+404. Only services that the caller may use are asked, so an id of another's response is as good as an unknown one; and
+they are not shown the Authorization header.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _MOST_ASKED = 100
 _ASK_SECONDS = 5.0
 """How long each has to say whether it has the response; it is a look into a dict."""
 
-_NOT_HERE = frozenset({404, 405, 501})
-"""What says that the response is somewhere else: it is not there, or that app stores none."""
+_NOT_HERE = frozenset({401, 403, 404, 405, 501})
+"""What says that the response is somewhere else: it is not there, or that app stores none, or has keys of its own."""
 
 
 class StoredResponse:
@@ -88,7 +89,8 @@ class StoredResponse:
                 continue
             try:
                 status = await self._ask(service, replica)
-            except Answer:  # its access has changed meanwhile
+            except Answer as answer:  # of its conditions: it is busy, or not open to this caller, or not now
+                unheard = unheard or answer.status == 429 or answer.status >= 500
                 continue
             if status == 0:
                 return None
@@ -105,6 +107,7 @@ class StoredResponse:
         """Ask *replica*. 0: it has the response. Else its status, or 503 if it gave none."""
         asked = _Asked(self._responder)
         admission = self._admit(service)
+        admission.drop_authorization = True  # a credential of one app's own is not for the others to see
         forward = self._gateway.forward(self._request, admission, asked, fin=True, on_done=_nothing, replica=replica)
         if forward is None:
             return 503
