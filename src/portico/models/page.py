@@ -77,7 +77,7 @@ button[type=submit] { background: var(--accent); border-color: var(--accent); co
 .bar { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; margin-bottom: .6rem } .bar h2 { margin: 0 }
 .bar select { max-width: 100%; padding: .25rem .5rem } .bar .right { margin-left: auto }
 #log { display: flex; flex-direction: column; gap: .6rem; max-height: 60vh; overflow-y: auto; margin-bottom: .7rem }
-#log:empty { display: none }
+#log:empty { margin: 0 }
 .turn { max-width: 90%; border-radius: 12px; padding: .5rem .85rem; white-space: pre-wrap }
 .turn b { display: block; font-size: .8rem; color: var(--dim); font-weight: 600 }
 .user { align-self: flex-end; background: light-dark(#e2eefb, #1c3450) }
