@@ -86,6 +86,11 @@ def confirm_form(action: str, target: str, host: str) -> str:
     return _CONFIRM_FORM.format(action=escape(action), target=escape(target), host=escape(host))
 
 
+def link(target: str, text: str) -> str:
+    """A way on from here."""
+    return f'<p><a href="{escape(target)}">{escape(text)}</a></p>\n'
+
+
 # A GET of the page's own path with ?portico_key=: the gate puts the key into a cookie and makes the URL clean again.
 _KEY_FORM = """<form><label for=key>Key</label>
 <input id=key name=portico_key type=password required autocomplete=off spellcheck=false><button>Open</button></form>

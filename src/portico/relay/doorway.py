@@ -1,0 +1,311 @@
+"""What the relay itself serves under ``/.portico/`` at each service's root: where visitors show that they may come in.
+
+===========================  =======================================================================================
+``POST .portico/password``   takes the form of `portico.hub.pages.password_form`; leaves a pass
+``POST .portico/confirm``    takes the form of `portico.hub.pages.confirm_form`; leaves a note that the visitor was told
+``GET .portico/login``       begins to sign in: leaves a random number, and sends the browser to the relay's own page
+``GET .portico/callback``    ends it: takes a one-time code, and leaves who that is, for this service's root alone
+``POST .portico/logout``     forgets that
+===========================  =======================================================================================
+
+No cookie has a Domain: on a service's own host a neighbour's page can neither read nor set them (`headers.own_cookie`).
+What is sent by a form must come from a page of the same origin, or another site could say it in the visitor's name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+import jwt
+
+from portico.hub import access, answers, headers, pages
+from portico.hub.access import User
+from portico.hub.answers import Answer, forbidden
+from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
+from portico.hub.gateway import Gateway, VisitorRequest
+from portico.hub.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
+from portico.hub.keys import ISSUER
+from portico.hub.registry import Registry
+
+UNDER = b"/.portico/"
+"""What the path below a service's root begins with, for all that is handled here."""
+
+_STATE_LIFETIME = 900  # seconds to sign in
+_CACHE_SIZE = 4096
+_NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)  # what PyJWT raises for hostile text
+
+
+class Workspace(Protocol):
+    """What is asked of a workspace."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def gateway(self) -> Gateway: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A user of the relay, and which of the user's sign-ins it was."""
+
+    user: User
+    session: str = ""
+    """Whatever tells sign-ins apart, so that one that is over can be known."""
+
+
+Redeem = Callable[[str, str], Awaitable[SignedIn | None]]
+"""From a one-time code, and the `place_of` that it must have been made for, to who that is; None for no such code."""
+
+SignInURL = Callable[[str, VisitorRequest, str], str]
+"""The relay's own page where a browser signs in: of a workspace's name, the request, and a state. In the end that page
+sends the browser to `callback_url` with ``?code=...&state=...``, and the state as it was."""
+
+
+def place_of(request: VisitorRequest) -> str:
+    """Host and root of the service that is asked for: what a sign-in is good for."""
+    return f"{request.host.lower()}{request.root_path}"
+
+
+def callback_url(scheme: str, place: str) -> str:
+    """Where the relay's own page sends a browser that has signed in. *place* is of `place_of`."""
+    return f"{scheme}://{place}/.portico/callback"
+
+
+def login_path(request: VisitorRequest) -> str:
+    """For `Identities.login_url`: the gate adds ``?next=``."""
+    return f"{request.root_path}/.portico/login"
+
+
+class Doorway:
+    """Handles it, for all workspaces of a relay."""
+
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        redeem: Redeem,
+        sign_in_url: SignInURL,
+        lifetime: float = 12 * 3600.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """*secret* signs what is left with browsers; a sign-in on a service's host lasts *lifetime* seconds."""
+        self._secret = secret
+        self._redeem = redeem
+        self._sign_in_url = sign_in_url
+        self._lifetime = lifetime
+        self._now = now
+        self._known: dict[tuple[str, str, bytes], tuple[float, SignedIn]] = {}
+        """Cookies whose signature was checked."""
+
+    async def handle(self, workspace: Workspace, request: VisitorRequest, body: bytes) -> Answer:
+        """Answer a request under ``/.portico/``. Its name, path, query and root path are parsed already."""
+        what = request.raw_path[len(UNDER) :].decode("latin-1")
+        if what not in ("password", "confirm", "login", "callback", "logout"):
+            return Answer(404, "not_found", "There is nothing here.")
+        reads = request.method in ("GET", "HEAD")
+        try:
+            if what == "login" and reads:
+                return self._login(workspace, request)
+            if what == "callback" and reads:
+                return await self._callback(workspace, request)
+            if reads:
+                return _see_other(request, f"{request.root_path}/")  # a page of here that is loaded again
+            if request.method != "POST" or what in ("login", "callback"):
+                return Answer(405, "method_not_allowed", "That method is not for this address.")
+            form = _form(request, body)
+            if what == "password":
+                return self._password(workspace, request, form)
+            if what == "confirm":
+                return self._confirm(workspace, request, form)
+            return _see_other(request, f"{request.root_path}/", _cookie(VISITOR_COOKIE, "", request, 0))
+        except Answer as answer:
+            return answer
+
+    # --- conditions ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _password(workspace: Workspace, request: VisitorRequest, form: dict[bytes, bytes]) -> Answer:
+        target = _inside(request, form.get(b"next", b""))
+        service = workspace.registry.services.get(request.name)
+        conditions = service.descriptor.conditions if service is not None else None
+        if conditions is None or conditions.password is None:
+            return _see_other(request, target)  # whether there is such a service is the gate's to say
+        client = request.client[0] if request.client else None
+        enforcer = workspace.gateway.enforcer
+        enforcer.check(conditions, client)
+        if enforcer.try_password(conditions, request.name, client, form.get(b"password", b"")):
+            value = enforcer.make_pass(conditions, request.name)
+            return _see_other(request, target, _cookie(PASS_COOKIE, value, request, PASS_LIFETIME))
+        program = not answers.wants_page(request.headers)
+        return answers.wrong_password(f"{request.root_path}/.portico/password", target, program=program)
+
+    @staticmethod
+    def _confirm(workspace: Workspace, request: VisitorRequest, form: dict[bytes, bytes]) -> Answer:
+        value = workspace.gateway.enforcer.make_confirmation(request.name)
+        cookie = _cookie(CONFIRMED_COOKIE, value, request, CONFIRMED_LIFETIME)
+        return _see_other(request, _inside(request, form.get(b"next", b"")), cookie)
+
+    # --- signing in ---------------------------------------------------------------------------------------------
+    #
+    # The random number in the browser's cookie ties the end of a sign-in to its beginning: else a link with someone
+    # else's code would sign the visitor in as them. Several pages of one browser may be at it at once.
+
+    def _login(self, workspace: Workspace, request: VisitorRequest) -> Answer:
+        refusal = access.cross_site("GET", request.headers, request.host, websocket=False, secure=_secure(request))
+        if refusal is not None:
+            return refusal
+        number = next(self._numbers(request), None) or secrets.token_urlsafe(24)
+        target = _inside(request, _argument(request, b"next"))
+        state = self._sign(
+            "state", workspace.name, _STATE_LIFETIME, place=place_of(request), n=_digest(number), next=target
+        )
+        url = self._sign_in_url(workspace.name, request, state)
+        return Answer(
+            302,
+            "login",
+            "Sign in first.",
+            headers=((b"location", url.encode("ascii")), _cookie(STATE_COOKIE, number, request, _STATE_LIFETIME)),
+        )
+
+    async def _callback(self, workspace: Workspace, request: VisitorRequest) -> Answer:
+        state = self._read("state", workspace.name, _argument(request, b"state").decode("latin-1"))
+        mine = state is not None and state["place"] == place_of(request)
+        if (
+            state is None
+            or not mine
+            or not any(hmac.compare_digest(_digest(number), str(state["n"])) for number in self._numbers(request))
+        ):
+            return _failed(request, "The sign-in took too long, or was begun in another browser.")
+        found = await self._redeem(_argument(request, b"code").decode("latin-1"), place_of(request))
+        if found is None:
+            return _failed(request, "The sign-in took too long, or its address was opened twice.")
+        value = self._sign(
+            "visit",
+            workspace.name,
+            self._lifetime,
+            place=place_of(request),
+            sub=found.user.id,
+            name=found.user.name,
+            sid=found.session,
+        )
+        cookie = _cookie(VISITOR_COOKIE, value, request, int(self._lifetime))
+        return _see_other(request, str(state["next"]), cookie)
+
+    @staticmethod
+    def _numbers(request: VisitorRequest) -> Any:
+        for value in headers.own_cookies(request.headers, STATE_COOKIE, request.root_path, request.scheme):
+            if _NUMBER.fullmatch(value):
+                yield value.decode()
+
+    def visitor(self, workspace: str, request: VisitorRequest) -> SignedIn | None:
+        """Who signed in on this service's host, by the cookie that `callback` left; None for nobody.
+
+        Whether the user is still one, and still signed in, is the caller's question.
+        """
+        now = self._now()
+        place = place_of(request)
+        for value in headers.own_cookies(request.headers, VISITOR_COOKIE, request.root_path, request.scheme):
+            known = self._known.get((workspace, place, value))
+            if known is None:
+                claims = self._read("visit", workspace, value.decode("latin-1"))
+                if claims is None or claims["place"] != place:
+                    continue
+                user = User(id=str(claims["sub"]), name=str(claims["name"]))
+                known = float(claims["exp"]), SignedIn(user, str(claims["sid"]))
+                if len(self._known) >= _CACHE_SIZE:
+                    self._known.clear()
+                self._known[workspace, place, value] = known
+            if now < known[0]:
+                return known[1]
+        return None
+
+    def _sign(self, purpose: str, workspace: str, lifetime: float, **claims: str) -> str:
+        # "iss" comes first: by that every hub knows what must never reach an app (`portico.hub.keys.MARK`)
+        return jwt.encode(
+            {"iss": ISSUER, "aud": f"portico:{purpose}:{workspace}", **claims, "exp": int(self._now() + lifetime)},
+            self._secret,
+            algorithm="HS256",
+        )
+
+    def _read(self, purpose: str, workspace: str, token: str) -> dict[str, Any] | None:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                audience=f"portico:{purpose}:{workspace}",
+                issuer=ISSUER,
+                options={"require": ["exp", "aud", "iss", "place"], "verify_exp": False},
+            )
+        except _NO_TOKEN:
+            return None
+        return claims if self._now() < claims["exp"] else None
+
+
+_NUMBER = re.compile(rb"[\w-]{32}", re.ASCII)
+
+
+def _digest(number: str) -> str:
+    return hashlib.sha256(number.encode()).hexdigest()
+
+
+def _secure(request: VisitorRequest) -> bool:
+    return request.scheme == "https"
+
+
+def _cookie(name: str, value: str, request: VisitorRequest, seconds: int) -> tuple[bytes, bytes]:
+    return headers.set_own_cookie(name, value, request.root_path, request.scheme, seconds)
+
+
+def _argument(request: VisitorRequest, name: bytes) -> bytes:
+    """The first argument *name* of the query, decoded; b"" if there is none."""
+    return next((value for _, found, value in headers.arguments(request.query) if found == name), b"")
+
+
+def _form(request: VisitorRequest, body: bytes) -> dict[bytes, bytes]:
+    """The fields of a form that a page of the same origin sent. Raises an `Answer`."""
+    if access.cross_site("POST", request.headers, request.host, websocket=False, secure=_secure(request)) is not None:
+        raise forbidden("This was not sent by a page of this address.", "cross_origin")
+    kind = dict(request.headers).get(b"content-type", b"")
+    if body and not kind.startswith(b"application/x-www-form-urlencoded"):
+        raise Answer(400, "bad_form", "That is no form of this page.")
+    fields: dict[bytes, bytes] = {}
+    for _, name, value in headers.arguments(body):
+        fields.setdefault(name, value)
+    return fields
+
+
+_PLAIN = re.compile(rb"[!-\[\]-~]+")  # visible ASCII without the backslash, which browsers take for a slash
+
+
+def _inside(request: VisitorRequest, target: bytes) -> str:
+    """*target*, if it is the path of a page of this service; else the service's root. There is no way out of here."""
+    root = request.root_path + "/"
+    if not _PLAIN.fullmatch(target):
+        return root
+    path = target.partition(b"?")[0].decode()
+    below = path.removeprefix(root)
+    if below == path or below.startswith(("/", ".portico/")):
+        return root
+    if any(unquote(segment) in (".", "..") for segment in below.split("/")):
+        return root
+    return target.decode()
+
+
+def _see_other(request: VisitorRequest, target: str, *cookies: tuple[bytes, bytes]) -> Answer:
+    location = (b"location", target.encode("latin-1"))
+    return Answer(303, "seen", "Go on.", headers=(location, *cookies, (b"referrer-policy", b"same-origin")))
+
+
+def _failed(request: VisitorRequest, message: str) -> Answer:
+    return Answer(403, "sign_in_failed", message, form=pages.link(f"{request.root_path}/", "Open the app again"))
