@@ -408,6 +408,27 @@ def test_one_that_has_been_away_for_long_is_not_waited_for() -> None:
     with_a_hub(work)
 
 
+def test_who_waits_goes_to_whoever_takes_the_name_up_again() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        await publish(kernel, None)
+        await kernel.cut()
+        waiting = asyncio.create_task(hub.visit("cat/"))
+        await asyncio.sleep(0)
+        again = await hub.kernel().connect()  # the same kernel's, and another session
+        await publish(again, None)
+        assert (await waiting).status == 200
+        assert hub.registry.services["cat"].requests == 1
+        # but not past what the new one asks for
+        await again.cut()
+        waiting = asyncio.create_task(hub.visit("cat/"))
+        await asyncio.sleep(0)
+        await publish(await hub.kernel().connect(), {"password": "x"})
+        visit = await waiting
+        assert (visit.status, visit.code) == (503, "provider_reconnecting")
+
+    with_a_hub(work)
+
+
 def test_who_waited_is_asked_anew_if_the_conditions_have_changed() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         await publish(kernel, None)

@@ -261,7 +261,7 @@ class Registry:
         if not session.principal.may_publish(name):
             patterns = ", ".join(session.principal.publishes or ()) or "nothing"
             raise Refused(f"This token may not publish {name!r}, only: {patterns}.", "scope")
-        service = self.services.get(name)
+        former = service = self.services.get(name)
         replaced: list[Session] = []
         if service is not None:
             others = [replica.session for replica in service.replicas if replica.session is not session]
@@ -291,7 +291,9 @@ class Registry:
         if service is None:
             if len(self.services) >= self._config.max_services:
                 raise Refused(f"This server holds {self._config.max_services} services already; stop one.", "full")
-            service = self.services[name] = Service(descriptor)
+            if former is not None:  # whoever waits for the provider that held the name goes to the one that took it
+                former.created, former.requests = time.time(), 0
+            service = self.services[name] = former or Service(descriptor)
             what = "registered"
         else:
             what = "updated"
