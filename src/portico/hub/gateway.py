@@ -159,7 +159,9 @@ class Gateway:
             request.cors_origin = self._cors_origin(service, request)
         key = self._bearer(request)
         if key is None:
-            return None
+            if descriptor.access != "public" or request.method == "OPTIONS" or self._shows_anything(request):
+                return None
+            key = ANONYMOUS, False
         visitor, ours = key
         access.check(descriptor.access, request.name, visitor)
         if visitor is ANONYMOUS and self._registry.interstitial:
@@ -167,6 +169,16 @@ class Gateway:
         if descriptor.conditions is not None:
             ours = self._meet(request, service, visitor) or ours
         return Admission(service, visitor, ours)
+
+    def _shows_anything(self, request: VisitorRequest) -> bool:
+        """Whether a credential of any kind may be in the request."""
+        query = request.query
+        if query and (KEY_ARGUMENT in query or headers.has_argument(query, b"token")):
+            return True
+        for name, _ in request.headers:
+            if name == b"authorization" or name == b"cookie":
+                return True
+        return self._identities.has_credentials(request)
 
     async def admit(self, request: VisitorRequest) -> Admission:
         """Decide, asking the identity provider where that is needed. Raises an `Answer` for a no."""

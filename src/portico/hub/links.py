@@ -216,6 +216,10 @@ class Links:
             place.registry.drop(session, _why_gone(session))
             return
         place.registry.unlinked(session, link.time())
+        self.hold(session, place)
+
+    def hold(self, session: Session, place: Place) -> None:
+        """Hold the names of a session without a link for as long as its place allows; then drop it."""
         self._spawn(self._hold(session, place))
 
     async def _hold(self, session: Session, place: Place) -> None:
@@ -239,6 +243,16 @@ class Links:
         except Exception:  # the kernel manager's own trouble (a gateway that is away) is no news of the kernel
             logger.warning("asking after kernel %s failed", session.principal.kernel_id, exc_info=True)
             return True
+
+    def end(self, which: Callable[[Session], bool], reason: str) -> int:
+        """Close links for good, by what is known of their sessions, with all that they published; returns how many."""
+        found = [(link, session) for link, session in self._sessions.items() if which(session)]
+        for link, session in found:
+            place = self._places.pop(link)
+            del self._sessions[link]
+            place.registry.drop(session, PROVIDER_GONE)
+            link.close(ResetCode.REFUSED, reason)
+        return len(found)
 
     def kernel_ended(self, registry: Registry, kernel_id: str) -> None:
         """The kernel was shut down, restarted or died: its services go at once."""

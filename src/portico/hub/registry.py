@@ -35,11 +35,13 @@ class Principal:
     kernel_id: str = ""
     process: int | None = None
     """The kernel's process, where it is known: after a restart the kernel is the same, and not the one that spoke."""
-    publishes: tuple[str, ...] | None = None
+    token_id: str = field(default="", compare=False)
+    """Of the token that it showed, where a token can be revoked: then its links end."""
+    publishes: tuple[str, ...] | None = field(default=None, compare=False)
     """Patterns (``cat*``) of the names that it may publish; None for any."""
-    manages: bool = True
+    manages: bool = field(default=True, compare=False)
     """Whether it sees and stops everything here, and makes keys for any service."""
-    mints: bool = True
+    mints: bool = field(default=True, compare=False)
     """Whether it makes keys at all."""
 
     def may_publish(self, name: str) -> bool:
@@ -220,6 +222,23 @@ class Registry:
         session.epoch, session.info = epoch, info
         session.link, session.stalled, session.lost_at = link, False, None
         self._wake(session)
+        return session
+
+    def restore(self, value: dict[str, Any], owner: str) -> Session | None:
+        """Hold a name again that was held when this hub stopped, for whoever speaks for *owner*.
+
+        *value* is as in a REGISTER frame. None for one that is not let in any more, or is here already.
+        """
+        try:
+            descriptor = Descriptor.read(value, self._config)
+        except Refused:
+            return None
+        if descriptor.name in self.services:
+            return None
+        session = Session(f"held:{next(self._counter)}", Principal(id=owner), {}, None, 0, lost_at=0.0)
+        self.sessions[session.id] = session
+        session.services.add(descriptor.name)
+        self.services[descriptor.name] = Service(descriptor, [Replica(session)])
         return session
 
     def unlinked(self, session: Session, now: float) -> None:

@@ -32,6 +32,7 @@ from tornado.routing import Matcher
 from portico.hub.answers import Answer
 from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.http1 import TOKEN, ResponseWriter, status_line
 from portico.hub.hub import Hub
 from portico.hub.reply import date, reply, server_of
 from portico.jupyter.identity import JupyterIdentities
@@ -90,7 +91,6 @@ class VisitorDelegate(HTTPMessageDelegate):
 
     __slots__ = (
         "_body_done",
-        "_chunked",
         "_connection",
         "_edge",
         "_expects",
@@ -100,11 +100,10 @@ class VisitorDelegate(HTTPMessageDelegate):
         "_gone",
         "_linger",
         "_lingered",
-        "_no_body",
-        "_remaining",
         "_request",
         "_started",
         "_status",
+        "_writer",
     )
 
     def __init__(self, edge: Edge, connection: HTTP1Connection) -> None:
@@ -118,10 +117,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The visitor waits for a 100 before it sends its body."""
         self._started = 0.0
         self._status = 0
-        self._no_body = False
-        self._chunked = False
-        self._remaining: int | None = None
-        """Bytes of the body that Content-Length still promises."""
+        self._writer: ResponseWriter | None = None
         self._body_done = False
         self._finished = False
         self._gone = False
@@ -135,7 +131,6 @@ class VisitorDelegate(HTTPMessageDelegate):
         connection = self._connection
         connection.set_max_body_size(_UNLIMITED)
         self._request = request = self._read(start_line, headers)
-        self._no_body = request.method == "HEAD"
         self._fin = not _has_body(headers)
         if self._expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
@@ -290,70 +285,33 @@ class VisitorDelegate(HTTPMessageDelegate):
     # --- the answer ------------------------------------------------------------------------------------------
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        # The head is rendered here, as the app gave it: order, doubles and all. tornado's own way sorts and re-parses.
-        request = self._request
+        # tornado's own way would sort the headers and parse them again
+        request, connection = self._request, self._connection
         assert request is not None
         self._status = status
-        if status in (204, 304):
-            self._no_body = True
         if self._expects:  # the body will not be asked for; if it comes, it is read for a while (RFC 9110 §10.1.1)
-            self._connection._disconnect_on_finish = True
-        lines = [_STATUS_LINES.get(status) or _status_line(status)]
-        length: int | None = None
-        has_date = False
-        labels = _LABELS
+            connection._disconnect_on_finish = True
+        writer = self._writer = ResponseWriter(
+            request.method, request.http_version, bool(connection._disconnect_on_finish)
+        )
         try:
-            for name, value in headers:
-                if name == b"content-length":
-                    if length is not None or not value.isdigit():
-                        raise ValueError("the response has no one Content-Length")
-                    length = int(value)
-                elif name == b"date":
-                    has_date = True
-                lines.append((labels.get(name) or _label(name)) + value)
+            data = writer.begin(status, headers, body, fin)
         except ValueError as error:
             self._broken(error)
             return None
-        if not has_date:
-            lines.append(b"date: " + date())
-        old = request.http_version != "1.1"
-        if length is None and not self._no_body:
-            if fin:
-                length = len(body)
-                lines.append(b"content-length: %d" % length)
-            elif old:
-                self._connection._disconnect_on_finish = True  # the end of the connection ends it (RFC 9112 §6.3)
-            else:
-                self._chunked = True
-                lines.append(b"transfer-encoding: chunked")
-        if self._connection._disconnect_on_finish:
-            lines.append(b"connection: close")
-        elif old:
-            lines.append(b"connection: keep-alive")
-        head = b"\r\n".join(lines)
-        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
-            self._broken(ValueError("a header field holds a line break or a NUL"))
-            return None
-        self._remaining = length
-        return self._send(head + b"\r\n\r\n", body, fin)
+        connection._disconnect_on_finish = writer.close
+        return self._send(data, fin)
 
     def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        return self._send(b"", body, fin)
+        assert self._writer is not None
+        try:
+            data = self._writer.more(body, fin)
+        except ValueError as error:
+            self._broken(error)
+            return None
+        return self._send(data, fin)
 
-    def _send(self, head: bytes, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        if self._no_body:
-            body = b""
-        elif self._chunked:
-            if body:
-                body = b"%x\r\n%b\r\n" % (len(body), body)
-            if fin:
-                body += b"0\r\n\r\n"
-        elif self._remaining is not None:
-            self._remaining -= len(body)
-            if self._remaining < 0 or (fin and self._remaining):
-                self._broken(ValueError("the app's Content-Length is not its body's"))
-                return None
-        data = head + body if head else body
+    def _send(self, data: bytes, fin: bool) -> asyncio.Future[None] | None:
         future: asyncio.Future[None] | None = None
         try:
             if data:
@@ -499,9 +457,9 @@ class _VisitorSocket:
 
     def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         self._log(status)
-        lines = [_status_line(status), b"date: " + date()]
+        lines = [status_line(status), b"date: " + date()]
         for name, value in headers:
-            if name != b"content-length" and _TOKEN.fullmatch(name) and not _BREAKS.search(value):
+            if name != b"content-length" and TOKEN.fullmatch(name) and not _BREAKS.search(value):
                 lines.append(name + b": " + value)
         lines += [b"connection: close", b"content-length: %d" % len(body)]
         self._socket.answer(b"\r\n".join(lines) + b"\r\n\r\n", body)
@@ -586,20 +544,7 @@ def _lower(name: str) -> bytes:
 
 _NOTED = frozenset({b"host", b"connection", b"upgrade", b"expect"})
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 _BREAKS = re.compile(rb"[\r\n\0]")
-
-_LABELS: dict[bytes, bytes] = {}
-
-
-def _label(name: bytes) -> bytes:
-    """A response header's name as it is written. Raises `ValueError` for what is none."""
-    if not _TOKEN.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a header field")
-    label = name + b": "
-    if len(_LABELS) < 1000:  # apps choose names: remember the usual ones only
-        _LABELS[name] = label
-    return label
 
 
 def _origin_form(target: str) -> tuple[str, str]:
@@ -618,10 +563,3 @@ def _listener(connection: HTTP1Connection) -> tuple[str, int] | None:
     except (AttributeError, OSError):  # gone already, or no socket
         return None
     return (name[0], name[1]) if isinstance(name, tuple) else None
-
-
-def _status_line(status: int) -> bytes:
-    return f"HTTP/1.1 {status} {responses.get(status, '')}".encode("latin-1")
-
-
-_STATUS_LINES = {status: _status_line(status) for status in responses}

@@ -1,0 +1,560 @@
+"""The ASGI edge: visitors' requests and providers' links, from any ASGI server.
+
+A request's own task reads (its body, and that its visitor left); answers are written from the link's callbacks, by
+`portico.relay.driving`. What ASGI leaves to whoever writes here: bodies of 204 and 304 are dropped; a connection is cut
+by returning before the response is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from portico.hub.all_models import AllModels, ModelsExchange
+from portico.hub.answers import Answer
+from portico.hub.exchange import HTTPForward, Responder, SocketForward
+from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.reply import date, reply, server_of
+from portico.protocol import SUBPROTOCOL, Kind
+from portico.relay.driving import drive
+from portico.relay.places import Location, Places
+from portico.relay.proxies import TrustedProxies
+from portico.transports.transport import Receiver as LinkReceiver
+from portico.types import Headers, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from portico.relay.relay import Relay
+    from portico.relay.workspaces import Workspace
+
+logger = logging.getLogger(__name__)
+
+_MOST_FORM = 16 * 1024
+"""Bytes of a form that is posted to ``/.portico/``."""
+
+
+class OwnResponder(Responder, Protocol):
+    """A server's own way of answering, past ASGI (`Edge.begin`)."""
+
+    request: VisitorRequest | None
+
+
+class Edge:
+    """What the ASGI app calls for everything that is not the relay's own page."""
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+        self.places = Places(relay.config)
+        self._proxies = TrustedProxies(relay.config.forwarded_allow_ips)
+        self.requests: dict[int, int] = {}
+        """How many answers had each status."""
+
+    # --- HTTP ---------------------------------------------------------------------------------------------------
+
+    async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
+        """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
+        request = self._request(scope, location, Kind.HTTP)
+        reading = _Reading()
+        visit = _Visit(self, request, send, reading.stop)
+        fin = not _has_body(request.headers)
+        try:
+            if not request.target.isascii():
+                raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
+            workspace = self.relay.workspaces.get(location.workspace)
+            if location.models:
+                exchange = AllModels(workspace.gateway, workspace.registry, location.base).exchange(
+                    request, visit, fin=fin
+                )
+                if await exchange.start():
+                    await reading.upload(exchange, receive)
+                else:
+                    await reading.watch(exchange, receive)
+                return
+            self._split(workspace, request, location)
+            if request.raw_path.startswith(b"/.portico/"):
+                answer = await self.relay.doorway.handle(workspace, request, await _form(receive))
+                await reading.finish(visit.say(answer))
+                return
+            forward = await self._open(workspace, request, visit, fin)
+        except Answer as answer:
+            await reading.finish(visit.say(answer))
+            return
+        if fin:
+            await reading.watch(forward, receive)
+        else:
+            await reading.upload(forward, receive)
+
+    async def _open(self, workspace: Workspace, request: VisitorRequest, visit: _Visit, fin: bool) -> HTTPForward:
+        """Pass the gate and open a stream. Raises an `Answer`."""
+        gateway = workspace.gateway
+        admission: Admission = gateway.admit_now(request) or await gateway.admit(request)
+        while True:
+            forward = gateway.forward(request, admission, visit, fin=fin, on_done=_nothing)
+            if forward is not None:
+                return forward
+            await gateway.ready(admission.service)
+
+    def begin(self, scope: Scope, responder: OwnResponder) -> Callable[[], None] | None:
+        """`http` for a request that needs no waiting: no body, a service that is linked, a visitor who is known.
+
+        Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
+        """
+        location = self.places.find(scope["headers"], scope["raw_path"])
+        if location is None or location.models or _has_body(scope["headers"]):
+            return None
+        workspace = self.relay.workspaces.get(location.workspace)
+        request = self._request(scope, location, Kind.HTTP)
+        if not request.target.isascii():
+            return None
+        responder.request = request
+        try:
+            self._split(workspace, request, location)
+            if request.raw_path.startswith(b"/.portico/"):
+                return None
+            admission = workspace.gateway.admit_now(request)
+            if admission is None:
+                return None
+            forward = workspace.gateway.forward(request, admission, responder, fin=True, on_done=_nothing)
+            return forward.visitor_left if forward is not None else None
+        except Answer as answer:
+            responder.answer(answer)
+            return _nothing
+
+    @staticmethod
+    def _split(workspace: Workspace, request: VisitorRequest, location: Location) -> None:
+        """Find the service's name and the path below it. Raises an `Answer`."""
+        if location.own_host:
+            path, _, request.query = request.target.partition(b"?")
+            request.name, request.raw_path = location.service, path
+        else:
+            workspace.gateway.parse(request)
+
+    # --- WebSockets ---------------------------------------------------------------------------------------------
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
+        """A visitor's WebSocket."""
+        request = self._request(scope, location, Kind.WEBSOCKET)
+        request.subprotocols = tuple(scope["subprotocols"])
+        visit = _SocketVisit(self, request, send)
+        await receive()  # websocket.connect
+        try:
+            if not request.target.isascii():
+                raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
+            workspace = self.relay.workspaces.get(location.workspace)
+            gateway = workspace.gateway
+            if location.models:
+                raise Answer(501, "not_supported", "WebSockets are at the URL of the service that has the model.")
+            self._split(workspace, request, location)
+            if request.raw_path.startswith(b"/.portico/"):
+                raise Answer(404, "not_found", "There is nothing here.")
+            admission = gateway.admit_now(request) or await gateway.admit(request)
+            while True:
+                forward = gateway.forward_socket(request, admission, visit, on_done=_nothing)
+                if forward is not None:
+                    break
+                await gateway.ready(admission.service)
+        except Answer as answer:
+            visit.answer(answer)
+            return
+        await visit.read(forward, receive)
+
+    async def link(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A provider dials in. Who it is it says in HELLO; until then it has 5 s and 8 KiB."""
+        await receive()  # websocket.connect
+        if SUBPROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.http.response.start", "status": 400, "headers": [_PLAIN]})
+            body = f"A link must offer the subprotocol {SUBPROTOCOL}.".encode()
+            await send({"type": "websocket.http.response.body", "body": body})
+            return
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+        transport = _LinkTransport(send)
+        self.relay.links.accept(transport)
+        while True:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                transport.ended(message.get("code", 1006), message.get("reason") or "")
+                return
+            data = message.get("bytes")
+            if data is None:
+                transport.close(1003, "a link carries binary messages")
+            else:
+                transport.received(data)
+
+    def _request(self, scope: Scope, location: Location, kind: Kind) -> VisitorRequest:
+        headers: Headers = scope["headers"]
+        if kind is Kind.WEBSOCKET:
+            headers = [(name.lower(), value) for name, value in headers]  # uvicorn gives them as they came
+        raw_path: bytes = scope["raw_path"]
+        query: bytes = scope["query_string"]
+        scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
+        client, scheme = self._proxies.visitor(scope["client"], scheme, headers)
+        host = location.host
+        return VisitorRequest(
+            kind,
+            scope.get("method", "GET"),
+            scheme,
+            host,
+            scope["http_version"],
+            raw_path + b"?" + query if query else raw_path,
+            headers,
+            client,
+            server_of(host, scheme) if host else None,
+            location.prefix,
+        )
+
+    def count(self, status: int) -> None:
+        self.requests[status] = self.requests.get(status, 0) + 1
+
+
+# --- one HTTP exchange ------------------------------------------------------------------------------------------
+
+
+class _Visit:
+    """The responder of `portico.hub.exchange.HTTPForward`."""
+
+    __slots__ = ("_edge", "_no_body", "_on_cut", "_request", "_send")
+
+    def __init__(self, edge: Edge, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
+        self._edge = edge
+        self._request = request
+        self._send = send
+        self._on_cut = on_cut
+        self._no_body = False
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        self._edge.count(status)
+        if status in (204, 304):
+            self._no_body = True
+            body = b""
+        length = has_date = False
+        for name, _ in headers:
+            if name == b"content-length":
+                length = True
+            elif name == b"date":
+                has_date = True
+        if fin and not length and not self._no_body:
+            headers.append((b"content-length", b"%d" % len(body)))
+        if not has_date:
+            headers.append((b"date", date()))
+        return self._drive(
+            self._both(
+                {"type": "http.response.start", "status": status, "headers": headers},
+                {"type": "http.response.body", "body": body, "more_body": not fin},
+            )
+        )
+
+    async def _both(self, head: dict[str, Any], body: dict[str, Any]) -> None:
+        await self._send(head)
+        await self._send(body)
+
+    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        if self._no_body:
+            body = b""
+            if not fin:
+                return None
+        return self._drive(self._write({"type": "http.response.body", "body": body, "more_body": not fin}))
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        await self._send(message)
+
+    def _drive(self, sending: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
+        try:
+            return drive(sending)
+        except Exception as error:  # noqa: BLE001 -- the visitor left, or the app broke its own Content-Length
+            logger.debug("a response could not be written: %s", error)
+            self._on_cut()
+            return None
+
+    def answer(self, answer: Answer) -> None:
+        self.say(answer)
+
+    def say(self, answer: Answer) -> asyncio.Future[None] | None:
+        """As `answer`; a future that is returned says when it is written."""
+        headers, body = reply(answer, self._request)
+        return self.respond(answer.status, headers, body, True)
+
+    def cut(self) -> None:
+        self._on_cut()
+
+
+class _Reading:
+    """A request's own task, which reads what its visitor sends, and waits for the visitor's end."""
+
+    __slots__ = ("_stopped", "_task")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the task before the response is whole: the server then breaks the connection."""
+        if not self._stopped and self._task is not None:
+            self._stopped = True
+            self._task.cancel()
+
+    def _is_stopped(self) -> bool:
+        """After a cancelling: whether it was `stop`, and ends here."""
+        if self._stopped and self._task is not None:
+            self._task.uncancel()
+            return True
+        return False
+
+    async def finish(self, written: asyncio.Future[None] | None) -> None:
+        """Wait until an answer is written."""
+        try:
+            if written is not None:
+                await written
+        except asyncio.CancelledError:
+            if not self._is_stopped():
+                raise
+
+    async def watch(self, forward: HTTPForward | ModelsExchange, receive: Receive) -> None:
+        """Wait for the visitor's end, and tell the app; the end of the response is told as one (ASGI)."""
+        try:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except asyncio.CancelledError:
+            if not self._is_stopped():
+                forward.visitor_left()
+                raise
+            return
+        forward.visitor_left()
+
+    async def upload(self, forward: HTTPForward | ModelsExchange, receive: Receive) -> None:
+        """Pass the request's body on as it comes, no faster than the app takes it; then wait for the visitor's end."""
+        pending: asyncio.Task[Mapping[str, Any]] | None = None
+        try:
+            while True:
+                message = await receive() if pending is None else await pending
+                pending = None
+                if message["type"] == "http.disconnect":
+                    forward.visitor_left()
+                    return
+                body = message.get("body", b"")
+                wait = forward.upload(body) if body else None
+                if wait is not None and not wait.done():
+                    # While the app holds the upload back, its visitor may leave.
+                    pending = asyncio.ensure_future(_received(receive))
+                    await asyncio.wait((wait, pending), return_when=asyncio.FIRST_COMPLETED)
+                    if pending.done() and pending.result()["type"] == "http.disconnect":
+                        continue
+                    await wait
+                if not message.get("more_body", False):
+                    forward.upload_done()
+                    break
+            if pending is not None:
+                await pending
+        except asyncio.CancelledError:
+            if pending is not None:
+                pending.cancel()
+            if not self._is_stopped():
+                forward.visitor_left()
+                raise
+            return
+        await self.watch(forward, receive)
+
+
+async def _received(receive: Receive) -> Mapping[str, Any]:
+    return await receive()
+
+
+async def _form(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > _MOST_FORM:
+            raise Answer(413, "too_large", "The form is too large.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+# --- one visitor's WebSocket ------------------------------------------------------------------------------------
+
+
+class _SocketVisit:
+    """The responder of `portico.hub.exchange.SocketForward`."""
+
+    def __init__(self, edge: Edge, request: VisitorRequest, send: Send) -> None:
+        self._edge = edge
+        self._request = request
+        self._send = send
+        self._task = asyncio.current_task()
+        self._cut = False
+        self._sending: asyncio.Future[None] | None = None
+        self._forward: SocketForward | None = None
+
+    async def read(self, forward: SocketForward, receive: Receive) -> None:
+        """Pass on what the visitor sends, until it or the app closes."""
+        self._forward = forward
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.receive":
+                    text = message.get("text")
+                    data = message.get("bytes") if text is None else text.encode()
+                    wait = forward.visitor_message(data or b"", text is not None)
+                    if wait is not None:
+                        await wait
+                else:
+                    forward.visitor_closed(message.get("code", 1006), message.get("reason") or "")
+                    return
+        except asyncio.CancelledError:
+            forward.visitor_closed(1006, "")
+            if not self._cut or self._task is None:
+                raise
+            self._task.uncancel()
+
+    def accept(self, subprotocol: str, headers: Headers) -> None:
+        if subprotocol and subprotocol not in self._request.subprotocols:
+            logger.warning("an app chose the subprotocol %r, which the visitor did not offer", subprotocol)
+            self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
+            if self._forward is not None:
+                self._forward.visitor_closed(1006, "")
+            return
+        self._edge.count(101)
+        kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
+        self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": kept})
+
+    def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        self._edge.count(status)
+        kept = [pair for pair in headers if pair[0] != b"content-length"]
+        kept += [(b"date", date()), (b"content-length", b"%d" % len(body))]
+        self._drive({"type": "websocket.http.response.start", "status": status, "headers": kept})
+        self._drive({"type": "websocket.http.response.body", "body": body})
+
+    def answer(self, answer: Answer) -> None:
+        headers, body = answer.render(html=False, openai=False)
+        self.deny(answer.status, headers, body)
+
+    def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        if text:
+            return self._drive({"type": "websocket.send", "text": data.decode("utf-8", "replace")})
+        return self._drive({"type": "websocket.send", "bytes": data})
+
+    def close(self, code: int, reason: str) -> None:
+        if code == 1005:
+            self._drive({"type": "websocket.close", "code": 1000})
+        elif _may_be_sent(code):
+            self._drive(
+                {"type": "websocket.close", "code": code, "reason": reason.encode()[:123].decode("utf-8", "ignore")}
+            )
+        else:
+            self._drive({"type": "websocket.close", "code": 1011, "reason": "the app closed with an invalid code"})
+
+    def cut(self) -> None:
+        if not self._cut and self._task is not None:
+            self._cut = True
+            self._task.cancel()
+
+    def _drive(self, message: dict[str, Any]) -> asyncio.Future[None] | None:
+        before = self._sending
+        if before is not None and not before.done():
+            self._sending = asyncio.ensure_future(self._after(before, message))
+            return self._sending
+        try:
+            self._sending = drive(self._one(message))
+        except Exception as error:  # noqa: BLE001 -- the visitor left
+            logger.debug("a WebSocket message could not be written: %s", error)
+            return None
+        return self._sending
+
+    async def _one(self, message: dict[str, Any]) -> None:
+        await self._send(message)
+
+    async def _after(self, before: asyncio.Future[None], message: dict[str, Any]) -> None:
+        await asyncio.wait((before,))
+        await self._send(message)
+
+
+def _may_be_sent(code: int) -> bool:
+    """Whether a close frame may hold *code* (RFC 6455 §7.4)."""
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
+
+
+# --- one provider's link ----------------------------------------------------------------------------------------
+
+
+class _LinkTransport:
+    """A `portico.transports.transport.Transport` over a provider's WebSocket."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._receiver: LinkReceiver | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._ended: str | None = None
+        self._closing = False
+
+    @property
+    def writable(self) -> bool:
+        return self._sending is None
+
+    def start(self, receiver: LinkReceiver) -> None:
+        self._receiver = receiver
+
+    def send(self, message: bytes) -> None:
+        self._drive({"type": "websocket.send", "bytes": message})
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        if not self._closing:
+            self._drive({"type": "websocket.close", "code": code, "reason": reason[:100]})
+            self._closing = True
+
+    def received(self, data: bytes) -> None:
+        if self._receiver is not None and not self._closing:
+            self._receiver.message_received(data)
+
+    def ended(self, code: int, reason: str) -> None:
+        self._ended = f"the provider's end closed (code {code}{': ' + reason if reason else ''})"
+        if self._receiver is not None:
+            self._receiver.transport_closed(self._ended)
+
+    def _drive(self, message: dict[str, Any]) -> None:
+        if self._closing or self._ended is not None:
+            return
+        if self._sending is not None:
+            sending = asyncio.get_running_loop().create_task(self._after(self._sending, message))
+        else:
+            try:
+                task = drive(self._one(message))
+            except Exception as error:  # noqa: BLE001 -- the provider is gone; its end is told in a moment
+                logger.debug("a link could not be written to: %s", error)
+                return
+            if task is None:
+                return
+            sending = task
+        self._sending = sending
+        sending.add_done_callback(self._sent)
+
+    async def _one(self, message: dict[str, Any]) -> None:
+        await self._send(message)
+
+    async def _after(self, before: asyncio.Task[None], message: dict[str, Any]) -> None:
+        await asyncio.wait((before,))
+        await self._send(message)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # seen; the connection's end is told by receive
+        if self._sending is task:
+            self._sending = None
+            if self._receiver is not None and self._ended is None and not self._closing:
+                self._receiver.transport_writable()
+
+
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+
+
+def _has_body(headers: Headers) -> bool:
+    for name, value in headers:
+        if name == b"content-length":
+            return value != b"0"
+        if name == b"transfer-encoding":
+            return True
+    return False
+
+
+def _nothing() -> None: ...

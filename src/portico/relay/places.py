@@ -1,0 +1,98 @@
+"""Where on the relay a request goes: to the relay's own pages, to a service, or to all models of a workspace.
+
+By host name (``<name>--<workspace>.<domain>``), or by path (``/<workspace>/apps/<name>/``); see `RelayConfig`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from portico.relay.config import RelayConfig
+from portico.types import Headers
+
+_MOST_HOSTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What a host and the beginning of a path stand for."""
+
+    host: str
+    """The Host header."""
+    workspace: str
+    service: str = ""
+    """On a host name of its own; by path, the gate reads it."""
+    prefix: bytes = b""
+    """What the path of every service starts with, where they are told apart by path."""
+    models: bool = False
+    """Whether it is the one base URL for all models."""
+    base: str = ""
+    """That URL's path, without a slash at its end."""
+
+    @property
+    def own_host(self) -> bool:
+        return not self.prefix
+
+
+class Places:
+    """Reads host names and paths. Whether there is such a workspace or service is not asked here."""
+
+    def __init__(self, config: RelayConfig) -> None:
+        self._config = config
+        self._suffix = "." + config.domain if config.domain else ""
+        self._own = {urlsplit(config.base_url).hostname or "", config.domain or ""}
+        self._hosts: dict[str, Location | None] = {}
+        self._paths: dict[tuple[str, bytes], Location] = {}
+
+    def find(self, headers: Headers, raw_path: bytes) -> Location | None:
+        """Where a request goes. None: to the relay itself."""
+        host = ""
+        for name, value in headers:
+            if name == b"host" or name == b"Host":
+                host = value.decode("latin-1")
+                break
+        if self._suffix:
+            found = self._hosts.get(host, _UNKNOWN)
+            if found is _UNKNOWN:
+                found = self._by_host(host)
+                if len(self._hosts) < _MOST_HOSTS:
+                    self._hosts[host] = found
+            if found is not None and found.models and not _begins(raw_path, b"/v1"):
+                return Location(host, found.workspace, "", b"")
+            if found is not None or not self._config.paths:
+                return found
+        return self._by_path(host, raw_path)
+
+    def _by_host(self, host: str) -> Location | None:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = name.lower().removesuffix(".")
+        if not name.endswith(self._suffix):
+            return None
+        label = name.removesuffix(self._suffix)
+        service, mark, workspace = label.partition("--")
+        if mark:
+            return Location(host, workspace, service)
+        return Location(host, label, models=True, base="/v1")
+
+    def _by_path(self, host: str, raw_path: bytes) -> Location | None:
+        workspace, _, rest = raw_path[1:].partition(b"/")
+        models = _begins(rest, b"v1")
+        if not (models or rest.startswith(b"apps/")) or workspace == b"portico":
+            return None
+        key = (host, workspace + (b"/v1" if models else b""))
+        known = self._paths.get(key)
+        if known is None:
+            name = workspace.decode("latin-1")
+            prefix = b"/" + workspace + b"/apps/"
+            known = Location(host, name, "", prefix, models, f"/{name}/v1" if models else "")
+            if len(self._paths) < _MOST_HOSTS:
+                self._paths[key] = known
+        return known
+
+
+_UNKNOWN = Location("", "")
+
+
+def _begins(path: bytes, with_: bytes) -> bool:
+    return path == with_ or path.startswith(with_ + b"/")
