@@ -45,13 +45,14 @@ _NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)
 
 def read_scopes(value: str | Iterable[str]) -> tuple[str, ...]:
     """The scopes in *value*, a list or a text with spaces between (RFC 6749 §3.3). Raises `InvalidOption`."""
-    scopes = tuple(dict.fromkeys(value.split() if isinstance(value, str) else value))
-    for scope in scopes:
+    given = value.split() if isinstance(value, str) else list(value)
+    for scope in given:
         if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
             shown = repr(scope)[:80]
             raise InvalidOption(
                 f"{shown} is no scope; there are publish:<name or pattern>, consume:<name or *>, keys, manage"
             )
+    scopes = tuple(dict.fromkeys(given))
     if not scopes or len(scopes) > _MAX_SCOPES:
         raise InvalidOption(f"a token has from one to {_MAX_SCOPES} scopes")
     return scopes
@@ -107,6 +108,7 @@ class Grant:
         """Who speaks, for the hub. Two tokens of one user are one principal: each may take up what the other served."""
         return Principal(
             id=f"user:{self.user_id}",
+            token_id=self.token_id,
             publishes=self.publishes,
             manages=self.has("manage"),
             mints=self.has("keys") or bool(self.publishes),
@@ -160,16 +162,17 @@ class TokenRing:
     ) -> tuple[str, Grant]:
         """Make a token that lasts *lifetime* seconds; returns it and what is kept of it. Raises `InvalidOption`.
 
-        It is revoked with the token whose id *parent* is, by which it was made.
+        It ends, and is revoked, with the token whose id *parent* is, by which it was made.
         """
         now = time.time()
+        made_by = self._grants.get(parent)
         grant = Grant(
             token_id=secrets.token_hex(16),
             user_id=user_id,
             workspace=workspace,
             scopes=read_scopes(scopes),
             created=now,
-            expires=now + lifetime,
+            expires=now + lifetime if made_by is None else min(now + lifetime, made_by.expires),
             label=label,
             parent=parent,
         )

@@ -1,0 +1,425 @@
+"""Everything of a relay under ``/portico/`` but the links, as one Starlette app: pages for people, OAuth, control API.
+
+The API is that of `portico.hub.control` for the workspace of the caller's token, and what a relay adds: provider
+tokens. It goes by ``Authorization: Bearer <provider token>`` alone. No cookie opens it: where services share the
+relay's origin, an app's script could use one. For the same reason, any page may call it (CORS, without credentials).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from portico.errors import InvalidOption
+from portico.hub.access import EVERY_SERVICE
+from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized, wants_page
+from portico.hub.control import Control
+from portico.hub.keys import InvalidKey, KeyRing
+from portico.hub.registry import Principal
+from portico.relay.accounts import Account, Accounts, is_anonymous
+from portico.relay.config import RelayConfig
+from portico.relay.device import GRANT_TYPE, DeviceFlow, OAuthError
+from portico.relay.forms import Pages, address_of, read_body, read_fields
+from portico.relay.sign_in import Endpoint, OneTimeCodes, SignInPages
+from portico.relay.tokens import EVERY_SCOPE, Grant, TokenRing, read_scopes
+from portico.types import ASGIApp, Message, Receive, Scope, Send
+
+METADATA = "/.well-known/oauth-authorization-server"
+"""RFC 8414 §3. The only path of this app that is not under ``/portico/``."""
+
+_API = "/portico/api/"
+_MACHINES = ("/portico/device_authorization", "/portico/token", METADATA)
+"""What programs call, beside the API."""
+
+_DEFAULT_LIFETIME = 3600.0  # seconds, of a key that says nothing of it
+_MAX_LABEL = 200
+
+
+class Tenant(Protocol):
+    """What is needed of a workspace."""
+
+    control: Control
+    keys: KeyRing
+
+
+OpenWorkspace = Callable[[str], Awaitable[Tenant | None]]
+"""From a workspace's name, which a token vouches for, to the workspace. None if it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls the API, and where."""
+
+    grant: Grant
+    tenant: Tenant
+
+    @property
+    def principal(self) -> Principal:
+        return self.grant.principal()
+
+
+class ControlApp:
+    """The ASGI app. ``codes`` is for the doorway, which redeems them on a service's host."""
+
+    def __init__(
+        self, config: RelayConfig, accounts: Accounts, tokens: TokenRing, open_workspace: OpenWorkspace, secret: bytes
+    ) -> None:
+        """*secret* is the store's."""
+        self._config = config
+        self._accounts = accounts
+        self._tokens = tokens
+        self._open = open_workspace
+        self.codes = OneTimeCodes(accounts)
+        self.pages = Pages(config, secret)
+        self.devices = DeviceFlow(
+            tokens,
+            verification_uri=f"{config.base_url}/portico/device",
+            token_lifetime=config.token_lifetime,
+            max_token_lifetime=config.max_token_lifetime,
+            may_enter=self._who_may_enter,
+        )
+        people = SignInPages(config, self.pages, accounts, tokens, self.devices, self.codes)
+        self._app = Starlette(
+            routes=[
+                Route(path, _answering(endpoint), methods=methods)
+                for path, endpoint, methods in [*people.routes(), *self._routes()]
+            ],
+            exception_handlers={OAuthError: _oauth_error, HTTPException: _http_error},
+        )
+        self._app.router.redirect_slashes = False  # a redirect would name a host that the visitor chose
+
+    def _routes(self) -> list[tuple[str, Endpoint, list[str]]]:
+        return [
+            ("/portico/device_authorization", self._device_authorization, ["POST"]),
+            ("/portico/token", self._token, ["POST"]),
+            (METADATA, self._metadata, ["GET"]),
+            (_API + "me", self._me, ["GET"]),
+            (_API + "services", self._services, ["GET"]),
+            (_API + "services/{name}", self._service, ["GET", "DELETE"]),
+            (_API + "keys", self._keys, ["GET", "POST"]),
+            (_API + "keys/{id}", self._key, ["DELETE"]),
+            (_API + "tokens", self._many_tokens, ["GET", "POST"]),
+            (_API + "tokens/{id}", self._one_token, ["GET", "DELETE"]),
+            (_API + "events", self._events, ["GET"]),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path.startswith(_API) or path in _MACHINES):
+            await _for_every_origin(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _who_may_enter(self, user_id: str, workspace: str) -> Account | None:
+        account = self._accounts.get(user_id)
+        return account if account is not None and self._accounts.may_enter(account, workspace) else None
+
+    # --- OAuth --------------------------------------------------------------------------------------------------
+
+    async def _metadata(self, request: Request) -> Response:
+        """RFC 8414 §2."""
+        base = self._config.base_url
+        return JSONResponse(
+            {
+                "issuer": base,
+                "device_authorization_endpoint": f"{base}/portico/device_authorization",
+                "token_endpoint": f"{base}/portico/token",
+                "response_types_supported": [],
+                "grant_types_supported": [GRANT_TYPE],
+                "token_endpoint_auth_methods_supported": ["none"],
+                "scopes_supported": list(EVERY_SCOPE),
+            }
+        )
+
+    async def _device_authorization(self, request: Request) -> Response:
+        fields = await _oauth_fields(request)
+        agent = request.headers.get("user-agent", "")
+        return _secret_json(self.devices.begin(fields, address=address_of(request), agent=agent))
+
+    async def _token(self, request: Request) -> Response:
+        answer, _ = await self.devices.poll(await _oauth_fields(request))
+        return _secret_json(answer)
+
+    # --- the control API ----------------------------------------------------------------------------------------
+
+    async def _who(self, request: Request) -> _Caller:
+        """Whose token the request carries. Raises an `Answer` (401)."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise unauthorized("Send a token of this relay (Authorization: Bearer ...); portico login gets one.")
+        try:
+            grant = await self._tokens.authenticate(token.strip())
+        except InvalidKey as error:
+            raise invalid_key(str(error)) from None
+        tenant = await self._open(grant.workspace)
+        if tenant is None:
+            raise invalid_key("the workspace of this token is gone")
+        return _Caller(grant, tenant)
+
+    async def _me(self, request: Request) -> Response:
+        """Who the token's holder is, as a provider is told in WELCOME."""
+        grant = (await self._who(request)).grant
+        account = self._accounts.get(grant.user_id)
+        return JSONResponse(
+            {
+                "user": {
+                    "id": grant.user_id,
+                    "email": account.email if account is not None else "",
+                    "is_anonymous": is_anonymous(grant.workspace),
+                    "scopes": list(grant.scopes),
+                },
+                "workspace": grant.workspace,
+                "public_base_url": self._config.base_url,
+                "models_url": self._config.models_url(grant.workspace),
+                "token": grant.public(),
+            }
+        )
+
+    async def _services(self, request: Request) -> Response:
+        who = await self._who(request)
+        return JSONResponse({"services": who.tenant.control.services(who.principal)})
+
+    async def _service(self, request: Request) -> Response:
+        who, name = await self._who(request), request.path_params["name"]
+        if request.method == "DELETE":
+            who.tenant.control.stop(who.principal, name)
+            return Response(status_code=204)
+        return JSONResponse(who.tenant.control.service(who.principal, name))
+
+    async def _keys(self, request: Request) -> Response:
+        who = await self._who(request)
+        if request.method == "POST":
+            body = await _json(request)
+            if isinstance(body, dict) and body.get("services") == [EVERY_SERVICE]:
+                return _secret_json(await self._make_key(who, body, _label(body)), 201)
+            return _secret_json(await who.tenant.control.mint(_minter(who, body), body), 201)
+        return JSONResponse({"keys": who.tenant.control.keys(who.principal)})
+
+    async def _key(self, request: Request) -> Response:
+        who = await self._who(request)
+        await who.tenant.control.revoke(who.principal, request.path_params["id"])
+        return Response(status_code=204)
+
+    async def _events(self, request: Request) -> Response:
+        who = await self._who(request)
+        events = who.tenant.control.events(who.principal)
+        first = await anext(events)  # a no must come before the head
+
+        async def all_of_them() -> AsyncIterator[str]:
+            try:
+                yield first
+                async for event in events:
+                    if self._is_over(who.grant):
+                        return
+                    yield event
+            finally:
+                await events.aclose()  # type: ignore[attr-defined]
+
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(all_of_them(), media_type="text/event-stream", headers=headers)
+
+    def _is_over(self, grant: Grant) -> bool:
+        now = self._tokens.get(grant.token_id)
+        return now is None or now.revoked
+
+    # --- provider tokens ----------------------------------------------------------------------------------------
+
+    async def _many_tokens(self, request: Request) -> Response:
+        who = await self._who(request)
+        if request.method == "POST":
+            return _secret_json(await self._make(who, await _json(request)), 201)
+        return JSONResponse({"tokens": [grant.public() for grant in self._visible(who)]})
+
+    def _visible(self, who: _Caller) -> list[Grant]:
+        """What a token's holder sees and revokes: itself and what it made; who manages, all of the workspace."""
+        grants = self._tokens.list(workspace=who.grant.workspace)
+        if who.grant.has("manage"):
+            return [grant for grant in grants if who.grant.has("admin") or not grant.has("admin")]
+        own = {who.grant.token_id, *(grant.token_id for grant in self._tokens.made_by(who.grant.token_id))}
+        return [grant for grant in grants if grant.token_id in own]
+
+    async def _one_token(self, request: Request) -> Response:
+        who, token_id = await self._who(request), request.path_params["id"]
+        grant = next((grant for grant in self._visible(who) if grant.token_id == token_id), None)
+        if grant is None:
+            raise Answer(404, "token_not_found", "There is no such token, or it is not yours to see.")
+        if request.method == "DELETE":
+            await self._tokens.revoke(token_id)
+            return Response(status_code=204)
+        return JSONResponse(grant.public())
+
+    async def _make(self, who: _Caller, body: Any) -> dict[str, Any]:
+        """``POST tokens``: a provider token with ``scopes``; without, a visitor's key for every service."""
+        if not isinstance(body, dict):
+            raise Answer(400, "invalid_body", 'Send a JSON object: {"scopes": ["publish:cat"], "expires_in": 3600}.')
+        if body.get("workspace") not in (None, "", who.grant.workspace):
+            raise forbidden(f"This token is for the workspace {who.grant.workspace!r} alone.", "scope")
+        label = _label(body)
+        asked = body.get("scopes") or body.get("scope")
+        if asked is None:
+            return await self._make_key(who, body, label)
+        try:
+            scopes = read_scopes(asked if isinstance(asked, list) else str(asked))
+        except InvalidOption as error:
+            raise Answer(400, "invalid_scopes", f"{error}.") from None
+        for scope in scopes:
+            if not who.grant.has(scope):
+                raise forbidden(f"This token has not {scope!r}, so it cannot give it.", "scope")
+        lifetime = _lifetime(body, self._config.token_lifetime, self._config.max_token_lifetime)
+        if len(self._tokens.list(user_id=who.grant.user_id)) >= self._config.hub.max_keys:
+            raise Answer(429, "too_many_tokens", "You hold as many tokens as you may. Revoke some, or let them expire.")
+        token, grant = await self._tokens.mint(
+            user_id=who.grant.user_id,
+            workspace=who.grant.workspace,
+            scopes=scopes,
+            lifetime=lifetime,
+            label=label,
+            parent=who.grant.token_id,
+        )
+        return {"token": token, **grant.public()}
+
+    async def _make_key(self, who: _Caller, body: dict[str, Any], label: str) -> dict[str, Any]:
+        if not who.grant.has("keys"):
+            raise forbidden("This token may not make keys for every service of its workspace (scope 'keys').", "scope")
+        longest = self._config.hub.max_key_lifetime
+        lifetime = _lifetime(body, min(_DEFAULT_LIFETIME, longest), longest)
+        maker = who.principal.id
+        if who.tenant.keys.held_by(maker) >= self._config.hub.max_keys:
+            raise Answer(429, "too_many_keys", "You hold as many keys as you may. Revoke some, or let them expire.")
+        token, key = await who.tenant.keys.mint([EVERY_SERVICE], lifetime, label=label, created_by=maker)
+        return {"token": token, "key": token, **key.public()}
+
+
+def _minter(who: _Caller, body: Any) -> Principal:
+    """Who makes keys: with the scope ``keys``, for any service; else for what the token itself may publish, and does.
+
+    Two tokens of one user are one principal, so that what the other one publishes must be left out here.
+    """
+    principal = who.principal
+    if who.grant.has("keys"):
+        return replace(principal, manages=True, mints=True)
+    names = body.get("services") if isinstance(body, dict) else None
+    foreign = [name for name in names if not who.grant.may_publish(str(name))] if isinstance(names, list) else []
+    if foreign:
+        raise forbidden(
+            f"This token makes keys only for what it may publish; {str(foreign[0])[:80]!r} is not that.", "scope"
+        )
+    return replace(principal, manages=False, mints=bool(who.grant.publishes))
+
+
+def _label(body: dict[str, Any]) -> str:
+    label = body.get("label") or ""
+    if not isinstance(label, str) or len(label) > _MAX_LABEL or not label.isprintable():
+        raise Answer(400, "invalid_label", f"label is a line of at most {_MAX_LABEL} characters.")
+    return label
+
+
+def _lifetime(body: dict[str, Any], default: float, longest: float) -> float:
+    value = body.get("expires_in")
+    if value is None:
+        return default
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not 1 <= value <= longest:
+        raise Answer(
+            400,
+            "invalid_expires_in",
+            f"expires_in is a number of seconds from 1 to {longest:g}, the longest that this relay allows.",
+        )
+    return float(value)
+
+
+# --- requests and answers ---------------------------------------------------------------------------------------
+
+
+async def _json(request: Request) -> Any:
+    """The body. Any content type: a token in a header is no browser's doing. Raises an `Answer` (400, 413)."""
+    try:
+        return json.loads(await read_body(request))
+    except (ValueError, RecursionError):
+        raise Answer(400, "invalid_json", "The body is not JSON.") from None
+
+
+async def _oauth_fields(request: Request) -> dict[str, str]:
+    try:
+        return await read_fields(request)
+    except Answer as answer:
+        raise OAuthError("invalid_request", answer.message, answer.status) from None
+
+
+def _secret_json(body: dict[str, Any], status: int = 200) -> Response:
+    """RFC 6749 §5.1: what holds a token is kept by no cache."""
+    return JSONResponse(body, status, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
+    """*endpoint*, with an `Answer` that it raises as its answer: Starlette writes to exceptions, and this is frozen."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Answer as answer:
+            return _answer(request, answer)
+
+    return answer
+
+
+def _answer(request: Request, answer: Answer) -> Response:
+    path = request.url.path
+    html = wants_page(list(request.scope["headers"])) and not path.startswith(_API) and path not in _MACHINES
+    headers, body = answer.render(html=html, openai=False)
+    response = Response(body, answer.status)
+    response.raw_headers = headers
+    if html:
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["X-Frame-Options"] = "DENY"
+    return response
+
+
+async def _oauth_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OAuthError)
+    return _secret_json(error.body(), error.status)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allow = ((b"allow", (error.headers or {}).get("Allow", "").encode()),)
+        return _answer(request, Answer(405, "method_not_allowed", "That method is not for this.", headers=allow))
+    return _answer(request, Answer(404, "not_found", "There is no such page; see the documentation."))
+
+
+_CORS = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"retry-after, www-authenticate"),
+]
+_PREFLIGHT = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    (b"access-control-allow-headers", b"authorization, content-type"),
+    (b"access-control-max-age", b"600"),
+    (b"vary", b"access-control-request-headers"),
+]
+
+
+async def _for_every_origin(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Fetch §3.2: any page may call what asks for a token in a header, as none of them holds one by itself."""
+    if scope["method"] == "OPTIONS":
+        await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+        await send({"type": "http.response.body", "body": b""})
+        return
+
+    async def send_for_all(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *_CORS]
+        await send(message)
+
+    await app(scope, receive, send_for_all)
