@@ -270,3 +270,32 @@ def test_a_preflight_is_answered_without_credentials_and_reflects_what_is_asked(
     assert answer[b"access-control-allow-headers"] == b"authorization, x-stainless-lang"
     assert b"access-control-allow-credentials" not in answer
     assert b"access-control-allow-credentials" not in dict(headers.cors_headers(b"https://chat.example"))
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("portico_key", True),
+        ("portico_pass", True),
+        ("__Host-portico_pass", True),
+        ("__host-Portico_Visitor", True),
+        ("__Secure-portico_state", True),
+        ("portico_of_tomorrow", True),
+        ("portico", False),
+        ("my_portico_key", False),
+        ("session", False),
+    ],
+)
+def test_what_every_hub_takes_for_its_own(name: str, own: bool) -> None:
+    assert headers.is_own_cookie(name) == own
+
+
+def test_a_neighbour_cannot_set_a_cookie_of_a_host_of_its_own() -> None:
+    given = [(b"cookie", b"portico_pass=neighbours; __Host-portico_pass=1"), (b"cookie", b"a=b; __Host-portico_pass=2")]
+    assert list(headers.own_cookies(given, "portico_pass", "", "https")) == [b"1", b"2"]
+    assert list(headers.own_cookies(given, "portico_pass", "", "http")) == [b"neighbours"]
+    assert list(headers.own_cookies(given, "portico_pass", "/w/apps/cat", "https")) == [b"neighbours"]
+    _, set_ = headers.set_own_cookie("portico_pass", "x", "", "https", 60)
+    assert set_ == b"__Host-portico_pass=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
+    _, set_ = headers.set_own_cookie("portico_pass", "x", "/w/apps/cat", "http", 60)
+    assert set_ == b"portico_pass=x; Path=/w/apps/cat/; Max-Age=60; HttpOnly; SameSite=Lax"

@@ -66,6 +66,7 @@ class Control:
             "models": list(descriptor.models),
             "access": descriptor.access,
             "origins": list(descriptor.origins),
+            "conditions": descriptor.conditions.public() if descriptor.conditions is not None else {},
             "status": service.status,
             "url": f"{self._base_path}{descriptor.name}/",
             "created": service.created,

@@ -51,14 +51,10 @@ VISITOR_COOKIE = "portico_visitor"
 STATE_COOKIE = "portico_state"
 """Of a browser that is about to."""
 
-_OWN_COOKIES = frozenset({KEY_COOKIE, PASS_COOKIE, CONFIRMED_COOKIE, VISITOR_COOKIE, STATE_COOKIE})
-
 
 def is_own_cookie(name: str) -> bool:
-    """Whether every hub takes a cookie of this name for its own, whatever server it stands in."""
-    if "portico_" not in (lower := name.lower()):
-        return False
-    return lower.removeprefix("__host-").removeprefix("__secure-") in _OWN_COOKIES
+    """Whether a hub takes a cookie of this name for its own, whatever server it stands in."""
+    return name.lower().removeprefix("__host-").removeprefix("__secure-").startswith("portico_")
 
 
 def own_cookie(name: str, root_path: str, scheme: str) -> str:
