@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from portico.errors import Refused
+from portico.hub.conditions import Enforcer
 from portico.hub.control import Control
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
@@ -38,7 +39,7 @@ class Workspace:
         self.registry = Registry(config.hub)
         self.registry.interstitial = anonymous
         self.keys = keys
-        self.gateway = Gateway(config.hub, self.registry, keys, identities)
+        self.gateway = Gateway(config.hub, self.registry, keys, identities, Enforcer(name))
         self.control = Control(config.hub, self.registry, links, keys, config.service_url(name, ""))
 
 
