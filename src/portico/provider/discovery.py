@@ -98,22 +98,26 @@ def find_relay(
     environ = os.environ if environ is None else environ
     variable = environ.get(RELAY_VARIABLE, "")
     rung = "a URL that was given" if url else RELAY_VARIABLE if variable else "portico login"
-    known = {} if token and (url or variable) else credentials.load(environ)
-    if not url:
-        url = variable or next(reversed(known), "")
+    base = relay_url(url, environ=environ)
+    if not token and (not variable or _base(variable) == base):
+        token = environ.get(RELAY_TOKEN_VARIABLE, "")
+    if not token and (kept := credentials.load(environ).get(base)) is not None:
+        token = kept.token
+        if kept.expired:
+            raise NoHub(f"The login at {base} has expired. Log in again: portico login {base}")
+    return HubAddress(base, token, rung, workspace=workspace, insecure=insecure)
+
+
+def relay_url(url: str = "", *, environ: Mapping[str, str] | None = None) -> str:
+    """The base URL of the relay that is meant, as in `find_relay`, whether or not there is a token for it."""
+    environ = os.environ if environ is None else environ
+    url = url or environ.get(RELAY_VARIABLE, "") or next(reversed(credentials.load(environ)), "")
     if not url:
         raise NoHub(
             "No relay is named. Give its URL (relay=..., --relay or --server-url), set PORTICO_RELAY, "
             "or log in once: portico login https://..."
         )
-    base = _base(url)
-    if not token and (not variable or _base(variable) == base):
-        token = environ.get(RELAY_TOKEN_VARIABLE, "")
-    if not token and (kept := known.get(base)) is not None:
-        token = kept.token
-        if kept.expired:
-            raise NoHub(f"The login at {base} has expired. Log in again: portico login {base}")
-    return HubAddress(base, token, rung, workspace=workspace, insecure=insecure)
+    return _base(url)
 
 
 def names_relay(environ: Mapping[str, str] | None = None) -> bool:

@@ -232,12 +232,31 @@ class Provider:
         if service.status in ("failed", "stopped"):
             raise service.failure or LinkClosed(service.error or "it was stopped")
 
-    async def shutdown(self) -> None:
-        """Stop every service and close every session: the process ends."""
+    async def leave(self, grace: float, *, hold: bool) -> None:
+        """Take leave of every hub: no new requests come, and those in flight have *grace* seconds to end.
+
+        With *hold* the hubs hold the names for this provider's next start, for as long as they do for a lost one;
+        without it they give them up.
+        """
+        services = list(self.services.values())
+        if hold:
+            for session in self.sessions.values():
+                session.say_goodbye()
+        else:
+            giving_up = [self._unregister(service.session, service.name) for service in services if service.session]
+            try:
+                await asyncio.wait_for(asyncio.gather(*giving_up), _LEAVE_WITHIN)
+            except TimeoutError:
+                logger.debug("a hub did not answer; it hears of the end of the link")
+        await asyncio.gather(*(service.instance.retire(grace) for service in services if service.instance is not None))
+        await self.shutdown(ResetCode.CANCEL if hold else ResetCode.NO_ERROR)
+
+    async def shutdown(self, code: ResetCode = ResetCode.NO_ERROR) -> None:
+        """Stop every service and close every session: the process ends. For *code* see `Session.close`."""
         services = list(self.services.values())
         self.services.clear()
         for session in list(self.sessions.values()):
-            session.close()
+            session.close(code=code)
         self.sessions.clear()
         for service in services:
             self._set_status(service, "stopped", "its process ended")

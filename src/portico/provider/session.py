@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 _WELCOME_TIMEOUT = 10.0
 _PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWAY, as many as a hub gives them
+_BACK = "the provider stops, and may be back"
 _PARTING_POLL = 0.05  # seconds between looks at them: a look is cheap, and a link parts once in its life
 
 Dial = Callable[[HubAddress, Limits], Awaitable[Transport]]
@@ -229,6 +230,12 @@ class Session:
                 if link is not None:
                     link.close(code, reason)
             self._lost.set()
+
+    def say_goodbye(self) -> None:
+        """Take no new streams; `close` comes next, with any code but NO_ERROR. Names are held as for a lost link."""
+        if self.status == "linked" and self._link is not None:
+            self._link.connection.send_goaway(ResetCode.CANCEL, _BACK)
+            self._link.flush_soon()
 
     # --- registrations ------------------------------------------------------------------------------------------
 

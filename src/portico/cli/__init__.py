@@ -1,0 +1,75 @@
+"""The command line: ``portico serve module:app``, and what goes with it. One module a command.
+
+A command's module has ``configure(parser)`` and ``run(options)``, which returns the exit status. It is imported only
+when it is asked for, and imports what is heavy when it runs. What is wrong is one line on standard error: status 2 for
+a command line that cannot be meant, 1 for what did not work. What is not here: serving itself (`portico.provider`).
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "serve": "give an app a URL: portico serve module:app",
+    "login": "log in at a relay, and keep its token",
+    "logout": "forget the token",
+    "status": "which relays you are logged in at",
+    "services": "what your workspace serves",
+    "keys": "make, list and revoke visitors' keys",
+    "stop": "take a service down, whoever serves it",
+    "relay": "run a relay, and manage its users and tokens",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status. Raises `SystemExit` as argparse does."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name = given[0] if given else "--help"
+    if name in ("--version", "-V"):
+        from portico.version import __version__
+
+        print(f"portico {__version__}")
+        return 0
+    if name in ("--help", "-h", "help"):
+        print(_help())
+        return 0
+    if name not in COMMANDS:
+        print(f"portico: there is no command {name!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return _run(name, given[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    import argparse
+
+    from portico.errors import InvalidName, InvalidOption, PorticoError
+
+    command = import_module(f"portico.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"portico {name}",
+        description=command.__doc__.partition("\n\n")[0] if command.__doc__ else None,
+        allow_abbrev=False,
+    )
+    command.configure(parser)
+    try:
+        status: int = command.run(parser.parse_args(arguments))
+    except PorticoError as error:
+        print(f"portico: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (InvalidOption, InvalidName)) else 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130  # as a shell says of what SIGINT ended
+    except BrokenPipeError:  # whoever read the output has enough of it
+        sys.stderr.close()
+        return 1
+    return status
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: portico COMMAND ...", "", *lines, "", "portico COMMAND --help tells more."])

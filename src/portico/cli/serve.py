@@ -1,0 +1,176 @@
+"""Give an app a URL, for as long as this runs.
+
+The app is named as uvicorn has it, module:app. With --server-url it is served by that relay, from here, with no port
+opened; without, on this machine alone. Ctrl-C takes it down; SIGTERM leaves its name to the next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portico.cli.loading import name_for
+
+if TYPE_CHECKING:
+    from portico.provider.discovery import HubAddress
+    from portico.provider.service import Options
+
+_VISIBLE = "Others on this machine see it in the list of processes"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("app", metavar="MODULE:APP", help="the app, such as myapp:app")
+    parser.add_argument("--id", default="", help="its name in the URL; made from the app's without it")
+    parser.add_argument("--name", default="", help="its name for people")
+
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--server-url", metavar="URL", default="", help="the relay; else PORTICO_RELAY, else none"
+    )
+    where.add_argument("--workspace", default="", help="the workspace; the token's own without it")
+    where.add_argument(
+        "--token", default="", help=f"a provider's token. {_VISIBLE}: set PORTICO_TOKEN instead, or use --login"
+    )
+    where.add_argument("--login", action="store_true", help="log in in a browser, if that was not done before")
+    where.add_argument("--disable-ssl", action="store_true", help="do not check the server's certificate")
+    where.add_argument("--host", default="127.0.0.1", help="without a relay: the address to listen on (%(default)s)")
+    where.add_argument("--port", type=int, default=None, help="without a relay: the port (8000, or a free one)")
+    where.add_argument("--replace", action="store_true", help="take the name over from who serves it")
+    where.add_argument("--replica", action="store_true", help="stand beside who serves it, and share its requests")
+
+    who = parser.add_argument_group("who may open it")
+    who.add_argument(
+        "--access",
+        choices=("public", "key", "private"),
+        default="public",
+        help="public: whoever has the link; key: keys alone; private: the workspace's users, and keys (%(default)s)",
+    )
+    who.add_argument("--origin", action="append", default=[], help="another origin whose pages may call it (CORS)")
+    who.add_argument("--expires", metavar="TIME", default=None, help="until when: 30m, 2h, 7d")
+    who.add_argument("--password", default=None, help=f"a password for visitors. {_VISIBLE}: use --password-prompt")
+    who.add_argument("--password-prompt", action="store_true", help="ask for that password here")
+    who.add_argument("--cidr", action="append", default=[], help="a network to open it to, such as 10.0.0.0/8")
+    who.add_argument("--rate", default=None, help="requests of one visitor in a time, such as 60/min")
+    who.add_argument("--concurrency", type=int, default=None, help="requests at once")
+    who.add_argument("--max-body", type=int, metavar="BYTES", default=None, help="the longest body of a request")
+
+    app = parser.add_argument_group("the app")
+    app.add_argument("--chat", action="store_true", help="it is a function, or several, to be served as chat models")
+    app.add_argument("--factory", action="store_true", help="it is a function that makes the app")
+    app.add_argument("--app-dir", metavar="DIR", default="", help="where its module is (the working directory)")
+    app.add_argument("--env-file", metavar="FILE", default="", help="set environment variables from this file first")
+    app.add_argument("--reload", action="store_true", help="start it anew when its files change")
+    app.add_argument("--reload-dir", metavar="DIR", action="append", default=[], help="watch this folder instead")
+    app.add_argument(
+        "--timeout-graceful-shutdown",
+        type=float,
+        metavar="SECONDS",
+        default=3.0,
+        help="for requests in flight at the end (%(default)g)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    settings = prepare(options)
+    if options.reload:
+        from portico.cli.reload import supervise
+
+        return supervise(options, settings)
+    from portico.cli.serving import serve
+
+    return serve(options, settings)
+
+
+def prepare(options: argparse.Namespace) -> Settings:
+    """Read and ask for all that is needed before the app is imported. Raises `InvalidOption`, `NoHub` or `Refused`."""
+    from portico.errors import InvalidName, InvalidOption
+    from portico.provider.conditions import conditions
+    from portico.provider.service import Options
+    from portico.types import service_name
+
+    if options.env_file:
+        _read_environment(options.env_file)
+    name = options.id or name_for(options.app)
+    if not name:
+        raise InvalidName("no name can be made of the app's; give one: --id=...")
+    if options.password_prompt and options.password is None:
+        from getpass import getpass
+
+        options.password = getpass("Password for visitors: ")
+        if not options.password:
+            raise InvalidOption("no password was given")
+    settings = Options(
+        title=options.name,
+        access=options.access,
+        origins=tuple(options.origin),
+        replace=options.replace,
+        replica=options.replica,
+        conditions=conditions(
+            expires=options.expires,
+            password=options.password,
+            cidr=options.cidr,
+            rate=options.rate,
+            concurrency=options.concurrency,
+            max_body=options.max_body,
+        ),
+    )
+    return Settings(service_name(name), settings, _address(options))
+
+
+class Settings:
+    """What a command line comes to. ``address`` is None for this machine's own relay."""
+
+    def __init__(self, name: Any, options: Options, address: HubAddress | None) -> None:
+        self.name = name
+        self.options = options
+        self.address = address
+
+
+def _address(options: argparse.Namespace) -> HubAddress | None:
+    from portico.errors import InvalidOption, NoHub
+    from portico.provider.discovery import RELAY_VARIABLE, find_relay, relay_url
+
+    url = options.server_url or os.environ.get(RELAY_VARIABLE, "")
+    if options.login:
+        if options.token:
+            raise InvalidOption("--login and --token: choose one")
+        url = relay_url(url)
+    if not url:
+        for flag, value in (("--workspace", options.workspace), ("--token", options.token)):
+            if value:
+                raise InvalidOption(f"{flag} is of a relay's: name it with --server-url")
+        return None
+    if options.disable_ssl:
+        print("portico: the server's certificate is not checked: whoever is in between can read all", file=sys.stderr)
+    token = _login(options, url) if options.login else options.token
+    try:
+        return find_relay(url, token, options.workspace, insecure=options.disable_ssl)
+    except NoHub as error:
+        raise NoHub(f"{error}, or use --login") from None
+
+
+def _login(options: argparse.Namespace, url: str) -> str:
+    """The token of a login that is good still and of the same workspace, or else of a new one."""
+    from portico.provider import credentials
+
+    kept = credentials.load().get(url)
+    if kept is None or kept.expired or options.workspace not in ("", kept.workspace):
+        from portico.cli.login import login
+
+        kept = login(url, options.workspace, insecure=options.disable_ssl)
+    return kept.token
+
+
+def _read_environment(path: str) -> None:
+    from portico.errors import InvalidOption
+
+    if not Path(path).is_file():
+        raise InvalidOption(f"--env-file: there is no file {path}")
+    try:
+        from dotenv import load_dotenv
+    except ImportError:
+        raise InvalidOption("--env-file needs python-dotenv: pip install python-dotenv") from None
+    load_dotenv(path)
