@@ -77,6 +77,7 @@ CHAT = [
     ({"stop": 7}, "stop"),
     ({"stop": ["a", 7]}, "stop"),
     ({"stop": ["a"] * 17}, "stop"),
+    ({"stop": ["a", "b" * 4097]}, "stop"),
     ({"tools": {}}, "tools"),
     ({"tools": [7]}, "tools[0]"),
     ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
@@ -104,7 +105,7 @@ def refused(path, body, param):
     assert len(REACHED) == before
 
 
-@pytest.mark.parametrize(("fields", "param"), [row for row in CHAT if row[1]], ids=str)
+@pytest.mark.parametrize(("fields", "param"), [row for row in CHAT if row[1]], ids=lambda value: str(value)[:60])
 def test_chat(fields, param):
     refused("chat/completions", {"model": "m", "messages": MESSAGES, **fields}, param)
     if param not in ("stream", "n"):

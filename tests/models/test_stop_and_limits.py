@@ -1,6 +1,7 @@
 """Stop sequences, limits of tokens and counting."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
@@ -198,6 +199,31 @@ def test_a_cut_answer_is_not_checked():
     app = chat_server({"m": lambda messages: '{"name": "Tom"'}, tokenizer=lambda text: len(text))
     choice = chat(app, response_format=SCHEMA, max_tokens=5).json["choices"][0]
     assert choice["finish_reason"] == "length"
+
+
+def test_no_stop_sequence_makes_a_token_dear():
+    """Sixteen of them that nearly match at every place, the worst that a client may ask for."""
+    stops = ["a" * (4096 - place) + "b" for place in range(1, 17)]
+    began = time.process_time()
+    answer = chat(chat_server({"m": lambda messages: iter(["aaaaa"] * 2000)}), stop=stops, stream=True)
+    assert answer.text == "a" * 10_000
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_stop_sequence_ends_its_own_choice(n):
+    runs = []
+
+    async def counts(messages):
+        runs.append(1)
+        own = len(runs)
+        for word in ("one ", "two ", "STOP" if own == 1 else "three ", "four"):
+            yield word
+            await asyncio.sleep(0)
+
+    choices = chat(chat_server({"m": counts}), stop="STOP", n=n).json["choices"]
+    whole = "one two three four"
+    assert [choice["message"]["content"] for choice in choices] == ["one two ", *[whole] * (n - 1)]
 
 
 def test_the_stop_filter_is_quick_on_long_texts():

@@ -21,6 +21,9 @@ MAX_DIMENSIONS = 65_536
 MAX_STOPS = 16
 """Stop sequences. The OpenAI API takes 4; other servers' clients send a few more."""
 
+MAX_STOP_LENGTH = 4096
+"""Characters of a stop sequence: longer than any that is meant, short enough to be made ready in a millisecond."""
+
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "stream": ((bool,), "a boolean"),
     "stream_options": ((dict,), "an object"),
@@ -113,6 +116,8 @@ def stops_of(body: Mapping[str, Any]) -> list[str]:
         raise InvalidRequest("'stop' must be a string or an array of strings.", "stop")
     if len(stops) > MAX_STOPS:
         raise InvalidRequest(f"'stop' may hold at most {MAX_STOPS} strings.", "stop")
+    if any(len(one) > MAX_STOP_LENGTH for one in stops):
+        raise InvalidRequest(f"A string of 'stop' may have at most {MAX_STOP_LENGTH} characters.", "stop")
     return [one for one in stops if one]
 
 

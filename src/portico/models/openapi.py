@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portico.models.fields import MAX_CHOICES, MAX_DIMENSIONS, MAX_STOPS
+from portico.models.fields import MAX_CHOICES, MAX_DIMENSIONS, MAX_STOP_LENGTH, MAX_STOPS
 from portico.models.registry import Kind
 
 _TEXT = {"type": "string"}
@@ -33,12 +33,14 @@ _ERROR: dict[str, Any] = {
     },
 }
 
+_STOP: dict[str, Any] = {"type": "string", "maxLength": MAX_STOP_LENGTH}
+
 _SAMPLING: dict[str, Any] = {
     "model": _TEXT,
     "stream": {"type": ["boolean", "null"]},
     "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
     "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-    "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": MAX_STOPS}, {"type": "null"}]},
+    "stop": {"anyOf": [_STOP, {"type": "array", "items": _STOP, "maxItems": MAX_STOPS}, {"type": "null"}]},
     "user": {"type": ["string", "null"]},
 }
 

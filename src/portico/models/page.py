@@ -292,8 +292,8 @@ _PAGE = """<!doctype html>
 <button class=copy data-from=curl aria-label="Copy the curl command">Copy</button></div><pre id=curl></pre>
 <div class=head><h3>Python</h3>
 <button class=copy data-from=python aria-label="Copy the Python program">Copy</button></div><pre id=python></pre>
-<p class="dim note" id=keys hidden><code>PORTICO_KEY</code> is a key of this service: <code>service.key()</code>, where it
-is served, makes one.</p>
+<p class="dim note" id=keys hidden><code>PORTICO_KEY</code> is a key of this service: <code>service.key()</code>,
+where it is served, makes one.</p>
 </section>
 <p class=away id=status role=status></p>
 </main>
