@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.live_relay import RelayProcess
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,11 @@ def kernel(jupyter_server: JupyterServer) -> Iterator[Kernel]:
     kernel = jupyter_server.kernel()
     yield kernel
     kernel.shutdown()
+
+
+@pytest.fixture(scope="session")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    """A relay in path mode, where anonymous providers are let in; tests that stop it start one of their own."""
+    relay = RelayProcess(tmp_path_factory.mktemp("relay"), anonymous=True).start()
+    yield relay
+    relay.stop()

@@ -23,6 +23,7 @@ class User:
     name: str = ""
     by_token: bool = False
     """Shown by a token in this request rather than by a cookie: no other site's page can make a browser send it."""
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Visitor:
     access: str = "anonymous"
     user_id: str = ""
     name: str = ""
+    email: str = ""
     key_id: str = ""
     services: tuple[str, ...] = ()
     """What a key opens."""
@@ -55,7 +57,7 @@ class Visitor:
     def __post_init__(self) -> None:
         value: dict[str, object] = {"access": self.access}
         if self.access == "user":
-            value |= {"user": {"id": self.user_id, "name": self.name}}
+            value |= {"user": {"id": self.user_id, "name": self.name} | ({"email": self.email} if self.email else {})}
         elif self.access == "key":
             value |= {"key_id": self.key_id}
         object.__setattr__(self, "identity", json.dumps(value, separators=(",", ":")).encode())
@@ -65,7 +67,7 @@ ANONYMOUS = Visitor()
 
 
 def of_user(user: User) -> Visitor:
-    return Visitor(access="user", user_id=user.id, name=user.name, by_token=user.by_token)
+    return Visitor(access="user", user_id=user.id, name=user.name, email=user.email, by_token=user.by_token)
 
 
 def opens(visitor: Visitor, service: str) -> bool:

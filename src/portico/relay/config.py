@@ -84,11 +84,13 @@ class RelayConfig:
     """For a visitor to take what waits for it."""
     drain_timeout: float = 30.0
     """For streams to end by themselves when the relay stops."""
+    drain_jitter: float = 2.0
+    """Over which the providers' return is spread when the relay stops."""
 
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    hub: HubConfig = field(default_factory=lambda: HubConfig(drop_silent=True, hold_name=3600.0))
+    hub: HubConfig = field(default_factory=lambda: HubConfig(drop_silent=True, hold_name=_DAY, passwords=True))
 
     def __post_init__(self) -> None:
         if self.domain is None and not self.paths:
@@ -334,6 +336,7 @@ SETTINGS: dict[str, Setting] = {
     "body_timeout": Setting(duration, "between two pieces of a request's body"),
     "write_timeout": Setting(duration, "for a visitor to take what waits for it"),
     "drain_timeout": Setting(duration, "for requests to end when the relay stops"),
+    "drain_jitter": Setting(duration, "over which the providers' return is spread when the relay stops"),
     "log_format": Setting(_one_of("text", "json"), "text or json"),
     "log_level": Setting(_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
     "allowed_access": Setting(_access, "the kinds of access that services may ask for", "hub"),

@@ -54,7 +54,6 @@ class _Code:
     parent: str
     root: str
     path: str
-    state: str
     expires: float
 
 
@@ -66,7 +65,7 @@ class OneTimeCodes:
         self._now = now
         self._codes: dict[str, _Code] = {}
 
-    def issue(self, who: SignIn, root: str, path: str = "/", state: str = "") -> str:
+    def issue(self, who: SignIn, root: str, path: str = "/") -> str:
         """A code for the service at *root* (its URL, with a slash at its end), of 256 random bits."""
         now = self._now()
         for digest in [digest for digest, held in self._codes.items() if held.expires <= now]:
@@ -74,15 +73,15 @@ class OneTimeCodes:
         if len(self._codes) >= _MAX_CODES:
             raise Answer(503, "overloaded", "Too many people are signing in at once. Try again.", retry_after=5)
         code = secrets.token_urlsafe(32)
-        self._codes[_digest(code)] = _Code(who.account.id, who.digest, root, path, state, now + CODE_LIFETIME)
+        self._codes[_digest(code)] = _Code(who.account.id, who.digest, root, path, now + CODE_LIFETIME)
         return code
 
-    def redeem(self, code: str, root: str, state: str = "") -> Redeemed | None:
-        """What *code* is good for at *root*, once; None for nothing. A wrong root or state uses it up as well."""
+    def redeem(self, code: str, root: str) -> Redeemed | None:
+        """What *code* is good for at *root*, once; None for nothing. A wrong root uses it up as well."""
         held = self._codes.pop(_digest(code), None)
         if held is None or held.expires <= self._now():
             return None
-        if not secrets.compare_digest(held.root, root) or not secrets.compare_digest(held.state, state):
+        if not secrets.compare_digest(held.root.encode(), root.encode("utf-8", "replace")):
             return None
         account = self._accounts.get(held.user_id)
         if account is None or account.disabled or not self._accounts.is_live(held.parent):

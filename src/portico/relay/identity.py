@@ -1,0 +1,48 @@
+"""Who a relay's visitors may be: users who signed in on a service's root, members of its workspace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from portico.hub.access import NOBODY, Recognised
+from portico.hub.gateway import Identities, VisitorRequest
+from portico.hub.headers import VISITOR_COOKIE, is_own_cookie
+from portico.relay.accounts import Accounts
+from portico.relay.doorway import Doorway, login_path
+
+_HAS_COOKIE = VISITOR_COOKIE.encode()
+
+
+class RelayIdentities(Identities):
+    """The users of one workspace."""
+
+    def __init__(self, workspace: str, accounts: Accounts, doorway: Doorway, own_cookies: frozenset[str]) -> None:
+        """*own_cookies* are those of the relay's own pages."""
+        self._workspace = workspace
+        self._accounts = accounts
+        self._doorway = doorway
+        self._own_cookies = own_cookies
+
+    async def recognise(self, request: VisitorRequest) -> Recognised:
+        signed_in = self._doorway.visitor(self._workspace, request)
+        if signed_in is None or (signed_in.session and not self._accounts.is_live(signed_in.session)):
+            return NOBODY
+        account = self._accounts.get(signed_in.user.id)
+        if account is None or not self._accounts.may_enter(account, self._workspace):
+            return NOBODY
+        return Recognised(user=replace(signed_in.user, email=account.email))
+
+    def has_credentials(self, request: VisitorRequest) -> bool:
+        return any(name == b"cookie" and _HAS_COOKIE in value for name, value in request.headers)
+
+    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
+        return False
+
+    def is_hub_cookie(self, name: str) -> bool:
+        return is_own_cookie(name) or name in self._own_cookies
+
+    def holds_hub_token(self, value: bytes) -> bool:
+        return False  # all that a relay makes bears the mark of `portico.hub.keys`
+
+    def login_url(self, request: VisitorRequest) -> str | None:
+        return login_path(request)

@@ -1,0 +1,162 @@
+"""A relay, put together: its accounts, its workspaces, its pages and its edge, as one ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from portico.hub.access import User
+from portico.hub.gateway import VisitorRequest
+from portico.hub.links import Links
+from portico.relay.accounts import Accounts
+from portico.relay.config import RelayConfig
+from portico.relay.control import ControlApp
+from portico.relay.doorway import Doorway, SignedIn
+from portico.relay.edge import Edge
+from portico.relay.identity import RelayIdentities
+from portico.relay.places import Location
+from portico.relay.sign_in import authorize_url
+from portico.relay.store import RelayStore
+from portico.relay.tokens import TokenRing
+from portico.relay.workspaces import Workspace, Workspaces
+from portico.types import Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+_KEEP_UP = 2.0  # seconds: how soon what another process wrote (a revocation) is known here
+
+_LINK = b"/portico/link"
+
+
+class Relay:
+    """The ASGI app. It lives from ``lifespan.startup`` to ``lifespan.shutdown``, or from `start` to `stop`."""
+
+    config: RelayConfig
+    store: RelayStore
+    accounts: Accounts
+    tokens: TokenRing
+    doorway: Doorway
+    workspaces: Workspaces
+    control: ControlApp
+    edge: Edge
+
+    def __init__(self, config: RelayConfig) -> None:
+        self.config = config
+        self.ready = False
+        """Whether new visitors and providers should be sent here (``/readyz``)."""
+        self._upkeep: asyncio.Task[None] | None = None
+
+    @property
+    def links(self) -> Links:
+        return self.workspaces.links
+
+    # --- from start to end --------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the store, hold the names again that were held, and begin."""
+        config = self.config
+        await asyncio.to_thread(self._read)
+        secret = await asyncio.to_thread(self.store.secret)
+        self.doorway = Doorway(secret, redeem=self._redeem, sign_in_url=self._sign_in_url)
+        cookies = frozenset({config.session_cookie, "portico_session", "portico_form", "__Host-portico_form"})
+        self.workspaces = Workspaces(
+            config,
+            self.store,
+            self.tokens,
+            lambda name: RelayIdentities(name, self.accounts, self.doorway, cookies),
+        )
+        self.control = ControlApp(config, self.accounts, self.tokens, self._open_workspace, secret)
+        self.edge = Edge(self)
+        await self.workspaces.restore()
+        self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
+        self.ready = True
+
+    def _read(self) -> None:
+        config = self.config
+        self.store = RelayStore(config.database if config.data_dir == ":memory:" else Path(config.database))
+        self.accounts = Accounts(self.store, session_lifetime=config.session_lifetime)
+        self.tokens = TokenRing(self.store)
+
+    async def stop(self) -> None:
+        """Close every link, and write what is not written."""
+        self.ready = False
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        await self.workspaces.stop()
+        await asyncio.to_thread(self.store.close)
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_UP)
+            for work in (self.accounts.synchronize, self.workspaces.keep_up):
+                try:
+                    await work()
+                except Exception:  # a disk that is full now may not be in two seconds
+                    logger.exception("the relay's upkeep failed")
+
+    async def drain(self) -> None:
+        """Take nothing new, and let what is under way end: providers are told to dial another relay, or this again."""
+        self.ready = False
+        self.links.drain(self.config.drain_jitter)
+        deadline = asyncio.get_running_loop().time() + self.config.drain_timeout
+        while self.links.streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 -- a look is cheap
+            await asyncio.sleep(0.1)
+
+    # --- ASGI ---------------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            location = self.edge.places.find(scope["headers"], scope["raw_path"])
+            if location is not None:
+                await self.edge.http(scope, receive, send, location)
+            else:
+                await self.own(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def own(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is the relay's own: under ``/portico/``, and the pages that machines ask."""
+        await self.control(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"])
+        if location is not None:
+            await self.edge.websocket(scope, receive, send, location)
+        elif scope["raw_path"] == _LINK:
+            await self.edge.link(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:  # the server says it, and ends
+            logger.exception("the relay could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # --- what its rooms ask of each other -----------------------------------------------------------------------
+
+    async def _open_workspace(self, name: str) -> Workspace | None:
+        return await self.workspaces.open(name)
+
+    async def _redeem(self, code: str, place: str) -> SignedIn | None:
+        scheme = "https" if self.config.secure else "http"
+        found = self.control.codes.redeem(code, f"{scheme}://{place}/")
+        if found is None:
+            return None
+        account = found.account
+        return SignedIn(User(account.id, account.id, email=account.email), found.parent)
+
+    def _sign_in_url(self, workspace: str, request: VisitorRequest, state: str) -> str:
+        return authorize_url(self.config, workspace, request.name, "/", state)
