@@ -204,6 +204,17 @@ def test_a_visitor_with_a_key_may_chat_too(visitor: BrowserContext, server: Jupy
     expect(page.get_by_role("log")).to_contain_text("weather")
 
 
+def test_a_public_service_is_open_to_whoever_comes(
+    visitor: BrowserContext, server: JupyterServer, kernel: Kernel
+) -> None:
+    kernel.execute("%serve parrot --chat --name aloud --access public").check()
+    page = visitor.new_page()
+    page.goto(f"{server.url}portico/apps/aloud/")
+    say(page, "Polly")
+    expect(page.get_by_role("log")).to_contain_text("Polly, Polly")
+    assert "PORTICO_KEY" not in page.locator("main").inner_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_can_be_read(browser: Browser, server: JupyterServer, kernel: Kernel, scheme: str) -> None:
     with chromium.visitor(browser, color_scheme=scheme, viewport={"width": 360, "height": 640}) as visitor:

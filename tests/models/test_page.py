@@ -94,9 +94,9 @@ def test_the_base_url_is_relative_to_the_page(root, path, relative):
     ("identity", "keyed"),
     [
         (None, False),
-        ({"access": "public"}, False),
-        ({"access": "private", "id": "alice"}, True),
-        ({"access": "key"}, True),
+        ({"access": "anonymous"}, False),
+        ({"access": "user", "user": {"id": "alice", "name": "Alice"}}, True),
+        ({"access": "key", "key_id": "k"}, True),
     ],
 )
 def test_examples_have_a_key_where_one_is_needed(identity, keyed):

@@ -22,8 +22,8 @@ from portico.types import Scope
 def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | None) -> str:
     """The page of a server with models of these *kinds*, by id, for one request.
 
-    *identity* is the visitor as the hub has verified it; without one, and where the service is public, the examples
-    show no key.
+    *identity* is the visitor as the hub has verified it. Who came in without being anyone needs no key, and the
+    examples show none.
     """
     path: str = scope["path"]
     root = str(scope.get("root_path", "")).rstrip("/")
@@ -36,7 +36,7 @@ def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | 
         "base": base_of(path, root),
         "chat": [id for id, kind in kinds.items() if kind == "chat"],
         "embedding": [id for id, kind in kinds.items() if kind == "embedding"],
-        "keyed": identity is not None and identity.get("access") != "public",
+        "keyed": identity is not None and identity.get("access") != "anonymous",
     }
     # A script's text ends at "</script", whatever is around it.
     settings = json.dumps(told).replace("<", "\\u003c")
