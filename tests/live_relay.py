@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,12 @@ _RUN = (
 
 ALICE = "alice"
 PASSWORD = "correct horse battery"
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """The outcome of a coroutine, wherever the test runs: Playwright keeps a loop running in its thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
 
 
 class RelayProcess:
@@ -56,7 +64,7 @@ class RelayProcess:
         self._process: subprocess.Popen[bytes] | None = None
         store = RelayStore(self.config.database)
         if not any(user.id == ALICE for user in store.users()):
-            asyncio.run(Accounts(store).add(ALICE, PASSWORD, email="alice@example.org", admin=True))
+            _run(lambda: Accounts(store).add(ALICE, PASSWORD, email="alice@example.org", admin=True))
         store.close()
 
     @property
@@ -79,7 +87,7 @@ class RelayProcess:
             store.close()
             return token
 
-        return asyncio.run(mint())
+        return _run(mint)
 
     def start(self) -> RelayProcess:
         with self.log.open("ab") as log:

@@ -64,7 +64,7 @@ def visitor(browser: Browser, **options: object) -> Iterator[BrowserContext]:
 
 
 def _is_here(host: str | None) -> bool:
-    return host in ("127.0.0.1", "localhost")
+    return host in ("127.0.0.1", "localhost") or (host or "").endswith(".localhost")
 
 
 def _file(url: str) -> Path | None:
