@@ -134,7 +134,7 @@ def password_needed(action: str, target: str, *, program: bool) -> Answer:
     return Answer(
         401,
         "password_needed",
-        "Ask for it where you found the link."
+        "A password opens this. Ask for it where you found the link."
         if not program
         else "A password is needed here: send it with HTTP Basic authentication, under any user name.",
         form=pages.password_form(action, target),
