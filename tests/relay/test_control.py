@@ -70,7 +70,7 @@ def test_a_manager_sees_and_stops_everything_of_its_workspace_and_of_no_other() 
             listed = (await alice.get(API + "services")).json()["services"]
             assert [service["name"] for service in listed] == ["cat", "dog"]
             one = (await alice.get(API + "services/cat")).json()
-            assert one["url"].endswith("cat/")
+            assert one["url"].endswith("/alice/apps/cat/")
             assert error_of(await alice.get(API + "services/fish")) == (404, "service_not_found")
             assert error_of(await alice.delete(API + "services/fish")) == (404, "service_not_found")
             assert (await alice.delete(API + "services/cat")).status_code == 204

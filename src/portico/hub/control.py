@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from portico.errors import InvalidName
@@ -26,12 +26,15 @@ _MAX_QUEUE = 1000
 
 
 class Control:
-    def __init__(self, config: HubConfig, registry: Registry, links: Links, keys: KeyRing, base_path: str) -> None:
+    def __init__(
+        self, config: HubConfig, registry: Registry, links: Links, keys: KeyRing, url_of: Callable[[str], str]
+    ) -> None:
+        """*url_of* gives a service's URL, or its path on this server, by its name."""
         self._config = config
         self._registry = registry
         self._links = links
         self._keys = keys
-        self._base_path = base_path
+        self._url_of = url_of
 
     # --- services -----------------------------------------------------------------------------------------------
 
@@ -68,7 +71,7 @@ class Control:
             "origins": list(descriptor.origins),
             "conditions": descriptor.conditions.public() if descriptor.conditions is not None else {},
             "status": service.status,
-            "url": f"{self._base_path}{descriptor.name}/",
+            "url": self._url_of(descriptor.name),
             "created": service.created,
             "requests": service.requests,
             "in_flight": sum(replica.in_flight for replica in service.replicas),

@@ -52,7 +52,7 @@ class Hub:
 
         self.links = Links(config, authenticate=place, kernel_lives=kernel_lives)
         self.gateway = Gateway(config, self.registry, self.keys, identities)
-        self.control = Control(config, self.registry, self.links, self.keys, base_path)
+        self.control = Control(config, self.registry, self.links, self.keys, lambda name: f"{base_path}{name}/")
         self._upkeep: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -40,7 +40,9 @@ class Workspace:
         self.registry.interstitial = anonymous
         self.keys = keys
         self.gateway = Gateway(config.hub, self.registry, keys, identities, Enforcer(name))
-        self.control = Control(config.hub, self.registry, links, keys, config.service_url(name, ""))
+        self.control = Control(
+            config.hub, self.registry, links, keys, lambda service: config.service_url(name, service)
+        )
 
 
 IdentitiesOf = Callable[[str], Identities]
