@@ -297,7 +297,7 @@ class Enforcer:
             raise Answer(
                 429,
                 "rate_limited",
-                f"You may call this {rate.text}, and have called more often. Try again later.",
+                f"More requests came from you than the {rate.text} that the app's author allows. Try again later.",
                 retry_after=math.ceil(wait),
             )
 
