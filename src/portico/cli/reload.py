@@ -7,15 +7,19 @@ waiting for the next change.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
 import multiprocessing
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from portico.cli.serve import Settings
 from portico.errors import InvalidOption
+from portico.provider.thread import LoopThread
 
 _LEAVES_WITHIN = 5.0  # seconds beyond what requests in flight are given: apps have to shut down, too
 _LOOK = 0.2  # seconds between two looks at the child
@@ -23,10 +27,8 @@ _LOOK = 0.2  # seconds between two looks at the child
 
 def supervise(options: argparse.Namespace, settings: Settings) -> int:
     """Keep a child serving until a signal ends it; returns the exit status."""
-    try:
-        import watchfiles
-    except ImportError:
-        raise InvalidOption("--reload needs watchfiles: pip install 'portico[relay]'") from None
+    if importlib.util.find_spec("watchfiles") is None:
+        raise InvalidOption("--reload needs watchfiles: pip install 'portico[relay]'")
     stop = threading.Event()
     ended: list[bool] = []
 
@@ -36,6 +38,31 @@ def supervise(options: argparse.Namespace, settings: Settings) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+    with _relay(options, settings):
+        return _watch(options, settings, stop, ended)
+
+
+@contextlib.contextmanager
+def _relay(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
+    """Without a server: a relay in this process, in a thread, so that it outlives the children."""
+    if settings.address is not None:
+        yield
+        return
+    from portico.cli.embedded import embedded
+
+    thread = LoopThread()
+    relay = embedded(options.host, options.port)
+    settings.address, _ = thread.run(relay.__aenter__())
+    try:
+        yield
+    finally:
+        thread.run(relay.__aexit__(None, None, None))
+        thread.stop()
+
+
+def _watch(options: argparse.Namespace, settings: Settings, stop: threading.Event, ended: list[bool]) -> int:
+    import watchfiles
+
     folders = options.reload_dir or [options.app_dir or "."]
     child = _Child(options, settings)
     child.start()

@@ -27,9 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="its name for people")
 
     where = parser.add_argument_group("where")
-    where.add_argument(
-        "--server-url", metavar="URL", default="", help="the relay; else PORTICO_RELAY, else none"
-    )
+    where.add_argument("--server-url", metavar="URL", default="", help="the relay; else PORTICO_RELAY, else none")
     where.add_argument("--workspace", default="", help="the workspace; the token's own without it")
     where.add_argument(
         "--token", default="", help=f"a provider's token. {_VISIBLE}: set PORTICO_TOKEN instead, or use --login"
@@ -127,6 +125,7 @@ class Settings:
         self.name = name
         self.options = options
         self.address = address
+        self.embedded = address is None
 
 
 def _address(options: argparse.Namespace) -> HubAddress | None:

@@ -97,7 +97,7 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, co
             raise StartupFailed(f"the app's startup failed.\n{own('startup', error.__cause__)}") from error
         if not control.quiet:
             print(service.url, flush=True)
-            print(_ACCESS[service.access].format(name=service.name), file=sys.stderr)
+            print(await _how_to_open(service, settings), file=sys.stderr)
         control.published(service)
         watch = _Watch(service)
         provider.listener = watch.changed
@@ -119,6 +119,13 @@ async def _hub(options: argparse.Namespace, settings: Settings) -> AsyncIterator
 
     async with embedded(options.host, options.port) as (address, dial):
         yield address, dial
+
+
+async def _how_to_open(service: Service, settings: Settings) -> str:
+    if settings.embedded and service.access != "public":  # nobody else can make keys for it
+        key = await asyncio.to_thread(service.key, "1d")
+        return f"open to whoever has a key; by this link for a day: {service.url}?portico_key={key}"
+    return _ACCESS[service.access].format(name=service.name)
 
 
 async def _first(task: asyncio.Future[Any], control: Control) -> None:

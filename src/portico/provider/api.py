@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from portico.errors import LinkClosed, Refused
+from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
 
 _TIMEOUT = 15.0  # seconds
@@ -22,6 +23,17 @@ def call(address: HubAddress, method: str, path: str, body: dict[str, Any] | Non
     """
     headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
     return fetch(address.api_url + path, method, headers=headers, body=body, insecure=address.insecure)
+
+
+def make_key(address: HubAddress, services: list[str], expires: str | float | None = None, label: str = "") -> str:
+    """Make a visitors' key. Raises `InvalidOption` for what is no duration, `Refused` or `LinkClosed`."""
+    body: dict[str, Any] = {"services": services, "label": label}
+    if expires is not None:
+        body["expires_in"] = expiry_seconds(expires)
+    key = call(address, "POST", "keys", body).get("key")
+    if not isinstance(key, str):
+        raise Refused("the hub's answer holds no key")
+    return key
 
 
 def fetch(

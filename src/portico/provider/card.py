@@ -16,13 +16,27 @@ from portico.provider.log import Entry
 
 if TYPE_CHECKING:
     from portico.provider.service import Service
+    from portico.provider.sharing import Share
 
-_DOTS = {"live": "#2e9e5b", "starting": "#c98a00", "reconnecting": "#c98a00", "stopped": "#888888", "failed": "#d13438"}
+_DOTS = {
+    "live": "#2e9e5b",
+    "starting": "#c98a00",
+    "reconnecting": "#c98a00",
+    "expired": "#888888",
+    "stopped": "#888888",
+    "failed": "#d13438",
+}
 
 _ACCESS = {
     "private": "private: open to you, signed in to Jupyter, and to whoever has a key",
     "key": "key: open to whoever has a key; in a browser, its page asks for it",
     "public": "public: open to whoever can reach this server",
+}
+
+_SHARED = {
+    "private": "private: open to the users of its workspace, signed in to the relay, and to whoever has a key",
+    "key": "key: open to whoever has a key",
+    "public": "public: open to whoever has the link",
 }
 
 _XSS_NOTE = (
@@ -127,6 +141,8 @@ def text(service: Service) -> str:
                 lines.append(f"  {_key_hint(service)}")
         if _opens_pages(service):
             lines += ["", f"  {_XSS_NOTE}"]
+        for share in service.shares:
+            lines += ["", *("  " + line for line in share_text(share).splitlines())]
     if len(service.log):
         last = service.log[-1]
         lines += ["", f"  {last.summary}", f"  {_circumstances(service, last)} (all of it: service.log)"]
@@ -152,9 +168,91 @@ def html(service: Service) -> str:
         rows.append(_code("curl", curl(service), hint, shown=service.kind != "chat"))
         if _opens_pages(service):
             rows.append(f'<div style="{_DIM};margin-top:.3em">{escape(_XSS_NOTE)}</div>')
+        rows += [_shared_row(share) for share in service.shares]
     if len(service.log):
         rows.append(_failure(service, service.log[-1]))
     return f'<div class="portico-card" style="{_BOX}">{"".join(rows)}</div>'
+
+
+def share_text(share: Share) -> str:
+    """What a shared link is, as plain text."""
+    lines = [f"shared by {_host(share.relay)}: {_share_state(share)}"]
+    if share.status in ("live", "reconnecting"):
+        lines += [f"  {share.url}", f"  {_who_may_open(share)}"]
+    return "\n".join(lines)
+
+
+def share_html(share: Share) -> str:
+    """What a shared link is, as a card of its own."""
+    return f'<div class="portico-card" style="{_BOX}">{_share_rows(share)}</div>'
+
+
+def _shared_row(share: Share) -> str:
+    return (
+        f'<div style="margin-top:.6em;padding-top:.5em;border-top:1px solid rgba(128,128,128,.3)">'
+        f"{_share_rows(share)}</div>"
+    )
+
+
+def _share_rows(share: Share) -> str:
+    rows = [
+        f'<div><span aria-hidden="true" style="color:{_DOTS.get(share.status, "#888888")}">&#9679;</span> '
+        f'<strong style="margin:0 .3em">shared by {escape(_host(share.relay))}</strong> '
+        f'<span style="{_DIM}">{escape(_share_state(share))}</span></div>'
+    ]
+    if share.status in ("live", "reconnecting"):
+        url = escape(share.url, quote=True)
+        rows.append(
+            f'<div style="margin-top:.3em;overflow-wrap:anywhere">'
+            f'<a href="{url}" target="_blank" rel="noopener">{escape(share.url)}</a></div>'
+        )
+        rows.append(f'<div style="{_DIM}">{escape(_who_may_open(share))}</div>')
+        if code := qr_code(share.url):
+            rows.append(
+                f'<details style="margin-top:.3em"><summary style="{_SUMMARY}">QR code</summary>'
+                f'<div style="margin-top:.4em" role="img" aria-label="QR code of the link">{code}</div></details>'
+            )
+    return "".join(rows)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _share_state(share: Share) -> str:
+    """What the status is, in words that stay true when they are read later."""
+    if share.status == "live":
+        until = f", open until {_minute(share.expires)}" if share.expires is not None else ""
+        return f"since {_minute(share.shared)}{until or ', until it is unshared'}"
+    if share.status == "reconnecting":
+        return "reconnecting: the link to the relay was lost, and is being dialled again"
+    if share.status == "expired" and share.expires is not None:
+        return f"expired at {_minute(share.expires)}"
+    return f"{share.status}: {share.error}" if share.error else share.status
+
+
+def _who_may_open(share: Share) -> str:
+    """Access, and the conditions on it; never the password."""
+    held, parts = share.conditions, [_SHARED[share.access]]
+    if held.get("password") is not None:
+        parts.append("and knows the password")
+    if networks := held.get("cidr"):
+        parts.append(f"from {', '.join(networks)}")
+    limits = [str(held["rate"])] if held.get("rate") is not None else []
+    limits += [f"{held['concurrency']} at once"] if held.get("concurrency") is not None else []
+    return " ".join(parts) + (f"; at most {', '.join(limits)}" if limits else "")
+
+
+def qr_code(url: str) -> str:
+    """An inline SVG of *url* as a QR code (ISO/IEC 18004), dark on white in any theme; empty if it cannot be made."""
+    try:
+        import segno
+    except ImportError:  # in a browser, say; the link is there all the same
+        return ""
+    svg: str = segno.make(url, micro=False).svg_inline(
+        scale=4, border=3, light="#fff", dark="#000", svgclass=None, lineclass=None
+    )
+    return svg
 
 
 _BOX = (

@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from portico.asgi.functions import functions_app
-from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable, Refused
+from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable
 from portico.provider import api, discovery
-from portico.provider.conditions import conditions, expiry_seconds
+from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.service import Options, Service
@@ -216,14 +216,10 @@ class Server:
             raise InvalidOption(
                 "on a Jupyter server a key opens the services that it names: register one first, or give services=[...]"
             )
-        body: dict[str, Any] = {"services": list(services), "label": str(given.get("label") or "")}
-        if given.get("expires_in") is not None:
-            body["expires_in"] = expiry_seconds(given["expires_in"])
-        answer = await asyncio.to_thread(api.call, self._session.address, "POST", "keys", body)
-        key = answer.get("key")
-        if not isinstance(key, str):
-            raise Refused("the hub's answer holds no key")
-        return key
+        label = str(given.get("label") or "")
+        return await asyncio.to_thread(
+            api.make_key, self._session.address, list(services), given.get("expires_in"), label
+        )
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -18,9 +18,10 @@ from portico.link import Stream, StreamHandler
 from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
-from portico.provider.instance import Instance
+from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.service import Service
 from portico.provider.session import Dial, Session, dial_websocket
+from portico.provider.sharing import Share
 from portico.provider.thread import HAS_THREADS, LoopThread
 from portico.types import ASGIApp
 
@@ -29,7 +30,10 @@ logger = logging.getLogger(__name__)
 _PUBLISH_WITHIN = 10.0  # seconds to wait for a hub: longer than one takes to restart its link, shorter than patience
 _LEAVE_WITHIN = 3.0  # seconds that apps have to shut down when the process ends: Jupyter kills a kernel after 5
 
+_LOOK = 0.25  # seconds between two looks at a session that is about to end
+
 T = TypeVar("T")
+Published = TypeVar("Published", Service, Share)
 
 
 class Provider:
@@ -48,6 +52,8 @@ class Provider:
         self._dial = dial
         self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.shares: dict[tuple[Session, str], Share] = {}
+        """What is published beside its home, by hub and name."""
         self._former: dict[str, Service] = {}
         """The services in whose place one of the same name is being published."""
         self._news = asyncio.Event()
@@ -89,6 +95,9 @@ class Provider:
         await instance.start()
         name = service.name
         session = self._session(address)
+        if (session, name) in self.shares:
+            await instance.retire(0)
+            raise Refused(f"{name!r} is shared there already, from this process; unshare it first", "shared")
         service.session, service.instance = session, instance
         # In its place before the hub knows of it: the first request may come in one message with the hub's yes.
         if (before := self.services.get(name)) is not None:
@@ -105,10 +114,13 @@ class Provider:
             self._set_status(before, "stopped", "it was served again")
             if before.session is not session and before.session is not None:  # it moved to another hub
                 await self._unregister(before.session, name)
+            for share in before.shares:  # whoever has a link to it has one to what took its place
+                share.service = service
+                self._spawn(self._tell(share))
             if before.instance is not None:
                 self._spawn(self._retire(before.instance, before.session))
 
-    async def _register(self, session: Session, service: Service) -> str:
+    async def _register(self, session: Session, service: Service | Share) -> str:
         """Register, over as many links as that takes within `_PUBLISH_WITHIN`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _PUBLISH_WITHIN
@@ -120,9 +132,14 @@ class Provider:
                 if loop.time() >= deadline:
                     raise
             else:
-                if self.services.get(service.name) is not service:
+                if not self._is_wanted(session, service):
                     raise LinkClosed(f"{service.name!r} was stopped before it was live")
                 return url
+
+    def _is_wanted(self, session: Session, service: Service | Share) -> bool:
+        if isinstance(service, Share):
+            return self.shares.get((session, service.name)) is service
+        return self.services.get(service.name) is service
 
     async def _take_back(self, service: Service, session: Session, refused: bool) -> None:
         """Publishing failed: put back what was in its place."""
@@ -159,6 +176,10 @@ class Provider:
         except PorticoError as error:
             logger.debug("unregistering %s: %s", name, error)
 
+    def share_soon(self, share: Share) -> None:
+        """`share` where nobody may wait for it; await the share to know when it is live."""
+        self.soon(self._reporting(share.service, self.share(share)))
+
     def publish_soon(self, service: Service, app: ASGIApp, address: HubAddress) -> None:
         """Begin publishing where nobody may wait for it; await the service to know when it is live.
 
@@ -193,9 +214,19 @@ class Provider:
             self._spawn(old.retire())
 
     async def republish(self, service: Service) -> None:
-        """Tell the hub of changed options, or of changed models."""
+        """Tell the hubs of changed options, or of changed models."""
         if service.session is not None and service.session.status == "linked":
             service.url = await service.session.register(service.descriptor())
+        for share in service.shares:
+            await self._tell(share)
+
+    async def _tell(self, share: Share) -> None:
+        """Tell a further hub what it has now; if its link is lost, the next one does it."""
+        if share.session is not None and share.session.status == "linked" and share.status == "live":
+            try:
+                share.url = await share.session.register(share.descriptor())
+            except PorticoError as error:
+                logger.debug("registering %s again: %s", share.name, error)
 
     async def stop(self, service: Service) -> None:
         """Take a service down; requests in flight may end. Nothing happens to one that was served again since."""
@@ -205,18 +236,89 @@ class Provider:
         if session is not None:
             # first: until the hub knows, it sends requests, and the app answers them
             await self._unregister(session, name)
+        shares = service.shares
+        for share in shares:
+            await self._give_up(share, "stopped")
         if self.services.get(name) is service:
             del self.services[name]
             self._set_status(service, "stopped")
         if instance is not None:
-            self._spawn(self._retire(instance, session))
+            self._spawn(self._retire(instance, session, *(share.session for share in shares)))
 
-    async def _retire(self, instance: Instance, session: Session | None) -> None:
+    async def _retire(self, instance: Instance, *sessions: Session | None) -> None:
         await instance.retire()
-        if session is not None:
-            self._close_if_unused(session)
+        for session in sessions:
+            if session is not None:
+                self._close_if_unused(session)
 
-    async def live(self, service: Service) -> Service:
+    # --- sharing ------------------------------------------------------------------------------------------------
+
+    async def share(self, share: Share) -> Share:
+        """Publish a live service on a further hub. Raises `Refused`, `NameTaken` or `LinkClosed`."""
+        try:
+            await self._share(share)
+        except BaseException as error:
+            share.failure = error if isinstance(error, PorticoError) else LinkClosed("sharing it was given up")
+            self._set_status(share, "failed", str(share.failure))
+            raise
+        return share
+
+    async def _share(self, share: Share) -> None:
+        session = self._session(share.address)
+        key = (session, share.name)
+        former = self.shares.get(key)
+        if any(service.session is session and service.name == share.name for service in self.services.values()):
+            raise Refused(f"{share.name!r} is served there already; give the link another name", "shared")
+        if former is not None and former.service is not share.service:
+            raise Refused(f"{former.service.name!r} is shared there as {share.name!r} already", "shared")
+        share.session = session
+        self.shares[key] = share  # before the hub knows of it, as in `_publish`
+        try:
+            share.url = await self._register(session, share)
+        except BaseException:
+            if self.shares.get(key) is share:
+                del self.shares[key]
+                if former is not None:
+                    self.shares[key] = former
+                    self._spawn(self._tell(former))
+                else:
+                    self._spawn(self._unregister(session, share.name))
+            self._close_if_unused(session)
+            raise
+        if former is not None:
+            self._set_status(former, "stopped", "it was shared again")
+        self._set_status(share, "live")
+        share.watch_expiry(lambda: self._expired(share))
+
+    def _expired(self, share: Share) -> None:
+        # It stays registered: its visitors are told that the link has expired, and not that there is nothing.
+        if share.status in ("live", "reconnecting"):
+            self._set_status(share, "expired")
+
+    async def unshare(self, share: Share) -> None:
+        """Take a shared link back; requests in flight may end."""
+        await self._give_up(share, "stopped")
+        if share.session is not None:
+            self._spawn(self._close_when_idle(share.session))
+
+    async def _give_up(self, share: Share, status: str) -> None:
+        session = share.session
+        if session is None or self.shares.get((session, share.name)) is not share:
+            return
+        await self._unregister(session, share.name)
+        if self.shares.get((session, share.name)) is share:
+            del self.shares[session, share.name]
+            self._set_status(share, status)
+
+    async def _close_when_idle(self, session: Session) -> None:
+        """Close a session that nobody needs, once the requests on it have ended, or have had their time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RETIRE_AFTER
+        while session.streams and loop.time() < deadline:  # noqa: ASYNC110 - the streams are those of many links
+            await asyncio.sleep(_LOOK)
+        self._close_if_unused(session)
+
+    async def live(self, service: Published) -> Published:
         """Wait until *service* is live. May be awaited on any loop."""
         loop = self.thread.start()
         waiting = self._wait_live(service)
@@ -226,7 +328,7 @@ class Provider:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, loop))
         return service
 
-    async def _wait_live(self, service: Service) -> None:
+    async def _wait_live(self, service: Service | Share) -> None:
         while service.status in ("starting", "reconnecting"):
             await self._news.wait()
         if service.status in ("failed", "stopped"):
@@ -243,7 +345,11 @@ class Provider:
             for session in self.sessions.values():
                 session.say_goodbye()
         else:
-            giving_up = [self._unregister(service.session, service.name) for service in services if service.session]
+            giving_up = [
+                self._unregister(session, published.name)
+                for session in self.sessions.values()
+                for published in self._of(session)
+            ]
             try:
                 await asyncio.wait_for(asyncio.gather(*giving_up), _LEAVE_WITHIN)
             except TimeoutError:
@@ -253,13 +359,15 @@ class Provider:
 
     async def shutdown(self, code: ResetCode = ResetCode.NO_ERROR) -> None:
         """Stop every service and close every session: the process ends. For *code* see `Session.close`."""
-        services = list(self.services.values())
+        services, shares = list(self.services.values()), list(self.shares.values())
         self.services.clear()
+        self.shares.clear()
         for session in list(self.sessions.values()):
             session.close(code=code)
         self.sessions.clear()
-        for service in services:
-            self._set_status(service, "stopped", "its process ended")
+        gone: list[Service | Share] = [*shares, *services]
+        for published in gone:
+            self._set_status(published, "stopped", "its process ended")
         await asyncio.gather(*(service.instance.retire(0) for service in services if service.instance is not None))
 
     # --- sessions -----------------------------------------------------------------------------------------------
@@ -292,10 +400,12 @@ class Provider:
             if self.sessions.get(session.key) is session:
                 del self.sessions[session.key]
 
-    def _of(self, session: Session) -> list[Service]:
-        return [
+    def _of(self, session: Session) -> list[Service | Share]:
+        """What is published on *session*, or about to be."""
+        published: list[Service | Share] = [
             service for at in (self.services, self._former) for service in at.values() if service.session is session
         ]
+        return published + [share for share in self.shares.values() if share.session is session]
 
     def serves(self, session: Session, name: str) -> bool:
         return any(service.name == name for service in self._of(session))
@@ -321,27 +431,39 @@ class Provider:
                 self._set_status(service, "live")
 
     def lost(self, session: Session, name: str, error: PorticoError) -> None:
-        for service in self._of(session):
-            if service.name != name or service.status == "starting":  # one that starts hears an answer of its own
+        for published in self._of(session):
+            if published.name != name or published.status == "starting":  # it hears an answer of its own
                 continue
-            for at in (self.services, self._former):
-                if at.get(name) is service:
-                    del at[name]
-            self._set_status(service, "stopped", str(error))
-            if service.instance is not None:
-                self._spawn(self._retire(service.instance, session))
+            if isinstance(published, Share):
+                self.shares.pop((session, name), None)
+                self._set_status(published, "stopped", str(error))
+                self._close_if_unused(session)
+            else:
+                self._lost_home(published, session, error)
 
-    def _set_status(self, service: Service, status: str, error: str = "") -> None:
+    def _lost_home(self, service: Service, session: Session, error: PorticoError) -> None:
+        for at in (self.services, self._former):
+            if at.get(service.name) is service:
+                del at[service.name]
+        shares = service.shares
+        self._set_status(service, "stopped", str(error))
+        for share in shares:  # the app ends, wherever else it was to be had
+            self._spawn(self._give_up(share, "stopped"))
+        if service.instance is not None:
+            self._spawn(self._retire(service.instance, session, *(share.session for share in shares)))
+
+    def _set_status(self, service: Service | Share, status: str, error: str = "") -> None:
         service.status, service.error = status, error
         self._news.set()
         self._news = asyncio.Event()
         if self.listener is not None:
-            self.listener(service)
+            self.listener(service.service if isinstance(service, Share) else service)
 
     # --- streams ------------------------------------------------------------------------------------------------
 
     def open(self, session: Session, stream: Stream, request: Open) -> StreamHandler:
-        service = self.services.get(request.service)
+        share = self.shares.get((session, request.service)) if self.shares else None
+        service = share.service if share is not None else self.services.get(request.service)
         if service is None or service.instance is None:
             stream.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
             return stream.handler

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
-from portico.provider import api, card
-from portico.provider.conditions import expiry_seconds
+from portico.errors import InvalidOption, LinkClosed, PorticoError
+from portico.provider import api, card, discovery, sharing
+from portico.provider.conditions import conditions
 from portico.provider.log import Log
+from portico.provider.sharing import Share
+from portico.provider.thread import HAS_THREADS
 from portico.types import ServiceName
 
 if TYPE_CHECKING:
@@ -120,14 +122,59 @@ class Service:
         """
         if self.session is None or self.status in ("stopped", "failed"):
             raise LinkClosed(f"{self.name!r} is {self.status}: serve it again to make a key for it")
-        body: dict[str, Any] = {"services": [self.name], "label": label}
-        if expires is not None:
-            body["expires_in"] = expiry_seconds(expires)
-        answer = api.call(self.session.address, "POST", "keys", body)
-        key = answer.get("key")
-        if not isinstance(key, str):
-            raise Refused("the hub's answer holds no key")
-        return key
+        return api.make_key(self.session.address, [self.name], expires, label)
+
+    def share(
+        self,
+        relay: str = "",
+        *,
+        expires: str | float | None = None,
+        access: str = "public",
+        password: str | None = None,
+        cidr: str | Iterable[str] = (),
+        rate: str | None = None,
+        concurrency: int | None = None,
+        max_body: int | None = None,
+        name: str | None = None,
+        token: str = "",
+        workspace: str = "",
+        replace: bool = False,
+    ) -> Share:
+        """Publish the service by a *relay* too, beside where it is, and return the `Share`, with its link.
+
+        *access* is ``public``, ``key`` or ``private`` (who may sign in at the relay, and keys). *expires* is how long
+        from now on; *password* is asked of visitors; *cidr* are the networks they come from; *rate* is of each
+        visitor (``60/min``), *concurrency* of all of them. Relay and token: as given, else ``PORTICO_RELAY`` and
+        ``PORTICO_TOKEN``, else those of the newest ``portico login``. *replace* takes the *name* over from who has it
+        there. Lasts until the share or the service is stopped.
+
+        Raises `NoHub`, `InvalidOption`, `Refused`, `NameTaken` or `LinkClosed`.
+        """
+        made = sharing.make(
+            self,
+            discovery.find_relay(relay, token, workspace),
+            name=name or self.name,
+            access=access,
+            replace=replace,
+            conditions=conditions(
+                expires=expires, password=password, cidr=cidr, rate=rate, concurrency=concurrency, max_body=max_body
+            ),
+        )
+        if not HAS_THREADS or self.provider.thread.is_current():
+            self.provider.share_soon(made)
+        else:
+            self.provider.run(self.provider.share(made))
+        return made
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        """The links under which it is shared."""
+        return tuple(share for share in self.provider.shares.values() if share.service is self)
+
+    def unshare(self) -> None:
+        """Stop every share."""
+        for share in self.shares:
+            share.stop()
 
     def stop(self) -> None:
         """Take the service down: visitors get 404 from now on; requests in flight may end."""

@@ -231,6 +231,12 @@ class Session:
                     link.close(code, reason)
             self._lost.set()
 
+    @property
+    def streams(self) -> int:
+        """How many requests are under way."""
+        links = {*self._parting, *([self._link] if self._link is not None else [])}
+        return sum(len(link.streams) for link in links)
+
     def say_goodbye(self) -> None:
         """Take no new streams; `close` comes next, with any code but NO_ERROR. Names are held as for a lost link."""
         if self.status == "linked" and self._link is not None:
