@@ -122,7 +122,6 @@ def test_urls_by_domain_and_by_path() -> None:
     assert not domain.paths
     assert domain.service_url("alice", "cat") == "https://cat--alice.share.example.org/"
     assert domain.models_url("alice") == "https://alice.share.example.org/v1"
-    assert domain.session_root("alice", "cat") == "https://cat--alice.share.example.org"
     assert domain.session_cookie == "__Host-portico_session"
     tried = RelayConfig(domain="relay.localhost", base_url="http://relay.localhost:8123")
     assert tried.service_url("alice", "cat") == "http://cat--alice.relay.localhost:8123/"
@@ -131,7 +130,6 @@ def test_urls_by_domain_and_by_path() -> None:
     assert paths.session_cookie == "portico_session"
     assert paths.service_url("alice", "cat") == "http://localhost:81/alice/apps/cat/"
     assert paths.models_url("alice") == "http://localhost:81/alice/v1"
-    assert paths.session_root("alice", "cat") == ""
 
 
 @pytest.mark.parametrize("name", ["portico", "healthz", "v1", "anon-x", "Alice", "a--b", "", "-a"])

@@ -14,7 +14,7 @@ from portico.relay.sign_in import OneTimeCodes, authorize_url, way_back
 from tests.relay.accounts_relay import PASSWORD, AccountsRelay, with_relay
 
 DOMAIN = "share.example.org"
-TO_CAT = "/portico/authorize?workspace=alice&service=cat&next=%2Fpage%3Fa%3D1&state=s-1"
+TO_CAT = "/portico/authorize?workspace=alice&service=cat&state=s-1"
 
 
 def cookies_of(answer: httpx.Response) -> str:
@@ -222,13 +222,11 @@ def test_a_service_on_its_own_host_gets_a_code_that_is_good_there_once() -> None
             assert query["state"] == "s-1"
             redeemed = relay.app.codes.redeem(query["code"], root)
             assert redeemed is not None
-            assert (redeemed.account.id, redeemed.path) == ("alice", "/page?a=1")
-            there = relay.config.session_root("alice", "cat")
-            cookie = await relay.accounts.sign_in(redeemed.account, root=there, parent=redeemed.parent)
-            assert relay.accounts.session(cookie, there) is not None
+            assert redeemed.account.id == "alice"
+            assert relay.accounts.is_live(redeemed.session)
             assert relay.app.codes.redeem(query["code"], root) is None, "once"
             await relay.send_form(browser, "/portico/logout", "/portico/logout", {})
-            assert relay.accounts.session(cookie, there) is None, "signed out of services too"
+            assert not relay.accounts.is_live(redeemed.session), "signed out of services too"
 
     with_relay(work, domain=DOMAIN)
 
@@ -279,10 +277,6 @@ def test_who_may_not_enter_a_workspace_is_told_and_gets_no_code() -> None:
         "workspace=alice&service=cat.evil",
         "workspace=alice&service=cat@evil",
         "workspace=alice",
-        "workspace=alice&service=cat&next=//evil.example",
-        "workspace=alice&service=cat&next=https://evil.example",
-        "workspace=alice&service=cat&next=/%5Cevil.example",
-        "workspace=alice&service=cat&next=/%0D%0ALocation:x",
         "workspace=alice&service=cat&state=a%26b",
     ],
 )
@@ -311,7 +305,7 @@ def test_by_paths_a_code_is_for_one_service_too() -> None:
 
 
 def test_the_url_to_sign_in_at_leads_back() -> None:
-    url = authorize_url(RelayConfig(domain=DOMAIN), "alice", "cat", "/page?a=1", "s-1")
+    url = authorize_url(RelayConfig(domain=DOMAIN), "alice", "cat", "s-1")
     assert url == f"https://{DOMAIN}{TO_CAT}"
 
 

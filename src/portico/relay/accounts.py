@@ -298,22 +298,12 @@ class Accounts:
 
     # --- sign-ins -----------------------------------------------------------------------------------------------
 
-    async def sign_in(self, account: Account, *, root: str = "", parent: str = "") -> str:
-        """Begin a session; returns the value of its cookie, 256 random bits.
-
-        *root* is the origin of the service that it is for (`RelayConfig.session_root`), "" for the relay itself, and
-        *parent* the digest of the relay's session by which the user came there: it ends with that one.
-        """
+    async def sign_in(self, account: Account) -> str:
+        """Begin a session; returns the value of its cookie, 256 random bits."""
         value = secrets.token_urlsafe(32)
         now = self._now()
         async with self._writing:
-            made_by = self._sessions.get(parent)
-            if parent and made_by is None:  # signed out meanwhile
-                return value
-            expires = now + self._lifetime if made_by is None else made_by.expires
-            row = SessionRow(
-                digest=_digest(value), user=account.id, root=root, parent=parent, created=now, expires=expires
-            )
+            row = SessionRow(digest=_digest(value), user=account.id, created=now, expires=now + self._lifetime)
             await asyncio.to_thread(self._store.add_session, row)
             self._sessions[row.digest] = row
             theirs = [other for other in self._sessions.values() if other.user == account.id]
@@ -321,15 +311,15 @@ class Accounts:
                 await self._end(min(theirs, key=lambda other: other.created).digest)
         return value
 
-    def session(self, value: str, root: str = "") -> Account | None:
-        """Who is signed in by the cookie *value*, where *root* is; None for nobody."""
-        found = self.signed_in(value, root)
+    def session(self, value: str) -> Account | None:
+        """Who is signed in by the cookie *value*; None for nobody."""
+        found = self.signed_in(value)
         return None if found is None else found.account
 
-    def signed_in(self, value: str, root: str = "") -> SignIn | None:
+    def signed_in(self, value: str) -> SignIn | None:
         """As `session`, with the session itself."""
         row = self._sessions.get(_digest(value)) if value else None
-        if row is None or row.root != root:
+        if row is None:
             return None
         user = self._users.get(row.user)
         if row.expires <= self._now() or user is None or user.disabled:
@@ -342,13 +332,12 @@ class Accounts:
         return row is not None and row.expires > self._now()
 
     async def sign_out(self, value: str) -> None:
-        """End a session, and those on services that were made by it."""
+        """End a session, and with it the visits to services that were begun by it (`is_live`)."""
         async with self._writing:
             await self._end(_digest(value))
 
     async def _end(self, digest: str) -> None:
-        for row in [row for row in self._sessions.values() if digest in (row.digest, row.parent)]:
-            del self._sessions[row.digest]
+        self._sessions.pop(digest, None)
         await asyncio.to_thread(self._store.remove_session, digest)
 
 

@@ -133,10 +133,6 @@ class RelayConfig:
         """The one base URL for all models of a workspace."""
         return f"{self.base_url}/{workspace}/v1" if self.paths else f"{self._host_of(workspace)}/v1"
 
-    def session_root(self, workspace: str, name: str) -> str:
-        """What a sign-in on a service is bound to: its origin, or "" where it shares the relay's own."""
-        return "" if self.paths else self._host_of(f"{name}--{workspace}")
-
     def _host_of(self, label: str) -> str:
         parts = urlsplit(self.base_url)
         port = f":{parts.port}" if parts.port else ""

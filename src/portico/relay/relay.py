@@ -45,6 +45,8 @@ class Relay:
         self.config = config
         self.ready = False
         """Whether new visitors and providers should be sent here (``/readyz``)."""
+        self.dates = False
+        """Whether Date headers are left to the relay; an ASGI server writes them by itself (RFC 9110 §6.6.1)."""
         self._upkeep: asyncio.Task[None] | None = None
 
     @property
@@ -156,7 +158,7 @@ class Relay:
         if found is None:
             return None
         account = found.account
-        return SignedIn(User(account.id, account.id, email=account.email), found.parent)
+        return SignedIn(User(account.id, account.id, email=account.email), found.session)
 
     def _sign_in_url(self, workspace: str, request: VisitorRequest, state: str) -> str:
-        return authorize_url(self.config, workspace, request.name, "/", state)
+        return authorize_url(self.config, workspace, request.name, state)

@@ -42,18 +42,15 @@ class Redeemed:
     """What a code was good for."""
 
     account: Account
-    parent: str
-    """The digest of the relay's session by which it was made: `Accounts.sign_in` takes it."""
-    path: str
-    """Where the visitor was going: a path and a query below the service's root, with a leading slash."""
+    session: str
+    """The digest of the sign-in at the relay by which it was made (`Accounts.is_live`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Code:
     user_id: str
-    parent: str
+    session: str
     root: str
-    path: str
     expires: float
 
 
@@ -65,7 +62,7 @@ class OneTimeCodes:
         self._now = now
         self._codes: dict[str, _Code] = {}
 
-    def issue(self, who: SignIn, root: str, path: str = "/") -> str:
+    def issue(self, who: SignIn, root: str) -> str:
         """A code for the service at *root* (its URL, with a slash at its end), of 256 random bits."""
         now = self._now()
         for digest in [digest for digest, held in self._codes.items() if held.expires <= now]:
@@ -73,7 +70,7 @@ class OneTimeCodes:
         if len(self._codes) >= _MAX_CODES:
             raise Answer(503, "overloaded", "Too many people are signing in at once. Try again.", retry_after=5)
         code = secrets.token_urlsafe(32)
-        self._codes[_digest(code)] = _Code(who.account.id, who.digest, root, path, now + CODE_LIFETIME)
+        self._codes[_digest(code)] = _Code(who.account.id, who.digest, root, now + CODE_LIFETIME)
         return code
 
     def redeem(self, code: str, root: str) -> Redeemed | None:
@@ -84,9 +81,9 @@ class OneTimeCodes:
         if not secrets.compare_digest(held.root.encode(), root.encode("utf-8", "replace")):
             return None
         account = self._accounts.get(held.user_id)
-        if account is None or account.disabled or not self._accounts.is_live(held.parent):
+        if account is None or account.disabled or not self._accounts.is_live(held.session):
             return None
-        return Redeemed(account=account, parent=held.parent, path=held.path)
+        return Redeemed(account=account, session=held.session)
 
 
 class SignInPages:
@@ -309,13 +306,13 @@ class SignInPages:
     async def authorize(self, request: Request) -> Response:
         """Send who is signed in on to a service. The URL is made here of two names: nobody is sent to another site."""
         asked = request.query_params
-        path, state = asked.get("next", "/"), asked.get("state", "")
+        state = asked.get("state", "")
         try:
             workspace, name = service_name(asked.get("workspace", "")), service_name(asked.get("service", ""))
         except InvalidName:
             raise Answer(400, "invalid_request", "workspace and service are needed: the names of both.") from None
-        if not _ADDRESS.fullmatch(path) or len(path) > 8000 or not _STATE.fullmatch(state):
-            raise Answer(400, "invalid_request", "next is a path, and state a short text without signs.")
+        if not _STATE.fullmatch(state):
+            raise Answer(400, "invalid_request", "state is a short text without signs.")
         who = self.who(request)
         if who is None:
             return self._to_login(request)
@@ -332,7 +329,7 @@ class SignInPages:
                 next="/portico/login?again=1&" + urlencode({"next": f"/portico/authorize?{request.url.query}"}),
             )
         root = self._config.service_url(workspace, name)
-        code = self._codes.issue(who, root, path)  # the state is the service's own to check
+        code = self._codes.issue(who, root)  # the state is the service's own to check
         return see_other(f"{root}.portico/callback?" + urlencode({"code": code, "state": state}))
 
 
@@ -384,7 +381,7 @@ def _digest(code: str) -> str:
     return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def authorize_url(config: RelayConfig, workspace: str, name: str, path: str, state: str = "") -> str:
-    """Where a browser that visits *path* of a service is sent to sign in."""
-    query = {"workspace": workspace, "service": name, "next": path} | ({"state": state} if state else {})
+def authorize_url(config: RelayConfig, workspace: str, name: str, state: str) -> str:
+    """Where a browser that visits a service is sent to sign in; *state* comes back with it."""
+    query = {"workspace": workspace, "service": name, "state": state}
     return f"{config.base_url}/portico/authorize?" + urlencode(query, quote_via=quote)

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS keys (
     expires REAL NOT NULL, created_by TEXT NOT NULL, revoked INTEGER NOT NULL, last_used REAL);
 CREATE INDEX IF NOT EXISTS keys_of_workspace ON keys (workspace);
 CREATE TABLE IF NOT EXISTS sessions (
-    digest TEXT PRIMARY KEY, user TEXT NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL,
+    digest TEXT PRIMARY KEY, user TEXT NOT NULL,
     created REAL NOT NULL, expires REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS names (
     workspace TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, access TEXT NOT NULL, descriptor TEXT NOT NULL,
@@ -88,10 +88,6 @@ class SessionRow:
     digest: str
     """SHA-256 of the cookie's value, in hex."""
     user: str
-    root: str
-    """The origin of the service that it is for; "" for the relay's own."""
-    parent: str
-    """The digest of the relay's own session by which this one was made; it ends with it."""
     created: float
     expires: float
 
@@ -305,7 +301,6 @@ class RelayStore:
         )
 
     def revoke_token(self, token_id: str) -> None:
-        """And those that were made by it."""
         self._run(
             "WITH RECURSIVE made(id) AS (SELECT ? UNION SELECT tokens.id FROM tokens JOIN made ON parent = made.id) "
             "UPDATE tokens SET revoked = 1 WHERE id IN made",
@@ -317,26 +312,20 @@ class RelayStore:
     def sessions(self) -> list[SessionRow]:
         with self._lock:
             self._run("DELETE FROM sessions WHERE expires < ?", time.time())
-            rows = self._rows("SELECT digest, user, root, parent, created, expires FROM sessions ORDER BY created")
-        return [
-            SessionRow(digest=row[0], user=row[1], root=row[2], parent=row[3], created=row[4], expires=row[5])
-            for row in rows
-        ]
+            rows = self._rows("SELECT digest, user, created, expires FROM sessions ORDER BY created")
+        return [SessionRow(digest=row[0], user=row[1], created=row[2], expires=row[3]) for row in rows]
 
     def add_session(self, session: SessionRow) -> None:
         self._run(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sessions VALUES (?, ?, ?, ?)",
             session.digest,
             session.user,
-            session.root,
-            session.parent,
             session.created,
             session.expires,
         )
 
     def remove_session(self, digest: str) -> None:
-        """And those that were made by it."""
-        self._run("DELETE FROM sessions WHERE digest = ?1 OR parent = ?1", digest)
+        self._run("DELETE FROM sessions WHERE digest = ?", digest)
 
     # --- names --------------------------------------------------------------------------------------------------
 
