@@ -194,6 +194,8 @@ def test_responses(fields, param):
         b"null",
         b"\xff\xfe{}",
         b'{"messages": NaN}',
+        b'{"messages": [{"role": "user", "content": "x"}], "prompt": "x", "input": "x", "model": "m", "own": NaN}',
+        b'{"messages": [{"role": "user", "content": "x"}], "prompt": "x", "input": "x", "model": "v", "own": Infinity}',
         b'{"n": 1' + b"0" * 5000 + b"}",
         b"[" * 100_000,
         b'{"a": ' + b"[" * 500 + b"]" * 500 + b"}",

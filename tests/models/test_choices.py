@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from portico.models import Usage, chat_server
-from tests.models.visitor import MESSAGES, ask, chat, visit
+from tests.models.visitor import MESSAGES, ask, chat, scope, visit
 
 URL = "/v1/chat/completions"
 
@@ -72,6 +72,38 @@ def test_chunks_of_the_choices_come_in_turns():
     assert order[:2] == [0, 1], "the role chunks"
     assert sum(one != other for one, other in itertools.pairwise(order)) > 6
     assert all(frame.count(b"\n\n") == 1 for frame in answer.frames)
+
+
+def test_no_send_begins_before_the_one_before_it_has_ended():
+    """Servers need not bear it: the head and the role chunks first, then one frame at a time."""
+
+    async def run():
+        app = chat_server({"m": everyone_waits_for_everyone(3)})
+        body = json.dumps({"messages": MESSAGES, "n": 3, "stream": True}).encode()
+        inbox = [{"type": "http.request", "body": body}]
+        sending, sent, overlapping = 0, [], 0
+
+        async def receive():
+            if inbox:
+                return inbox.pop()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message):
+            nonlocal sending, overlapping
+            overlapping += sending
+            sending += 1
+            await asyncio.sleep(0)
+            sent.append(message)
+            sending -= 1
+
+        await app(scope("POST", URL), receive, send)
+        return overlapping, sent
+
+    overlapping, sent = asyncio.run(run())
+    assert overlapping == 0
+    assert sent[0]["type"] == "http.response.start"
+    assert all(b'"role":"assistant"' in message["body"] for message in sent[1:4])
 
 
 def test_choices_that_never_await_take_turns_too():
