@@ -1,0 +1,294 @@
+"""`portico serve`: every command line of Hypha's serve utility, and what else it can."""
+
+from __future__ import annotations
+
+import re
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import Interrupt, Relay, Shell
+from tests.live_jupyter import TOKEN, JupyterServer
+
+
+def get(url: str, **options: object) -> httpx.Response:
+    return httpx.get(url, trust_env=False, timeout=20, **options)  # type: ignore[arg-type]
+
+
+def test_by_a_relay_with_a_token(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    token = relay.token("--workspace", "my-workspace", "--publish", "cat*", "--expires", "30d")
+    process, url = shell.serve(
+        "myapp:app",
+        "--id=cat",
+        "--name=Cat",
+        f"--server-url={relay.url}",
+        "--workspace=my-workspace",
+        f"--token={token}",
+    )
+    assert url == f"{relay.url}/my-workspace/apps/cat/"
+    assert get(url).text == "<title>Cat</title>"
+    assert get(url + "api/v1/test").json() == {"message": "Hello, it works!"}
+    assert get(url + "docs").status_code == 200
+    interrupt(process)
+    assert get(url).status_code == 401, "Ctrl-C takes it down, and strangers are not told what there is"
+
+
+def test_the_url_is_printed_within_a_second(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    token = relay.token()
+    taken = []
+    for _ in range(3):
+        begun = time.monotonic()
+        process, _ = shell.serve("myapp:app", f"--server-url={relay.url}", PORTICO_TOKEN=token)
+        taken.append(time.monotonic() - begun)
+        interrupt(process)
+    assert min(taken) < 1.0, taken
+
+
+def test_the_name_is_left_to_the_next_start(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    arguments = ("myapp:app", "--id=stays", f"--server-url={relay.url}")
+    token = relay.token()
+    process, url = shell.serve(*arguments, PORTICO_TOKEN=token)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    process, again = shell.serve(*arguments, PORTICO_TOKEN=token)
+    assert again == url
+    assert get(url).status_code == 200
+    interrupt(process)
+
+
+def test_a_name_that_is_held_is_said_in_one_line(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    token = relay.token()
+    arguments = ("serve", "myapp:app", "--id=held", f"--server-url={relay.url}")
+    first, url = shell.serve(*arguments[1:], PORTICO_TOKEN=token)
+    said = shell.run(*arguments, status=1, PORTICO_TOKEN=token).stderr
+    assert re.fullmatch(r"portico: 'held' is held by .*--replace.*\n", said)
+    second, _ = shell.serve(*arguments[1:], "--replace", PORTICO_TOKEN=token)
+    _, said = first.communicate(timeout=20)
+    assert first.returncode == 1
+    assert "stopped at the hub" in said
+    assert get(url).status_code == 200
+    interrupt(second)
+
+
+def test_by_a_relay_without_a_token(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    process, url = shell.serve("myapp:app", f"--server-url={relay.url}")
+    [workspace] = re.findall(r"/(anon-[a-z0-9]{25})/apps/myapp/$", url)
+    assert len(set(workspace)) > 8
+    assert get(url + "api/v1/test").status_code == 200
+    interrupt(process)
+
+
+def test_who_may_open_it(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    token = relay.token("--scope", "keys", "--scope", "manage", "--publish", "*")
+    process, url = shell.serve(
+        "myapp:app", "--id=locked", "--access=key", f"--server-url={relay.url}", PORTICO_TOKEN=token
+    )
+    given = {"PORTICO_TOKEN": token, "PORTICO_RELAY": relay.url}
+    assert get(url + "word").status_code == 401
+    key = shell.run("keys", "create", "locked", "--expires", "1h", "--label", "Ada", **given).stdout.strip()
+    assert get(url + "word", headers={"Authorization": f"Bearer {key}"}).json() == "none"
+    listed = shell.run("keys", "list", **given).stdout
+    [key_id] = re.findall(r"^(\w+)\s+locked\s+Ada", listed, re.MULTILINE)
+    shell.run("keys", "revoke", key_id, **given)
+    assert get(url + "word", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+    services = shell.run("services", **given).stdout
+    assert re.search(rf"^locked\s+live\s+key\s+\d+\s+{re.escape(url)}$", services, re.MULTILINE), services
+    shell.run("stop", "locked", **given)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "stopped" in said
+
+
+def test_conditions(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    process, url = shell.serve(
+        "myapp:app", "--id=guarded", f"--server-url={relay.url}", "--password=sesame", "--expires=1h", "--rate=60/min",
+        PORTICO_TOKEN=relay.token(),
+    )  # fmt: skip
+    assert get(url + "word").status_code == 401
+    assert get(url + "word", auth=("", "sesame")).json() == "none"
+    interrupt(process)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--reload",)])
+def test_without_a_server(shell: Shell, interrupt: Interrupt, arguments: tuple[str, ...]) -> None:
+    process, url = shell.serve("myapp:app", "--port=0", *arguments)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/local/apps/myapp/", url)
+    assert get(url).text == "<title>Cat</title>"
+    interrupt(process)
+
+
+def test_without_a_server_and_not_for_everyone(shell: Shell) -> None:
+    process, url = shell.serve("myapp:app", "--port=0", "--access=private")
+    assert process.stderr is not None
+    [link] = re.findall(r"http://\S+portico_key=\S+", process.stderr.readline())
+    assert get(url).status_code in (401, 302)
+    with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+        assert browser.get(link, headers={"Accept": "text/html"}).text == "<title>Cat</title>"
+
+
+def test_started_anew_when_a_file_changes(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    process, url = shell.serve("myapp:app", "--reload", f"--server-url={relay.url}")
+    assert "/anon-" in url
+    assert process.stderr is not None
+    source = (shell.folder / "myapp.py").read_text()
+    (shell.folder / "myapp.py").write_text("1/0")
+    while "waiting for a change" not in process.stderr.readline():
+        assert process.poll() is None
+    (shell.folder / "myapp.py").write_text(source.replace("Hello, it works!", "Hello again"))
+    assert "changed" in process.stderr.readline()
+    assert get(url + "api/v1/test").json() == {"message": "Hello again"}, "visitors wait in between"
+    interrupt(process)
+    assert get(url).status_code != 200
+
+
+def test_a_jupyter_server_is_a_hub_too(shell: Shell, jupyter_server: JupyterServer, interrupt: Interrupt) -> None:
+    process, url = shell.serve("myapp:app", "--id=cli-cat", f"--server-url={jupyter_server.url}", f"--token={TOKEN}")
+    assert get(url).text == "<title>Cat</title>"
+    interrupt(process)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "answer"),
+    [
+        (("myapp:make", "--factory"), "word", b'"none"'),
+        (("myapp:app", "--env-file", "cat.env"), "word", b'"miau"'),
+        (("inner:app", "--app-dir", "below"), "word", b'"none"'),
+        (("myapp:reply", "--chat"), "v1/models", None),
+    ],
+)
+def test_how_the_app_is_found(
+    shell: Shell, interrupt: Interrupt, arguments: tuple[str, ...], path: str, answer: bytes | None
+) -> None:
+    (shell.folder / "cat.env").write_text("CAT_WORD=miau\n")
+    (shell.folder / "below").mkdir()
+    (shell.folder / "below" / "inner.py").write_text((shell.folder / "myapp.py").read_text())
+    process, url = shell.serve(*arguments, "--port=0")
+    got = get(url + path)
+    assert got.status_code == 200
+    assert answer is None or got.content == answer
+    interrupt(process)
+
+
+OWN = """\
+def broken():
+    raise ValueError("my own mistake")
+
+broken()
+"""
+
+FAILING = """\
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+
+@asynccontextmanager
+async def lifespan(app):
+    raise RuntimeError("no model file")
+    yield
+
+app = FastAPI(lifespan=lifespan)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("nothing:app",), 2, r"portico: there is no module 'nothing' in /.*\n"),
+        (("myapp:nothing",), 2, r"portico: the module myapp has no 'nothing'; did you mean myapp:app\?\n"),
+        (("myapp.py",), 2, r"portico: 'myapp.py' is a file: write it as a module, myapp:app\n"),
+        (("myapp:reply",), 1, r"portico: reply\(messages\) is a plain function.*--chat.*\n"),
+        (("myapp:app", "--id=My App"), 2, r"portico: 'My App' cannot be a service name.*'my-app'\.\n"),
+        (("myapp:app", "--expires=soon"), 2, r"portico: 'soon' is no duration.*\n"),
+        (("myapp:app", "--workspace=x"), 2, r"portico: --workspace .*--server-url\n"),
+        (("myapp:app", "--server-url=share"), 2, r"portico: 'share' is no hub's URL.*\n"),
+        (("myapp:app", "--env-file=none.env"), 2, r"portico: --env-file: there is no file none.env\n"),
+        (("own:app",), 1, r'portico: importing own failed\.\nFile "/.*/own.py", line 4, in .*: my own mistake\n'),
+        (("failing:app", "--port=0"), 1, r"portico: the app's startup failed\.\n.*failing.py.*: no model file\n"),
+        (("myapp:app", "--host=192.0.2.1"), 2, r"portico: 192.0.2.1:8000 cannot be listened on: .*\n"),
+    ],
+)  # fmt: skip
+def test_what_does_not_work_is_said(shell: Shell, arguments: tuple[str, ...], status: int, said: str) -> None:
+    (shell.folder / "own.py").write_text(OWN)
+    (shell.folder / "failing.py").write_text(FAILING)
+    done = shell.run("serve", *arguments, status=status)
+    assert done.stdout == ""
+    assert re.fullmatch(said, done.stderr, re.DOTALL), done.stderr
+    assert "src/portico" not in done.stderr
+    assert "site-packages" not in done.stderr
+
+
+def test_a_token_that_may_not(shell: Shell, relay: Relay) -> None:
+    token = relay.token("--publish", "cat*")
+    done = shell.run("serve", "myapp:app", "--id=dog", f"--server-url={relay.url}", status=1, PORTICO_TOKEN=token)
+    assert done.stderr.count("\n") == 1
+    assert "may not publish 'dog', only: cat*" in done.stderr
+    done = shell.run(
+        "serve", "myapp:app", "--workspace=other", f"--server-url={relay.url}", status=1, PORTICO_TOKEN=token
+    )
+    assert "this token is for the workspace 'alice'" in done.stderr
+
+
+def test_ctrl_c_waits_for_requests_and_not_for_ever(shell: Shell, interrupt: Interrupt) -> None:
+    (shell.folder / "slow.py").write_text(
+        "import asyncio\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] != 'http': return\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b'begun ', 'more_body': True})\n"
+        "    await asyncio.sleep(0.5 if scope['path'].endswith('/short') else 60)\n"
+        "    await send({'type': 'http.response.body', 'body': b'ended'})\n"
+    )
+    process, url = shell.serve("slow:app", "--port=0", "--timeout-graceful-shutdown=2")
+    with httpx.stream("GET", url + "short", trust_env=False) as answer:
+        pieces = answer.iter_raw()
+        assert next(pieces) == b"begun "
+        process.send_signal(signal.SIGINT)
+        assert b"".join(pieces) == b"ended"
+    assert process.wait(20) == 0
+    process, url = shell.serve("slow:app", "--port=0", "--timeout-graceful-shutdown=0.2")
+    with httpx.stream("GET", url + "long", trust_env=False) as answer:
+        assert next(answer.iter_raw()) == b"begun "
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert time.monotonic() - begun < 10
+
+
+def test_help_costs_nothing_and_says_that_a_token_is_seen(shell: Shell) -> None:
+    said = " ".join(shell.run("serve", "--help").stdout.split())
+    assert "Others on this machine see it in the list of processes" in said
+    assert shell.run("--version").stdout.startswith("portico ")
+    assert "there is no command 'sreve'" in shell.run("sreve", status=2).stderr
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    import sys
+
+    code = "import sys, portico.cli; portico.cli.main(['--help']); print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert loaded & {"asyncio", "argparse", "websockets", "ssl", "uvicorn", "starlette", "jwt", "segno"} == set()
+
+
+def test_credentials_are_for_their_owner_alone(shell: Shell, relay: Relay, tmp_path: Path) -> None:
+    from portico.provider import credentials
+    from portico.provider.credentials import Credential
+
+    where = credentials.save(
+        Credential(url=relay.url + "/", token=relay.token(), workspace="alice", saved=1.0),
+        {"XDG_CONFIG_HOME": shell.environment["XDG_CONFIG_HOME"]},
+    )
+    assert stat.S_IMODE(where.stat().st_mode) == 0o600
+    assert re.search(r"alice\s+-\s+-", shell.run("status").stdout)
+    process, url = shell.serve("myapp:app", f"--server-url={relay.url}", "--login")
+    assert url == f"{relay.url}/alice/apps/myapp/"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert shell.run("logout").stdout == f"You are logged out at {relay.url}/.\n"
+    assert "logged in nowhere" in shell.run("status").stdout
