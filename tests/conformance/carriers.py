@@ -6,7 +6,10 @@ session-scoped fixtures by name), returns a context manager that yields a `Carri
 
 import asyncio
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +18,10 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
+from portico.relay.config import variable_of
 from tests.conformance.app import App, Receive, Scope, Send, make_app
 from tests.live_jupyter import JupyterServer
+from tests.live_relay import ALICE, RelayProcess
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,13 @@ class Carrier:
     """What stands before the app's own path in the visitor's request target; the app must see it as root_path."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Credentials, added to each of the visitor's requests. The app must not see them."""
+    host_name: str = ""
+    """By which the visitor calls it, where that tells services apart; else it is called by its address."""
+
+    @property
+    def authority(self) -> str:
+        """The Host header."""
+        return f"{self.host_name or self.host}:{self.port}"
 
 
 Factory = Callable[[pytest.FixtureRequest], AbstractContextManager[Carrier]]
@@ -116,12 +128,90 @@ def portico_in_jupyter(request: pytest.FixtureRequest) -> Iterator[Carrier]:
         kernel.shutdown()
 
 
+_PROVIDE = """
+import sys
+import portico
+from tests.conformance.app import make_app
+portico.serve(make_app(), "conformance", access="public", hub=sys.argv[1], token=sys.argv[2])
+print("live", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def provided(relay: RelayProcess) -> Iterator[None]:
+    """The app, served to *relay* by a process of its own."""
+    command = [sys.executable, "-c", _PROVIDE, f"http://127.0.0.1:{relay.port}/", relay.token()]
+    # The cases make the app raise: what Portico says about it is expected, and is no part of a test's output.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as provider:
+        assert provider.stdin is not None
+        assert provider.stdout is not None
+        assert provider.stdout.readline() == b"live\n"
+        try:
+            yield
+        finally:
+            provider.stdin.close()
+
+
+@contextmanager
+def portico_relay_by_path(request: pytest.FixtureRequest) -> Iterator[Carrier]:
+    """A relay that tells services apart by path."""
+    relay: RelayProcess = request.getfixturevalue("relay")
+    with provided(relay):
+        yield Carrier("portico-relay-by-path", "127.0.0.1", relay.port, prefix=f"/{ALICE}/apps/conformance")
+
+
+@contextmanager
+def portico_relay_by_host(request: pytest.FixtureRequest) -> Iterator[Carrier]:
+    """A relay on which each service has a host name of its own."""
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("relay-by-host")
+    relay = RelayProcess(folder, domain="share.localhost").start()
+    try:
+        with provided(relay):
+            name = f"conformance--{ALICE}.share.localhost"
+            yield Carrier("portico-relay-by-host", "127.0.0.1", relay.port, host_name=name)
+    finally:
+        relay.stop()
+
+
+class PlainRelay(RelayProcess):
+    """A relay as the plain ASGI app that it is, under uvicorn as anyone may run it."""
+
+    def start(self) -> RelayProcess:
+        # Connections queue on the listener until the server accepts them, so there is nothing to wait for.
+        listener = socket.create_server(("127.0.0.1", self.port))
+        fd = listener.fileno()
+        command = [sys.executable, "-m", "uvicorn", "portico.relay:create_app", "--factory", "--fd", str(fd)]
+        settings = {variable_of(name): str(value) for name, value in self.flags.items()}
+        with self.log.open("ab") as log, listener:
+            self._process = subprocess.Popen(
+                [*command, "--no-proxy-headers"], env=os.environ | settings, stdout=log, stderr=log, pass_fds=(fd,)
+            )
+        return self
+
+
+@contextmanager
+def portico_relay_as_asgi(request: pytest.FixtureRequest) -> Iterator[Carrier]:
+    """A relay that tells services apart by path, and knows its server as an ASGI server alone."""
+    relay = PlainRelay(request.getfixturevalue("tmp_path_factory").mktemp("relay-as-asgi")).start()
+    try:
+        with provided(relay):
+            yield Carrier("portico-relay-as-asgi", "127.0.0.1", relay.port, prefix=f"/{ALICE}/apps/conformance")
+    finally:
+        relay.stop()
+
+
 ORACLES: dict[str, Factory] = {"uvicorn": uvicorn_httptools, "uvicorn-h11": uvicorn_h11}
 """A case is compared with uvicorn on httptools, its default, or with uvicorn on h11 where httptools refuses what is
 legal (a method that it does not know)."""
 
 CARRIERS: dict[str, Factory] = {
     "portico-jupyter": portico_in_jupyter,
+    "portico-relay-by-path": portico_relay_by_path,
+    "portico-relay-by-host": portico_relay_by_host,
+    "portico-relay-as-asgi": portico_relay_as_asgi,
     "uvicorn-mounted": uvicorn_mounted,
     "uvicorn-h11": uvicorn_h11,
 }

@@ -56,7 +56,7 @@ def _is_now(date: str) -> bool:
 
 
 def _header(name: str, value: str, carrier: Carrier) -> list[str]:
-    value = value.replace(f"{carrier.host}:{carrier.port}", "<host>")
+    value = value.replace(carrier.authority, "<host>")
     if name == "x-case":
         value = "<case>"
     if name.lower() == "date" and _is_now(value):

@@ -44,14 +44,27 @@ def framed_by_length(oracle: Any, carrier: Any) -> bool:
 
 
 def kept_to_the_app(oracle: list[str], carrier: list[str]) -> bool:
-    """The same cookies, with the same attributes but for Path and Domain; each with the app's own path."""
+    """The same cookies, with the same attributes but for Path and Domain; each with a path of the app's own."""
 
     def attributes(cookie: str) -> list[str]:
         return [part.strip() for part in cookie.split(";") if not part.strip().lower().startswith(("path=", "domain="))]
 
     return [attributes(cookie) for cookie in oracle] == [attributes(cookie) for cookie in carrier] and all(
-        "; Path=/portico/apps/conformance/" in cookie for cookie in carrier
+        any(f"; Path={root}" in cookie for root in ROOTS) for cookie in carrier
     )
+
+
+ROOTS = ("/portico/apps/conformance/", "/alice/apps/conformance/")
+"""Of the app, on carriers where it has no host name of its own."""
+
+
+def kept_to_the_host(oracle: list[str], carrier: list[str]) -> bool:
+    """The same cookies; those that named no path have that of the app's root."""
+
+    def parts(cookie: str) -> list[str]:
+        return sorted(cookie.split("; ") + ([] if "; Path=" in cookie else ["Path=/"]))
+
+    return [parts(cookie) for cookie in oracle] == [sorted(cookie.split("; ")) for cookie in carrier]
 
 
 @dataclass(frozen=True)
@@ -182,6 +195,11 @@ UVICORN_HTTPTOOLS = (
     ),
 )
 
+BY_PATH = "portico-*[!t]"
+"""Every hub but portico-relay-by-host."""
+OWN_SERVER = "portico-*[!i]"
+"""Every hub but portico-relay-as-asgi."""
+
 # What a hub does by design, on every case.
 HUB = (
     Documented(
@@ -224,11 +242,24 @@ HUB = (
         only_missing,
     ),
     Documented(
-        "portico-*",
+        BY_PATH,
         ("response-headers-cookies", "ws-accept-headers", "ws-denial-response-*"),
         ("visitor.0.headers.set-cookie",),
         "a hub keeps an app's cookies to the app's own path",
         kept_to_the_app,
+    ),
+    Documented(
+        "portico-relay-by-host",
+        ("response-headers-cookies", "ws-accept-headers", "ws-denial-response-*"),
+        ("visitor.0.headers.set-cookie",),
+        "where the app has a host name of its own, its cookies are kept to that, and their path is of the app's choice",
+        kept_to_the_host,
+    ),
+    Documented(
+        "portico-relay-*",
+        ("forwarded-by-client",),
+        ("app.0.headers.order",),
+        "what a relay says of where a request came from stands behind what the visitor said of other things",
     ),
     Documented(
         "portico-*",
@@ -251,7 +282,7 @@ HUB = (
         "the body of a 204 is dropped, and nothing else happens; uvicorn refuses it, with the head sent, and cuts",
     ),
     Documented(
-        "portico-*",
+        OWN_SERVER,
         ("response-headers-own-date-and-server",),
         ("visitor.0.headers.date",),
         "an app's own Date stands alone; uvicorn sends two",
@@ -349,7 +380,7 @@ HUB_WEBSOCKET = (
         "the fields that ask for the upgrade are each hop's own: an app sees its provider's, which say the same",
     ),
     Documented(
-        "portico-*",
+        OWN_SERVER,
         ("ws-deflate-offered",),
         ("visitor.0.headers.sec-websocket-extensions",),
         "a hub does not compress messages, as it does not compress bodies",
@@ -362,7 +393,7 @@ HUB_WEBSOCKET = (
         "a subprotocol that was not offered is the app's error (RFC 6455 §4.2.2), so a 500; uvicorn sends it",
     ),
     Documented(
-        "portico-*",
+        "portico-jupyter*",
         ("ws-unknown-path", "ws-denied", "ws-denied-with-code"),
         ("visitor.0.headers.content-type",),
         "the 403 of an app that closes before it accepts has no body, and says no type of one",
@@ -374,6 +405,58 @@ HUB_WEBSOCKET = (
         ("visitor.0.status", "app.0"),
         "a POST that asks for an upgrade is a POST (RFC 9110 §7.8 lets a server ignore the wish): the app answers it",
         sometimes=True,
+    ),
+)
+
+# What httptools does, on which a relay's own server reads.
+HTTPTOOLS = (
+    Documented(
+        "portico-relay-*",
+        ("method-custom", "method-custom-with-body", "method-lower-case"),
+        ("visitor.*", "app.0"),
+        "httptools refuses methods that are not on its list",
+    ),
+    Documented(
+        "portico-relay-*",
+        ("request-headers-spaces-around",),
+        ("app.0.headers.x-behind", "app.0.headers.x-tabs"),
+        "httptools leaves the space behind a value",
+    ),
+    Documented(
+        "portico-relay-by-host",
+        ("http-1.0-without-host", "malformed-no-version"),
+        ("visitor.*", "app.0"),
+        "where host names tell services apart, a request without Host is the relay's own",
+    ),
+)
+
+# What uvicorn does to whatever it runs, where a relay is not run by `portico relay`.
+PLAIN_ASGI = (
+    Documented(
+        "portico-relay-as-asgi",
+        ("http-1.0-no-length", "http-1.0-keep-alive-no-length"),
+        ("visitor.0.framing", "visitor.0.headers.transfer-encoding"),
+        "uvicorn on httptools sends chunks to HTTP/1.0",
+        sometimes=True,
+    ),
+    Documented(
+        "portico-relay-as-asgi",
+        ("expect-continue-in-1.0",),
+        ("visitor.*",),
+        "uvicorn on httptools says 100 to HTTP/1.0, which knows none",
+    ),
+    Documented(
+        "portico-relay-as-asgi",
+        ("chunked-trailers",),
+        ("app.0.headers.x-trailer", "app.0.headers.x-sum"),
+        "uvicorn on httptools shows trailers as headers",
+    ),
+    Documented(
+        "portico-relay-as-asgi",
+        ("response-304-with-length",),
+        ("visitor.0.headers.content-length",),
+        "a 304 goes out without a length: uvicorn on httptools would wait for the body that it can't have",
+        only_missing,
     ),
 )
 
@@ -406,7 +489,9 @@ TORNADO = (
     ),
 )
 
-DOCUMENTED: tuple[Documented, ...] = UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + HUB_FAULTS + HUB_WEBSOCKET + TORNADO
+DOCUMENTED: tuple[Documented, ...] = (
+    UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + HUB_FAULTS + HUB_WEBSOCKET + HTTPTOOLS + PLAIN_ASGI + TORNADO
+)
 
 
 def undocumented(carrier: str, case: str, found: list[Difference]) -> list[Difference]:

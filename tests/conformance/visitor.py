@@ -56,7 +56,7 @@ class Visitor:
 
     @property
     def host(self) -> bytes:
-        return f"{self.carrier.host}:{self.carrier.port}".encode()
+        return self.carrier.authority.encode()
 
     def target(self, path: bytes) -> bytes:
         return self.carrier.prefix.encode() + path

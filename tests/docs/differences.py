@@ -12,13 +12,21 @@ PAGE = DOCS / "design.md"
 BEGIN = "<!-- differences: written by python -m tests.docs.differences -->\n"
 END = "<!-- end of differences -->"
 
+WHERE = {
+    "portico-jupyter*": "Jupyter server",
+    "portico-relay-*": "relay",
+    "portico-relay-by-host": "relay by host",
+    "portico-relay-as-asgi": "relay under uvicorn alone",
+}
+"""Which hub a pattern of carriers means to a reader."""
+
 
 def table() -> str:
     """One row for each documented difference of Portico, in the order of the suite's table."""
     rows = ["| where | what |", "|---|---|"]
     for line in DOCUMENTED:
         if line.carriers.startswith("portico"):
-            where = "Jupyter server" if "jupyter" in line.carriers else "every hub"
+            where = WHERE.get(line.carriers, "every hub")
             rows.append(f"| {where} | {line.reason} |")
     return "\n".join(dict.fromkeys(rows)) + "\n"
 

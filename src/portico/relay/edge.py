@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 _MOST_FORM = 16 * 1024
 """Bytes of a form that is posted to ``/.portico/``."""
 
+_CONTINUE_AFTER = 0.05
+"""Seconds that an app has to refuse a request that expects 100-continue before the visitor is told to send its body
+(RFC 9110 §10.1.1): a server says so when the body is first asked for."""
+
 
 class OwnResponder(Responder, Protocol):
     """A server's own way of answering, past ASGI (`Edge.begin`)."""
@@ -67,6 +71,7 @@ class Edge:
                     request, visit, fin=fin
                 )
                 if await exchange.start():
+                    visit.expects = False
                     await reading.upload(exchange, receive)
                 else:
                     await reading.watch(exchange, receive)
@@ -83,7 +88,7 @@ class Edge:
         if fin:
             await reading.watch(forward, receive)
         else:
-            await reading.upload(forward, receive)
+            await reading.upload(forward, receive, visit)
 
     async def _open(self, workspace: Workspace, request: VisitorRequest, visit: _Visit, fin: bool) -> HTTPForward:
         """Pass the gate and open a stream. Raises an `Answer`."""
@@ -199,7 +204,7 @@ class Edge:
             raw_path + b"?" + query if query else raw_path,
             headers,
             client,
-            server_of(host, scheme) if host else None,
+            server_of(host, scheme) if host else scope["server"],
             location.prefix,
         )
 
@@ -213,7 +218,7 @@ class Edge:
 class _Visit:
     """The responder of `portico.hub.exchange.HTTPForward`."""
 
-    __slots__ = ("_edge", "_no_body", "_on_cut", "_request", "_send")
+    __slots__ = ("_began", "_edge", "_no_body", "_on_cut", "_request", "_send", "expects")
 
     def __init__(self, edge: Edge, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
         self._edge = edge
@@ -221,12 +226,27 @@ class _Visit:
         self._send = send
         self._on_cut = on_cut
         self._no_body = False
+        self._began: asyncio.Future[None] | None = None
+        self.expects = _expects(request)
+        """Whether the visitor waits for the word to send its body."""
+
+    async def hold_back(self) -> None:
+        """Give the app a while to answer before the visitor is told to send its body."""
+        self._began = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._began,), timeout=_CONTINUE_AFTER)
+        self.expects = False
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         self._edge.count(status)
+        if self.expects:  # the body will not be asked for, and where the next request begins cannot be known
+            headers.append((b"connection", b"close"))
+            if self._began is not None and not self._began.done():
+                self._began.set_result(None)
         if status in (204, 304):
             self._no_body = True
             body = b""
+            # uvicorn would wait for the body that a 304 says it would have
+            headers = [pair for pair in headers if pair[0] != b"content-length"]
         length = has_date = False
         for name, _ in headers:
             if name == b"content-length":
@@ -235,7 +255,7 @@ class _Visit:
                 has_date = True
         if fin and not length and not self._no_body:
             headers.append((b"content-length", b"%d" % len(body)))
-        if not has_date:
+        if not has_date and self._edge.relay.dates:
             headers.append((b"date", date()))
         return self._drive(
             self._both(
@@ -321,10 +341,14 @@ class _Reading:
             return
         forward.visitor_left()
 
-    async def upload(self, forward: HTTPForward | ModelsExchange, receive: Receive) -> None:
+    async def upload(
+        self, forward: HTTPForward | ModelsExchange, receive: Receive, visit: _Visit | None = None
+    ) -> None:
         """Pass the request's body on as it comes, no faster than the app takes it; then wait for the visitor's end."""
         pending: asyncio.Task[Mapping[str, Any]] | None = None
         try:
+            if visit is not None and visit.expects:
+                await visit.hold_back()
             while True:
                 message = await receive() if pending is None else await pending
                 pending = None
@@ -400,7 +424,10 @@ class _SocketVisit:
                     if wait is not None:
                         await wait
                 else:
-                    forward.visitor_closed(message.get("code", 1006), message.get("reason") or "")
+                    code, reason = message.get("code", 1006), message.get("reason")
+                    if code == 1005 and reason is None:
+                        code = 1006  # uvicorn's word for a connection that ended without a close frame
+                    forward.visitor_closed(code, reason or "")
                     return
         except asyncio.CancelledError:
             forward.visitor_closed(1006, "")
@@ -417,12 +444,13 @@ class _SocketVisit:
             return
         self._edge.count(101)
         kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
+        if self._edge.relay.dates and not any(name == b"date" for name, _ in kept):
+            kept.append((b"date", date()))
         self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": kept})
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
         self._edge.count(status)
-        kept = [pair for pair in headers if pair[0] != b"content-length"]
-        kept += [(b"date", date()), (b"content-length", b"%d" % len(body))]
+        kept = [pair for pair in headers if pair[0] != b"content-length"]  # the server says the length by itself
         self._drive({"type": "websocket.http.response.start", "status": status, "headers": kept})
         self._drive({"type": "websocket.http.response.body", "body": body})
 
@@ -555,6 +583,12 @@ def _has_body(headers: Headers) -> bool:
         if name == b"transfer-encoding":
             return True
     return False
+
+
+def _expects(request: VisitorRequest) -> bool:
+    return request.http_version == "1.1" and any(
+        name == b"expect" and value.lower() == b"100-continue" for name, value in request.headers
+    )
 
 
 def _nothing() -> None: ...

@@ -33,6 +33,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     @classmethod
     def for_relay(cls, relay: Relay) -> type[VisitorProtocol]:
+        relay.dates = True  # uvicorn's own would stand beside an app's
         return type("VisitorProtocol", (cls,), {"relay": relay})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -84,7 +85,11 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+            self.expect_100_continue = False  # it knows no interim responses (RFC 9110 §15.2)
         super().on_headers_complete()
+        # Trailers come by the same way, and must not pass for what was said in the head (RFC 9110 §6.5.1).
+        self.headers = [*self.headers]
 
     def pause_writing(self) -> None:
         super().pause_writing()
