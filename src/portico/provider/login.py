@@ -1,0 +1,142 @@
+"""Logging in at a relay from a place without a browser: the OAuth 2.0 device authorization grant (RFC 8628).
+
+The relay gives a code and a page; a person opens the page in any browser, signs in there, and says yes to the code;
+meanwhile this asks for the token, as often as the relay allows. Blocking.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from portico.errors import LinkClosed, Refused
+from portico.provider.api import fetch
+from portico.provider.credentials import Credential
+
+CLIENT = "portico"
+_SCOPE = "publish:* keys manage"
+"""What the commands of the command line need."""
+_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_SLOWER = 5.0  # seconds more between two questions after slow_down, and after a time-out (RFC 8628 §3.5)
+_INTERVAL = 5.0  # seconds, where the relay names none (RFC 8628 §3.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """What the person is to do. Times are in seconds."""
+
+    url: str
+    """The page to open."""
+    complete_url: str
+    """The same with the code in it, for a link or a QR code; may be empty."""
+    code: str
+    """What to compare, or to type."""
+    expires_in: float
+    interval: float
+    device_code: str
+
+    def __repr__(self) -> str:
+        return f"Challenge({self.url!r}, {self.code!r})"  # never the device code
+
+
+class DeviceLogin:
+    """One login at the relay at *base*, its URL with a slash at its end."""
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        workspace: str = "",
+        insecure: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = base
+        self._workspace = workspace
+        self._insecure = insecure
+        self._clock = clock
+        self._sleep = sleep
+
+    def begin(self) -> Challenge:
+        """Ask for a code. Raises `Refused` or `LinkClosed`."""
+        answer = self._post(
+            "portico/device_authorization",
+            client_id=CLIENT,
+            scope=_SCOPE,
+            workspace=self._workspace,
+            label=f"{CLIENT} on {platform.node()}"[:100],
+        )
+        try:
+            return Challenge(
+                url=str(answer["verification_uri"]),
+                complete_url=str(answer.get("verification_uri_complete", "")),
+                code=str(answer["user_code"]),
+                expires_in=float(answer["expires_in"]),
+                interval=max(1.0, float(answer.get("interval", _INTERVAL))),
+                device_code=str(answer["device_code"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise LinkClosed(f"{self._base} does not answer as a relay does when a login begins") from None
+
+    def finish(self, challenge: Challenge) -> Credential:
+        """Wait until the person has said yes, and return the token.
+
+        Raises `Refused` when they said no, or the code has expired; `LinkClosed` when the relay cannot be reached.
+        """
+        interval = challenge.interval
+        deadline = self._clock() + challenge.expires_in
+        while self._clock() < deadline:
+            self._sleep(interval)
+            try:
+                answer = self._post(
+                    "portico/token", grant_type=_GRANT, device_code=challenge.device_code, client_id=CLIENT
+                )
+            except LinkClosed:
+                interval += _SLOWER  # it may be back before the code expires
+            except Refused as error:
+                if error.code == "slow_down":
+                    interval += _SLOWER
+                elif error.code == "access_denied":
+                    raise Refused("the login was declined", error.code) from None
+                elif error.code == "expired_token":
+                    break
+                elif error.code != "authorization_pending":
+                    raise
+            else:
+                return self._credential(answer)
+        raise Refused("the code has expired before anyone said yes to it; try again", "expired_token")
+
+    def _credential(self, answer: dict[str, Any]) -> Credential:
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise LinkClosed(f"{self._base} gave no token")
+        now = time.time()
+        lifetime = answer.get("expires_in")
+        return Credential(
+            url=self._base,
+            token=token,
+            workspace=str(answer.get("workspace") or ""),
+            user=str(answer.get("user") or _subject(token)),
+            expires=now + float(lifetime) if isinstance(lifetime, (int, float)) else 0.0,
+            saved=now,
+        )
+
+    def _post(self, path: str, **fields: str) -> dict[str, Any]:
+        form = urlencode({name: value for name, value in fields.items() if value}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        return fetch(self._base + path, "POST", headers=headers, form=form, insecure=self._insecure)
+
+
+def _subject(token: str) -> str:
+    """Whose token it says that it is (RFC 7519 §4.1.2), for people: nothing is decided by it."""
+    claims = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        return str(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))).get("sub", ""))
+    except (ValueError, AttributeError, RecursionError):
+        return ""

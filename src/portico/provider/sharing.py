@@ -1,0 +1,153 @@
+"""A service on a further hub, beside its first one: the link by which it is shared.
+
+The same app answers, whichever hub a request came by. What the hub asks of visitors is its own; what is shared, under
+which name and with which conditions is here. Publishing it and keeping it is `portico.provider.provider`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
+from portico.provider import api
+from portico.provider.discovery import HubAddress, hub_url
+from portico.types import ServiceName, service_name
+
+if TYPE_CHECKING:
+    from portico.provider.service import Service
+    from portico.provider.session import Session
+
+ACCESS = ("public", "key", "private")
+_LONGEST_TIMER = 60.0  # seconds: the loop's clock stands still while a laptop sleeps, the link's does not
+
+
+@dataclass(eq=False)
+class Share:
+    """A link to a live service, by a relay. It can be awaited, which waits until it is live.
+
+    ``url`` ends with a slash; ``access`` is who may open it; ``conditions`` are as the hub reads them.
+    """
+
+    service: Service
+    name: ServiceName
+    """In the link; the service's own, if no other was given."""
+    address: HubAddress = field(repr=False)
+    access: str = "public"
+    conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    replace: bool = False
+    """Whether the name is taken over from who has it there."""
+    url: str = ""
+    status: str = "starting"
+    """``starting``, ``live``, ``reconnecting``, ``expired``, ``stopped``, or ``failed``."""
+    error: str = ""
+    """Why it failed or stopped, in plain words."""
+    shared: float = field(default_factory=time.time, repr=False)
+    """When it was shared, in seconds since 1970."""
+    session: Session | None = field(default=None, repr=False)
+    failure: PorticoError | None = field(default=None, repr=False)
+    """The exception behind ``failed``."""
+
+    @property
+    def expires(self) -> float | None:
+        """Until when visitors are let in, in seconds since 1970; None for as long as it is shared."""
+        return self.conditions.get("expires")
+
+    @property
+    def relay(self) -> str:
+        """The relay's URL."""
+        return self.address.url
+
+    def descriptor(self) -> dict[str, Any]:
+        """What the hub is told of it (docs/protocol.md, REGISTER)."""
+        told = self.service.descriptor()
+        told.update(name=self.name, access=self.access, replace=self.replace, replica=False)
+        told["conditions"] = dict(self.conditions)
+        return told
+
+    def key(self, expires: str | float | None = None, *, label: str = "") -> str:
+        """Make a key that opens this link, and no other, until it expires or is revoked. As `Service.key`."""
+        if self.session is None or self.status in ("stopped", "failed"):
+            raise LinkClosed(f"{self.name!r} is {self.status}: share it again to make a key for it")
+        return api.make_key(self.session.address, [self.name], expires, label)
+
+    def stop(self) -> None:
+        """Take the link back: visitors get 404 from now on; the service stays where else it is."""
+        provider = self.service.provider
+        if provider.thread.is_current():
+            provider.soon(provider.unshare(self))
+        else:
+            provider.run(provider.unshare(self))
+
+    def watch_expiry(self, then: Callable[[], None]) -> None:
+        """Call *then* once the link has expired; on the provider's loop. Nothing, if it does not expire."""
+        if self.expires is None or self.status in ("stopped", "failed"):
+            return
+        left = self.expires - time.time()
+        if left <= 0:
+            then()
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(left, _LONGEST_TIMER), self.watch_expiry, then)
+
+    def __await__(self) -> Generator[Any, None, Share]:
+        return self.service.provider.live(self).__await__()
+
+    def __repr__(self) -> str:
+        where = f" at {self.url}" if self.url else ""
+        why = f" ({self.error})" if self.error else ""
+        return f"<share of {self.service.name!r}: {self.status}{where}{why}>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from portico.provider import card
+
+        return {"text/plain": card.share_text(self), "text/html": card.share_html(self)}
+
+
+def make(
+    service: Service,
+    address: HubAddress,
+    *,
+    name: str,
+    access: str = "public",
+    conditions: Mapping[str, Any],
+    replace: bool = False,
+) -> Share:
+    """A share that is still to be published. Raises `InvalidOption`, `InvalidName`, `LinkClosed` or `Refused`."""
+    if access not in ACCESS:
+        raise InvalidOption(f"access is one of {', '.join(ACCESS)}; {access!r} is none of them")
+    if service.status in ("stopped", "failed"):
+        raise LinkClosed(f"{service.name!r} is {service.status}: serve it again to share it")
+    check_allowed(service.provider.sessions.values(), address.url)
+    return Share(service, service_name(name), address, access, conditions, replace)
+
+
+def check_allowed(sessions: Any, relay: str) -> None:
+    """Keep to what the administrators of the Jupyter servers that this process is linked to allow. Or `Refused`."""
+    for session in sessions:
+        allowed = session.hub_info.get("allowed_relays")
+        if isinstance(allowed, list) and not any(_is_allowed(str(pattern), relay) for pattern in allowed):
+            named = ", ".join(map(str, allowed)) or "none"
+            raise Refused(
+                f"The administrator of the Jupyter server at {session.address.url} does not allow sharing by {relay}, "
+                f"only by: {named}.",
+                "allowed_relays",
+            )
+
+
+def _is_allowed(pattern: str, relay: str) -> bool:
+    """Whether *pattern* means *relay*: ``*``, its URL, or a URL whose host has a ``*`` (``https://*.example.org``)."""
+    if pattern == "*":
+        return True
+    try:
+        wanted, given = urlsplit(hub_url(pattern)), urlsplit(relay)
+        if (wanted.scheme, wanted.port, wanted.path) != (given.scheme, given.port, given.path):
+            return False
+    except (InvalidOption, ValueError):
+        return False
+    return fnmatchcase(given.hostname or "", wanted.hostname or "")
