@@ -20,9 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when every bar was measured and cleared."""
     options = parse(arguments)
     effort = effort_of(options)
-    with open_stage(options.paths) as stage:
-        for name, why in stage.absent.items():
-            say(f"{name} could not be started: {why}")
+    with open_stage(options.paths, say) as stage:
         rows = [row for name, measure in options.measures.items() for row in take(name, measure, stage, effort)]
     print(table(rows))
     options.output.mkdir(parents=True, exist_ok=True)

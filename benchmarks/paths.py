@@ -6,13 +6,20 @@ To add one, write its start function and name it in `STARTERS`.
 import contextlib
 import tempfile
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks.kernel import CellFailed, Kernel
+from benchmarks.row import Say
 from benchmarks.servers import HOST, JupyterServer, UvicornServer
 
 SERVICE = "bench"
+
+Started = TypeVar("Started")
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +40,52 @@ class NotServed(Exception):
     """A path could not be started; the message says why."""
 
 
-@dataclass
 class Stage:
-    """Everything that one run has started."""
+    """Everything that one run has started. What nobody asks for is not."""
 
-    uvicorn: UvicornServer
-    jupyter: JupyterServer
-    kernel: Kernel
-    paths: dict[str, ServingPath] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
+    def __init__(self, directory: Path, stack: ExitStack, names: Collection[str], say: Say) -> None:
+        self.directory = directory
+        self.absent: dict[str, str] = {}
+        """The paths that could not be started, with the reason."""
+        self.say = say
+        self._stack = stack
+        self._names = names
+        self._parts: dict[Callable[[Stage], Any], Any] = {}
+
+    def keep(self, child: AbstractContextManager[Started]) -> Started:
+        """Start *child*; it ends with the run. Raises ServerFailed."""
+        return self._stack.enter_context(child)
+
+    def part(self, make: "Callable[[Stage], Part]") -> Part:
+        """What *make* makes, once in a run."""
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        part: Part = self._parts[make]
+        return part
+
+    @cached_property
+    def uvicorn(self) -> UvicornServer:
+        return self.keep(UvicornServer(self.directory))
+
+    @cached_property
+    def jupyter(self) -> JupyterServer:
+        return self.keep(JupyterServer(self.directory))
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        return self.keep(Kernel(self.jupyter))
+
+    @cached_property
+    def paths(self) -> dict[str, ServingPath]:
+        """Those of a Jupyter server that are up, and what they are compared with."""
+        paths = {}
+        for name in self._names:
+            try:
+                paths[name] = STARTERS[name](self)
+            except NotServed as error:
+                self.absent[name] = str(error)
+                self.say(f"{name} could not be started: {error}")
+        return paths
 
     def path(self, name: str) -> ServingPath:
         """Raises NotServed, with the reason, when it is not up."""
@@ -104,18 +148,10 @@ STARTERS: dict[str, Callable[[Stage], ServingPath]] = {
 
 
 @contextlib.contextmanager
-def open_stage(names: Collection[str]) -> Iterator[Stage]:
-    """Starts the named paths; those that do not come up are in `absent`, with the reason."""
+def open_stage(names: Collection[str], say: Say) -> Iterator[Stage]:
+    """The named paths are started when a measure asks for one; all that was started ends with the block."""
     with (
         tempfile.TemporaryDirectory(prefix="portico-bench-", ignore_cleanup_errors=True) as directory,
-        UvicornServer(Path(directory)) as uvicorn,
-        JupyterServer(Path(directory)) as jupyter,
-        Kernel(jupyter) as kernel,
+        ExitStack() as stack,
     ):
-        stage = Stage(uvicorn, jupyter, kernel)
-        for name in names:
-            try:
-                stage.paths[name] = STARTERS[name](stage)
-            except NotServed as error:
-                stage.absent[name] = str(error)
-        yield stage
+        yield Stage(Path(directory), stack, names, say)

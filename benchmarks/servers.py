@@ -29,11 +29,11 @@ def free_port() -> int:
         return port
 
 
-class Server:
-    """One child process that listens on loopback: up when the block is entered, gone when it is left."""
+class Child:
+    """One child process: up when the block is entered, gone when it is left."""
 
-    def __init__(self, name: str, command: list[str], port: int, directory: Path, env: dict[str, str]) -> None:
-        self.name, self.port = name, port
+    def __init__(self, name: str, command: list[str], directory: Path, env: dict[str, str]) -> None:
+        self.name = name
         self._command, self._env = command, {**os.environ, "PYTHONPATH": str(ROOT), **env}
         self._log = directory / f"{name}.log"
 
@@ -43,7 +43,7 @@ class Server:
                 self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT
             )
         try:
-            self._wait_until_listening()
+            self._wait_until_up()
         except BaseException:
             self._stop()
             raise
@@ -58,20 +58,24 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
-    def log_tail(self, lines: int = 30) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
 
-    def _wait_until_listening(self) -> None:
+    def log_tail(self, lines: int = 30) -> str:
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def _wait_until_up(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise ServerFailed(f"{self.name} ended with {self._process.returncode}:\n{self.log_tail()}")
-            try:
-                socket.create_connection((HOST, self.port), 1).close()
+            if self._is_up():
                 return
-            except OSError:
-                time.sleep(0.05)
-        raise ServerFailed(f"{self.name} does not listen after {START_TIMEOUT:.0f} s:\n{self.log_tail()}")
+            time.sleep(0.05)
+        raise ServerFailed(f"{self.name} is not up after {START_TIMEOUT:.0f} s:\n{self.log_tail()}")
+
+    def _is_up(self) -> bool:
+        raise NotImplementedError
 
     def _stop(self) -> None:
         self._process.terminate()
@@ -80,6 +84,37 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+class Server(Child):
+    """A child that listens on loopback."""
+
+    def __init__(self, name: str, command: list[str], port: int, directory: Path, env: dict[str, str]) -> None:
+        super().__init__(name, command, directory, env)
+        self.port = port
+
+    def _is_up(self) -> bool:
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+
+class Program(Child):
+    """A child that listens nowhere, and prints a line that begins with *sign* once it is up."""
+
+    def __init__(self, name: str, command: list[str], sign: str, directory: Path, env: dict[str, str]) -> None:
+        super().__init__(name, command, directory, env)
+        self._sign = sign
+
+    def _is_up(self) -> bool:
+        return bool(self.said())
+
+    def said(self) -> str:
+        """The line, whole; empty if it has not come."""
+        lines = self.log().splitlines(keepends=True)
+        return next((line.strip() for line in lines if line.startswith(self._sign) and line.endswith("\n")), "")
 
 
 class UvicornServer(Server):

@@ -8,6 +8,11 @@ from benchmarks.measures import (
     faults,
     latency,
     many_streams,
+    relay_gets,
+    relay_memory,
+    relay_soak,
+    relay_sse,
+    relay_startup,
     soak,
     sse,
     startup,
@@ -39,6 +44,13 @@ MEASURES: dict[str, Measure] = {
     "faults.killed-before-head": faults.killed_before_head,
     "faults.visitor-gone": faults.visitor_gone,
     "faults.slow-reader": faults.slow_reader,
+    "relay-gets": relay_gets.measure,
+    "relay-sse.flood": relay_sse.flood,
+    "relay-sse.first-byte": relay_sse.first_byte,
+    "relay-memory.links": relay_memory.links,
+    "relay-memory.streams": relay_memory.streams,
+    "relay-startup": relay_startup.measure,
+    "relay-soak": relay_soak.measure,
     "soak": soak.measure,
 }
 WHEN_ASKED_FOR = {"soak"}
@@ -46,13 +58,19 @@ WHEN_ASKED_FOR = {"soak"}
 
 
 def select(only: list[str]) -> dict[str, Measure]:
-    """Those of a name or a subject; for an empty list, all that are not to be asked for.
+    """Those of a name, a subject or a family (``relay`` is that of ``relay-gets``).
+
+    For an empty list, all that are not to be asked for.
 
     Raises KeyError for a name that there is not.
     """
     chosen: dict[str, Measure] = {}
     for wanted in only or [name for name in MEASURES if name not in WHEN_ASKED_FOR]:
-        found = {name: m for name, m in MEASURES.items() if wanted in (name, name.split(".")[0])}
+        found = {
+            name: m
+            for name, m in MEASURES.items()
+            if wanted in (name, name.split(".")[0]) or name.startswith(f"{wanted}-")
+        }
         if not found:
             raise KeyError(wanted)
         chosen |= found

@@ -15,8 +15,9 @@ BARS = {"jupyter-server-proxy": Bar("at least", 7.0), "request-handler": Bar("at
 
 
 def measure(stage: Stage, effort: Effort, say: Say) -> list[Row]:
+    started = stage.paths.values()
     paths, out = [], dict(stage.absent)
-    for path in stage.paths.values():
+    for path in started:
         try:
             wrk(path, WARM_UP)
             paths.append(path)
