@@ -28,7 +28,7 @@ class MemoryHub:
     """Knows one token, ``good``. While ``away`` it cannot be dialled."""
 
     def __init__(self) -> None:
-        self.config = config = HubConfig(hold_name=0.05)
+        self.config = config = HubConfig(hold_name=0.05, passwords=True)
         self.registry = Registry(config)
         self.links = Links(
             config,
