@@ -1,0 +1,3 @@
+/** Portico in a page. The public names of the package. */
+
+export * as frames from "./frames.ts";
