@@ -69,7 +69,12 @@ class RelayServer(Server):
         self.url = f"http://{HOST}:{port}"
         self.token = asyncio.run(make_user(RelayConfig(paths=True, data_dir=str(self.home))))
         command = [sys.executable, "-m", "portico", "relay", "--paths", f"--port={port}", f"--base-url={self.url}"]
-        command += [f"--data-dir={self.home}", f"--max-links={MOST_LINKS}", "--log-level=warning"]
+        command += [
+            f"--data-dir={self.home}",
+            f"--max-links={MOST_LINKS}",
+            f"--max-services={MOST_LINKS}",
+            "--log-level=warning",
+        ]
         super().__init__(name, command, port, directory, {})
 
     def path(self, service: str, name: str) -> ServingPath:
