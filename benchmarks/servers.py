@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
+"""Children run the code of this checkout, wherever the environment's own comes from: so that two can be compared."""
 HOST = "127.0.0.1"
 START_TIMEOUT = 60.0  # seconds; a Jupyter server with JupyterLab takes some 3 when the machine is quiet
 STOP_TIMEOUT = 10.0
@@ -34,7 +36,7 @@ class Child:
 
     def __init__(self, name: str, command: list[str], directory: Path, env: dict[str, str]) -> None:
         self.name = name
-        self._command, self._env = command, {**os.environ, "PYTHONPATH": str(ROOT), **env}
+        self._command, self._env = command, {**os.environ, "PYTHONPATH": PYTHONPATH, **env}
         self._log = directory / f"{name}.log"
 
     def __enter__(self) -> Self:

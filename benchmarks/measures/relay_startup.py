@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.paths import Stage
 from benchmarks.relay import RelayServer, RelayStage, serve_command
 from benchmarks.row import Bar, Effort, Row, Say
-from benchmarks.servers import ROOT, STOP_TIMEOUT
+from benchmarks.servers import PYTHONPATH, ROOT, STOP_TIMEOUT
 
 TO_URL = Bar("at most", 1000)  # ms
 APPS = {"a raw app": "benchmarks.app:app", "a FastAPI app": "benchmarks.fastapi_app:app"}
@@ -29,7 +29,7 @@ def measure(stage: Stage, effort: Effort, say: Say) -> list[Row]:
 
 def time_to_url(relay: RelayServer, app: str, service: str) -> float:
     """In milliseconds, from the command's start."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PORTICO_TOKEN": relay.token}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH, "PORTICO_TOKEN": relay.token}
     started = time.perf_counter()
     with subprocess.Popen(
         serve_command(app, service, relay), env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
