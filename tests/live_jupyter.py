@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,8 +171,10 @@ class Kernel:
         self._socket.send(json.dumps({**message, "buffers": []}))
         return message_id
 
-    def wait(self, message_id: str, timeout: float = 60) -> Output:
-        """What the cell gave, once it is idle and has replied."""
+    def wait(
+        self, message_id: str, timeout: float = 60, *, on_display: Callable[[dict[str, str]], None] | None = None
+    ) -> Output:
+        """What the cell gave, once it is idle and has replied. *on_display* sees what it shows when it shows it."""
         output = Output()
         deadline = time.monotonic() + timeout
         idle = replied = False
@@ -186,6 +189,8 @@ class Kernel:
                 output.text += content["text"]
             elif kind == "display_data":
                 output.displays.append(content)
+                if on_display is not None:
+                    on_display(content["data"])
             elif kind == "update_display_data":
                 output.updates.append(content)
             elif kind == "execute_result":

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.conftest import Interrupt, Relay, Shell
+from tests.cli.conftest import Interrupt
+from tests.live_commands import Relay, Shell
 from tests.live_jupyter import TOKEN, JupyterServer
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from html import escape
 from typing import Any
 
 from portico.errors import PorticoError
 from portico.provider import card
 from portico.provider.log import Entry
+from portico.provider.login import Challenge
 from portico.provider.provider import Provider
 from portico.provider.service import Service
 
@@ -88,6 +90,18 @@ class Cards:
         display_id = self._ids.get(service.name)
         if display_id is not None and self._provider.services.get(service.name, service) is service:
             _publish(_bundle(service), display_id, update=True)
+
+
+def show_login(challenge: Challenge) -> None:
+    """Tell who reads the notebook what to do in a browser."""
+    url = challenge.complete_url or challenge.url
+    link = f'<a href="{escape(url, quote=True)}" target="_blank" rel="noopener">{escape(challenge.url)}</a>'
+    code = f"<code>{escape(challenge.code)}</code>"
+    bundle = {
+        "text/plain": f"Open {url} and check that it shows this code: {challenge.code}",
+        "text/html": f"<div>Open {link} and check that it shows this code: {code}</div>",
+    }
+    _publish(bundle, uuid.uuid4().hex)
 
 
 def _publish(bundle: dict[str, str], display_id: str, *, update: bool = False) -> None:

@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from portico.errors import PorticoError
 from portico.notebook.binding import Bindings, is_passive
-from portico.notebook.display import Cards
+from portico.notebook.display import Cards, show_login
 from portico.notebook.doctor import examine
 from portico.provider.provider import current
 from portico.provider.service import Service
@@ -44,7 +44,7 @@ def _parser() -> _Parser:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--name")
     parser.add_argument("--title", default="")
-    parser.add_argument("--access", default="private", choices=("private", "key", "public"))
+    parser.add_argument("--access", choices=("private", "key", "public"))
     parser.add_argument("--origin", action="append", default=[])
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--pin", action="store_true")
@@ -53,11 +53,26 @@ def _parser() -> _Parser:
     parser.add_argument("--kernel-loop", action="store_true")
     parser.add_argument("--hub", default="")
     parser.add_argument("--token", default="")
+    parser.add_argument("--share", action="store_true")
+    parser.add_argument("--relay", default="")
+    parser.add_argument("--workspace", default="")
+    parser.add_argument("--expires")
+    parser.add_argument("--password", nargs="?", const=_ASK)
+    parser.add_argument("--cidr", action="append", default=[])
+    parser.add_argument("--rate")
+    parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--unshare", metavar="NAME")
+    parser.add_argument("--login", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--stop", metavar="NAME")
     parser.add_argument("--doctor", action="store_true")
     return parser
 
+
+_ASK = "\0"
+"""Stands for a password that is asked for, so that it is not in the notebook."""
+
+_OF_A_SHARE = ("relay", "workspace", "expires", "password", "cidr", "rate", "concurrency")
 
 _OPTION = re.compile(r"(?:^|\s)--[a-z]")
 
@@ -106,11 +121,19 @@ class ServeMagics(Magics):
           --kernel-loop    run on the kernel's own event loop (does not answer while a cell runs)
           --hub URL, --token TOKEN       where to publish, when it is not found by itself
 
+          --share          by a link too, from anywhere, through a relay: public, unless --access says otherwise
+          --relay URL, --workspace NAME  which; else PORTICO_RELAY, else the one you logged in at
+          --expires 2h     until when the link may be opened
+          --password       a password for its visitors, which is asked for here; --password WORD says it
+          --cidr NETWORK, --rate 60/min, --concurrency 8     from where, how often, how many at once
+
         Afterwards `service` is the service, unless that name is yours already; so is what `x = %serve app` gives:
         service.url, service.key(expires="1h"), service.log, service.stop().
 
         %serve --list                   what this notebook serves
         %serve --stop NAME              take it down
+        %serve --unshare NAME           take its links back
+        %serve --login --relay URL      log in at a relay, for --share
         %serve --doctor                 how the hub was found, or why not
         """
         expression, options = split(line)
@@ -121,6 +144,10 @@ class ServeMagics(Magics):
                 self._list()
             elif options.stop:
                 self._stop(options.stop)
+            elif options.unshare:
+                self._unshare(options.unshare)
+            elif options.login and not expression:
+                self._login(options)
             elif expression:
                 return self._serve(expression, options)
             else:
@@ -136,11 +163,17 @@ class ServeMagics(Magics):
             raise ServeError(f"{error}. Run the cell that defines it first.") from None
         except SyntaxError:
             raise ServeError(f"{expression!r} is no Python expression. See %serve?") from None
+        if not options.share and (given := [name for name in _OF_A_SHARE if getattr(options, name)]):
+            raise ServeError(f"--{given[0]} is of a link: add --share")
+        if options.share and options.login:
+            self._login(options)
+        # With --share, who may open the link is asked; here on the server it stays as it is by default.
+        access = "private" if options.share else options.access
         service = serve(
             thing,
             options.name or _name_of(expression),
             title=options.title,
-            access=options.access,
+            access=access or "private",
             origins=options.origin,
             chat=options.chat,
             replace=options.replace,
@@ -155,8 +188,53 @@ class ServeMagics(Magics):
             self.bindings.bind(service, expression, thing, chat=options.chat)
         if isinstance(self.shell.user_ns.get("service", service), Service):
             self.shell.user_ns["service"] = service
-        self.cards.show(service)
+        try:
+            if options.share:
+                self._share(service, options)
+        finally:  # it is live here, whatever became of the link
+            self.cards.show(service)
         return service
+
+    def _share(self, service: Service, options: argparse.Namespace) -> None:
+        password = options.password
+        if password == _ASK:
+            from getpass import getpass
+
+            password = getpass(f"Password for the visitors of {service.name}: ")
+        # --token is the hub's, and a relay's is not for a notebook that others read
+        service.share(
+            options.relay,
+            access=options.access or "public",
+            expires=options.expires,
+            password=password or None,
+            cidr=options.cidr,
+            rate=options.rate,
+            concurrency=options.concurrency,
+            workspace=options.workspace,
+            replace=options.replace,
+        )
+
+    def _unshare(self, name: str) -> None:
+        service = self._find(name)
+        if not service.shares:
+            raise ServeError(f"{service.name} is not shared.")
+        service.unshare()
+        self.provider.thread.call(self.cards.refresh, service)
+        print(f"{service.name} is shared no more.")
+
+    def _login(self, options: argparse.Namespace) -> None:
+        """Log in at a relay, in the browser that the notebook is read in."""
+        from portico.provider import credentials
+        from portico.provider.discovery import relay_url
+        from portico.provider.login import DeviceLogin
+
+        base = relay_url(options.relay)
+        flow = DeviceLogin(base, workspace=options.workspace)
+        challenge = flow.begin()
+        show_login(challenge)
+        kept = flow.finish(challenge)
+        credentials.save(kept)
+        print(f"You are logged in at {base}, workspace {kept.workspace}.")
 
     def _rebound(self, service: Service, expression: str) -> None:
         print(f"{service.url} answers with the new {expression}.")
@@ -170,12 +248,18 @@ class ServeMagics(Magics):
             print(
                 f"{service.name:20} {service.status:13} {service.access:8} {service.requests:6} requests  {service.url}"
             )
+            for share in service.shares:
+                print(f"{'':20} {share.status:13} {share.access:8} {'':15}  {share.url}")
 
-    def _stop(self, name: str) -> None:
+    def _find(self, name: str) -> Service:
         service = self.provider.services.get(name) or self.provider.services.get(suggest_name(name))
         if service is None:
             known = ", ".join(self.provider.services) or "nothing"
             raise ServeError(f"no service named {name!r} here; this notebook serves {known}.")
+        return service
+
+    def _stop(self, name: str) -> None:
+        service = self._find(name)
         self.bindings.unbind(service.name)
         service.stop()
         print(f"{service.name} is stopped.")

@@ -8,6 +8,7 @@ stays true in a saved notebook: it says since when, and for how long. A key is n
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -243,6 +244,7 @@ def _who_may_open(share: Share) -> str:
     return " ".join(parts) + (f"; at most {', '.join(limits)}" if limits else "")
 
 
+@lru_cache(maxsize=32)  # a card is drawn anew with every change
 def qr_code(url: str) -> str:
     """An inline SVG of *url* as a QR code (ISO/IEC 18004), dark on white in any theme; empty if it cannot be made."""
     try:

@@ -74,8 +74,8 @@ class DeviceLogin:
         )
         try:
             return Challenge(
-                url=str(answer["verification_uri"]),
-                complete_url=str(answer.get("verification_uri_complete", "")),
+                url=_page(answer["verification_uri"]),
+                complete_url=_page(answer.get("verification_uri_complete", "")),
                 code=str(answer["user_code"]),
                 expires_in=float(answer["expires_in"]),
                 interval=max(1.0, float(answer.get("interval", _INTERVAL))),
@@ -131,6 +131,14 @@ class DeviceLogin:
         form = urlencode({name: value for name, value in fields.items() if value}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return fetch(self._base + path, "POST", headers=headers, form=form, insecure=self._insecure)
+
+
+def _page(url: object) -> str:
+    """*url*, if it is a page's: it is made a link in a notebook. Raises `ValueError`."""
+    text = str(url)
+    if text and not text.startswith(("https://", "http://")):
+        raise ValueError(text)
+    return text
 
 
 def _subject(token: str) -> str:
