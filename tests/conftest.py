@@ -32,3 +32,11 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     relay = RelayProcess(tmp_path_factory.mktemp("relay"), anonymous=True).start()
     yield relay
     relay.stop()
+
+
+@pytest.fixture(scope="session")
+def relay_by_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    """The same, on which each service has a host name of its own: call it by address, and name the host in Host."""
+    relay = RelayProcess(tmp_path_factory.mktemp("relay-by-host"), domain="share.localhost", anonymous=True).start()
+    yield relay
+    relay.stop()

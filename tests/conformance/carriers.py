@@ -166,14 +166,10 @@ def portico_relay_by_path(request: pytest.FixtureRequest) -> Iterator[Carrier]:
 @contextmanager
 def portico_relay_by_host(request: pytest.FixtureRequest) -> Iterator[Carrier]:
     """A relay on which each service has a host name of its own."""
-    folder = request.getfixturevalue("tmp_path_factory").mktemp("relay-by-host")
-    relay = RelayProcess(folder, domain="share.localhost").start()
-    try:
-        with provided(relay):
-            name = f"conformance--{ALICE}.share.localhost"
-            yield Carrier("portico-relay-by-host", "127.0.0.1", relay.port, host_name=name)
-    finally:
-        relay.stop()
+    relay: RelayProcess = request.getfixturevalue("relay_by_host")
+    with provided(relay):
+        name = f"conformance--{ALICE}.{relay.config.domain}"
+        yield Carrier("portico-relay-by-host", "127.0.0.1", relay.port, host_name=name)
 
 
 class PlainRelay(RelayProcess):

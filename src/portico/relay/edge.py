@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer
-from portico.hub.exchange import HTTPForward, Responder, SocketForward
+from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.reply import date, reply, server_of
 from portico.protocol import SUBPROTOCOL, Kind
@@ -149,7 +149,10 @@ class Edge:
             workspace = self.relay.workspaces.get(location.workspace)
             gateway = workspace.gateway
             if location.models:
-                raise Answer(501, "not_supported", "WebSockets are at the URL of the service that has the model.")
+                models = AllModels(gateway, workspace.registry, location.base).socket(request)
+                await models.admit()
+                await visit.read(models.begin(visit), receive)
+                return
             self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
                 raise Answer(404, "not_found", "There is nothing here.")
@@ -400,7 +403,7 @@ async def _form(receive: Receive) -> bytes:
 
 
 class _SocketVisit:
-    """The responder of `portico.hub.exchange.SocketForward`."""
+    """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models_socket.ModelsSocket`."""
 
     def __init__(self, edge: Edge, request: VisitorRequest, send: Send) -> None:
         self._edge = edge
@@ -409,9 +412,9 @@ class _SocketVisit:
         self._task = asyncio.current_task()
         self._cut = False
         self._sending: asyncio.Future[None] | None = None
-        self._forward: SocketForward | None = None
+        self._forward: VisitorSocket | None = None
 
-    async def read(self, forward: SocketForward, receive: Receive) -> None:
+    async def read(self, forward: VisitorSocket, receive: Receive) -> None:
         """Pass on what the visitor sends, until it or the app closes."""
         self._forward = forward
         try:
@@ -455,7 +458,7 @@ class _SocketVisit:
         self._drive({"type": "websocket.http.response.body", "body": body})
 
     def answer(self, answer: Answer) -> None:
-        headers, body = answer.render(html=False, openai=False)
+        headers, body = answer.render(html=False, openai=b"/v1/" in self._request.raw_path)
         self.deny(answer.status, headers, body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
