@@ -43,7 +43,7 @@ def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
 
 
 def is_shipped(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed")
+    return path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed", ".html")
 
 
 def test_the_wheel_turns_the_server_extension_on(wheel: zipfile.ZipFile):
@@ -55,8 +55,8 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile):
     [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = wheel.read(name).decode().splitlines()
     needed = {line.partition(": ")[2].split(";")[0].split(">")[0] for line in metadata if is_core_requirement(line)}
-    assert needed == {"anyio", "websockets", "a2wsgi"}
-    assert "Provides-Extra: jupyter" in metadata
+    assert needed == {"anyio", "websockets", "a2wsgi", "segno"}
+    assert {"Provides-Extra: jupyter", "Provides-Extra: relay"} <= set(metadata)
 
 
 def is_core_requirement(line: str) -> bool:

@@ -37,6 +37,9 @@ from portico.version import __version__
 
 logger = logging.getLogger(__name__)
 
+_chance = random.Random()
+"""Not the module's own generator: a notebook that has seeded it must draw the same numbers beside us."""
+
 _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 _WELCOME_TIMEOUT = 10.0
 _PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWAY, as many as a hub gives them
@@ -149,7 +152,7 @@ class Session:
                 logger.exception("dialling %s failed", self.address.url)
                 self.last_error = LinkClosed(f"{self.address.url} cannot be dialled: {error!r}")
             if self.status == "connecting":
-                delay = self._backoff.next_delay(random.random(), self._retry_jitter)
+                delay = self._backoff.next_delay(_chance.random(), self._retry_jitter)
                 self._retry_jitter = 0.0
                 self._lost.clear()
                 try:
