@@ -118,19 +118,20 @@ class Relay:
 
 PASSWORD = "correct horse battery"
 _FIELD = re.compile(r'<input[^>]*? name="([a-z_]+)"(?:[^>]*? value="([^"]*)")?')
+_CHOICE = re.compile(r'<select[^>]*? name="([a-z_]+)"[^>]*>\s*<option(?: value="|[^>]*>)([^"<]*)')
 
 
-def allow(page: str, user: str, password: str) -> None:
-    """Do what a person does in a browser on the *page* of a device login: sign in, and say yes."""
+def allow(page: str, user: str, password: str, *, action: str = "allow") -> None:
+    """Do what a person does in a browser on the *page* of a device login: sign in, and say yes (or ``deny`` it)."""
     parts = urlsplit(page)
     headers = {"Accept": "text/html", "Origin": f"{parts.scheme}://{parts.netloc}"}
     with httpx.Client(trust_env=False, follow_redirects=True, headers=headers) as browser:
         shown = browser.get(page)
-        for answers in ({"name": user, "password": password}, {"action": "allow"}):
+        for answers in ({"name": user, "password": password}, {"action": action}):
             form = shown.text[shown.text.index("<form method") :]
-            [action] = re.findall(r'action="([^"]+)"', form)[:1]
-            fields = {name: html.unescape(value) for name, value in _FIELD.findall(form)}
-            shown = browser.post(urljoin(page, action), data=fields | answers)
+            [target] = re.findall(r'action="([^"]+)"', form)[:1]
+            fields = {name: html.unescape(value) for name, value in _FIELD.findall(form) + _CHOICE.findall(form)}
+            shown = browser.post(urljoin(page, target), data=fields | answers)
             assert shown.status_code == 200, shown.text
 
 

@@ -1,0 +1,98 @@
+"""`portico login` against a real relay: the device flow (RFC 8628), and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from portico.errors import LinkClosed, Refused
+from portico.provider.login import DeviceLogin
+from tests.live_commands import PASSWORD, Relay, Shell, allow
+
+
+def read_page(stderr: object) -> str:
+    """The page that the person is asked to open."""
+    [page] = re.findall(r"^Open (\S+)$", stderr.readline().strip())  # type: ignore[attr-defined]
+    return str(page)
+
+
+def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> None:
+    process = shell.start("login", relay.url)
+    allow(read_page(process.stderr), "alice", PASSWORD)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert re.search(r"this code: [A-Z]{4}-[A-Z]{4}\n", said)
+    where = Path(shell.environment["XDG_CONFIG_HOME"]) / "portico" / "credentials.json"
+    assert stat.S_IMODE(where.stat().st_mode) == 0o600
+    token = json.loads(where.read_text())["relays"][relay.url + "/"]["token"]
+    assert token not in said
+    assert re.search(rf"{re.escape(relay.url)}/\s+alice\s+alice\s+20", shell.run("status").stdout)
+    process, url = shell.serve("myapp:app", "--id=logged-in", f"--server-url={relay.url}", "--access=private")
+    assert re.search(r"^logged-in\s+live\s+private", shell.run("services").stdout, re.MULTILINE)
+    key = shell.run("keys", "create", "*").stdout.strip()
+    answer = httpx.get(url + "word", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+    assert answer.json() == "none"
+    shell.run("stop", "logged-in")
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert shell.run("logout", relay.url).stdout.startswith("You are logged out")
+    said = shell.run("services", "--server-url", relay.url, status=1).stderr
+    assert said.startswith("portico: Send a token of this relay")
+
+
+@pytest.mark.parametrize("more", [(), ("--disable-ssl",)])
+def test_logged_in_on_the_way(shell: Shell, relay: Relay, more: tuple[str, ...]) -> None:
+    """The reference's own command lines."""
+    process = shell.start(
+        "serve", "myapp:app", "--id=cat", "--name=Cat", f"--server-url={relay.url}", "--workspace=my-workspace",
+        "--login", *more,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stdout is not None
+    if more:
+        assert "certificate is not checked" in process.stderr.readline()
+    allow(read_page(process.stderr), "alice", PASSWORD)
+    url = process.stdout.readline().strip()
+    assert url == f"{relay.url}/my-workspace/apps/cat/"
+    assert httpx.get(url, trust_env=False).text == "<title>Cat</title>"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    process, again = shell.serve("myapp:app", "--id=cat", f"--server-url={relay.url}", "--login")
+    assert again == url, "the login is kept"
+
+
+def test_declined(shell: Shell, relay: Relay) -> None:
+    process = shell.start("login", relay.url)
+    allow(read_page(process.stderr), "alice", PASSWORD, action="deny")
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said.endswith("portico: the login was declined\n")
+    assert "logged in nowhere" in shell.run("status").stdout
+
+
+def test_who_asks_too_often_is_slowed_down_and_the_code_expires(relay: Relay) -> None:
+    """The relay's own answers; what passes for time here is counted, so that nobody waits for ten minutes."""
+    slept: list[float] = []
+    flow = DeviceLogin(relay.url + "/", clock=lambda: sum(slept), sleep=slept.append)
+    challenge = flow.begin()
+    assert "device" not in repr(challenge).replace("/portico/device", "")
+    with pytest.raises(Refused, match="expired"):
+        flow.finish(challenge)
+    assert slept[0] == challenge.interval
+    assert slept[2] > slept[1] >= slept[0], "it is asked at once, in truth, and told to slow down"
+    assert sum(slept) >= challenge.expires_in
+
+
+def test_what_is_no_relay(shell: Shell, relay: Relay) -> None:
+    said = shell.run("login", "http://127.0.0.1:1", status=1).stderr
+    assert said.count("\n") == 1
+    assert "cannot be reached" in said
+    assert "No relay is named" in shell.run("login", status=1).stderr
+    with pytest.raises((LinkClosed, Refused)):
+        DeviceLogin(relay.url + "/nowhere/").begin()
