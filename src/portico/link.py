@@ -308,13 +308,15 @@ class Link:
         if self.closed:
             return
         self.closed = True
+        unsent = self.connection.unsent_streams
         self.connection.close()
         if self._timer is not None:
             self._timer.cancel()
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             try:
-                stream.handler.on_reset(ResetCode.CANCEL, f"the link is gone: {reason}")
+                code = ResetCode.REFUSED if stream.id in unsent else ResetCode.CANCEL  # never started, or perhaps
+                stream.handler.on_reset(code, f"the link is gone: {reason}")
             except Exception:  # the others must hear of it too
                 logger.exception("a handler failed on the link's end")
         self.handler.on_closed(self, LinkClosed(reason, self._said_goaway))

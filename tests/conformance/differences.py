@@ -323,6 +323,7 @@ HUB_FAULTS = (
             "visitor.0.headers.content-*",
             "visitor.0.headers.cache-control",
             "visitor.0.headers.x-content-type-options",
+            "visitor.0.headers.x-request-id",  # the relay's, by which its log is searched
             "visitor.0.headers.connection",
             "visitor.0.headers.order",
             "visitor.0.framing",

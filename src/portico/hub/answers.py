@@ -115,6 +115,18 @@ def away() -> Answer:
     )
 
 
+def restarting() -> Answer:
+    """The hub itself takes its leave."""
+    return Answer(503, "restarting", "This server is restarting. Try again in a moment.", retry_after=3)
+
+
+def late_body() -> Answer:
+    """RFC 9110 §15.5.9."""
+    return Answer(
+        408, "late_body", "The rest of the request did not come in time.", headers=((b"connection", b"close"),)
+    )
+
+
 def overloaded() -> Answer:
     return Answer(
         503, "overloaded", "The app has as many requests as it can take. Try again in a moment.", retry_after=2

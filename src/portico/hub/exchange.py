@@ -194,6 +194,16 @@ class HTTPForward:
             self._responder.answer(answer)
         self._leave()
 
+    @property
+    def responder(self) -> Responder:
+        """The edge's end."""
+        return self._responder
+
+    def refuse(self, answer: Answer) -> None:
+        """The stream was refused, and there is no other for it."""
+        if self.stream is not None and not self._finished:
+            self._fail(answer)
+
     def move(self, replica: Replica) -> None:
         """The stream was refused; it is about to be opened anew on *replica*."""
         self._replica.in_flight -= 1
@@ -437,6 +447,11 @@ class SocketForward:
 
     def on_writable(self) -> None:
         self._wake_upload()
+
+    @property
+    def responder(self) -> SocketResponder:
+        """The edge's end."""
+        return self._responder
 
     def move(self, replica: Replica) -> None:
         """As `HTTPForward.move`."""

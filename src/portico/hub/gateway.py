@@ -129,6 +129,8 @@ class Gateway:
         self._since = time.monotonic()
         self.on_traffic: Callable[[Replica], None] = lambda replica: None
         """Told of each request that is opened, for activity."""
+        self._leaving = False
+        self._waiting: set[asyncio.Task[None]] = set()
 
     # --- parsing ------------------------------------------------------------------------------------------------
 
@@ -405,6 +407,12 @@ class Gateway:
 
     # --- opening ------------------------------------------------------------------------------------------------
 
+    def leave(self) -> None:
+        """Let no request wait for a provider any more: the hub stops, and whoever asks again is to ask another."""
+        self._leaving = True
+        for service in self._registry.services.values():
+            service.wake()
+
     async def ready(self, service: Service) -> None:
         """Wait for a provider that has just lost its link. Raises an `Answer` (503, or what became of it).
 
@@ -414,6 +422,8 @@ class Gateway:
         loop = asyncio.get_running_loop()
         deadline: float | None = None
         while service.pick() is None:
+            if self._leaving:
+                raise answers.restarting()
             if self._registry.services.get(name) is not service:
                 reason = self._registry.why_gone(name)
                 if name in self._registry.services:
@@ -453,7 +463,15 @@ class Gateway:
 
         def retry() -> bool:
             # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
-            return fin and not alone and self._move(request, admission, replica, forward, fin)
+            if not fin or alone:
+                return False
+            if self._move(request, admission, replica, forward, fin):
+                return True
+            link = replica.session.link
+            if link is not None and not link.closed:
+                return False
+            self._wait_and_move(request, admission, replica, forward)
+            return True
 
         max_body = self._config.max_body
         conditions = admission.service.descriptor.conditions
@@ -468,10 +486,9 @@ class Gateway:
     @staticmethod
     def _limit(admission: Admission, max_body: int | None) -> int | None:
         """How many bytes a request's body may have. Raises an `Answer` if the service may take no more at once."""
-        service, let_in = admission.service, admission.descriptor
+        service = admission.service
         conditions = service.descriptor.conditions
-        if (let_in.access, let_in.conditions) != (service.descriptor.access, conditions):
-            raise answers.reconnecting()  # who waited for its provider was let in by what it asked for before
+        _check_unchanged(admission)
         if conditions is None:
             return max_body
         most = conditions.concurrency
@@ -496,6 +513,29 @@ class Gateway:
         forward.move(replica)
         self._open(request, admission, replica, forward, fin)
         return True
+
+    def _wait_and_move(
+        self, request: VisitorRequest, admission: Admission, lost: Replica, forward: HTTPForward
+    ) -> None:
+        """Open the stream of *forward* anew once a provider is back, as for a request that comes in meanwhile."""
+
+        async def wait() -> None:
+            try:
+                await self.ready(admission.service)
+                if forward.stream is None:  # the visitor left meanwhile
+                    return
+                _check_unchanged(admission)
+                replica = admission.service.pick()
+                if replica is None:
+                    raise answers.reconnecting()
+                forward.move(replica)
+                self._open(request, admission, replica, forward, True)
+            except Answer as answer:
+                forward.refuse(answer)
+
+        task = asyncio.get_running_loop().create_task(wait())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     def forward_socket(
         self, request: VisitorRequest, admission: Admission, responder: SocketResponder, *, on_done: Callable[[], None]
@@ -655,6 +695,13 @@ def _check_length(request: VisitorRequest, most: int) -> None:
     for name, value in request.headers:
         if name == b"content-length" and value.isdigit() and int(value) > most:
             raise too_large(most)
+
+
+def _check_unchanged(admission: Admission) -> None:
+    """Raises an `Answer`: who waited for a provider was let in by what it asked for before."""
+    let_in, now = admission.descriptor, admission.service.descriptor
+    if (let_in.access, let_in.conditions) != (now.access, now.conditions):
+        raise answers.reconnecting()
 
 
 def _is_preflight(request: VisitorRequest) -> bool:

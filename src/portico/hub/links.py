@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +51,23 @@ class Place:
     """What WELCOME tells it besides."""
 
 
+@dataclass(eq=False, slots=True, kw_only=True)
+class Linked:
+    """One link, as lists show it."""
+
+    id: int
+    link: Link
+    since: float
+    """When it came, in seconds since 1970."""
+    address: str = ""
+    """Whence it came, where its transport knows."""
+    agent: str = ""
+    """What the provider calls itself."""
+    session: Session | None = None
+    """None until it has been let in."""
+    place: Place | None = None
+
+
 Authenticate = Callable[[Hello], Awaitable[Place]]
 """From HELLO, its token above all, to the sender's place. Raises `Refused`."""
 
@@ -86,15 +105,19 @@ class Links:
         """Of the links that said who they are."""
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
+        self._links: dict[Link, Linked] = {}
+        self._numbers = itertools.count(1)
         self._leaving: set[Link] = set()
         """Links whose provider said that it is done, and will not come back."""
+        self.refused = 0
+        """How many providers were not let in."""
 
     def accept(self, transport: Transport) -> Link:
         """Begin a link on *transport*, a WebSocket that a provider opened."""
         connection = Connection(Role.HUB, self._config.limits, now=asyncio.get_running_loop().time())
         link = Link(connection, transport, self)
-        self._links.add(link)
+        address = str(getattr(transport, "address", ""))
+        self._links[link] = Linked(id=next(self._numbers), link=link, since=time.time(), address=address)
         link.start()
         if self._draining:
             link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=1.0)
@@ -106,6 +129,12 @@ class Links:
     def count(self) -> int:
         """How many links there are."""
         return len(self._links)
+
+    def all(self) -> list[Linked]:
+        """The links that there are, the oldest first."""
+        for link, known in self._links.items():
+            known.session, known.place = self._sessions.get(link), self._places.get(link)
+        return list(self._links.values())
 
     @property
     def streams(self) -> int:
@@ -165,6 +194,8 @@ class Links:
             old_link = former.link if former is not None else None
             session = registry.join(hello.session, hello.epoch, place.principal, hello.info, link)
         except Refused as error:
+            self.refused += 1
+            logger.info("a provider was not let in: %s", error)
             link.close(ResetCode.REFUSED, str(error))
             return
         except Exception:  # of whoever is asked about the token: the stranger must not stay, waiting for an answer
@@ -172,6 +203,9 @@ class Links:
             link.close(ResetCode.OVERLOAD, "the token could not be checked; try again", retry_jitter=5.0)
             return
         self._sessions[link], self._places[link] = session, place
+        if (known := self._links.get(link)) is not None:
+            known.agent = hello.agent
+        logger.info("%s is linked (%.100r)", place.principal.id, hello.agent)
         if old_link is not None:
             self._sessions.pop(old_link, None)
             self._places.pop(old_link, None)
@@ -205,13 +239,13 @@ class Links:
         raise AssertionError("a hub's connection lets no OPEN in")
 
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
-        self._links.discard(link)
+        self._links.pop(link, None)
         session, place = self._sessions.pop(link, None), self._places.pop(link, None)
         leaving = link in self._leaving
         self._leaving.discard(link)
         if session is None or place is None or session.link is not link:
             return
-        logger.debug("the link of %s is gone: %s", session.principal.id, reason)
+        logger.info("the link of %s is gone: %s", session.principal.id, reason)
         if (leaving and not place.holds_goodbyes) or not session.services:
             place.registry.drop(session, _why_gone(session))
             return

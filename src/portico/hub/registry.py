@@ -155,6 +155,11 @@ class Service:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, when a replica comes or goes."""
 
+    def wake(self) -> None:
+        """Let those who wait for a replica look again."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
     @property
     def status(self) -> str:
         links = [replica.session.link for replica in self.replicas]
@@ -253,13 +258,8 @@ class Registry:
 
     def _wake(self, session: Session) -> None:
         for name in session.services:
-            self._changed(self.services[name])
+            self.services[name].wake()
             self._tell("status", name)
-
-    @staticmethod
-    def _changed(service: Service) -> None:
-        service.changed.set()
-        service.changed = asyncio.Event()
 
     def drop(self, session: Session, reason: str) -> None:
         """Forget the session. *reason* is what visitors of the services that it alone held are told; "" for nothing."""
@@ -321,7 +321,7 @@ class Registry:
             session.services.add(name)
             service.replicas.append(Replica(session))
         self._gone.pop(name, None)
-        self._changed(service)
+        service.wake()
         self._tell(what, name)
         return service, replaced
 
@@ -355,7 +355,7 @@ class Registry:
         if service is None:
             return
         service.replicas = [replica for replica in service.replicas if replica.session is not session]
-        self._changed(service)
+        service.wake()
         if service.replicas:
             self._tell("status", name)
             return

@@ -111,6 +111,11 @@ class Connection:
         """Seconds since the last bytes came."""
         return now - self._life.last_received
 
+    @property
+    def unsent_streams(self) -> set[int]:
+        """The streams of which the other end cannot have heard: their OPEN still waits."""
+        return self._outbox.unsent_opens()
+
     def queued(self, stream_id: int) -> int:
         """Bytes of a stream that wait to be sent."""
         stream = self._streams.by_id.get(stream_id)

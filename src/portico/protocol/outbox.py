@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 
 from portico.protocol.flow_control import Limits
-from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END
+from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END, OPEN
 from portico.protocol.stream import CLOSE_MARK, Stream
 
 # Below this much room a batch is full: slices of a few bytes would cost a frame each.
@@ -92,6 +92,11 @@ class Outbox:
             stream.ready = False
         self._ready.clear()
         self._starved.clear()
+
+    def unsent_opens(self) -> set[int]:
+        """The streams whose OPEN still waits: nobody has begun them."""
+        headers = (HEADER.unpack_from(frame) for frame in self._control)
+        return {stream_id for frame_type, _, _, stream_id, _ in headers if frame_type == OPEN}
 
     def batch(self) -> bytes:
         """The next message for the transport: whole frames, at most ``max_batch`` bytes; b"" if there is none."""

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from portico.hub.all_models import AllModels, ModelsExchange
-from portico.hub.answers import Answer
+from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.reply import date, reply, server_of
 from portico.protocol import SUBPROTOCOL, Kind
+from portico.relay.addresses import Addresses
 from portico.relay.driving import drive
+from portico.relay.log import new_request_id
 from portico.relay.places import Location, Places
 from portico.relay.proxies import TrustedProxies
 from portico.transports.transport import Receiver as LinkReceiver
 from portico.types import Headers, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from portico.relay.metrics import Counters
     from portico.relay.relay import Relay
     from portico.relay.workspaces import Workspace
 
@@ -42,6 +46,7 @@ class OwnResponder(Responder, Protocol):
     """A server's own way of answering, past ASGI (`Edge.begin`)."""
 
     request: VisitorRequest | None
+    workspace: str
 
 
 class Edge:
@@ -50,19 +55,30 @@ class Edge:
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
         self.places = Places(relay.config)
-        self._proxies = TrustedProxies(relay.config.forwarded_allow_ips)
-        self.requests: dict[int, int] = {}
-        """How many answers had each status."""
+        self.proxies = TrustedProxies(relay.config.forwarded_allow_ips)
+        self.addresses = Addresses()
+        self.sockets: set[_SocketVisit] = set()
+        """Visitors' WebSockets that are under way."""
 
     # --- HTTP ---------------------------------------------------------------------------------------------------
 
     async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
         """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
         request = self._request(scope, location, Kind.HTTP)
-        reading = _Reading()
+        reading = _Reading(self)
         visit = _Visit(self, request, send, reading.stop)
+        try:
+            await self._http(request, visit, reading, receive, location)
+        finally:
+            visit.over(location)
+
+    async def _http(
+        self, request: VisitorRequest, visit: _Visit, reading: _Reading, receive: Receive, location: Location
+    ) -> None:
         fin = not _has_body(request.headers)
         try:
+            if self.addresses.over and request.client is not None:
+                self.addresses.check(request.client[0])
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.relay.workspaces.get(location.workspace)
@@ -72,13 +88,13 @@ class Edge:
                 )
                 if await exchange.start():
                     visit.expects = False
-                    await reading.upload(exchange, receive)
+                    await reading.upload(exchange, receive, visit)
                 else:
                     await reading.watch(exchange, receive)
                 return
             self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
-                answer = await self.relay.doorway.handle(workspace, request, await _form(receive))
+                answer = await self.relay.doorway.handle(workspace, request, await self._form(receive))
                 await reading.finish(visit.say(answer))
                 return
             forward = await self._open(workspace, request, visit, fin)
@@ -113,7 +129,10 @@ class Edge:
         if not request.target.isascii():
             return None
         responder.request = request
+        responder.workspace = location.workspace
         try:
+            if self.addresses.over and request.client is not None:
+                self.addresses.check(request.client[0])
             self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
                 return None
@@ -143,7 +162,21 @@ class Edge:
         request.subprotocols = tuple(scope["subprotocols"])
         visit = _SocketVisit(self, request, send)
         await receive()  # websocket.connect
+        self.sockets.add(visit)
         try:
+            await self._websocket(request, visit, receive, location)
+        finally:
+            self.sockets.discard(visit)
+            visit.over(location)
+
+    async def _websocket(
+        self, request: VisitorRequest, visit: _SocketVisit, receive: Receive, location: Location
+    ) -> None:
+        try:
+            if self.relay.leaving:
+                raise restarting()
+            if self.addresses.over and request.client is not None:
+                self.addresses.check(request.client[0])
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.relay.workspaces.get(location.workspace)
@@ -176,7 +209,9 @@ class Edge:
             await send({"type": "websocket.http.response.body", "body": body})
             return
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-        transport = _LinkTransport(send)
+        headers = [(name.lower(), value) for name, value in scope["headers"]]
+        client, _ = self.proxies.visitor(scope["client"], "http", headers)
+        transport = _LinkTransport(send, self.relay.counters, client[0] if client else "")
         self.relay.links.accept(transport)
         while True:
             message = await receive()
@@ -196,7 +231,7 @@ class Edge:
         raw_path: bytes = scope["raw_path"]
         query: bytes = scope["query_string"]
         scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
-        client, scheme = self._proxies.visitor(scope["client"], scheme, headers)
+        client, scheme = self.proxies.visitor(scope["client"], scheme, headers)
         host = location.host
         return VisitorRequest(
             kind,
@@ -212,7 +247,61 @@ class Edge:
         )
 
     def count(self, status: int) -> None:
-        self.requests[status] = self.requests.get(status, 0) + 1
+        requests = self.relay.counters.requests
+        requests[status] = requests.get(status, 0) + 1
+
+    def over(
+        self, request: VisitorRequest, status: int, since: float, workspace: str, request_id: str, *, left: bool
+    ) -> None:
+        """A visit has ended: *left* by its visitor before the answer was whole, or as it should."""
+        relay, client = self.relay, request.client
+        if left:
+            self.abandoned(client)
+        if relay.access is not None:
+            path = request.target.partition(b"?")[0]
+            relay.access.add(
+                request.method,
+                request.host,
+                path,
+                status,
+                time.monotonic() - since,
+                workspace,
+                request.name,
+                client[0] if client else "",
+                request_id,
+            )
+
+    def abandoned(self, client: tuple[str, int] | None) -> None:
+        """A visitor left before the answer was whole."""
+        self.relay.counters.abandoned += 1
+        if client is not None and not self.proxies.is_trusted(client[0]):
+            self.addresses.abandoned(client[0])
+
+    def leave(self) -> None:
+        """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry)."""
+        for visit in tuple(self.sockets):
+            visit.leave()
+
+    async def _form(self, receive: Receive) -> bytes:
+        body = bytearray()
+        while True:
+            message = await self.in_time(receive)
+            if message["type"] == "http.disconnect":
+                return bytes(body)
+            body += message.get("body", b"")
+            if len(body) > _MOST_FORM:
+                raise Answer(413, "too_large", "The form is too large.")
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    async def in_time(self, receive: Receive) -> Mapping[str, Any]:
+        """The next piece of a body. Raises an `Answer` (408) if none comes."""
+        try:
+            async with asyncio.timeout(self.relay.config.body_timeout):
+                return await receive()
+        except TimeoutError:
+            self.relay.counters.late += 1
+            raise late_body() from None
 
 
 # --- one HTTP exchange ------------------------------------------------------------------------------------------
@@ -221,14 +310,30 @@ class Edge:
 class _Visit:
     """The responder of `portico.hub.exchange.HTTPForward`."""
 
-    __slots__ = ("_began", "_edge", "_no_body", "_on_cut", "_request", "_send", "expects")
+    __slots__ = (
+        "_began",
+        "_complete",
+        "_edge",
+        "_no_body",
+        "_on_cut",
+        "_request_id",
+        "_send",
+        "_status",
+        "expects",
+        "request",
+        "since",
+    )
 
     def __init__(self, edge: Edge, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
         self._edge = edge
-        self._request = request
+        self.request = request
         self._send = send
         self._on_cut = on_cut
         self._no_body = False
+        self.since = time.monotonic()
+        self._status = 0
+        self._complete = False
+        self._request_id = ""
         self._began: asyncio.Future[None] | None = None
         self.expects = _expects(request)
         """Whether the visitor waits for the word to send its body."""
@@ -241,6 +346,9 @@ class _Visit:
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         self._edge.count(status)
+        self._status, self._complete = status, fin
+        if self._edge.relay.leaving:
+            headers.append((b"connection", b"close"))
         if self.expects:  # the body will not be asked for, and where the next request begins cannot be known
             headers.append((b"connection", b"close"))
             if self._began is not None and not self._began.done():
@@ -276,6 +384,7 @@ class _Visit:
             body = b""
             if not fin:
                 return None
+        self._complete = fin
         return self._drive(self._write({"type": "http.response.body", "body": body, "more_body": not fin}))
 
     async def _write(self, message: dict[str, Any]) -> None:
@@ -294,19 +403,35 @@ class _Visit:
 
     def say(self, answer: Answer) -> asyncio.Future[None] | None:
         """As `answer`; a future that is returned says when it is written."""
-        headers, body = reply(answer, self._request)
+        self._edge.relay.counters.answer(answer.code)
+        headers, body = reply(answer, self.request)
+        self._request_id = new_request_id()
+        headers.append((b"x-request-id", self._request_id.encode()))
         return self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
+        self._complete = True  # not the visitor's doing
         self._on_cut()
+
+    @property
+    def started(self) -> bool:
+        """Whether the head is out."""
+        return self._status > 0
+
+    def over(self, location: Location) -> None:
+        """The visit has ended, one way or the other."""
+        self._edge.over(
+            self.request, self._status, self.since, location.workspace, self._request_id, left=not self._complete
+        )
 
 
 class _Reading:
     """A request's own task, which reads what its visitor sends, and waits for the visitor's end."""
 
-    __slots__ = ("_stopped", "_task")
+    __slots__ = ("_edge", "_stopped", "_task")
 
-    def __init__(self) -> None:
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
         self._task = asyncio.current_task()
         self._stopped = False
 
@@ -344,17 +469,27 @@ class _Reading:
             return
         forward.visitor_left()
 
-    async def upload(
-        self, forward: HTTPForward | ModelsExchange, receive: Receive, visit: _Visit | None = None
-    ) -> None:
+    async def upload(self, forward: HTTPForward | ModelsExchange, receive: Receive, visit: _Visit) -> None:
         """Pass the request's body on as it comes, no faster than the app takes it; then wait for the visitor's end."""
         pending: asyncio.Task[Mapping[str, Any]] | None = None
         try:
-            if visit is not None and visit.expects:
+            if visit.expects:
                 await visit.hold_back()
             while True:
-                message = await receive() if pending is None else await pending
-                pending = None
+                try:
+                    if pending is None:
+                        message = await self._edge.in_time(receive)
+                    else:
+                        waiting, pending = pending, None
+                        message = await self._edge.in_time(lambda waiting=waiting: waiting)  # type: ignore[misc]
+                except Answer as answer:
+                    if not forward.uploading:
+                        break  # nobody waits for the rest of it
+                    forward.visitor_left()
+                    if visit.started:
+                        return
+                    await self.finish(visit.say(answer))
+                    return
                 if message["type"] == "http.disconnect":
                     forward.visitor_left()
                     return
@@ -386,19 +521,6 @@ async def _received(receive: Receive) -> Mapping[str, Any]:
     return await receive()
 
 
-async def _form(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return bytes(body)
-        body += message.get("body", b"")
-        if len(body) > _MOST_FORM:
-            raise Answer(413, "too_large", "The form is too large.")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
 # --- one visitor's WebSocket ------------------------------------------------------------------------------------
 
 
@@ -407,10 +529,14 @@ class _SocketVisit:
 
     def __init__(self, edge: Edge, request: VisitorRequest, send: Send) -> None:
         self._edge = edge
-        self._request = request
+        self.request = request
         self._send = send
         self._task = asyncio.current_task()
         self._cut = False
+        self.since = time.monotonic()
+        self._status = 0
+        self._request_id = ""
+        edge.relay.counters.sockets_open += 1
         self._sending: asyncio.Future[None] | None = None
         self._forward: VisitorSocket | None = None
 
@@ -439,13 +565,15 @@ class _SocketVisit:
             self._task.uncancel()
 
     def accept(self, subprotocol: str, headers: Headers) -> None:
-        if subprotocol and subprotocol not in self._request.subprotocols:
+        if subprotocol and subprotocol not in self.request.subprotocols:
             logger.warning("an app chose the subprotocol %r, which the visitor did not offer", subprotocol)
             self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
             if self._forward is not None:
                 self._forward.visitor_closed(1006, "")
             return
         self._edge.count(101)
+        self._edge.relay.counters.sockets += 1
+        self._status = 101
         kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
         if self._edge.relay.dates and not any(name == b"date" for name, _ in kept):
             kept.append((b"date", date()))
@@ -453,12 +581,16 @@ class _SocketVisit:
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
         self._edge.count(status)
+        self._status = status
         kept = [pair for pair in headers if pair[0] != b"content-length"]  # the server says the length by itself
         self._drive({"type": "websocket.http.response.start", "status": status, "headers": kept})
         self._drive({"type": "websocket.http.response.body", "body": body})
 
     def answer(self, answer: Answer) -> None:
-        headers, body = answer.render(html=False, openai=b"/v1/" in self._request.raw_path)
+        self._edge.relay.counters.answer(answer.code)
+        headers, body = answer.render(html=False, openai=b"/v1/" in self.request.raw_path)
+        self._request_id = new_request_id()
+        headers.append((b"x-request-id", self._request_id.encode()))
         self.deny(answer.status, headers, body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
@@ -480,6 +612,21 @@ class _SocketVisit:
         if not self._cut and self._task is not None:
             self._cut = True
             self._task.cancel()
+
+    def leave(self) -> None:
+        """The relay stops: the visitor is told to come again, and the app that it went."""
+        if self._status == 101:
+            self.close(1012, "the server is restarting")  # the app hears of it as of a visitor's own closing
+        elif self._status == 0 and self._forward is not None:
+            self.answer(restarting())
+            self._forward.visitor_closed(1006, "")
+
+    def over(self, location: Location) -> None:
+        """The visit has ended, one way or the other."""
+        self._edge.relay.counters.sockets_open -= 1
+        self._edge.over(
+            self.request, self._status, self.since, location.workspace, self._request_id, left=not self._status
+        )
 
     def _drive(self, message: dict[str, Any]) -> asyncio.Future[None] | None:
         before = self._sending
@@ -512,8 +659,11 @@ def _may_be_sent(code: int) -> bool:
 class _LinkTransport:
     """A `portico.transports.transport.Transport` over a provider's WebSocket."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, counters: Counters, address: str) -> None:
         self._send = send
+        self._counters = counters
+        self.address = address
+        """The provider's, for lists."""
         self._receiver: LinkReceiver | None = None
         self._sending: asyncio.Task[None] | None = None
         self._ended: str | None = None
@@ -527,6 +677,7 @@ class _LinkTransport:
         self._receiver = receiver
 
     def send(self, message: bytes) -> None:
+        self._counters.to_providers += len(message)
         self._drive({"type": "websocket.send", "bytes": message})
 
     def close(self, code: int = 1000, reason: str = "") -> None:
@@ -535,6 +686,7 @@ class _LinkTransport:
             self._closing = True
 
     def received(self, data: bytes) -> None:
+        self._counters.from_providers += len(data)
         if self._receiver is not None and not self._closing:
             self._receiver.message_received(data)
 

@@ -55,12 +55,13 @@ class Pages:
         status: int = 200,
         session: str = "",
         goes_to_services: bool = False,
+        scripts: bool = False,
         **values: Any,
     ) -> Response:
         """The page of *template*; *session* is the digest of who is signed in, whose form it is.
 
         *goes_to_services*: a browser that sends its form may be sent on to a service's origin, which the policy must
-        allow (CSP3 §6.4.2: form-action is asked for redirects too).
+        allow (CSP3 §6.4.2: form-action is asked for redirects too). *scripts*: the template has some, with its nonce.
         """
         only_navigations(request)
         nonce = secrets.token_urlsafe(16)
@@ -75,9 +76,20 @@ class Pages:
             **values,
         )
         response = HTMLResponse(text, status_code=status, headers=self._headers(nonce, goes_to_services))
+        if scripts:
+            response.headers["Content-Security-Policy"] += f"; script-src 'nonce-{nonce}'; connect-src 'self'"
         if fresh:
             self.set_cookie(response, self.form_cookie, browser)
         return response
+
+    def fragment(self, request: Request, template: str, *, session: str, **values: Any) -> Response:
+        """A part of a page that was rendered before, for that page's own script: it sends the token of its forms."""
+        expected = self._token(request.cookies.get(self.form_cookie, ""), session)
+        given = request.headers.get("x-portico-form", "")
+        if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+            raise forbidden("This is for the page's own script.", "stale_form")
+        text = self._templates.get_template(template).render(form_token=expected, **values)
+        return HTMLResponse(text, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
 
     def _headers(self, nonce: str, goes_to_services: bool) -> dict[str, str]:
         targets = "'self'"

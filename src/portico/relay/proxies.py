@@ -21,7 +21,8 @@ class TrustedProxies:
         self._networks: list[IPv4Network | IPv6Network] = []
         if not self._all:
             self._networks = [ip_network(item, strict=False) for item in items]
-        self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self.is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        """Whether an address is one of theirs."""
 
     def _look_up(self, address: str) -> bool:
         if self._all:
@@ -39,7 +40,7 @@ class TrustedProxies:
 
         Of X-Forwarded-For counts the last address that is no trusted proxy's: what stands before it, anyone may write.
         """
-        if not self._is_trusted(client[0] if client else ""):
+        if not self.is_trusted(client[0] if client else ""):
             return client, scheme
         chain: list[str] = []
         for name, value in headers:
@@ -53,7 +54,7 @@ class TrustedProxies:
             address = _without_port(item.strip())
             if address:
                 client = (address, 0)
-                if not self._is_trusted(address):
+                if not self.is_trusted(address):
                     break
         return client, scheme
 

@@ -15,6 +15,9 @@ from portico.relay.control import ControlApp
 from portico.relay.doorway import Doorway, SignedIn
 from portico.relay.edge import Edge
 from portico.relay.identity import RelayIdentities
+from portico.relay.log import AccessLog
+from portico.relay.metrics import Counters
+from portico.relay.own_pages import OwnPages
 from portico.relay.places import Location
 from portico.relay.sign_in import authorize_url
 from portico.relay.store import RelayStore
@@ -24,6 +27,7 @@ from portico.types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
+_LOOK = 0.05  # seconds between looks at what is under way while the relay drains
 _KEEP_UP = 2.0  # seconds: how soon what another process wrote (a revocation) is known here
 
 _LINK = b"/portico/link"
@@ -45,6 +49,11 @@ class Relay:
         self.config = config
         self.ready = False
         """Whether new visitors and providers should be sent here (``/readyz``)."""
+        self.leaving = False
+        """Whether it drains, and will stop."""
+        self.counters = Counters()
+        self.access: AccessLog | None = None
+        """The access log; None where an ASGI server keeps one, or nobody reads it."""
         self.dates = False
         """Whether Date headers are left to the relay; an ASGI server writes them by itself (RFC 9110 §6.6.1)."""
         self._upkeep: asyncio.Task[None] | None = None
@@ -62,14 +71,16 @@ class Relay:
         secret = await asyncio.to_thread(self.store.secret)
         self.doorway = Doorway(secret, redeem=self._redeem, sign_in_url=self._sign_in_url)
         cookies = frozenset({config.session_cookie, "portico_session", "portico_form", "__Host-portico_form"})
+        own_tokens = tuple(token.encode() for token in (config.admin_token, config.metrics_token) if token)
         self.workspaces = Workspaces(
             config,
             self.store,
             self.tokens,
-            lambda name: RelayIdentities(name, self.accounts, self.doorway, cookies),
+            lambda name: RelayIdentities(name, self.accounts, self.doorway, cookies, own_tokens),
         )
         self.control = ControlApp(config, self.accounts, self.tokens, self._open_workspace, secret)
         self.edge = Edge(self)
+        self._own_pages = OwnPages(self)
         await self.workspaces.restore()
         self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
         self.ready = True
@@ -82,11 +93,13 @@ class Relay:
 
     async def stop(self) -> None:
         """Close every link, and write what is not written."""
-        self.ready = False
+        self.ready, self.leaving = False, True
         if self._upkeep is not None:
             self._upkeep.cancel()
         await self.workspaces.stop()
         await asyncio.to_thread(self.store.close)
+        if self.access is not None:
+            self.access.flush()
 
     async def _keep_up(self) -> None:
         while True:
@@ -98,12 +111,24 @@ class Relay:
                     logger.exception("the relay's upkeep failed")
 
     async def drain(self) -> None:
-        """Take nothing new, and let what is under way end: providers are told to dial another relay, or this again."""
-        self.ready = False
+        """Take nothing new, and let what is under way end: providers are told to dial another relay, or this again.
+
+        Requests have `RelayConfig.drain_timeout` to end by themselves, and are cut then; WebSockets, which have no end,
+        are told to come again (1012). Whoever asks meanwhile is answered 503, with Retry-After.
+        """
+        self.ready, self.leaving = False, True
+        logger.info("draining: %d links, %d requests under way", self.links.count, self.links.streams)
+        await self.workspaces.remember()
+        for workspace in self.workspaces.all():
+            workspace.gateway.leave()
         self.links.drain(self.config.drain_jitter)
+        self.edge.leave()
         deadline = asyncio.get_running_loop().time() + self.config.drain_timeout
         while self.links.streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 -- a look is cheap
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_LOOK)
+        if self.links.streams:
+            logger.warning("%d requests have not ended in time, and are cut", self.links.streams)
+        self.links.close(retry_jitter=self.config.drain_jitter)
 
     # --- ASGI ---------------------------------------------------------------------------------------------------
 
@@ -122,7 +147,7 @@ class Relay:
 
     async def own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is the relay's own: under ``/portico/``, and the pages that machines ask."""
-        await self.control(scope, receive, send)
+        await self._own_pages(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"])

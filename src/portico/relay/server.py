@@ -1,12 +1,13 @@
 """Runs a relay with uvicorn: its protocols, its log, its signals.
 
-The first SIGTERM or SIGINT drains: ``/readyz`` says no, providers are told to dial anew, and what is under way may end
-within `RelayConfig.drain_timeout`. The second one ends at once.
+The first SIGTERM or SIGINT drains (`Relay.drain`): ``/readyz`` says no, providers are told to dial anew, and what is
+under way may end within `RelayConfig.drain_timeout`. The second one ends at once. Either way the exit status is 0.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -14,8 +15,11 @@ from types import FrameType
 import uvicorn
 
 from portico.relay.config import RelayConfig
+from portico.relay.log import AccessLog, configure
 from portico.relay.relay import Relay
-from portico.relay.visitors import VisitorProtocol
+from portico.relay.visitors import SocketProtocol, VisitorProtocol
+
+logger = logging.getLogger(__name__)
 
 _BACKLOG = 4096
 _KEEP_ALIVE = 75  # seconds; longer than the proxies in front keep an idle connection
@@ -31,7 +35,7 @@ def server_config(relay: Relay) -> uvicorn.Config:
         port=config.port,
         uds=config.uds,
         http=VisitorProtocol.for_relay(relay),
-        ws="websockets-sansio",
+        ws=SocketProtocol.for_relay(relay),
         ws_max_size=max(config.hub.max_websocket_message, config.hub.limits.max_batch),
         ws_ping_interval=None,  # a link asks by itself, and a visitor's WebSocket is the app's to ask
         ws_per_message_deflate=False,
@@ -61,6 +65,9 @@ class RelayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                _keep_alive(listening)
         if self.started and self._on_listening is not None:
             self._on_listening(self.address())
 
@@ -75,23 +82,51 @@ class RelayServer(uvicorn.Server):
         return self.config.uds or ""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._draining is not None or self._loop is None or not self.started:
-            super().handle_exit(sig, frame)
-            return
-        self._loop.call_soon_threadsafe(self._drain, sig)
+        # uvicorn's own would raise the signal again in the end, and the process die of it
+        if self._loop is None or not self.started:
+            self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._signalled)
 
-    def _drain(self, sig: int) -> None:
+    def _signalled(self) -> None:
         if self._draining is None:
-            self._draining = asyncio.get_running_loop().create_task(self._drain_and_stop(sig))
+            self._draining = asyncio.get_running_loop().create_task(self._drain_and_stop())
+        elif not self.force_exit:
+            logger.warning("stopping at once")
+            self.should_exit = self.force_exit = True
+            self._draining.cancel()
+            self._relay.links.close()
+            for connection in tuple(self.server_state.connections):
+                connection.transport.abort()
 
-    async def _drain_and_stop(self, sig: int) -> None:
+    async def _drain_and_stop(self) -> None:
         try:
             await self._relay.drain()
         finally:
-            super().handle_exit(sig, None)
+            self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn lets nobody say goodbye then
+            await self._relay.stop()
 
 
 def run(config: RelayConfig, *, on_listening: Callable[[str], None] | None = None) -> None:
     """Run a relay until it is told to stop. Blocks; takes the process's signals."""
-    server = RelayServer(Relay(config), on_listening=on_listening)
-    server.run()
+    configure(config)
+    relay = Relay(config)
+    relay.access = AccessLog.of(config)
+    RelayServer(relay, on_listening=on_listening).run()
+
+
+def _keep_alive(listening: socket.socket) -> None:
+    """Let the kernel find out, within two minutes, about visitors that are gone without a word (RFC 1122 §4.2.3.6).
+
+    Who waits on a silent stream or WebSocket would stay for ever. Connections inherit it where these options exist.
+    """
+    if listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

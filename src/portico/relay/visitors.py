@@ -1,8 +1,10 @@
 """The relay's HTTP/1.1 connections: uvicorn's protocol over httptools, made fit for strangers and for speed.
 
-A head that does not come in time ends the connection, and so does a visitor who takes nothing of what waits for it. A
-request that needs no waiting goes to its service, and is answered, without ASGI between (`Edge.begin`): no task, no
-coroutine, one write for a head and its body. Every other goes the way of ASGI.
+A head that does not come in time, or is too long, ends the connection; so does a visitor who takes nothing of what
+waits for it, or whose address holds too many connections. What two servers could read in two ways is refused (RFC 9112
+§11.2): the parser is strict about lengths, and a request names one host. A request that needs no waiting goes to its
+service, and is answered, without ASGI between (`Edge.begin`): no task, no coroutine, one write for a head and its body.
+Every other goes the way of ASGI.
 """
 
 from __future__ import annotations
@@ -10,20 +12,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
+from portico.relay.log import new_request_id
 from portico.types import Headers
 
 if TYPE_CHECKING:
     from portico.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
+
+_MOST_HEAD = 64 * 1024  # bytes beyond the first piece; a provider reads no longer ones
+_MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
+_LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
 class VisitorProtocol(HttpToolsProtocol):
@@ -43,13 +52,34 @@ class VisitorProtocol(HttpToolsProtocol):
         """A head is expected, or has come in part."""
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._head_size = 0
+        """Bytes of the head that is expected, after the piece in which it began."""
+        self._hosts = 0
+        """How many Host fields the head has."""
+        self._deaf = False
+        """Refused, or beyond understanding: what still comes is not read."""
+        self._counted = ""
+        """The address that this connection counts for."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        edge = self.relay.edge
+        address = self.client[0] if self.client else ""
+        if not edge.proxies.is_trusted(address):
+            self._counted = address
+            if not edge.addresses.connect(address):
+                self.relay.counters.turned_away += 1
+                self._refuse(
+                    Answer(429, "too_many_connections", "Your address holds too many connections.", retry_after=5)
+                )
+                return
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
+        if self._counted:
+            self.relay.edge.addresses.disconnect(self._counted)
+            self._counted = ""
         if self._stalled is not None:
             self._stalled.cancel()
         super().connection_lost(exc)
@@ -60,9 +90,15 @@ class VisitorProtocol(HttpToolsProtocol):
     # --- deadlines ----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        if self._in_head:
+            self._head_size += len(data)
         super().data_received(data)
         if self._in_head:
-            if self._deadline is None and not self.transport.is_closing():
+            if self._head_size > _MOST_HEAD and not self._deaf:
+                self._refuse(Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here."))
+            elif self._deadline is None and not self.transport.is_closing():
                 self._expect_head()
         elif self._deadline is not None:
             self._forget_deadline()
@@ -77,23 +113,98 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._deadline = None
-        self.transport.close()
+        self.relay.counters.late += 1
+        self._give_up()
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._head_size = self._hosts = 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self._hosts != 1 or self.url[:1] != b"/":
+            self._check_host()
+        if len(self.pipeline) >= _MOST_PIPELINED:
+            raise ValueError("too many requests at once")
         if self.expect_100_continue and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it knows no interim responses (RFC 9110 §15.2)
         super().on_headers_complete()
         # Trailers come by the same way, and must not pass for what was said in the head (RFC 9110 §6.5.1).
         self.headers = [*self.headers]
 
+    def _check_host(self) -> None:
+        """RFC 9112 §3.2: a request names one host. Raises `ValueError`, which the parser takes for a broken request."""
+        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise ValueError("not one Host")
+        if not self.url.startswith(b"/"):  # the absolute form, for proxies: its host must be the one of the field
+            scheme, _, rest = self.url.partition(b"://")
+            authority = rest.partition(b"/")[0].partition(b"?")[0].lower()
+            if scheme.lower() not in (b"http", b"https") or any(
+                name == b"host" and value.lower() != authority for name, value in self.headers
+            ):
+                raise ValueError("the target is of another host")
+
+    # --- refusing -----------------------------------------------------------------------------------------------
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP (uvicorn calls this). Nothing is said in the midst of another answer."""
+        self.relay.counters.invalid += 1
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._refuse(Answer(400, "bad_request", "This is no HTTP request that can be answered."))
+        elif cycle.more_body:  # it is the body of the request under way
+            if cycle.response_started:
+                self._give_up()
+            else:
+                self._refuse(Answer(400, "bad_request", "The body of the request is broken."))
+                self._visitor_is_gone(cycle)
+        else:  # it is a request behind the one under way, whose answer may come yet
+            self._deaf = True
+            cycle.keep_alive = False
+
+    def _visitor_is_gone(self, cycle: Any) -> None:
+        """End an exchange as if its visitor had left."""
+        cycle.disconnected = True
+        cycle.message_event.set()
+        visitor_left, self._visitor_left = self._visitor_left, None
+        if visitor_left is not None:
+            visitor_left()
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer what is no request of anybody's, and close: once the visitor has had time to read why."""
+        self._deaf = True
+        self._forget_deadline()
+        self._unset_keepalive_if_required()
+        self.relay.edge.count(answer.status)
+        self.relay.counters.answer(answer.code)
+        headers, body = reply(answer, None)
+        self.transport.write(ResponseWriter("GET", "1.1", True).begin(answer.status, headers, body, True))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._deadline = self.loop.call_later(_LINGER, self.transport.close)
+
+    def _give_up(self) -> None:
+        self._deaf = True
+        self.transport.close()
+
+    # --- slow visitors ------------------------------------------------------------------------------------------
+
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.relay.config.write_timeout, self.transport.abort)
+        self._stalled = self.loop.call_later(self.relay.config.write_timeout, self._takes_nothing)
+
+    def _takes_nothing(self) -> None:
+        self.relay.counters.slow += 1
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         if self._stalled is not None:
@@ -105,35 +216,74 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if app is self.app:
-            visitor_left = self.relay.edge.begin(cycle.scope, _Visit(self, cycle))
-            if visitor_left is not None:
+            visit = _Visit(self, cycle)
+            leave = self.relay.edge.begin(cycle.scope, visit)
+            if leave is not None:
                 if not cycle.response_complete:
-                    self._visitor_left = visitor_left
+                    visit.leave = leave
+                    self._visitor_left = visit.left
                 return
         super()._start_asgi_task(cycle, app)
 
     def handle_websocket_upgrade(self) -> None:
         self._forget_deadline()
         super().handle_websocket_upgrade()
+        successor = self.transport.get_protocol()
+        if isinstance(successor, SocketProtocol):
+            successor.counted, self._counted = self._counted, ""
 
 
 class _Visit:
     """One answer, written to the connection: a `portico.relay.edge.OwnResponder`."""
 
-    __slots__ = ("_cycle", "_protocol", "_writer", "request")
+    __slots__ = (
+        "_cycle",
+        "_protocol",
+        "_request_id",
+        "_status",
+        "_writer",
+        "leave",
+        "request",
+        "since",
+        "workspace",
+    )
 
     def __init__(self, protocol: VisitorProtocol, cycle: Any) -> None:
         self._protocol = protocol
         self._cycle = cycle
         self._writer: ResponseWriter | None = None
+        self._status = 0
+        self._request_id = ""
+        self.since = monotonic()
         self.request: VisitorRequest | None = None
+        self.workspace = ""
+        self.leave: Callable[[], None] | None = None
+        """What `Edge.begin` returned."""
+
+    def left(self) -> None:
+        """The visitor's connection is gone."""
+        leave, self.leave = self.leave, None
+        if leave is not None:
+            leave()
+            self._over(True)
+
+    def _over(self, left: bool) -> None:
+        request = self.request
+        if request is not None:
+            self.request = None
+            self._protocol.relay.edge.over(
+                request, self._status, self.since, self.workspace, self._request_id, left=left
+            )
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         cycle = self._cycle
         cycle.response_started = True
-        self._protocol.relay.edge.count(status)
+        self._status = status
+        relay = self._protocol.relay
+        relay.edge.count(status)
         scope = cycle.scope
-        writer = self._writer = ResponseWriter(scope["method"], scope["http_version"], not cycle.keep_alive)
+        close = not cycle.keep_alive or relay.leaving
+        writer = self._writer = ResponseWriter(scope["method"], scope["http_version"], close)
         try:
             data = writer.begin(status, headers, body, fin)
         except ValueError as error:
@@ -159,9 +309,11 @@ class _Visit:
         if fin:
             cycle.response_complete = True
             cycle.message_event.set()
-            if self._writer is not None and self._writer.close:
+            if (self._writer is not None and self._writer.close) or not cycle.keep_alive:
                 protocol.transport.close()
             protocol._visitor_left = None
+            if self.request is not None:
+                self._over(False)
             protocol.on_response_complete()
             return None
         if protocol.flow.write_paused:
@@ -169,11 +321,15 @@ class _Visit:
         return None
 
     def answer(self, answer: Answer) -> None:
+        self._protocol.relay.counters.answer(answer.code)
         headers, body = reply(answer, self.request)
+        self._request_id = new_request_id()
+        headers.append((b"x-request-id", self._request_id.encode()))
         self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
         # what was sent arrives; its end does not
+        self._over(False)
         self._cycle.keep_alive = False
         self._protocol.transport.close()
 
@@ -184,3 +340,50 @@ class _Visit:
         visitor_left, self._protocol._visitor_left = self._protocol._visitor_left, None
         if visitor_left is not None:
             visitor_left()
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket, a visitor's or a provider's, once it has been asked for. `for_relay` makes the class to be used."""
+
+    relay: Relay
+
+    @classmethod
+    def for_relay(cls, relay: Relay) -> type[SocketProtocol]:
+        return type("SocketProtocol", (cls,), {"relay": relay})
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._stalled: asyncio.TimerHandle | None = None
+        self.counted = ""
+        """The address that this connection counts for."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # websockets will not read such a head (a line of more than 8 KiB); uvicorn leaves its answer lying
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.relay.config.write_timeout, self._takes_nothing)
+
+    def resume_writing(self) -> None:
+        self._forget()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        if self.counted:
+            self.relay.edge.addresses.disconnect(self.counted)
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _takes_nothing(self) -> None:
+        self.relay.counters.slow += 1
+        self.transport.abort()

@@ -249,10 +249,14 @@ class Workspaces:
         grant = self._tokens.get(token_id)
         return grant is None or grant.revoked or grant.expires <= now
 
+    async def remember(self) -> None:
+        """Write down which names are live now."""
+        await asyncio.to_thread(self._remember_all)
+
     async def stop(self) -> None:
         """Close every link, and write what is not written."""
         self._stop_listening()
-        await asyncio.to_thread(self._remember_all)
+        await self.remember()
         self.links.close()
         if self._writing is not None:
             await asyncio.wait((self._writing,))

@@ -1,0 +1,150 @@
+"""What is the relay's own, told apart by its path: probes, metrics, the admin's pages, and `portico.relay.control`.
+
+Each request has its visitor's address and scheme as the proxies in front say them, a deadline for its body, and a line
+in the log. Of the paths here, none is on a service's host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+from portico.hub.answers import Answer, forbidden, late_body, unauthorized
+from portico.hub.keys import InvalidKey
+from portico.hub.reply import date
+from portico.relay.admin import PATHS as ADMIN_PATHS
+from portico.relay.admin import Admin
+from portico.relay.metrics import CONTENT_TYPE, Metrics
+from portico.types import ASGIApp, Headers, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from portico.relay.relay import Relay
+
+_TEXT = b"text/plain; charset=utf-8"
+
+
+class OwnPages:
+    """An ASGI app for HTTP."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._metrics = Metrics(relay)
+        self._probes = {"/healthz": self._alive, "/readyz": self._ready, "/metrics": self._count}
+        self._admin = Admin(relay)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        relay, began, status = self._relay, time.monotonic(), 0
+        client, scheme = relay.edge.proxies.visitor(scope["client"], scope["scheme"], scope["headers"])
+        scope = {**scope, "client": client, "scheme": scheme}
+        body_over = False
+
+        async def receive_in_time() -> Message:
+            nonlocal body_over
+            if body_over:  # what comes next is the visitor's end
+                return await receive()
+            try:
+                async with asyncio.timeout(relay.config.body_timeout):
+                    message = await receive()
+            except TimeoutError:
+                relay.counters.late += 1
+                raise late_body() from None
+            body_over = not message.get("more_body", False)
+            return message
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                relay.edge.count(status)
+                headers = [*message["headers"]]
+                if relay.dates and not any(name == b"date" for name, _ in headers):
+                    headers.append((b"date", date()))
+                if relay.leaving:
+                    headers.append((b"connection", b"close"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        try:
+            await self._app_of(scope["path"])(scope, receive_in_time, send_and_see)
+        finally:
+            if relay.access is not None:
+                relay.access.add(
+                    scope["method"],
+                    _host(scope["headers"]),
+                    scope["raw_path"],
+                    status,
+                    time.monotonic() - began,
+                    "",
+                    "",
+                    client[0] if client else "",
+                    "",
+                )
+
+    def _app_of(self, path: str) -> ASGIApp:
+        if path in self._probes:
+            return self._probe
+        if path in ADMIN_PATHS or path.startswith(ADMIN_PATHS[-1] + "/"):
+            return self._admin
+        return self._relay.control
+
+    # --- what machines ask --------------------------------------------------------------------------------------
+
+    async def _probe(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["method"] not in ("GET", "HEAD"):
+                raise Answer(405, "method_not_allowed", "Ask with GET.", headers=((b"allow", b"GET, HEAD"),))
+            status, headers, body = await self._probes[scope["path"]](scope)
+        except Answer as answer:
+            headers, body = answer.render(html=False, openai=False)
+            status = answer.status
+        if not any(name == b"content-length" for name, _ in headers):
+            headers += [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _alive(self, scope: Scope) -> tuple[int, Headers, bytes]:
+        """``/healthz``: whoever gets this knows that the process turns its loop. If not: restart it."""
+        return 200, [(b"content-type", _TEXT)], b"alive\n"
+
+    async def _ready(self, scope: Scope) -> tuple[int, Headers, bytes]:
+        """``/readyz``: whether to send visitors and providers here. 503 while it starts and while it drains."""
+        if self._relay.ready:
+            return 200, [(b"content-type", _TEXT)], b"ready\n"
+        return 503, [(b"content-type", _TEXT)], b"draining\n" if self._relay.leaving else b"starting\n"
+
+    async def _count(self, scope: Scope) -> tuple[int, Headers, bytes]:
+        """``/metrics``, for who holds the token for it, or one of an admin."""
+        relay = self._relay
+        token = bearer(scope["headers"])
+        config = relay.config
+        if not any(
+            own and hmac.compare_digest(token.encode("utf-8", "replace"), own.encode())
+            for own in (config.metrics_token, config.admin_token)
+        ):
+            if not token:
+                raise unauthorized("Metrics are for whoever holds metrics_token, or an admin's token (scope admin).")
+            try:
+                grant = await relay.tokens.authenticate(token)
+            except InvalidKey as error:
+                raise unauthorized(f"That token opens no metrics: {error}.") from None
+            if not grant.has("admin"):
+                raise forbidden("Metrics are for an admin's token (scope admin).", "scope")
+        return 200, [(b"content-type", CONTENT_TYPE.encode())], self._metrics.render()
+
+
+def bearer(headers: Headers) -> str:
+    """The token of an Authorization header (RFC 6750 §2.1), or ""."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    return ""
+
+
+def _host(headers: Headers) -> str:
+    for name, value in headers:
+        if name == b"host":
+            return value.decode("latin-1")
+    return ""
