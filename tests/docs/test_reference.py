@@ -15,12 +15,14 @@ from portico.jupyter.extension import PorticoApp
 from portico.models import __all__ as MODEL_NAMES
 from portico.notebook.magics import ServeMagics, _parser
 from portico.provider.service import Service
+from portico.relay.config import SETTINGS, RelayConfig
 from tests.docs import differences
 from tests.docs.pages import DOCS, ROOT
 
 SOURCE = ROOT / "src" / "portico"
 API = (DOCS / "api.md").read_text("utf-8")
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
+RELAY_CONFIGURATION = CONFIGURATION.partition("\n## Of a relay\n")[2].partition("\n## ")[0]
 CONTROL = (DOCS / "control-api.md").read_text("utf-8")
 TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
 DESIGN = (DOCS / "design.md").read_text("utf-8")
@@ -69,13 +71,29 @@ TRAITS = PorticoApp.class_own_traits(config=True)
 
 @pytest.mark.parametrize("trait", sorted(TRAITS))
 def test_every_setting_and_its_default_is_documented(trait: str):
-    [row] = re.findall(rf"^\| `{trait}` \|(.*)\|$", CONFIGURATION, re.MULTILINE)
+    of_jupyter = CONFIGURATION.partition("\n## Of a relay\n")[0]
+    [row] = re.findall(rf"^\| `{trait}` \|(.*)\|$", of_jupyter, re.MULTILINE)
     default = TRAITS[trait].default()
     assert f"`{default!r}`" in row, default
 
 
 def test_no_setting_is_documented_that_is_not_there():
     assert set(re.findall(r"PorticoApp\.(\w+)", CONFIGURATION)) <= set(TRAITS)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_every_setting_of_a_relay_and_its_default_is_documented(name: str):
+    [row] = re.findall(rf"^\| `{name}` \| (.*?) ?\|.*\|$", RELAY_CONFIGURATION, re.MULTILINE)
+    setting, config = SETTINGS[name], RelayConfig(domain="share.example.org")
+    default = getattr({"relay": config, "hub": config.hub, "limits": config.hub.limits}[setting.of], name)
+    if row:
+        assert setting.read(row.strip("`")) == default
+    else:
+        assert not default or name in ("domain", "base_url", "data_dir"), f"{default!r} is the default"
+
+
+def test_no_setting_of_a_relay_is_documented_that_is_not_there():
+    assert set(re.findall(r"^\| `(\w+)` \|", RELAY_CONFIGURATION, re.MULTILINE)) == set(SETTINGS)
 
 
 def test_every_environment_variable_is_documented():
@@ -97,6 +115,15 @@ def test_every_route_of_the_control_api_is_documented():
                 assert f"`{method.upper()} {shown}`" in CONTROL, (method, shown)
 
 
+def test_every_route_of_a_relays_control_api_is_documented():
+    source = (SOURCE / "relay" / "control.py").read_text("utf-8")
+    routes = re.findall(r"\(_API \+ \"([\w/{}]+)\", self\.\w+, \[(.*?)\]\)", source)
+    assert len(routes) == source.count("(_API + ") > 5
+    for path, methods in routes:
+        for method in re.findall("[A-Z]+", methods):
+            assert f"`{method} {path}`" in CONTROL, (method, path)
+
+
 def test_every_event_is_documented():
     source = (SOURCE / "hub" / "control.py").read_text("utf-8") + (SOURCE / "hub" / "registry.py").read_text("utf-8")
     events = set(re.findall(r"_event\(\"(\w+)\"", source)) | set(re.findall(r"_tell\(\"(\w+)\"", source))
@@ -110,12 +137,13 @@ LAST = re.compile(r"\"([a-z_]+)\",?\s*\)$")
 def test_every_code_that_a_visitor_may_see_is_explained():
     """The hub's answers say a machine-readable code: each is in troubleshooting, or with the control API."""
     seen = set()
-    for path in [*(SOURCE / "hub").glob("*.py"), *(SOURCE / "jupyter").glob("*.py")]:
+    for path in [path for room in ("hub", "jupyter", "relay") for path in (SOURCE / room).glob("*.py")]:
         source = path.read_text("utf-8")
         seen |= set(re.findall(r"Answer\(\s*[\w.\[\]]+,\s*\"([a-z_]+)\"", source))
+        seen |= set(re.findall(r"OAuthError\(\s*\"([a-z_]+)\"", source))
         seen |= {code for call in re.findall(r"forbidden\(.*?\)$", source, re.M | re.S) for code in LAST.findall(call)}
     assert {"wrong_key", "service_gone", "cross_origin", "invalid_body"} <= seen
-    not_errors = {"preflight", "slash", "login", "key_taken", "error"}
+    not_errors = {"preflight", "slash", "login", "key_taken", "error", "seen"}
     assert [code for code in sorted(seen - not_errors) if f"`{code}`" not in TROUBLE + CONTROL] == []
 
 

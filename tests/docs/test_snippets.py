@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from portico.relay.config import RelayConfig
 from tests.docs.pages import DOCS, PAGES, ROOT, name, snippets
 from tests.live_jupyter import JupyterServer
 
 RUNNABLE = [page for page in PAGES if any(snippet.language == "python" and snippet.runs for snippet in snippets(page))]
 
-COMMANDS = {"curl", "git", "jupyter", "make", "pip", "python", "uvicorn", ".venv/bin/python", ".venv/bin/ruff"}
+COMMANDS = {
+    "curl",
+    "git",
+    "jupyter",
+    "make",
+    "pip",
+    "portico",
+    "python",
+    "uvicorn",
+    ".venv/bin/python",
+    ".venv/bin/ruff",
+}
 """What a reader may be asked to type; any other word at the head of a command is a slip, or belongs here."""
 
-LANGUAGES = {"python", "console", "json", "javascript", "html", "text"}
+LANGUAGES = {"python", "console", "json", "javascript", "html", "text", "toml"}
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=name)
@@ -38,21 +54,44 @@ def test_what_is_not_run_says_why(page: Path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_other_snippets_are_what_they_say(page: Path):
+def test_other_snippets_are_what_they_say(page: Path, tmp_path: Path):
     for snippet in snippets(page):
         where = f"{name(page)}, line {snippet.line}"
         assert snippet.language in LANGUAGES, where
         if snippet.language == "json":
             json.loads(snippet.text)
+        elif snippet.language == "toml":
+            file = tmp_path / "relay.toml"
+            file.write_text(snippet.text, "utf-8")
+            RelayConfig.load(environ={}, toml_path=file)
         elif snippet.language == "console":
             for command in commands(snippet.text):
                 assert command.split()[0] in COMMANDS, f"{where}: {command}"
+                if command.startswith("portico "):
+                    assert is_understood(command), f"{where}: {command}"
+
+
+def is_understood(command: str) -> bool:
+    """Whether the command line of Portico would take it; nothing is run."""
+    _, name, *words = shlex.split(re.sub(r" [<>|&] .*", "", command), comments=True)
+    if name == "--version":
+        return True
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    import_module(f"portico.cli.{name}").configure(parser)
+    try:
+        parser.parse_args(words)
+    except SystemExit as end:
+        return end.code == 0  # --help
+    return True
+
+
+_VARIABLES = re.compile(r"^(?:[A-Z_]+=\S+ +)+")
 
 
 def commands(text: str) -> list[str]:
-    """The commands of a console snippet: what stands behind a prompt, with continuation lines joined."""
+    """The commands of a console snippet: what stands behind a prompt and variables, with continuation lines joined."""
     lines = text.replace("\\\n", " ").splitlines()
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [_VARIABLES.sub("", line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
