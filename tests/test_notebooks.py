@@ -23,8 +23,8 @@ def run(notebook: Path, server: JupyterServer) -> list[tuple[str, Output]]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_without_an_error(notebook: Path, jupyter_server: JupyterServer):
-    if notebook.stem == "01-serve":
-        pytest.skip("test_serve runs it, and looks closer")
+    if notebook.stem in ("01-serve", "03-share"):
+        pytest.skip("another test runs it, and looks closer")
     assert run(notebook, jupyter_server)
 
 
@@ -58,3 +58,26 @@ def test_serve(jupyter_server: JupyterServer):
     [doctor] = of("%serve --doctor")
     assert "-> the kernel's own credential" in doctor.text
     assert "ok it has the Portico extension" in doctor.text
+
+
+def test_share(jupyter_server: JupyterServer):
+    [notebook] = [path for path in NOTEBOOKS if path.stem == "03-share"]
+    cells = run(notebook, jupyter_server)
+
+    def of(beginning: str) -> Output:
+        [output] = [output for cell, output in cells if cell.startswith(beginning)]
+        return output
+
+    card = of("%serve app --share").displays[0]["data"]
+    assert "/alice/apps/app/" in card["text/plain"]
+    assert "open until" in card["text/plain"]
+    assert "<svg" in card["text/html"], "the QR code"
+    opened = of("import httpx").text
+    assert "Hello from a notebook" in opened
+    assert opened.strip().endswith("401"), "private on the Jupyter server"
+    assert "Hello again" in of("httpx.get(link.url)").result
+    for guarded in ("link = service.share(password=", 'link = service.share(access="key")'):
+        assert of(guarded).text == "without it: 401\nwith it: Hello again\n"
+    assert of('print("the link:"').text == "the link: 401\nthe service: live\n"
+    assert "called by nobody known\nHello again" in of("import portico").text
+    assert "{'doubled': 42}" in of("async def double").text
