@@ -8,6 +8,7 @@ import pytest
 
 from portico.hub import answers, conditions, pages
 from portico.hub.answers import Answer, wants_page
+from portico.hub.reply import server_of
 
 SAID_BY = [
     answers.unauthorized(),
@@ -94,3 +95,20 @@ def test_only_a_browser_that_navigates_gets_a_page() -> None:
     assert not wants_page([(b"accept", b"*/*")])
     assert not wants_page([(b"accept", b"application/json")])
     assert not wants_page([])
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "server"),
+    [
+        ("a.example", "http", ("a.example", 80)),
+        ("a.example:8080", "https", ("a.example", 8080)),
+        ("[::1]:8080", "http", ("::1", 8080)),
+        ("", "http", None),
+        *(
+            (f"a.example:{port}", "https", (f"a.example:{port}", 443))
+            for port in ("", "x", "\xb2", "99999", "9" * 5000)
+        ),
+    ],
+)
+def test_a_server_is_read_from_any_host(host: str, scheme: str, server: tuple[str, int] | None) -> None:
+    assert server_of(host, scheme) == server

@@ -239,6 +239,21 @@ def test_a_cookie_is_kept_to_its_app(given: bytes, confined: bytes | None) -> No
     assert towards_visitor((b"Set-Cookie", given)) == passed
 
 
+@pytest.mark.parametrize(
+    ("given", "confined"),
+    [
+        (b"__Host-a=1; Secure; Path=/", b"__Host-a=1; Secure; Path=/"),
+        (b"__Host-a=1; Path=/; Domain=example.org", b"__Host-a=1; Path=/"),
+        (b"a=1; Path=/deep; Domain=.example.org", b"a=1; Path=/deep"),
+        (b"a=1", b"a=1; Path=/"),
+        (b"__Host-portico_visitor=1; Secure; Path=/", None),
+        (b"portico_pass=1", None),
+    ],
+)
+def test_an_app_on_a_host_of_its_own_has_that_host(given: bytes, confined: bytes | None) -> None:
+    assert headers.confine_cookie(given, "", headers.is_own_cookie) == confined
+
+
 @given(st.lists(st.sampled_from([b"a=1", b";", b"Path=/", b"path=/apps/cat/x", b"Domain=x", b"_xsrf=1", b" ", b"="])))
 def test_a_cookie_that_passes_names_one_path_which_is_the_apps_and_no_domain(parts: list[bytes]) -> None:
     confined = headers.confine_cookie(b"".join(parts), "/apps/cat", is_hub_cookie)

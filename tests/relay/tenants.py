@@ -33,6 +33,11 @@ class Tenant:
         return self._workspace or str(self._session.hub_info["workspace"])
 
     @property
+    def own_token(self) -> str:
+        """The provider's token, of an anonymous one too."""
+        return str(self._session.address.token)
+
+    @property
     def _session(self) -> Any:
         return next(iter(self.provider.sessions.values()))
 

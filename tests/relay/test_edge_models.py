@@ -14,7 +14,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import portico
-from tests.live_relay import RelayProcess
 from tests.relay.tenants import Tenant
 
 
@@ -109,9 +108,9 @@ def test_a_key_opens_nothing_of_another_workspace(tenant: Tenant, stranger: Tena
     for at, given in ((tenant, theirs), (stranger, key)):
         with sdk(at, given) as other:
             for use in (
-                lambda: other.models.list(),  # noqa: B023 -- called at once
-                lambda: other.chat.completions.create(model="cat", messages=hello()),  # noqa: B023
-                lambda: other.responses.retrieve(made.id),  # noqa: B023
+                lambda: other.models.list(),
+                lambda: other.chat.completions.create(model="cat", messages=hello()),
+                lambda: other.responses.retrieve(made.id),
             ):
                 with pytest.raises(AuthenticationError) as refused:
                     use()

@@ -34,6 +34,17 @@ async def hostile(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b""})
 
 
+async def whole_host(scope: Any, receive: Any, send: Any) -> None:
+    """Sets cookies that a browser keeps to the host (RFC 6265bis §4.1.3.2), of its own and of the relay's."""
+    if scope["type"] == "lifespan":
+        await echo(scope, receive, send)
+        return
+    names = (b"mine", b"portico_visitor", b"portico_session", b"Portico_Pass")
+    headers = [(b"set-cookie", b"__Host-" + name + b"=1; Path=/; Secure") for name in names]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def counting(scope: Any, receive: Any, send: Any) -> None:
     """Counts its calls; says the count on ``/count``."""
     global calls

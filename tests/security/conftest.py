@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 from collections.abc import Iterator
@@ -10,8 +12,14 @@ from dataclasses import dataclass
 import jwt
 import pytest
 
+from portico.relay.store import RelayStore
+from tests.hub.in_process import echo
 from tests.integration.visit import eventually
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.live_relay import ALICE, RelayProcess
+from tests.relay.tenants import Tenant
+from tests.security.apps import hostile
+from tests.security.relays import Browser, Site
 from tests.security.visitor import Login, ask, log_in
 
 ORIGIN = "https://chat.example.com"
@@ -106,3 +114,94 @@ def wrong(jupyter_server: JupyterServer, served: Served, expired: str, revoked: 
         "a forged login": {"Cookie": "username-127-0-0-1-8888=2|1:0|10:1|8:username|4:eA==|deadbeef"},
         "an expired key's cookie": {"Cookie": f"portico_key={expired}"},
     }
+
+
+# --- a relay ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", params=["relay", "relay_by_host"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The same on a relay, by path and by host name; and a stranger beside it, with apps of the same names."""
+    relay: RelayProcess = request.getfixturevalue(request.param)
+    tenant, stranger = Tenant(relay), Tenant(relay, "")
+    for each in (tenant, stranger):
+        for access in ("private", "key", "public"):
+            each.serve(echo, f"echo-{access}", access=access)
+        each.serve(hostile, "hostile", access="public")
+        each.serve(secret_model, "secret-model", chat=True)
+    yield Site(tenant, stranger)
+    tenant.leave()
+    stranger.leave()
+
+
+def secret_model(messages: object) -> str:
+    return "a secret"
+
+
+@pytest.fixture(scope="session")
+def browser(site: Site) -> Browser:
+    """Signed in on ``echo-private``."""
+    browser = Browser(site.relay)
+    _, answer = browser.sign_in(site.relay.service_url("echo-private"))
+    assert answer.json()["identity"]["user"]["id"] == ALICE
+    return browser
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Of one relay: what opens, and what once did or never will, as tokens."""
+
+    key: str
+    """Opens every echo."""
+    token: str
+    """A provider's, of the workspace, with every scope but admin."""
+    wrong: dict[str, str]
+    """What opens nothing of the workspace, anywhere."""
+
+
+@pytest.fixture(scope="session")
+def credentials(site: Site) -> Credentials:
+    relay, tenant = site.relay, site.tenant
+    every = ("echo-private", "echo-key", "echo-public")
+    gone_key, gone_token = tenant.key(*every), relay.token()
+    owner = {"Authorization": f"Bearer {tenant.token}"}
+    assert ask(site.own, "portico/api/me", headers={"Authorization": f"Bearer {gone_token}"}).status == 200
+    for kind, token in (("keys", gone_key), ("tokens", gone_token)):
+        made = jwt.decode(token, options={"verify_signature": False})["jti"]
+        assert ask(site.own, f"portico/api/{kind}/{made}", "DELETE", owner).status == 204
+    short_key, short_token = tenant.key(*every, expires=1), relay.token(lifetime=1)
+    api = "portico/api/me"
+    eventually(lambda: ask(site.own, api, headers={"Authorization": f"Bearer {short_token}"}).status == 401, 10)
+    place = site.app("echo-private")
+    eventually(lambda: ask(place, "", headers={"Authorization": f"Bearer {short_key}"}).status == 401, 10)
+    now = int(time.time())
+    visitor = {"iss": "portico", "aud": f"portico:visitor:{ALICE}", "jti": "0" * 16, "svc": [*every], "iat": now}
+    provider = {"iss": "portico", "aud": "portico:provider", "jti": "0" * 32, "sub": ALICE, "ws": ALICE, "iat": now}
+    claims = [each | {"exp": now + 600} for each in (visitor, provider | {"scope": "publish:* keys admin"})]
+    store = RelayStore(relay.config.database)
+    secret = store.secret()
+    store.close()
+    head = base64.urlsafe_b64encode(b'{"alg":"HS384","typ":"JWT"}').rstrip(b"=")
+    body = head + b"." + relay.token().split(".")[1].encode()
+    signature = base64.urlsafe_b64encode(hmac.digest(secret, body, "sha384")).rstrip(b"=")
+    forged = {"token of another algorithm": (body + b"." + signature).decode()} | {
+        f"{kind} {what}": jwt.encode(each, by, algorithm)
+        for kind, each in zip(("key", "token"), claims, strict=True)
+        for what, by, algorithm in (
+            ("of no algorithm", None, "none"),
+            ("of another secret", "another secret of thirty-two bytes", "HS256"),
+            ("of an id that nobody made", secret, "HS256"),
+        )
+    }
+    wrong = {
+        "garbage": "garbage",
+        "three garbage parts": "a.b.c",
+        "nested too deep": "e30." + "W1tb" * 4000 + ".x",
+        "expired key": short_key,
+        "expired token": short_token,
+        "revoked key": gone_key,
+        "revoked token": gone_token,
+        "a stranger's key": site.stranger.key("echo-public", "echo-key", "echo-private"),
+        **forged,
+    }
+    return Credentials(tenant.key(*every), tenant.token, wrong)

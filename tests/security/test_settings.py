@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
-from portico.protocol import SUBPROTOCOL, Connection, Role
-from portico.protocol.events import Ack, GoAway, Hello, Register, Welcome
+from portico.protocol import SUBPROTOCOL
+from portico.protocol.events import GoAway, Welcome
 from tests.live_jupyter import TOKEN, JupyterServer
+from tests.security.provider import Provider, dial, until_closed
 from tests.security.visitor import ask, upgrade
 
 
@@ -29,38 +28,6 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
     ).start()
     yield server
     server.stop()
-
-
-def dial(server: JupyterServer, **more: object) -> ClientConnection:
-    url = f"ws://127.0.0.1:{server.port}/portico/link"
-    return connect(url, subprotocols=[SUBPROTOCOL], proxy=None, **more).__enter__()  # type: ignore[arg-type]
-
-
-class Provider:
-    """The protocol by hand: what a hostile provider would say."""
-
-    def __init__(self, server: JupyterServer, token: str, session: str = "s" * 32, epoch: int = 1) -> None:
-        self.socket = dial(server)
-        self.connection = Connection(Role.PROVIDER)
-        self.connection.send_hello(Hello(token=token, session=session, epoch=epoch))
-        self.answer = self.next()
-
-    def send(self) -> None:
-        while message := self.connection.data_to_send():
-            self.socket.send(message)
-
-    def next(self) -> object:
-        self.send()
-        while True:
-            for event in self.connection.receive_message(self.socket.recv(10), 0.0):  # type: ignore[arg-type]
-                if isinstance(event, (Welcome, GoAway, Ack)):
-                    return event
-
-    def register(self, **service: object) -> Ack:
-        self.connection.send_register(Register(1, dict(service)))
-        answer = self.next()
-        assert isinstance(answer, Ack)
-        return answer
 
 
 def test_what_is_not_allowed_is_refused_with_a_reason(strict: JupyterServer) -> None:
@@ -94,15 +61,6 @@ for expires in (3601, 3600, 60, 60, 60):
     assert lines[1:4] == ["made"] * 3
     assert "as many keys" in lines[4]
     kernel.shutdown()
-
-
-def until_closed(socket: ClientConnection) -> str:
-    """Read to the end (a GOAWAY comes first); returns the reason that the hub gave."""
-    try:
-        while True:
-            socket.recv(10)
-    except ConnectionClosed:
-        return socket.close_reason or ""
 
 
 def test_a_link_that_says_nothing_is_closed(strict: JupyterServer) -> None:

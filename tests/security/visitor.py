@@ -8,7 +8,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from tests.live_jupyter import TOKEN, JupyterServer
@@ -36,22 +36,39 @@ class Answer:
         return [value for found, value in self.json()["headers"] if found == name]
 
 
+class Server(Protocol):
+    """Where a visitor goes: a Jupyter server, or a place on a relay (`tests.security.relays`)."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def base(self) -> str:
+        """What every target begins with."""
+
+
 def ask(
-    server: JupyterServer,
+    server: Server,
     target: str,
     method: str = "GET",
     headers: Headers | None = None,
     body: bytes | None = None,
     host: str = "",
+    source: str = "",
+    lengthless: bool = False,
 ) -> Answer:
-    """One request, its headers as they are given. *target* follows the server's base URL."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    """One request, its headers as they are given. *target* follows the server's base URL; *source* is one's address.
+
+    A *lengthless* body has no Content-Length: it is framed already.
+    """
+    host = host or getattr(server, "host", "") or f"127.0.0.1:{server.port}"
+    source_address = (source, 0) if source else None
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30, source_address=source_address)
     try:
         connection.putrequest(method, server.base + target, skip_host=True, skip_accept_encoding=True)
-        connection.putheader("Host", host or f"127.0.0.1:{server.port}")
+        connection.putheader("Host", host)
         for name, value in headers.items() if isinstance(headers, dict) else headers or []:
             connection.putheader(name, value)
-        if body is not None:
+        if body is not None and not lengthless:
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         response = connection.getresponse()
@@ -60,7 +77,7 @@ def ask(
         connection.close()
 
 
-def upgrade(server: JupyterServer, target: str, headers: Headers | None = None, host: str = "") -> Answer:
+def upgrade(server: Server, target: str, headers: Headers | None = None, host: str = "") -> Answer:
     """Ask for a WebSocket; the answer to the handshake."""
     given = list(headers.items() if isinstance(headers, dict) else headers or [])
     key = base64.b64encode(os.urandom(16)).decode()

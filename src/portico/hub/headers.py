@@ -298,12 +298,13 @@ _ATTRIBUTE = re.compile(rb"\s*([^=;]*)(?:=([^;]*))?")
 def confine_cookie(value: bytes, root_path: str, is_hub_cookie: Callable[[str], bool]) -> bytes | None:
     """A Set-Cookie header kept to the app's path, without Domain; None if it names a cookie of the hub.
 
-    ``__Host-`` cookies must have the path ``/`` (RFC 6265bis §4.1.3.2) and cannot be kept to a path: they are dropped.
-    So are cookies without a name: a browser sends ``=_xsrf=1`` back as ``_xsrf=1``.
+    ``__Host-`` cookies must have the path ``/`` (RFC 6265bis §4.1.3.2) and cannot be kept to a path: they are dropped,
+    but where the app has a host of its own. So are cookies without a name: a browser sends ``=_xsrf=1`` back as
+    ``_xsrf=1``.
     """
     cookie, *attributes = value.split(b";")
     name = _cookie_name(cookie)
-    if not name or b"=" not in cookie or is_hub_cookie(name) or name.lower().startswith("__host-"):
+    if not name or b"=" not in cookie or is_hub_cookie(name) or (root_path and name.lower().startswith("__host-")):
         return None
     root = root_path.encode("latin-1", "replace") or b"/"
     path = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import formatdate
 
@@ -29,6 +30,7 @@ def reply(answer: Answer, request: VisitorRequest | None) -> tuple[Headers, byte
     return headers, body
 
 
+_PORT = re.compile(r"[0-9]{1,5}")
 _SERVERS: dict[tuple[str, str], tuple[str, int]] = {}
 
 
@@ -37,7 +39,7 @@ def server_of(host: str, scheme: str) -> tuple[str, int] | None:
     known = _SERVERS.get((host, scheme))
     if known is None:
         name, _, port = host.rpartition(":")
-        if not port.isdigit() or int(port) > 65535 or not name:
+        if not _PORT.fullmatch(port) or int(port) > 65535 or not name:
             name, port = host, "443" if scheme == "https" else "80"
         known = (name.strip("[]"), int(port))
         if len(_SERVERS) < 1000:

@@ -16,12 +16,20 @@ _HAS_COOKIE = VISITOR_COOKIE.encode()
 class RelayIdentities(Identities):
     """The users of one workspace."""
 
-    def __init__(self, workspace: str, accounts: Accounts, doorway: Doorway, own_cookies: frozenset[str]) -> None:
-        """*own_cookies* are those of the relay's own pages."""
+    def __init__(
+        self,
+        workspace: str,
+        accounts: Accounts,
+        doorway: Doorway,
+        own_cookies: frozenset[str],
+        own_tokens: tuple[bytes, ...],
+    ) -> None:
+        """*own_cookies* are those of the relay's own pages, *own_tokens* what its configuration holds."""
         self._workspace = workspace
         self._accounts = accounts
         self._doorway = doorway
         self._own_cookies = own_cookies
+        self._own_tokens = own_tokens
 
     async def recognise(self, request: VisitorRequest) -> Recognised:
         signed_in = self._doorway.visitor(self._workspace, request)
@@ -42,7 +50,8 @@ class RelayIdentities(Identities):
         return is_own_cookie(name) or name in self._own_cookies
 
     def holds_hub_token(self, value: bytes) -> bool:
-        return False  # all that a relay makes bears the mark of `portico.hub.keys`
+        # all that a relay makes bears the mark of `portico.hub.keys`
+        return any(token in value for token in self._own_tokens)
 
     def login_url(self, request: VisitorRequest) -> str | None:
         return login_path(request)

@@ -1,0 +1,233 @@
+"""Every route of a relay's own, walked without and with wrong credentials; and host names that nobody meant.
+
+The list is made from the routes themselves, so a route that is added is walked too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from portico.relay import RelayConfig, create_app
+from portico.relay.admin import PATHS as ADMIN
+from tests.live_relay import ALICE
+from tests.security.conftest import Credentials
+from tests.security.relays import Browser, Place, Site, bearer
+from tests.security.visitor import ask, upgrade
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+PROBES = ("healthz", "readyz")
+OPEN = ("portico/login", "portico/logout", "portico/device_authorization", "portico/token")
+"""For whoever comes: what they do without the right form or code is said below."""
+
+
+def _routes() -> list[str]:
+    relay = create_app(RelayConfig(data_dir=":memory:", paths=True))
+
+    async def paths() -> list[str]:
+        await relay.start()
+        try:
+            return [route.path for route in relay.control._app.routes]  # type: ignore[attr-defined]
+        finally:
+            await relay.stop()
+
+    return [re.sub(r"\{\w+\}", "echo-private", path)[1:] for path in asyncio.run(paths())]
+
+
+ROUTES = _routes()
+API = [path for path in ROUTES if path.startswith("portico/api/")]
+PEOPLE = [path for path in ROUTES if path not in API and path.startswith("portico/")]
+WELL_KNOWN = [path for path in ROUTES if path.startswith(".well-known/")]
+
+
+def test_the_walk_knows_every_route() -> None:
+    assert {"portico/api/me", "portico/api/services", "portico/api/keys", "portico/api/tokens"} <= set(API)
+    assert {*OPEN, "portico/", "portico/device", "portico/authorize", "portico/tokens"} == set(PEOPLE)
+    assert len(ROUTES) == len(API) + len(PEOPLE) + len(WELL_KNOWN)
+
+
+@pytest.mark.parametrize("path", [*API, "metrics"])
+def test_what_programs_ask_is_closed(site: Site, credentials: Credentials, path: str) -> None:
+    wrong = {what: bearer(token) for what, token in credentials.wrong.items()}
+    wrong |= {"nothing": {}, "a visitor's key": bearer(credentials.key)}
+    wrong |= {"basic": {"Authorization": f"Basic {credentials.token}"}, "cookie": {"Cookie": f"t={credentials.token}"}}
+    wrong |= {"twice": {"Authorization": "Bearer a.b.c Bearer"}, "in the query": {}}
+    for what, headers in wrong.items():
+        target = f"{path}?token={credentials.token}&access_token={credentials.token}" if "query" in what else path
+        for method in METHODS:
+            answer = ask(site.own, target, method, headers, b'{"services": ["*"]}' if method in UNSAFE else None)
+            if method == "OPTIONS":
+                assert answer.status in (204, 405), (what, answer)
+                assert not answer.one("access-control-allow-credentials")
+            else:
+                assert answer.status in (401, 405), (what, method, answer)
+            if method == "GET" and answer.status != 405:
+                assert answer.status == 401, (what, answer)
+            assert b"echo" not in answer.body
+            assert ALICE.encode() not in answer.body
+            assert b"Traceback" not in answer.body
+
+
+@pytest.mark.parametrize("path", [*PEOPLE, *(path.strip("/") for path in ADMIN)])
+def test_what_people_ask_is_for_who_signed_in(site: Site, credentials: Credentials, path: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{site.own.authority}"}
+    wrong: dict[str, dict[str, str]] = {
+        "nothing": {},
+        "a token": {"Authorization": f"Bearer {credentials.wrong['revoked token']}"},
+        "a key": {"Authorization": f"Bearer {credentials.key}"},
+        "a forged session": {"Cookie": "portico_session=" + "x" * 43},
+        "a visitor's": {"Cookie": f"portico_session={credentials.key}; portico_visitor={credentials.key}"},
+    }
+    for what, headers in wrong.items():
+        for method in METHODS:
+            body = b"name=alice&password=wrong&action=allow&user_code=BCDF-GHJK" if method in UNSAFE else None
+            answer = ask(site.own, path, method, headers | (form if body else {}), body)
+            assert answer.status < 500, (what, method, answer)
+            if answer.status == 303:
+                assert answer.one("location").startswith("/portico/login"), (what, method, answer)
+            elif answer.status < 300 and method != "OPTIONS":
+                assert path in OPEN, (what, method, answer)
+            assert not any("portico_session=" in cookie and len(cookie) > 100 for cookie in answer.all("set-cookie"))
+            assert b"echo-private" not in answer.body
+
+
+def test_a_form_is_believed_from_the_relays_own_page_alone(site: Site, browser: Browser) -> None:
+    """With a login, and from another site's page: what a form there can send."""
+    cookies = browser.cookies(site.own.authority)
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    neighbour = f"http://{site.app('hostile').authority}"
+    origins = ["https://evil.example", "null", "http://["] + ([neighbour] if site.by_host else [])
+    for path in (*PEOPLE, *(path.strip("/") for path in ADMIN)):
+        for origin in (*origins, ""):
+            headers = cookie | form | ({"Origin": origin} if origin else {})
+            answer = ask(site.own, path, "POST", headers, b"user_code=BCDF-GHJK&action=allow&id=x&form_token=x")
+            assert answer.status in (400, 401, 403, 404, 405), (path, origin, answer)
+    assert ask(site.own, "portico/", headers=cookie).status == 200
+    framed = ask(site.own, "portico/", headers=cookie | {"Sec-Fetch-Dest": "iframe"})
+    assert framed.status == 403
+    scripted = ask(site.own, "portico/login?again=1", headers=cookie | {"Sec-Fetch-Dest": "empty"})
+    assert scripted.status == 403
+
+
+def test_probes_are_for_everybody_and_say_little(site: Site) -> None:
+    for path in PROBES:
+        answer = ask(site.own, path)
+        assert answer.status == 200
+        assert len(answer.body) < 20
+        assert ask(site.own, path, "POST", body=b"x").status == 405
+    for path in WELL_KNOWN:
+        assert ask(site.own, path).json()["issuer"] == site.relay.config.base_url
+
+
+def test_the_link_speaks_websocket_alone(site: Site, credentials: Credentials) -> None:
+    for method in METHODS:
+        answer = ask(site.own, "portico/link", method, bearer(credentials.token))
+        assert answer.status in (404, 405, 426), (method, answer)
+    assert upgrade(site.own, "portico/link", bearer(credentials.token)).status == 400  # no subprotocol
+    for path in ("portico/linkX", "portico/link/", "portico/api/services", "", "healthz"):
+        assert upgrade(site.own, path, bearer(credentials.token)).status in (403, 404), path
+
+
+def test_the_relays_own_pages_are_on_no_services_host(site: Site, credentials: Credentials) -> None:
+    if not site.by_host:
+        pytest.skip("by path there is one host for all")
+    for path in (*ROUTES, *PROBES, "metrics", "portico/link", *(path.strip("/") for path in ADMIN)):
+        for place in (site.app("echo-public"), site.app("no-such-service"), site.models()):
+            base = Place(place.port, "/", place.host)
+            answer = ask(base, path, headers=bearer(credentials.token))
+            assert answer.status in (401, 404), (path, place, answer)  # a provider's token opens no service
+        answer = ask(site.app("echo-public"), path)
+        assert answer.json()["path"] == f"/{path}"  # it is the app that is asked
+
+
+# --- host names that nobody meant -------------------------------------------------------------------------------------
+
+
+def _hosts(domain: str, port: int) -> list[str]:
+    name = f"echo-private--{ALICE}"
+    return [
+        *("evil.example", "evil.example:80", "localhost", "127.0.0.1", "10.0.0.1:99999", "[::1]", f"[::1]:{port}"),
+        *(
+            "[::",
+            "::1",
+            "[]",
+            ":",
+            ":80",
+            "a:b:c",
+            "-",
+            "--",
+            "---",
+            ".",
+            "..",
+            "...",
+            "a..b",
+            "%00",
+            "\xff\xfe",
+            "日本",
+        ),
+        *("x" * 70, "x" * 300 + ".example", "x" * 9000, ".".join(["a"] * 2000), "a b", "a/b", "a?b", "a#b", "a@b"),
+        *(f"{name}.{domain}.evil.example", f"evil{domain}", f"evil.example:{port}", f"{name}.evil.example:{port}"),
+        *(f"x.{name}.{domain}", f"{name}.{name}.{domain}", f"--{ALICE}.{domain}", f"{name}--.{domain}", f"--.{domain}"),
+        *(f"----.{domain}", f"a----b.{domain}", f"a--b--c.{domain}", f"-.{domain}", f".{domain}", f"..{domain}"),
+        *(f"{'x' * 64}--{ALICE}.{domain}", f"{'x' * 5000}.{domain}", f"a--{'x' * 5000}.{domain}", f"a--.{domain}"),
+        *(f"a b--{ALICE}.{domain}", f"a%2e--{ALICE}.{domain}", f"\xe9--{ALICE}.{domain}", f"a_b--{ALICE}.{domain}"),
+        *(f"portico--{ALICE}.{domain}", f"portico.{domain}", f"x--portico.{domain}", f"www.{domain}", f"{domain}.."),
+        *(f"echo-private--{ALICE}.{domain}:{port}:{port}", f"echo-private--{ALICE}.{domain}:x", f"{domain}:-1"),
+        *(f"{domain}:", f"{domain}:99999999999999999999999", f"{domain}:0", f"{domain}:{'9' * 5000}", f"{domain}:\xb2"),
+    ]
+
+
+def test_no_host_name_is_a_servers_error(site: Site, credentials: Credentials) -> None:
+    """And none opens more than the one that was meant."""
+    hosts = [host.encode("latin-1", "replace").decode("latin-1") for host in _hosts("share.localhost", site.relay.port)]
+    targets = (
+        "",
+        "portico/",
+        "portico/api/me",
+        "v1/models",
+        f"{ALICE}/apps/echo-private/",
+        ".portico/login",
+        "healthz",
+    )
+    for host in hosts:
+        for target in targets:
+            answer = ask(Place(site.relay.port, "/", host), target, headers={"Accept": "text/html"})
+            assert answer.status < 500, (host[:100], target, answer)
+            assert b'"identity"' not in answer.body, (host[:100], target)
+            location = urlsplit(answer.one("location"))
+            assert location.netloc in ("", urlsplit(site.relay.config.base_url).netloc), (host[:100], target, answer)
+            assert upgrade(Place(site.relay.port, "/", host), target).status < 500, (host[:100], target)
+        opened = ask(Place(site.relay.port, "/", host), "", headers=bearer(credentials.key))
+        assert b'"identity"' not in opened.body, host[:100]
+    assert ask(site.app("echo-public"), "").status == 200
+
+
+def test_a_host_name_may_be_written_in_every_way_that_means_it(site: Site, credentials: Credentials) -> None:
+    if not site.by_host:
+        pytest.skip("by path the host's name says nothing")
+    place, port = site.app("echo-key"), site.relay.port
+    name = place.host.partition(":")[0]
+    for host in (name, name.upper(), name.title(), f"{name}.", f"{name}.:{port}", f"{name.upper()}:80", f"{name}:443"):
+        there = Place(port, "/", host)
+        answer = ask(there, "", headers=bearer(credentials.key))
+        assert answer.status == 200, (host, answer)
+        assert answer.json()["root_path"] == ""
+        assert answer.seen("host") == [host]
+        assert ask(there, "").status == 401
+        other = re.sub("echo-key", "secret-model", host, flags=re.IGNORECASE)
+        assert ask(Place(port, "/", other), "", headers=bearer(credentials.key)).status == 403
+
+
+def test_one_request_has_one_host(site: Site) -> None:
+    place = site.app("echo-private")
+    for headers in (
+        [("Host", "evil.example")],
+        [("Host", place.authority)],
+    ):
+        answer = ask(site.app("echo-public"), "", headers=headers)
+        assert answer.status == 400, headers
