@@ -1,4 +1,4 @@
-"""What passes between a visitor of a relay and an app, both ways: where apps share a host name, and where they do not."""
+"""What passes between a visitor of a relay and an app, both ways: on a host name that apps share, and on their own."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def id_of(site: Site, token: str) -> str:
     return str(ask(site.own, "portico/api/me", headers=bearer(token)).json()["token"]["id"])
 
 
-# --- providers -------------------------------------------------------------------------------------------------------
+# --- providers ----------------------------------------
 
 
 def test_no_wrong_token_links(site: Site, credentials: Credentials) -> None:
@@ -103,7 +103,7 @@ def test_a_link_ends_with_its_token(site: Site, how: str) -> None:
     ask(site.own, "portico/api/services/brief", "DELETE", bearer(site.tenant.token))
 
 
-# --- visitors ----------------------------------------------------------------------------------------------------------
+# --- visitors ----------------------------------------
 
 
 @pytest.mark.parametrize("name", APPS)
@@ -157,7 +157,7 @@ def test_no_wrong_credential_opens_a_model(site: Site, credentials: Credentials)
         assert upgrade(place, "responses", headers).status == refused, what
 
 
-# --- the control API ------------------------------------------------------------------------------------------------------
+# --- the control API ----------------------------------------
 
 
 def test_a_token_manages_its_own_workspace(site: Site) -> None:
