@@ -6,9 +6,12 @@ import html
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +49,20 @@ def reply(messages):
 
 
 Done = subprocess.CompletedProcess[str]
+
+
+def last_words(process: subprocess.Popen[str], timeout: float = 30.0) -> tuple[str, str]:
+    """What is still to come of standard output and of standard error, to the end of the process.
+
+    `Popen.communicate` loses what was read ahead, once a line was read by itself.
+    """
+    impatience = threading.Timer(timeout, process.kill)
+    impatience.start()
+    with ThreadPoolExecutor() as pool:
+        out, said = pool.map(lambda pipe: str(pipe.read()), (process.stdout, process.stderr))  # type: ignore[union-attr]
+    process.wait()
+    impatience.cancel()
+    return out, said
 
 
 @dataclass
@@ -94,7 +111,7 @@ class Shell:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url:
-            raise AssertionError(process.communicate(timeout=20)[1])
+            raise AssertionError(last_words(process)[1])
         return process, url
 
     def end(self) -> None:
@@ -121,11 +138,11 @@ _FIELD = re.compile(r'<input[^>]*? name="([a-z_]+)"(?:[^>]*? value="([^"]*)")?')
 _CHOICE = re.compile(r'<select[^>]*? name="([a-z_]+)"[^>]*>\s*<option(?: value="|[^>]*>)([^"<]*)')
 
 
-def allow(page: str, user: str, password: str, *, action: str = "allow") -> None:
+def allow(page: str, user: str, password: str, *, action: str = "allow", verify: ssl.SSLContext | bool = True) -> None:
     """Do what a person does in a browser on the *page* of a device login: sign in, and say yes (or ``deny`` it)."""
     parts = urlsplit(page)
     headers = {"Accept": "text/html", "Origin": f"{parts.scheme}://{parts.netloc}"}
-    with httpx.Client(trust_env=False, follow_redirects=True, headers=headers) as browser:
+    with httpx.Client(trust_env=False, follow_redirects=True, headers=headers, verify=verify) as browser:
         shown = browser.get(page)
         for answers in ({"name": user, "password": password}, {"action": action}):
             form = shown.text[shown.text.index("<form method") :]

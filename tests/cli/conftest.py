@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_commands import APP, Relay, Shell, running_relay
+from tests.live_commands import APP, Relay, Shell, last_words, running_relay
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def interrupt() -> Interrupt:
 
     def press(process: subprocess.Popen[str]) -> str:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = last_words(process)
         assert process.returncode == 0, said
         return said
 

@@ -13,7 +13,7 @@ import pytest
 
 from portico.errors import LinkClosed, Refused
 from portico.provider.login import DeviceLogin
-from tests.live_commands import PASSWORD, Relay, Shell, allow
+from tests.live_commands import PASSWORD, Relay, Shell, allow, last_words
 
 
 def read_page(stderr: object) -> str:
@@ -25,7 +25,7 @@ def read_page(stderr: object) -> str:
 def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> None:
     process = shell.start("login", relay.url)
     allow(read_page(process.stderr), "alice", PASSWORD)
-    _, said = process.communicate(timeout=30)
+    _, said = last_words(process)
     assert process.returncode == 0, said
     assert re.search(r"this code: [A-Z]{4}-[A-Z]{4}\n", said)
     where = Path(shell.environment["XDG_CONFIG_HOME"]) / "portico" / "credentials.json"
@@ -39,7 +39,7 @@ def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> Non
     answer = httpx.get(url + "word", headers={"Authorization": f"Bearer {key}"}, trust_env=False)
     assert answer.json() == "none"
     shell.run("stop", "logged-in")
-    _, said = process.communicate(timeout=20)
+    last_words(process)
     assert process.returncode == 1
     assert shell.run("logout", relay.url).stdout.startswith("You are logged out")
     said = shell.run("services", "--server-url", relay.url, status=1).stderr
@@ -70,7 +70,7 @@ def test_logged_in_on_the_way(shell: Shell, relay: Relay, more: tuple[str, ...])
 def test_declined(shell: Shell, relay: Relay) -> None:
     process = shell.start("login", relay.url)
     allow(read_page(process.stderr), "alice", PASSWORD, action="deny")
-    _, said = process.communicate(timeout=30)
+    _, said = last_words(process)
     assert process.returncode == 1
     assert said.endswith("portico: the login was declined\n")
     assert "logged in nowhere" in shell.run("status").stdout

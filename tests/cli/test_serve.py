@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Interrupt
-from tests.live_commands import Relay, Shell
+from tests.live_commands import Relay, Shell, last_words
 from tests.live_jupyter import TOKEN, JupyterServer
 
 
@@ -55,7 +55,7 @@ def test_the_name_is_left_to_the_next_start(shell: Shell, relay: Relay, interrup
     token = relay.token()
     process, url = shell.serve(*arguments, PORTICO_TOKEN=token)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=20)
+    _, said = last_words(process)
     assert process.returncode == 0, said
     process, again = shell.serve(*arguments, PORTICO_TOKEN=token)
     assert again == url
@@ -70,7 +70,7 @@ def test_a_name_that_is_held_is_said_in_one_line(shell: Shell, relay: Relay, int
     said = shell.run(*arguments, status=1, PORTICO_TOKEN=token).stderr
     assert re.fullmatch(r"portico: 'held' is held by .*--replace.*\n", said)
     second, _ = shell.serve(*arguments[1:], "--replace", PORTICO_TOKEN=token)
-    _, said = first.communicate(timeout=20)
+    _, said = last_words(first)
     assert first.returncode == 1
     assert "stopped at the hub" in said
     assert get(url).status_code == 200
@@ -101,7 +101,7 @@ def test_who_may_open_it(shell: Shell, relay: Relay, interrupt: Interrupt) -> No
     services = shell.run("services", **given).stdout
     assert re.search(rf"^locked\s+live\s+key\s+\d+\s+{re.escape(url)}$", services, re.MULTILINE), services
     shell.run("stop", "locked", **given)
-    _, said = process.communicate(timeout=20)
+    _, said = last_words(process)
     assert process.returncode == 1
     assert "stopped" in said
 

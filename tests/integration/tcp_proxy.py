@@ -49,6 +49,7 @@ class TCPProxy:
                 return
             self.connections += 1
             try:
+                near = self.taken(near)
                 far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
                 near.close()
@@ -57,6 +58,10 @@ class TCPProxy:
                 self._sockets |= {near, far}
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def taken(self, near: socket.socket) -> socket.socket:
+        """A connection that has come, as bytes are read from it. Raises `OSError` to refuse it."""
+        return near
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         try:
