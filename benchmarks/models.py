@@ -7,7 +7,7 @@ and the kernel cost: a write to the socket for each frame, whose price is 2 to 6
 processor or finds it awake. Which of the two it is stays the same while a server runs, so each is started several
 times, in turns. What is not installed is left out. Run it with a Python that has the others::
 
-    python benchmarks/models.py [--tokens 5000] [--rounds 3] [--starts 4]
+    python benchmarks/models.py [--tokens 5000] [--rounds 4] [--starts 8]
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ def clock(port: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=5000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--starts", type=int, default=8)
     parser.add_argument("--serve")
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
