@@ -103,14 +103,26 @@ class RelayProcess:
             raise RuntimeError(f"the relay did not start:\n{self.log.read_text()}")
         return self
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40.0) -> int:
-        """End it by a signal; returns its exit status."""
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def send_signal(self, how: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(how)
+
+    def wait(self, timeout: float = 40.0) -> int:
+        """Its exit status, once it has ended."""
+        assert self._process is not None
         status = self._process.wait(timeout)
         if self._process.stdout is not None:
             self._process.stdout.close()
         return status
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40.0) -> int:
+        """End it by a signal; returns its exit status."""
+        self.send_signal(how)
+        return self.wait(timeout)
 
     def restart(self) -> float:
         """Stop and start; returns how many seconds that took."""

@@ -43,6 +43,18 @@ def test_a_silent_link_is_pinged_then_stalled_then_resumed() -> None:
     assert hub.has_output
 
 
+def test_asking_more_often_than_an_answer_may_take_does_not_hide_a_silence() -> None:
+    hub = FakeLink(Limits(ping_interval=1.0, pong_timeout=5.0)).hub
+    events = [(second, hub.handle_timer(float(second))) for second in range(1, 12)]
+    assert [(second, found) for second, found in events if found] == [(6, [Stalled(6.0)])]
+
+
+def test_a_link_that_is_to_be_given_up_sooner_than_that_stalls_sooner() -> None:
+    hub = FakeLink(Limits(ping_interval=1.0, pong_timeout=5.0, silence_timeout=3.0)).hub
+    events = [(second, hub.handle_timer(float(second))) for second in range(1, 12)]
+    assert [(second, found) for second, found in events if found] == [(3, [Stalled(3.0)])]
+
+
 def test_a_link_that_answers_is_never_stalled() -> None:
     link = FakeLink()
     for second in range(1, 200):

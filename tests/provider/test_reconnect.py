@@ -7,13 +7,14 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.provider.reconnect import FIRST, LONGEST, Backoff
+from portico.provider.reconnect import FIRST, LONGEST, SOON, TRIES_SOON, Backoff
 
 
 def test_it_grows_to_its_longest() -> None:
     backoff = Backoff()
-    delays = [backoff.next_delay(1.0) for _ in range(20)]
+    delays = [backoff.next_delay(1.0) for _ in range(100)]
     assert delays[0] == FIRST
+    assert max(delays[:TRIES_SOON]) <= SOON
     assert all(earlier <= later for earlier, later in itertools.pairwise(delays))
     assert delays[-1] == LONGEST
 

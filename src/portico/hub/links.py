@@ -80,6 +80,7 @@ PROVIDER_GONE = "The process that served this has gone. Start it again to bring 
 
 _STOPPING = "the server is stopping"
 
+_EARLY = 0.1  # seconds that a timer may be early, and more
 _FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
 
 
@@ -120,7 +121,7 @@ class Links:
         self._links[link] = Linked(id=next(self._numbers), link=link, since=time.time(), address=address)
         link.start()
         if self._draining:
-            link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=1.0)
+            link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=0.5)
         elif len(self._links) > self._config.max_links:
             link.close(ResetCode.OVERLOAD, "the hub holds as many links as it can", retry_jitter=10.0)
         return link
@@ -181,7 +182,9 @@ class Links:
     def _drop_silent(self, link: Link) -> None:
         """The provider said nothing for too long: its names are held, and it may come back."""
         session = self._sessions.get(link)
-        if session is not None and session.stalled and session.link is link:
+        if session is None or not session.stalled or session.link is not link:
+            return
+        if link.connection.silence(link.time()) + _EARLY >= self._config.limits.silence_timeout:  # it is still the same
             link.close(ResetCode.TIMEOUT, "the provider has been silent for too long")
 
     async def _greet(self, link: Link, hello: Hello) -> None:

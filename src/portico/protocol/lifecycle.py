@@ -22,11 +22,11 @@ class Lifecycle:
     """How far the link has come."""
 
     __slots__ = (
+        "_asked",
         "_early",
         "_last_ping",
         "_limits",
         "_outbox",
-        "_ping_pending",
         "_stalled",
         "_started",
         "closed",
@@ -57,7 +57,8 @@ class Lifecycle:
         self._started = now
         self.last_received = now
         self._last_ping = now
-        self._ping_pending = False
+        self._asked: float | None = None
+        """When the first PING went out that nothing has come after; None if none did."""
         self._stalled = False
 
     def meet(self, peer: Settings) -> None:
@@ -77,7 +78,7 @@ class Lifecycle:
     def received(self, size: int, now: float) -> bool:
         """Count a message of *size* bytes in. True if it ends what was told as `Stalled`."""
         self.last_received = now
-        self._ping_pending = False
+        self._asked = None
         if size > self._limits.max_batch:
             raise RemoteProtocolError(f"a message of {size} bytes is longer than {self._limits.max_batch}")
         if not self.welcomed and self.is_hub:  # a provider has chosen its hub; a hub's callers are strangers
@@ -99,12 +100,20 @@ class Lifecycle:
                 )
             return []
         silence = now - self.last_received
-        if silence >= limits.ping_interval:
-            if not self._ping_pending or now - self._last_ping >= limits.ping_interval:
-                self._ping_pending = True
-                self._last_ping = now
-                self._outbox.control(frames.pack(frames.PING, 0, 0, b"\0" * 8))
-            elif not self._stalled and now - self._last_ping >= limits.pong_timeout:
-                self._stalled = True
-                return [Stalled(silence)]
+        if silence < limits.ping_interval:
+            return []
+        if self._asked is None or now - self._last_ping >= limits.ping_interval:
+            self._last_ping = now
+            self._outbox.control(frames.pack(frames.PING, 0, 0, b"\0" * 8))
+        if self._asked is None:
+            self._asked = now
+        elif not self._stalled and now - self._asked >= self._patience:
+            self._stalled = True
+            return [Stalled(silence)]
         return []
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that an answer may take: less than `Limits.pong_timeout` where a silent link is given up before."""
+        limits = self._limits
+        return min(limits.pong_timeout, max(limits.silence_timeout - limits.ping_interval, 0.0))
