@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 from openai import OpenAI
 
 Serve = Callable[[Any], str]
@@ -19,6 +18,8 @@ Serve = Callable[[Any], str]
 @contextmanager
 def uvicorn_on_loopback(app: Any) -> Iterator[str]:
     """Serve *app* on a thread; the base URL, without ``/v1``."""
+    import uvicorn  # not where there are no threads: these tests run in Pyodide too
+
     # asyncio turns Nagle off for sockets that say they are TCP; else an answer in two writes takes 40 ms.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))

@@ -1,0 +1,167 @@
+"""What the tests of Pyodide need: its files, wheels for it, a wheel of this tree, and a lock file over them.
+
+The files come from the npm packages of js/package-lock.json, the wheels from the package index, by requirements.txt;
+each is fetched when it is first asked for, and anew when what names it has changed. Nothing comes from a CDN.
+``python -m tests.pyodide.environment`` fetches it all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+JAVASCRIPT = ROOT / "js"
+PYODIDE = JAVASCRIPT / "node_modules" / "pyodide"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+WHEELS = Path(sys.prefix) / "pyodide-wheels"
+"""In the environment's own folder, which is git-ignored and goes with it."""
+
+_TAGS = (
+    "--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none",
+    "--platform", "pyemscripten_2026_0_wasm32", "--platform", "any", "--only-binary=:all:",
+)  # fmt: skip
+
+_RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+
+_MARKERS = {
+    "os_name": "posix",
+    "sys_platform": "emscripten",
+    "platform_system": "Emscripten",
+    "platform_machine": "wasm32",
+    "platform_python_implementation": "CPython",
+    "implementation_name": "cpython",
+    "python_version": "3.14",
+    "python_full_version": "3.14.2",
+    "extra": "",
+}
+
+
+def node() -> str:
+    """Node.js, with js/ installed. Raises `LookupError` where there is none."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise LookupError("Node.js and npm are not installed.")
+    lock = (JAVASCRIPT / "package-lock.json").read_bytes()
+    _unless_made(
+        JAVASCRIPT / "node_modules" / ".made-from", lock, lambda: run([npm, "ci", "--silent"], JAVASCRIPT, 600)
+    )
+    return node
+
+
+def npm(*arguments: str) -> str:
+    """Run npm in js/; what it printed. Raises `LookupError` without Node.js, `RuntimeError` if it fails."""
+    node()
+    return run([shutil.which("npm") or "npm", *arguments], JAVASCRIPT, 300)
+
+
+def wheels() -> list[Path]:
+    """The wheels of requirements.txt, for Pyodide."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+
+    def make() -> None:
+        shutil.rmtree(WHEELS, ignore_errors=True)
+        run([*pip, *_TAGS, "--dest", str(WHEELS), "--requirement", str(REQUIREMENTS)], ROOT, 600)
+
+    _unless_made(WHEELS / ".made-from", REQUIREMENTS.read_bytes(), make)
+    return sorted(WHEELS.glob("*.whl"))
+
+
+def portico_wheel(folder: Path) -> Path:
+    """A wheel of this tree, made in *folder*."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    run([*pip, "--wheel-dir", str(folder), str(ROOT)], ROOT, 120)
+    [wheel] = folder.glob("portico-*.whl")
+    return wheel
+
+
+def bundle(folder: Path) -> Path:
+    """A folder to load Pyodide from, with Portico and all wheels in its lock file; as a static host would have it."""
+    node()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _RUNTIME:
+        shutil.copy(PYODIDE / name, folder)
+    for wheel in wheels():
+        shutil.copy(wheel, folder)
+    portico_wheel(folder)
+    theirs = json.loads((PYODIDE / "pyodide-lock.json").read_text("utf-8"))
+    packages = [_entry(wheel) for wheel in sorted(folder.glob("*.whl"))]
+    names = {entry["name"] for entry in packages}
+    for entry in packages:
+        missing = [name for name in entry["depends"] if name not in names]
+        assert not missing, f"{entry['name']} needs {missing}: add them to {REQUIREMENTS.name}"
+    lock = {**theirs, "packages": {entry["name"]: entry for entry in packages}}
+    (folder / "pyodide-lock.json").write_text(json.dumps(lock), "utf-8")
+    return folder
+
+
+def _entry(wheel: Path) -> dict[str, Any]:
+    """What Pyodide's lock file says of a wheel: its hash, which loading checks, what it brings, and what it needs."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        [path] = [name for name in names if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
+        metadata = HeaderParser().parsestr(archive.read(path).decode())
+    tops = {name.partition("/")[0].partition(".")[0] for name in names if ".dist-info/" not in name}
+    needs = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    return {
+        "name": canonicalize_name(metadata["Name"]),
+        "version": metadata["Version"],
+        "file_name": wheel.name,
+        "install_dir": "site",
+        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        "package_type": "package",
+        "unvendored_tests": False,
+        "imports": sorted(top for top in tops if top.isidentifier()),
+        "depends": sorted(
+            canonicalize_name(need.name)
+            for need in needs
+            if need.marker is None or need.marker.evaluate(dict(_MARKERS))
+        ),
+    }
+
+
+def _unless_made(mark: Path, source: bytes, make: Callable[[], object]) -> None:
+    digest = hashlib.sha256(source).hexdigest()
+    with _one_at_a_time(mark.parent):
+        if not mark.is_file() or mark.read_text() != digest:
+            make()
+            mark.write_text(digest)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two runs of the tests may want the same folder made."""
+    path = Path(sys.prefix) / f"{folder.name}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(command: list[str], folder: Path, timeout: float) -> str:
+    """Run *command* in *folder* for at most *timeout* seconds; what it printed. Raises `RuntimeError` if it fails."""
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=timeout, env=os.environ | {"CI": "true"}
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    print(node())
+    print(*wheels(), sep="\n")

@@ -1,0 +1,63 @@
+"""Stands in Pyodide where tests/conftest.py stands elsewhere: skips what cannot run there, and says why."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("pyodide", deadline=None, max_examples=15, database=None)
+
+_NO_SERVER = "a client over TCP needs a server on a thread"
+_NO_PROCESS = "needs a process"
+_NO_THREAD = "is about threads"
+_NO_WHEEL = "needs a package with no wheel for Pyodide: "
+
+NO_FILE = {
+    "tests/models/test_sdk.py": _NO_SERVER,
+    "tests/models/test_openapi.py": _NO_PROCESS,
+    "tests/models/test_import.py": _NO_PROCESS,
+    "tests/models/test_embeddings.py": _NO_WHEEL + "numpy",
+    "tests/models/test_leaving.py": "waits on threads for what models do meanwhile",
+    "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
+}
+"""Whole files."""
+
+_SCHEMAS = _NO_WHEEL + "jsonschema's rpds-py"
+
+NO_TEST = {
+    "asgi/test_functions.py::test_a_plain_function_does_not_hold_the_loop": _NO_THREAD,
+    "models/test_keep_alive.py::test_chat_gets_the_head_the_role_and_empty_deltas[True]": _NO_THREAD,
+    "models/test_keep_alive.py::test_a_thread_does_not_keep_the_loop_from_turning": _NO_THREAD,
+    "models/test_shapes.py::test_every_shape_through_every_endpoint[threads-": _NO_THREAD,
+    "test_a_stop_sequence_across_pieces_ends_the_answer_and_the_generator[on_thread-": _NO_THREAD,
+    "models/test_every_endpoint.py::test_leaving_while_vectors_are_made": "waits on threads for what models do",
+    'models/test_stop_and_limits.py::test_structured_output_is_checked[{"nom": "Tom"}-form1-False]': _SCHEMAS,
+    "models/test_stop_and_limits.py::test_a_schema_cannot_make_the_server_fetch_anything": _SCHEMAS,
+    "models/test_structured.py::test_references_are_followed_only_so_often": _SCHEMAS,
+    "models/test_structured.py::test_a_long_list_of_what_is_referred_to_is_checked": _SCHEMAS,
+    "models/test_structured.py::test_all_else_is_checked": _SCHEMAS,
+    "models/test_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
+    "{-response_format.json_schema.schema2]": _SCHEMAS,
+    "models/test_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
+    "{-response_format.json_schema.schema3]": _SCHEMAS,
+}
+"""Tests, by what their node id holds."""
+
+NO_FIXTURE = {"serve": _NO_SERVER, "sdk": _NO_SERVER}
+"""Tests that use a fixture."""
+
+
+def pytest_ignore_collect(collection_path: object, config: pytest.Config) -> bool | None:
+    return True if any(str(collection_path).endswith("/" + path) for path in NO_FILE) else None
+
+
+def pytest_report_header() -> list[str]:
+    return [f"not here: {path}: {why}" for path, why in NO_FILE.items()]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reasons = [why for start, why in NO_TEST.items() if start in item.nodeid]
+        reasons += [why for fixture, why in NO_FIXTURE.items() if fixture in getattr(item, "fixturenames", ())]
+        if reasons:
+            item.add_marker(pytest.mark.skip(reason=reasons[0]))

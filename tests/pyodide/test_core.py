@@ -1,0 +1,45 @@
+"""The core's own tests run inside Pyodide: protocol, link, ASGI and models, over the in-memory pair."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.pyodide.environment import ROOT
+from tests.pyodide.test_import import run_inside
+
+_TESTS = ("protocol", "asgi", "models", "transports", "vectors")
+_INSIDE = Path(__file__).with_name("inside")
+_PACKAGES = ("portico", "pytest", "pytest-timeout", "hypothesis", "openai", "httpx2-jsfetch", "httpx", "fastapi")
+_AT_LEAST = 1000
+"""Tests that run there; a tree that was staged wrongly would run none."""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tests that need no thread and no process, with a conftest of Pyodide's own."""
+    tree = tmp_path_factory.mktemp("tree")
+    tests = tree / "tests"
+    for name in _TESTS:
+        shutil.copytree(ROOT / "tests" / name, tests / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (tests / "transports").glob("test_websocket*.py"):  # CPython's
+        path.unlink()
+    for name in ("__init__.py", "test_link.py"):
+        shutil.copy(ROOT / "tests" / name, tests)
+    shutil.copytree(_INSIDE, tests / "pyodide_inside", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(_INSIDE / "conftest.py", tests)
+    shutil.copytree(ROOT / "docs", tree / "docs")
+    (tree / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config\nxfail_strict = true\n")
+    return tree
+
+
+@pytest.mark.timeout(200)
+def test_the_core_holds_in_pyodide(node: str, bundle: Path, tree: Path) -> None:
+    printed = run_inside(node, bundle, _INSIDE / "program.py", tree, *_PACKAGES, timeout=180)
+    print(printed[-5000:])
+    passed = re.search(r"(\d+) passed", printed)
+    assert passed is not None
+    assert int(passed[1]) >= _AT_LEAST
