@@ -50,6 +50,9 @@ class Upload(Protocol):
         """The visitor's connection is gone."""
 
 
+_MOST_KEPT = 64 * 1024  # bytes: most forms and questions to a model are shorter, most files longer
+
+
 class HTTPForward:
     """The hub's handler of one HTTP stream."""
 
@@ -61,6 +64,7 @@ class HTTPForward:
         "_fin",
         "_finished",
         "_head",
+        "_kept",
         "_loop",
         "_max_body",
         "_on_done",
@@ -72,6 +76,8 @@ class HTTPForward:
         "_started",
         "_upload_waiter",
         "_uploaded",
+        "_waiting",
+        "_whole",
         "stream",
     )
 
@@ -93,6 +99,12 @@ class HTTPForward:
         self._retry = retry
         self._max_body = max_body
         self._uploaded = 0
+        self._kept: list[bytes] | None = None
+        """What the app was sent of the request's body, while it is short and the app has not answered."""
+        self._whole = False
+        """The request's body has come to its end."""
+        self._waiting = False
+        """The stream was refused, and there is no other yet."""
         self._head: Head | None = None
         self._chunks: list[bytes] = []
         self._size = 0
@@ -111,6 +123,7 @@ class HTTPForward:
     def on_head(self, head: Head) -> None:
         self._head = head
         self._fin = head.fin
+        self._kept = None
         self._schedule()
 
     def on_data(self, data: Data) -> None:
@@ -204,6 +217,15 @@ class HTTPForward:
         if self.stream is not None and not self._finished:
             self._fail(answer)
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether all that was sent of the request's body is here still, to be sent again."""
+        return self._uploaded == 0 or self._kept is not None
+
+    def wait(self) -> None:
+        """The stream was refused; it is to be opened anew (`move`), or given up (`refuse`), later."""
+        self._waiting = True
+
     def move(self, replica: Replica) -> None:
         """The stream was refused; it is about to be opened anew on *replica*."""
         self._replica.in_flight -= 1
@@ -211,6 +233,16 @@ class HTTPForward:
             self.stream.release()
         self._replica = replica
         replica.in_flight += 1
+
+    def moved(self) -> None:
+        """The stream is open anew: send again what was sent of the body."""
+        self._waiting = False
+        if self.stream is not None:
+            for piece in self._kept or ():
+                self.stream.send_data(piece)
+            if self._whole:
+                self.upload_done()
+        self._wake_upload()
 
     def _leave(self) -> None:
         """The exchange is over: give the stream back."""
@@ -235,11 +267,14 @@ class HTTPForward:
         """Pass *data* of the request's body on. A future that is returned says when to read more."""
         if self.stream is None:
             return None
-        if self._max_body is not None:
-            self._uploaded += len(data)
-            if self._uploaded > self._max_body:
-                self._refuse_body(self._max_body)
-                return None
+        self._keep(data)
+        self._uploaded += len(data)
+        if self._max_body is not None and self._uploaded > self._max_body:
+            self._refuse_body(self._max_body)
+            return None
+        if self._waiting:
+            self._upload_waiter = asyncio.get_running_loop().create_future()
+            return self._upload_waiter
         try:
             writable = self.stream.send_data(data)
         except LocalProtocolError:  # the answer came before the body's end
@@ -251,11 +286,22 @@ class HTTPForward:
 
     def upload_done(self) -> None:
         """The request's body is whole."""
-        if self.stream is not None:
+        self._whole = True
+        if self.stream is not None and not self._waiting:
             try:
                 self.stream.send_data(b"", fin=True)
             except LocalProtocolError:  # as above
                 pass
+
+    def _keep(self, data: bytes) -> None:
+        """Keep *data*, in case that the stream is refused."""
+        if self._kept is None:
+            if self._uploaded == 0 and self._head is None and not self._started:
+                self._kept = [data]
+        elif self._waiting or self._uploaded + len(data) <= _MOST_KEPT:
+            self._kept.append(data)
+        else:
+            self._kept = None
 
     def _refuse_body(self, most: int) -> None:
         """The body is longer than it may be, and did not say so before."""
@@ -453,6 +499,20 @@ class SocketForward:
         """The edge's end."""
         return self._responder
 
+    @property
+    def repeatable(self) -> bool:
+        """As `HTTPForward.repeatable`: a visitor says nothing before it was let in."""
+        return not self._accepted
+
+    def wait(self) -> None:
+        """As `HTTPForward.wait`."""
+
+    def refuse(self, answer: Answer) -> None:
+        """As `HTTPForward.refuse`."""
+        if self.stream is not None:
+            self._responder.answer(answer)
+            self._leave()
+
     def move(self, replica: Replica) -> None:
         """As `HTTPForward.move`."""
         self._replica.in_flight -= 1
@@ -460,6 +520,9 @@ class SocketForward:
             self.stream.release()
         self._replica = replica
         replica.in_flight += 1
+
+    def moved(self) -> None:
+        """As `HTTPForward.moved`."""
 
     def _deny(self) -> None:
         head = self._denial

@@ -429,10 +429,13 @@ class Gateway:
                 if name in self._registry.services:
                     raise answers.reconnecting()  # another provider's by now: let whoever comes again be asked anew
                 raise answers.gone(reason) if reason else answers.not_found(name)
-            if any(replica.session.link is not None for replica in service.replicas):
+            links = [replica.session.link for replica in service.replicas]
+            if any(link is not None and not link.connection.going_away for link in links):
                 raise answers.overloaded()
             if deadline is None:
                 lost = max((replica.session.lost_at or 0.0 for replica in service.replicas), default=0.0)
+                if any(link is not None for link in links):  # its provider takes its leave, and may be back
+                    lost = loop.time()
                 # a name that is held since before this hub started is waited for as if it was lost then
                 deadline = max(lost, self._since) + self._config.wait_for_provider
                 if deadline <= loop.time():
@@ -462,16 +465,7 @@ class Gateway:
             return None
 
         def retry() -> bool:
-            # Never started, so safe to do again elsewhere; but a body that is under way cannot be sent twice.
-            if not fin or alone:
-                return False
-            if self._move(request, admission, replica, forward, fin):
-                return True
-            link = replica.session.link
-            if link is not None and not link.closed:
-                return False
-            self._wait_and_move(request, admission, replica, forward)
-            return True
+            return not alone and self._retry(request, admission, replica, forward, fin)
 
         max_body = self._config.max_body
         conditions = admission.service.descriptor.conditions
@@ -498,6 +492,26 @@ class Gateway:
             return max_body
         return conditions.max_body if max_body is None else min(max_body, conditions.max_body)
 
+    def _retry(
+        self,
+        request: VisitorRequest,
+        admission: Admission,
+        refused: Replica,
+        forward: HTTPForward | SocketForward,
+        fin: bool,
+    ) -> bool:
+        """Open the stream of *forward* anew, now or later, which *refused* has not begun. False: it cannot be."""
+        if not forward.repeatable:
+            return False
+        if self._move(request, admission, refused, forward, fin):
+            return True
+        link = refused.session.link
+        if link is not None and not link.closed and not link.connection.going_away:
+            return False
+        forward.wait()
+        self._wait_and_move(request, admission, forward, fin)
+        return True
+
     def _move(
         self,
         request: VisitorRequest,
@@ -512,10 +526,11 @@ class Gateway:
             return False
         forward.move(replica)
         self._open(request, admission, replica, forward, fin)
+        forward.moved()
         return True
 
     def _wait_and_move(
-        self, request: VisitorRequest, admission: Admission, lost: Replica, forward: HTTPForward
+        self, request: VisitorRequest, admission: Admission, forward: HTTPForward | SocketForward, fin: bool
     ) -> None:
         """Open the stream of *forward* anew once a provider is back, as for a request that comes in meanwhile."""
 
@@ -529,7 +544,8 @@ class Gateway:
                 if replica is None:
                     raise answers.reconnecting()
                 forward.move(replica)
-                self._open(request, admission, replica, forward, True)
+                self._open(request, admission, replica, forward, fin)
+                forward.moved()
             except Answer as answer:
                 forward.refuse(answer)
 
@@ -554,7 +570,7 @@ class Gateway:
             replica,
             self._cleaner(request, admission),
             on_done,
-            lambda: self._move(request, admission, replica, forward, False),
+            lambda: self._retry(request, admission, replica, forward, False),
             self._config.max_websocket_message,
         )
         self._open(request, admission, replica, forward, False)

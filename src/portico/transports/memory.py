@@ -27,7 +27,7 @@ class MemoryTransport:
 
     @property
     def writable(self) -> bool:
-        return self._peer._size < _HIGH_WATER
+        return self._peer._size < _HIGH_WATER and self._closing is None
 
     def start(self, receiver: Receiver) -> None:
         self._receiver = receiver
@@ -81,7 +81,7 @@ class MemoryTransport:
                     break
         if self._full and self._size < _HIGH_WATER:
             self._full = False
-            if self._peer._receiver is not None:
+            if self._peer._receiver is not None and self._peer.writable:
                 self._peer._receiver.transport_writable()
         if self._closing is not None and not self._inbox:
             self._closed = True
