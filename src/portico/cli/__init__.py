@@ -22,6 +22,7 @@ COMMANDS = {
     "services": "what your workspace serves",
     "keys": "make, list and revoke visitors' keys",
     "stop": "take a service down, whoever serves it",
+    "export": "make a static site of an app, which the visitor's browser runs",
     "relay": "run a relay, and manage its users and tokens",
 }
 
