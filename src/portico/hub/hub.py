@@ -12,7 +12,9 @@ from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import KeyRing, KeyStore
 from portico.hub.links import KernelLives, Links, Place
 from portico.hub.registry import Principal, Registry
+from portico.link import Link
 from portico.protocol.events import Hello
+from portico.transports.transport import Transport
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,8 @@ class Hub:
         self.registry = Registry(config)
         self.keys = KeyRing(store)
 
-        async def place(hello: Hello) -> Place:
-            principal, base = await authenticate(hello.token), base_url()
+        def place(principal: Principal) -> Place:
+            base = base_url()
             return Place(
                 principal=principal,
                 registry=self.registry,
@@ -50,10 +52,25 @@ class Hub:
                 info=welcome or {},
             )
 
-        self.links = Links(config, authenticate=place, kernel_lives=kernel_lives)
+        async def place_of(hello: Hello) -> Place:
+            return place(await authenticate(hello.token))
+
+        self._place, self._place_of = place, place_of
+        self.links = Links(config, authenticate=place_of, kernel_lives=kernel_lives)
         self.gateway = Gateway(config, self.registry, self.keys, identities)
         self.control = Control(config, self.registry, self.links, self.keys, lambda name: f"{base_path}{name}/")
         self._upkeep: asyncio.Task[None] | None = None
+
+    def accept(self, transport: Transport, opener: Callable[[], Awaitable[Principal | None]] | None = None) -> Link:
+        """Begin a link on *transport*; *opener* says who opened it, for a HELLO without a token."""
+        if opener is None:
+            return self.links.accept(transport)
+
+        async def place_of(hello: Hello) -> Place:
+            known = await opener() if not hello.token else None
+            return self._place(known) if known is not None else await self._place_of(hello)
+
+        return self.links.accept(transport, place_of)
 
     def start(self) -> None:
         """Begin the upkeep, on the running loop."""

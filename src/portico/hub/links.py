@@ -51,6 +51,10 @@ class Place:
     """What WELCOME tells it besides."""
 
 
+Authenticate = Callable[[Hello], Awaitable[Place]]
+"""From HELLO, its token above all, to the sender's place. Raises `Refused`."""
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Linked:
     """One link, as lists show it."""
@@ -66,10 +70,9 @@ class Linked:
     session: Session | None = None
     """None until it has been let in."""
     place: Place | None = None
+    authenticate: Authenticate | None = None
+    """Who reads its HELLO, if not who reads every other's."""
 
-
-Authenticate = Callable[[Hello], Awaitable[Place]]
-"""From HELLO, its token above all, to the sender's place. Raises `Refused`."""
 
 KernelLives = Callable[[str, int | None], Awaitable[bool]]
 """Whether the kernel of an id still runs, as the process of that pid (or of an unknown one: None)."""
@@ -113,12 +116,17 @@ class Links:
         self.refused = 0
         """How many providers were not let in."""
 
-    def accept(self, transport: Transport) -> Link:
-        """Begin a link on *transport*, a WebSocket that a provider opened."""
+    def accept(self, transport: Transport, authenticate: Authenticate | None = None) -> Link:
+        """Begin a link on *transport*, a WebSocket that a provider opened.
+
+        *authenticate* reads its HELLO, where more is known of who opened it than a HELLO says.
+        """
         connection = Connection(Role.HUB, self._config.limits, now=asyncio.get_running_loop().time())
         link = Link(connection, transport, self)
         address = str(getattr(transport, "address", ""))
-        self._links[link] = Linked(id=next(self._numbers), link=link, since=time.time(), address=address)
+        self._links[link] = Linked(
+            id=next(self._numbers), link=link, since=time.time(), address=address, authenticate=authenticate
+        )
         link.start()
         if self._draining:
             link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=0.5)
@@ -189,7 +197,9 @@ class Links:
 
     async def _greet(self, link: Link, hello: Hello) -> None:
         try:
-            place = await self._authenticate(hello)
+            known = self._links.get(link)
+            authenticate = known.authenticate if known is not None else None
+            place = await (authenticate or self._authenticate)(hello)
             if link.closed:
                 return
             registry = place.registry

@@ -34,6 +34,7 @@ from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.http1 import TOKEN, ResponseWriter, status_line
 from portico.hub.hub import Hub
+from portico.hub.registry import Principal
 from portico.hub.reply import date, reply, server_of
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import LinkTransport, ServerSocket
@@ -509,7 +510,13 @@ def _link(edge: Edge, connection: HTTP1Connection, request: VisitorRequest) -> N
         return
     transport = LinkTransport(socket)
     socket.accept(transport, SUBPROTOCOL)
-    edge.hub.links.accept(transport)
+    edge.hub.accept(transport, lambda: _page_of(edge, request))
+
+
+async def _page_of(edge: Edge, request: VisitorRequest) -> Principal | None:
+    """Who opened a link from a page of this very server: a user by their session, as Python in a browser tab does."""
+    user = await edge.identities.user_of_page(request)
+    return Principal(id=f"user:{user.id}") if user is not None else None
 
 
 def _nothing() -> None: ...

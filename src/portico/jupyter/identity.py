@@ -136,6 +136,19 @@ class JupyterIdentities(Identities):
         origins = [value for name, value in request.headers if name == b"origin"]
         return all(same_origin(origin, request.host, secure=request.scheme == "https") for origin in origins)
 
+    async def user_of_page(self, request: VisitorRequest) -> User | None:
+        """Whose session opened a WebSocket from a page of this server; nobody's, if the page is another's.
+
+        A browser sends the session's cookie with every page's WebSocket, and the page's Origin, which no page can
+        forge. A program that sends neither has a token, and says it in HELLO.
+        """
+        origins = [value for name, value in request.headers if name == b"origin"]
+        if not self._auth_enabled or len(origins) != 1:
+            return None
+        if not same_origin(origins[0], request.host, secure=request.scheme == "https"):
+            return None
+        return (await self.recognise(request)).user
+
     async def user_of_token(self, token: str) -> User | None:
         """Who holds *token*, a credential of the server itself: how a provider without its own comes in.
 

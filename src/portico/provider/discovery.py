@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +136,8 @@ def climb(
     rungs = [_explicit(url, token, environ)]
     if url:
         return rungs
+    if sys.platform == "emscripten":
+        return [*rungs, _kernel_credential(environ), _page()]
     rungs.append(_kernel_credential(environ))
     servers = _running_servers(runtime_dir)
     rungs.append(_parent_server(environ, servers))
@@ -170,6 +174,23 @@ def _kernel_credential(environ: Mapping[str, str]) -> Rung:
         "Is Portico installed where the Jupyter server runs, and was the server restarted since? "
         "Try: jupyter server extension list",
     )
+
+
+_JUPYTER_PAGES = re.compile("/(?:lab|notebooks|tree|edit|files|static|view|voila|extensions|lite)/")
+"""What follows a Jupyter server's base URL in the addresses of its pages and of their workers."""
+
+
+def _page() -> Rung:
+    """In a browser tab: the Jupyter server whose page this is. The browser vouches for it, with the page's session."""
+    import js
+
+    name = "the Jupyter server whose page this is"
+    origin, path = str(js.location.origin), str(js.location.pathname)
+    if not origin.startswith("http"):
+        return Rung(name, f"this page is of {origin}, no server", "Name a relay: relay='https://...'")
+    found = _JUPYTER_PAGES.search(path)
+    base = origin + (path[: found.start()] if found else "") + "/"
+    return Rung(name, f"this page is of {base}", address=HubAddress(base, "", name))
 
 
 def _running_servers(runtime_dir: Path | None) -> list[dict[str, object]]:

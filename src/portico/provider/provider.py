@@ -22,7 +22,7 @@ from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.service import Service
 from portico.provider.session import Dial, Session, dial_websocket
 from portico.provider.sharing import Share
-from portico.provider.thread import HAS_THREADS, LoopThread
+from portico.provider.thread import HAS_THREADS, IN_TAB, LoopThread
 from portico.types import ASGIApp
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ class Provider:
         self, *, dial: Dial = dial_websocket, limits: Limits | None = None, thread: LoopThread | None = None
     ) -> None:
         """*thread* is where its loop lives, a daemon thread of its own by default."""
+        if IN_TAB:
+            from portico.browser import shim
+
+            shim.install()
         self.thread = thread or LoopThread()
         self.services: dict[str, Service] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
@@ -474,7 +478,7 @@ class Provider:
 def _who(address: HubAddress) -> dict[str, Any]:
     """Who this provider is, for people and for the hub's question after its kernel."""
     return {
-        "kind": "kernel" if address.kernel_id else "process",
+        "kind": "tab" if IN_TAB else "kernel" if address.kernel_id else "process",
         "kernel_id": address.kernel_id,
         "notebook": os.environ.get("JPY_SESSION_NAME", ""),
         "pid": os.getpid(),

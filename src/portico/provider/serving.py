@@ -67,7 +67,9 @@ def serve(
     replica: bool = False,
     loop: str = "own",
     hub: str = "",
+    relay: str = "",
     token: str = "",
+    workspace: str = "",
     provider: Provider | None = None,
 ) -> Service:
     """Give *app* a live URL, and return its `Service`.
@@ -75,10 +77,12 @@ def serve(
     *app* is an ASGI app, a WSGI app, an object that carries one, or a chat function (*chat*). *name* becomes part of
     the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key`` (keys alone) or
     ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
-    by itself in a notebook. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
+    by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's workspace or in
+    *workspace*. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
-    everywhere. Served again under the same name, it replaces the app.
+    everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``. Served again under the same name, it
+    replaces the app.
 
     Raises `NotServable`, `InvalidName`, `InvalidOption`, `NoHub`, `StartupFailed` (the app's own startup failed),
     `NameTaken` or `Refused` (by the hub), `LinkClosed` (the hub cannot be reached).
@@ -89,7 +93,9 @@ def serve(
     service = Service(checked, options, "app", (), "", provider)
     taken = take(app, chat=chat, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
-    address = discovery.find_hub(hub, token)
+    if hub and relay:
+        raise InvalidOption("give hub or relay, not both: Service.share serves by a relay too")
+    address = discovery.find_relay(relay, token, workspace) if relay else discovery.find_hub(hub, token)
     if loop == "kernel":
         # Its startup needs the loop that this call is on: to wait here would be to wait for ever.
         provider.publish_soon(service, on_loop(taken.app, _caller_loop()), address)

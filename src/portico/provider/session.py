@@ -32,6 +32,7 @@ from portico.protocol.events import (
 )
 from portico.provider.discovery import HubAddress
 from portico.provider.reconnect import Backoff
+from portico.provider.thread import IN_TAB
 from portico.transports.transport import Transport
 from portico.version import __version__
 
@@ -46,11 +47,18 @@ _PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWA
 _BACK = "the provider stops, and may be back"
 _PARTING_POLL = 0.05  # seconds between looks at them: a look is cheap, and a link parts once in its life
 
+_LIMITS = Limits(max_data=32 * 1024) if IN_TAB else Limits()
+"""In a tab small pieces: what crosses between JavaScript and Python at once holds up the whole page."""
+
 Dial = Callable[[HubAddress, Limits], Awaitable[Transport]]
 
 
 async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
-    """The way out of a CPython process."""
+    """The way out: of a CPython process by a library, of a browser tab by the tab's own WebSocket."""
+    if IN_TAB:
+        from portico.transports import browser
+
+        return await browser.dial(address.link_url, subprotocol=SUBPROTOCOL)
     from portico.transports.websocket import dial
 
     tls = None
@@ -107,7 +115,7 @@ class Session:
         self._owner = owner
         self._info = info
         self._dial = dial
-        self._limits = limits or Limits()
+        self._limits = limits or _LIMITS
         self._id = secrets.token_hex(16)
         self._epoch = 0
         self._link: Link | None = None

@@ -16,7 +16,9 @@ from portico.errors import LocalError
 
 T = TypeVar("T")
 
-HAS_THREADS = sys.platform != "emscripten"
+IN_TAB = sys.platform == "emscripten"
+"""Whether this runs in a browser, under Pyodide."""
+HAS_THREADS = not IN_TAB
 if HAS_THREADS:
     import threading
 
