@@ -83,13 +83,18 @@ class Connection:
 
     @property
     def can_open(self) -> bool:
-        """Whether `open_stream` would be let through now."""
-        peer = self._life.peer
+        """Whether `open_stream` would be let through now: by what the other end takes, and by this end's own limits."""
+        life, streams, limits = self._life, self._streams, self.limits
+        peer, count = life.peer, len(streams.by_id)
         return (
-            self.ready
-            and peer is not None
-            and len(self._streams.by_id) < peer.max_streams
-            and self._outbox.control_size * 2 < self.limits.max_control
+            peer is not None
+            and life.welcomed
+            and not life.closed
+            and not life.going_away
+            and count < peer.max_streams
+            and count < limits.max_streams
+            and streams.held < limits.max_held
+            and self._outbox.control_size * 2 < limits.max_control
         )
 
     @property

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer, late_body, restarting
@@ -40,6 +40,17 @@ _MOST_FORM = 16 * 1024
 _CONTINUE_AFTER = 0.05
 """Seconds that an app has to refuse a request that expects 100-continue before the visitor is told to send its body
 (RFC 9110 §10.1.1): a server says so when the body is first asked for."""
+
+
+OWN_MESSAGES = "portico.own_messages"
+"""An ASGI extension of the relay's own server: a function to call with one that takes a WebSocket's binary messages."""
+
+
+class OwnConnection(Protocol):
+    """A visitor's connection, as a server knows it."""
+
+    client: tuple[str, int] | None
+    scheme: Literal["http", "https"] | None
 
 
 class OwnResponder(Responder, Protocol):
@@ -116,18 +127,38 @@ class Edge:
                 return forward
             await gateway.ready(admission.service)
 
-    def begin(self, scope: Scope, responder: OwnResponder) -> Callable[[], None] | None:
+    def begin(
+        self,
+        responder: OwnResponder,
+        connection: OwnConnection,
+        method: str,
+        http_version: str,
+        target: bytes,
+        headers: Headers,
+    ) -> Callable[[], None] | None:
         """`http` for a request that needs no waiting: no body, a service that is linked, a visitor who is known.
 
-        Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
+        *target* is the path and the query as they came. Returns what to call when the visitor leaves. None: nothing
+        was done, and `http` must be called.
         """
-        location = self.places.find(scope["headers"], scope["raw_path"])
-        if location is None or location.models or _has_body(scope["headers"]):
+        location = self.places.find(headers, target.partition(b"?")[0])
+        if location is None or location.models or not location.host or _has_body(headers) or not target.isascii():
             return None
         workspace = self.relay.workspaces.get(location.workspace)
-        request = self._request(scope, location, Kind.HTTP)
-        if not request.target.isascii():
-            return None
+        client, scheme = self.proxies.visitor(connection.client, connection.scheme or "http", headers)
+        host = location.host
+        request = VisitorRequest(
+            Kind.HTTP,
+            method,
+            scheme,
+            host,
+            http_version,
+            target,
+            headers,
+            client,
+            server_of(host, scheme),
+            location.prefix,
+        )
         responder.request = request
         responder.workspace = location.workspace
         try:
@@ -213,6 +244,9 @@ class Edge:
         client, _ = self.proxies.visitor(scope["client"], "http", headers)
         transport = _LinkTransport(send, self.relay.counters, client[0] if client else "")
         self.relay.links.accept(transport)
+        hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
+        if hand_over is not None:
+            hand_over(transport.received)
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":

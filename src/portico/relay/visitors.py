@@ -22,6 +22,7 @@ from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
+from portico.relay.edge import OWN_MESSAGES
 from portico.relay.log import new_request_id
 from portico.types import Headers
 
@@ -56,10 +57,14 @@ class VisitorProtocol(HttpToolsProtocol):
         """Bytes of the head that is expected, after the piece in which it began."""
         self._hosts = 0
         """How many Host fields the head has."""
+        self._coding: bytes | None = None
+        """What the head says of a transfer coding."""
         self._deaf = False
         """Refused, or beyond understanding: what still comes is not read."""
         self._counted = ""
         """The address that this connection counts for."""
+        self._idleness: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,6 +82,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
+        self._forget_idleness()
         if self._counted:
             self.relay.edge.addresses.disconnect(self._counted)
             self._counted = ""
@@ -119,12 +125,17 @@ class VisitorProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_size = self._hosts = 0
-        super().on_message_begin()
+        self._coding = None
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name == b"host":
             self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._coding = value if self._coding is None else self._coding + b"," + value
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -133,13 +144,80 @@ class VisitorProtocol(HttpToolsProtocol):
         self._in_head = False
         if self._hosts != 1 or self.url[:1] != b"/":
             self._check_host()
+        if self._coding is not None and (self._coding.lower() != b"chunked" or self.parser.get_http_version() != "1.1"):
+            raise ValueError("another coding than chunked, or one where there is none")  # RFC 9112 §6.1
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise ValueError("too many requests at once")
-        if self.expect_100_continue and self.parser.get_http_version() == "1.0":
+        cycle = self.cycle
+        if (cycle is not None and not cycle.response_complete) or not self._begin():
+            self._begin_by_asgi()
+
+    def _begin(self) -> bool:
+        """Answer the request, or pass it on, past ASGI. False: it must go that way."""
+        parser, target, cycle = self.parser, self.url, self.cycle
+        if parser.should_upgrade() or self.expect_100_continue or target[:1] != b"/" or b"#" in target:
+            return False
+        version = parser.get_http_version()
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        method = parser.get_method().decode("ascii")
+        visit = _Visit(self, method, version, keep_alive)
+        self.cycle = visit  # type: ignore[assignment]
+        leave = self.relay.edge.begin(visit, self, method, version, target, self.headers)
+        if leave is None:
+            self.cycle = cycle
+            return False
+        if not visit.response_complete:
+            visit.leave = leave
+            self._visitor_left = visit.left
+        return True
+
+    def _begin_by_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes a scope
+        self.url, self.headers, self.expect_100_continue = url, headers, expects
+        self.scope["headers"] = headers
+        if expects and self.parser.get_http_version() == "1.0":
             self.expect_100_continue = False  # it knows no interim responses (RFC 9110 §15.2)
         super().on_headers_complete()
         # Trailers come by the same way, and must not pass for what was said in the head (RFC 9110 §6.5.1).
-        self.headers = [*self.headers]
+        self.headers = [*headers]
+
+    def on_message_complete(self) -> None:
+        if not isinstance(self.cycle, _Visit):
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._deaf:  # what came behind is broken
+            self.transport.close()
+        else:
+            self._idle_since = monotonic()
+            if self._idleness is None:
+                self._watch_idleness(self.timeout_keep_alive)
+
+    def _watch_idleness(self, seconds: float) -> None:
+        # one timer for many requests: uvicorn makes and cancels one for each
+        self._idleness = self.loop.call_later(seconds, self._look_for_idleness)
+
+    def _look_for_idleness(self) -> None:
+        self._idleness = None
+        if self.cycle is not None and self.cycle.response_complete and self._deadline is None:
+            left = self._idle_since + self.timeout_keep_alive - monotonic()
+            if left > 0.0:
+                self._watch_idleness(left)
+            else:
+                self.transport.close()
+
+    def _forget_idleness(self) -> None:
+        if self._idleness is not None:
+            self._idleness.cancel()
+            self._idleness = None
 
     def _check_host(self) -> None:
         """RFC 9112 §3.2: a request names one host. Raises `ValueError`, which the parser takes for a broken request."""
@@ -161,15 +239,17 @@ class VisitorProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             self._refuse(Answer(400, "bad_request", "This is no HTTP request that can be answered."))
-        elif cycle.more_body:  # it is the body of the request under way
-            if cycle.response_started:
-                self._give_up()
-            else:
-                self._refuse(Answer(400, "bad_request", "The body of the request is broken."))
-                self._visitor_is_gone(cycle)
-        else:  # it is a request behind the one under way, whose answer may come yet
+        elif not cycle.more_body:  # it is a request behind the newest, which is answered yet
             self._deaf = True
             cycle.keep_alive = False
+        elif self.pipeline:  # it is the body of a request behind others, which are answered yet
+            self._deaf = True
+            self.pipeline.popleft()
+        elif cycle.response_started:
+            self._give_up()
+        else:
+            self._refuse(Answer(400, "bad_request", "The body of the request is broken."))
+            self._visitor_is_gone(cycle)
 
     def _visitor_is_gone(self, cycle: Any) -> None:
         """End an exchange as if its visitor had left."""
@@ -183,7 +263,7 @@ class VisitorProtocol(HttpToolsProtocol):
         """Answer what is no request of anybody's, and close: once the visitor has had time to read why."""
         self._deaf = True
         self._forget_deadline()
-        self._unset_keepalive_if_required()
+        self._forget_idleness()
         self.relay.edge.count(answer.status)
         self.relay.counters.answer(answer.code)
         headers, body = reply(answer, None)
@@ -214,44 +294,53 @@ class VisitorProtocol(HttpToolsProtocol):
 
     # --- requests -----------------------------------------------------------------------------------------------
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if app is self.app:
-            visit = _Visit(self, cycle)
-            leave = self.relay.edge.begin(cycle.scope, visit)
-            if leave is not None:
-                if not cycle.response_complete:
-                    visit.leave = leave
-                    self._visitor_left = visit.left
-                return
-        super()._start_asgi_task(cycle, app)
-
     def handle_websocket_upgrade(self) -> None:
         self._forget_deadline()
+        self._forget_idleness()
         super().handle_websocket_upgrade()
         successor = self.transport.get_protocol()
         if isinstance(successor, SocketProtocol):
             successor.counted, self._counted = self._counted, ""
 
 
+class _Nobody:
+    """Takes the place of an event for which nobody waits."""
+
+    def set(self) -> None: ...
+
+
 class _Visit:
-    """One answer, written to the connection: a `portico.relay.edge.OwnResponder`."""
+    """One answer, written to the connection: a `portico.relay.edge.OwnResponder`.
+
+    To uvicorn it is the request that is under way (its ``RequestResponseCycle``).
+    """
 
     __slots__ = (
-        "_cycle",
         "_protocol",
         "_request_id",
         "_status",
         "_writer",
+        "disconnected",
+        "keep_alive",
         "leave",
         "request",
+        "response_complete",
+        "response_started",
         "since",
         "workspace",
     )
 
-    def __init__(self, protocol: VisitorProtocol, cycle: Any) -> None:
+    more_body = False
+    """There is no body: requests that have one go by ASGI."""
+
+    message_event = _Nobody()
+    """Nobody waits for more of the request."""
+
+    def __init__(self, protocol: VisitorProtocol, method: str, http_version: str, keep_alive: bool) -> None:
         self._protocol = protocol
-        self._cycle = cycle
-        self._writer: ResponseWriter | None = None
+        self.keep_alive = keep_alive
+        self.disconnected = self.response_started = self.response_complete = False
+        self._writer = ResponseWriter(method, http_version, False)
         self._status = 0
         self._request_id = ""
         self.since = monotonic()
@@ -276,23 +365,19 @@ class _Visit:
             )
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        cycle = self._cycle
-        cycle.response_started = True
+        self.response_started = True
         self._status = status
         relay = self._protocol.relay
         relay.edge.count(status)
-        scope = cycle.scope
-        close = not cycle.keep_alive or relay.leaving
-        writer = self._writer = ResponseWriter(scope["method"], scope["http_version"], close)
+        self._writer.close = not self.keep_alive or relay.leaving
         try:
-            data = writer.begin(status, headers, body, fin)
+            data = self._writer.begin(status, headers, body, fin)
         except ValueError as error:
             self._broken(error)
             return None
         return self._send(data, fin)
 
     def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        assert self._writer is not None
         try:
             data = self._writer.more(body, fin)
         except ValueError as error:
@@ -301,15 +386,14 @@ class _Visit:
         return self._send(data, fin)
 
     def _send(self, data: bytes, fin: bool) -> asyncio.Future[None] | None:
-        protocol, cycle = self._protocol, self._cycle
-        if cycle.disconnected:
+        if self.disconnected:
             return None
+        protocol = self._protocol
         if data:
             protocol.transport.write(data)
         if fin:
-            cycle.response_complete = True
-            cycle.message_event.set()
-            if (self._writer is not None and self._writer.close) or not cycle.keep_alive:
+            self.response_complete = True
+            if self._writer.close or not self.keep_alive:
                 protocol.transport.close()
             protocol._visitor_left = None
             if self.request is not None:
@@ -330,7 +414,7 @@ class _Visit:
     def cut(self) -> None:
         # what was sent arrives; its end does not
         self._over(False)
-        self._cycle.keep_alive = False
+        self.keep_alive = False
         self._protocol.transport.close()
 
     def _broken(self, error: ValueError) -> None:
@@ -356,6 +440,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self.counted = ""
         """The address that this connection counts for."""
+        self._take: Callable[[bytes], None] | None = None
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), OWN_MESSAGES: self.hand_over}  # type: ignore[dict-item]
+
+    def hand_over(self, take: Callable[[bytes], None]) -> None:
+        """Give each binary message to *take* as it comes, and not to ASGI's ``receive``.
+
+        So a message costs no turn of the loop, and reading is not paused for it: links have windows of their own.
+        """
+        self._take = take
+
+    def send_receive_event_to_app(self) -> None:
+        take = self._take
+        if take is None or self.curr_msg_data_type == "text" or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        pieces, self.frames = self.frames, []
+        take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
