@@ -16,10 +16,10 @@ export const WINDOW = 1024 * 1024;
 export const CREDIT = WINDOW / 4;
 
 /** Milliseconds between two pings of the service worker on the port of a request. */
-export const BEAT = 2000;
+export const BEAT = 1000;
 
 /** Milliseconds of silence after which the app's side takes the service worker, and the visitor with it, for gone. */
-export const SILENCE = 10_000;
+export const SILENCE = 5000;
 
 /** Names of apps: what the rest of Portico lets be a service's name. */
 export const NAME = /^[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?$/;

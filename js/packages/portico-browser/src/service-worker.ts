@@ -28,7 +28,10 @@ interface Host {
 /** Where each app was last seen: only to ask there first. */
 const seen = new Map<string, Host>();
 
-self.addEventListener("install", () => void self.skipWaiting());
+self.addEventListener("install", (event) => {
+  void self.skipWaiting();
+  event.waitUntil(alone(event));
+});
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 
 self.addEventListener("fetch", (event) => {
@@ -45,6 +48,16 @@ self.addEventListener("fetch", (event) => {
   event.respondWith(answer(event, app, rest.slice(slash), url));
 });
 
+/** Chromium may ask the static host too while we are started. It is told that all is ours. */
+async function alone(event: ExtendableEvent): Promise<void> {
+  const install = event as ExtendableEvent & { addRoutes?: (routes: unknown) => Promise<void> };
+  try {
+    await install.addRoutes?.({ condition: { urlPattern: `${SCOPE.pathname}*` }, source: "fetch-event" });
+  } catch {
+    // an older idea of routes: then it asks
+  }
+}
+
 async function answer(event: FetchEvent, app: string, path: string, url: URL): Promise<Response> {
   const { request } = event;
   const host = await find(app);
@@ -56,7 +69,9 @@ async function answer(event: FetchEvent, app: string, path: string, url: URL): P
   const ask: Ask = { portico: "request", app, head: headOf(event, path, url) };
   client.postMessage(ask, [port2]);
   const alive = async (): Promise<boolean> => (await asked(host.client, app)) === host.instance;
-  const { response, done } = visit(request, port1, alive);
+  const waiting = async (): Promise<boolean> =>
+    request.mode === "navigate" || event.clientId === "" || (await self.clients.get(event.clientId)) !== undefined;
+  const { response, done } = visit(request, port1, { alive, waiting });
   const stay = setInterval(() => void alive(), STAY);
   event.waitUntil(done.finally(() => clearInterval(stay)));
   return response;

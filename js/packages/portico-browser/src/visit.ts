@@ -15,6 +15,9 @@ const NO_BODY = new Set([101, 103, 204, 205, 304]);
 /** Fields that are each hop's own (RFC 9110 §7.6.1). */
 const HOP = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade"]);
 
+/** Bytes of a request's body in one message. */
+const PIECE = 64 * 1024;
+
 /** What `DecompressionStream` undoes: a browser leaves that to whoever fetched, and here that is nobody else. */
 const CODINGS: Record<string, CompressionFormat> = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
 
@@ -24,14 +27,16 @@ export interface Visit {
   done: Promise<void>;
 }
 
-/**
- * Send *request*'s body over *port*, whose other end has its head already, and make a response of what comes.
- *
- * *alive* tells whether the host is there still; it is asked while the port is silent, which may only mean that Python
- * computes.
- */
-export function visit(request: Request, port: MessagePort, alive: () => Promise<boolean>): Visit {
-  const visiting = new Visiting(request, port, alive);
+export interface Around {
+  /** Whether the host is there still. Asked while the port is silent, which may only mean that Python computes. */
+  alive(): Promise<boolean>;
+  /** Whether the visitor's page is there still. Asked before the head: after it, the response's stream tells. */
+  waiting(): Promise<boolean>;
+}
+
+/** Send *request*'s body over *port*, whose other end has its head already, and make a response of what comes. */
+export function visit(request: Request, port: MessagePort, around: Around): Visit {
+  const visiting = new Visiting(request, port, around);
   return { response: visiting.response, done: visiting.done };
 }
 
@@ -52,14 +57,14 @@ class Visiting {
   constructor(
     private readonly request: Request,
     private readonly port: MessagePort,
-    private readonly alive: () => Promise<boolean>,
+    private readonly around: Around,
   ) {
     this.response = new Promise((resolve) => (this.answer = resolve));
     this.done = new Promise((resolve) => (this.finish = resolve));
     port.onmessage = ({ data }: MessageEvent<ToVisitor>) => this.hear(data);
-    onClosed(port, () => this.lost("The tab that ran this app was closed, or the app was stopped."));
+    onClosed(port, () => this.lost());
     this.timer = setInterval(() => void this.beat(), BEAT);
-    request.signal.addEventListener("abort", () => this.leave());
+    request.signal.addEventListener("abort", () => this.leave()); // Chromium never says so before the head
     void this.upload();
   }
 
@@ -75,20 +80,30 @@ class Visiting {
       if (body === null) return;
       const reader = body.getReader();
       for (;;) {
-        if (this.window <= 0) await new Promise<void>((resolve) => (this.room = resolve));
         const { done, value } = await reader.read();
+        // Browsers may give all of it at once: the app gets no more than there is room for.
+        for (let at = 0; !done && at < value.byteLength && !this.ended; at += PIECE) {
+          if (this.window <= 0) await new Promise<void>((resolve) => (this.room = resolve));
+          this.send(value.subarray(at, at + PIECE), false);
+        }
         if (this.ended) {
           await reader.cancel();
           return;
         }
-        const bytes = own(done ? new Uint8Array() : value);
-        this.window -= bytes.byteLength;
-        this.post({ t: "data", bytes, fin: done }, [bytes.buffer]);
-        if (done) return;
+        if (done) {
+          this.send(new Uint8Array(), true);
+          return;
+        }
       }
     } catch {
       this.leave(); // the visitor's side of the body broke off
     }
+  }
+
+  private send(part: Uint8Array, fin: boolean): void {
+    const bytes = own(part);
+    this.window -= bytes.byteLength;
+    this.post({ t: "data", bytes, fin }, [bytes.buffer]);
   }
 
   // --- what the app says --------------------------------------------------------------------------------------------
@@ -187,7 +202,8 @@ class Visiting {
     this.end();
   }
 
-  private lost(why: string): void {
+  private lost(): void {
+    const why = "The tab that ran this app was closed, or the app was stopped.";
     this.fail(problem(this.request, 502, "host_gone", why));
   }
 
@@ -209,9 +225,8 @@ class Visiting {
 
   private async beat(): Promise<void> {
     this.post({ t: "ping" });
-    if (Date.now() - this.heard > SILENCE / 2 && !(await this.alive())) {
-      this.lost("The tab that ran this app was closed, or the app was stopped.");
-    }
+    if (!this.answered && !(await this.around.waiting())) this.leave();
+    else if (Date.now() - this.heard > SILENCE && !(await this.around.alive())) this.lost();
   }
 }
 

@@ -72,7 +72,7 @@ function asked(given: RequestInit & { duplex?: "half" } = {}, head: Partial<Requ
   const { port1, port2 } = new MessageChannel();
   const request = new Request("http://127.0.0.1:8000/p/app/a%2Fb?x=1", given);
   app.exchanges.take({ ...HEAD, method: request.method, body: request.body !== null, ...head }, port2);
-  return { app, ...visit(request, port1, async () => true) };
+  return { app, ...visit(request, port1, { alive: async () => true, waiting: async () => true }) };
 }
 
 describe("a response", () => {

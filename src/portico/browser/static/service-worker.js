@@ -3,8 +3,8 @@
   // src/messages.ts
   var WINDOW = 1024 * 1024;
   var CREDIT = WINDOW / 4;
-  var BEAT = 2e3;
-  var SILENCE = 1e4;
+  var BEAT = 1e3;
+  var SILENCE = 5e3;
   var NAME = /^[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?$/;
   function own(bytes) {
     const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
@@ -75,27 +75,28 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
   // src/visit.ts
   var NO_BODY = /* @__PURE__ */ new Set([101, 103, 204, 205, 304]);
   var HOP = /* @__PURE__ */ new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade"]);
+  var PIECE = 64 * 1024;
   var CODINGS = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" };
-  function visit(request, port, alive) {
-    const visiting = new Visiting(request, port, alive);
+  function visit(request, port, around) {
+    const visiting = new Visiting(request, port, around);
     return { response: visiting.response, done: visiting.done };
   }
   var Visiting = class {
-    constructor(request, port, alive) {
+    constructor(request, port, around) {
       this.request = request;
       this.port = port;
-      this.alive = alive;
+      this.around = around;
       this.response = new Promise((resolve) => this.answer = resolve);
       this.done = new Promise((resolve) => this.finish = resolve);
       port.onmessage = ({ data }) => this.hear(data);
-      onClosed(port, () => this.lost("The tab that ran this app was closed, or the app was stopped."));
+      onClosed(port, () => this.lost());
       this.timer = setInterval(() => void this.beat(), BEAT);
       request.signal.addEventListener("abort", () => this.leave());
       void this.upload();
     }
     request;
     port;
-    alive;
+    around;
     response;
     done;
     answer;
@@ -118,20 +119,28 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
         if (body === null) return;
         const reader = body.getReader();
         for (; ; ) {
-          if (this.window <= 0) await new Promise((resolve) => this.room = resolve);
           const { done, value } = await reader.read();
+          for (let at = 0; !done && at < value.byteLength && !this.ended; at += PIECE) {
+            if (this.window <= 0) await new Promise((resolve) => this.room = resolve);
+            this.send(value.subarray(at, at + PIECE), false);
+          }
           if (this.ended) {
             await reader.cancel();
             return;
           }
-          const bytes = own(done ? new Uint8Array() : value);
-          this.window -= bytes.byteLength;
-          this.post({ t: "data", bytes, fin: done }, [bytes.buffer]);
-          if (done) return;
+          if (done) {
+            this.send(new Uint8Array(), true);
+            return;
+          }
         }
       } catch {
         this.leave();
       }
+    }
+    send(part, fin) {
+      const bytes = own(part);
+      this.window -= bytes.byteLength;
+      this.post({ t: "data", bytes, fin }, [bytes.buffer]);
     }
     // --- what the app says --------------------------------------------------------------------------------------------
     hear(message) {
@@ -218,7 +227,8 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
       if (!this.answered) this.answer(Response.error());
       this.end();
     }
-    lost(why) {
+    lost() {
+      const why = "The tab that ran this app was closed, or the app was stopped.";
       this.fail(problem(this.request, 502, "host_gone", why));
     }
     fail(response) {
@@ -236,9 +246,8 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
     }
     async beat() {
       this.post({ t: "ping" });
-      if (Date.now() - this.heard > SILENCE / 2 && !await this.alive()) {
-        this.lost("The tab that ran this app was closed, or the app was stopped.");
-      }
+      if (!this.answered && !await this.around.waiting()) this.leave();
+      else if (Date.now() - this.heard > SILENCE && !await this.around.alive()) this.lost();
     }
   };
   async function bodyOf(request) {
@@ -255,7 +264,10 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
   var STAY = 1e4;
   var SCOPE = new URL("./", self.location.href);
   var seen = /* @__PURE__ */ new Map();
-  self.addEventListener("install", () => void self.skipWaiting());
+  self.addEventListener("install", (event) => {
+    void self.skipWaiting();
+    event.waitUntil(alone(event));
+  });
   self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
   self.addEventListener("fetch", (event) => {
     const url = new URL(event.request.url);
@@ -270,6 +282,13 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
     }
     event.respondWith(answer(event, app, rest.slice(slash), url));
   });
+  async function alone(event) {
+    const install = event;
+    try {
+      await install.addRoutes?.({ condition: { urlPattern: `${SCOPE.pathname}*` }, source: "fetch-event" });
+    } catch {
+    }
+  }
   async function answer(event, app, path, url) {
     const { request } = event;
     const host = await find(app);
@@ -281,7 +300,8 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
     const ask = { portico: "request", app, head: headOf(event, path, url) };
     client.postMessage(ask, [port2]);
     const alive = async () => await asked(host.client, app) === host.instance;
-    const { response, done } = visit(request, port1, alive);
+    const waiting2 = async () => request.mode === "navigate" || event.clientId === "" || await self.clients.get(event.clientId) !== void 0;
+    const { response, done } = visit(request, port1, { alive, waiting: waiting2 });
     const stay = setInterval(() => void alive(), STAY);
     event.waitUntil(done.finally(() => clearInterval(stay)));
     return response;

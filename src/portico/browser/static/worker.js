@@ -105,8 +105,8 @@ function folder(path) {
 // src/messages.ts
 var WINDOW = 1024 * 1024;
 var CREDIT = WINDOW / 4;
-var BEAT = 2e3;
-var SILENCE = 1e4;
+var BEAT = 1e3;
+var SILENCE = 5e3;
 function own(bytes) {
   const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
   return whole && bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes);
