@@ -93,6 +93,18 @@ def test_the_openai_snippet_runs(run: Run) -> None:
     assert run("\n".join(snippet)).text == "You said: Hello\n"
 
 
+def test_the_card_of_a_chat_model_leads_to_its_page(run: Run) -> None:
+    (card,) = run("def tried(messages): return 'x'\n%serve tried --chat").displays
+    for shown in (html(card), text(card)):
+        assert "a page to try it on" in shown
+    assert 'href="/portico/apps/tried/"' in html(card)
+    page = run(
+        "import httpx\nshown = httpx.get(service.url, params={'portico_key': service.key()}, "
+        "headers={'Accept': 'text/html'}, follow_redirects=True)\nprint(shown.status_code, '<h2' in shown.text)"
+    )
+    assert page.text == "200 True\n"
+
+
 @pytest.mark.parametrize(("access", "note"), [("private", False), ("key", True), ("public", True)])
 def test_who_opens_an_app_to_others_is_told_what_that_means(run: Run, access: str, note: bool) -> None:
     (card,) = run(f"opened = answering(1)\n%serve opened --access {access} --name opened-{access}").displays

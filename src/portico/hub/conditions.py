@@ -271,7 +271,10 @@ class Enforcer:
     def check(self, conditions: Conditions, client: str | None) -> None:
         """Time and place. Raises an `Answer` (403). *client* is the visitor's address."""
         if conditions.expires is not None and self._now() >= conditions.expires:
-            raise forbidden("This link has expired. Ask whoever gave it to you for another.", "link_expired")
+            raise forbidden(
+                "Its author opened it until a time that has passed. Ask whoever gave it to you for another.",
+                "link_expired",
+            )
         if conditions.networks is not None:
             address = _address(client)
             if address is None or not any(

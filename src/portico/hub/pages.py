@@ -107,7 +107,7 @@ _CONFIRM_FORM = """<ul>
 <li>Do not run or install what it offers you.</li>
 </ul>
 <form method=post action="{action}"><input type=hidden name=next value="{target}">
-<button>Continue to {host}</button></form>
+<button aria-label="Continue to {host}">Continue</button></form>
 <p class=dim>If you did not expect this page, close it. You are asked once a day.</p>
 """
 
@@ -126,9 +126,9 @@ h1 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem }} p {{ margin: .4r
 ul {{ margin: .6rem 0; padding-left: 1.2rem }} li {{ margin: .2rem 0 }}
 a {{ color: light-dark(#0b5cad, #7ab8f5) }}
 form {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }}
-input, button {{ font: inherit; padding: .3rem .6rem; border-radius: 6px;
-  border: 1px solid light-dark(#767676, #8b9096) }}
-input {{ flex: 1; min-width: 8rem }} button {{ max-width: 100%; overflow-wrap: anywhere }}
+input, button {{ font: inherit; padding: .45rem .7rem; border-radius: 7px; color: inherit;
+  background: light-dark(#fff, #222427); border: 1px solid light-dark(#767676, #8b9096) }}
+input {{ flex: 1; min-width: 8rem }} button {{ padding: .45rem 1.1rem; font-weight: 600; cursor: pointer }}
 :focus-visible {{ outline: 2px solid light-dark(#0b5cad, #7ab8f5); outline-offset: 2px }}
 .dim {{ color: light-dark(#666, #a0a4a8); font-size: .9rem }}
 </style></head>

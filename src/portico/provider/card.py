@@ -40,6 +40,8 @@ _SHARED = {
     "public": "public: open to whoever has the link",
 }
 
+_CHAT_PAGE = "a page to try it on"
+
 _XSS_NOTE = (
     "Its pages run on Jupyter's own origin: a script in them can do what you can do here. "
     "Open to others only what you trust."
@@ -91,7 +93,7 @@ def docs_url(service: Service) -> str:
 
 
 def _opens_pages(service: Service) -> bool:
-    """Whether others may be shown pages of it; a chat model has none."""
+    """Whether others may be shown pages of its author's; the one page of a chat model is Portico's own."""
     return service.access != "private" and service.kind != "chat"
 
 
@@ -133,7 +135,8 @@ def text(service: Service) -> str:
     lines = [f"{service.title} is {_state(service)}"]
     if _is_live(service):
         docs = docs_url(service)
-        lines += [f"  {service.url}", *([f"  {docs}"] if docs else []), f"  {_ACCESS[service.access]}"]
+        page = f" ({_CHAT_PAGE})" if service.kind == "chat" else ""
+        lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else []), f"  {_ACCESS[service.access]}"]
         if service.kind == "chat":
             lines += ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
         else:
@@ -274,7 +277,8 @@ _PRE = (
 
 def _links(service: Service) -> str:
     docs = docs_url(service)
-    return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "")
+    chat = f' &nbsp;<span style="{_DIM}">{_CHAT_PAGE}</span>' if service.kind == "chat" else ""
+    return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "") + chat
 
 
 def _link(service: Service, url: str, label: str) -> str:
