@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from portico.errors import RemoteProtocolError
-from portico.protocol import Kind, Limits, ResetCode, frames
+from portico.protocol import Connection, Kind, Limits, ResetCode, Role, frames
 from portico.protocol.events import (
     Reset,
 )
 from portico.protocol.flow_control import KIB, MESSAGE_OVERHEAD, MIB
 
-from .fake_link import REQUEST, FakeLink, answering, datas, split
+from .fake_link import HELLO, REQUEST, WELCOME, FakeLink, answering, datas, split
 
 
 def test_a_stream_stops_at_its_window_until_bytes_are_consumed() -> None:
@@ -77,6 +77,26 @@ def test_a_provider_that_holds_too_much_refuses_new_streams_until_it_holds_less(
     link.provider.consumed(ids[0], 256 * KIB, 0.0)
     link.hub.open_stream(**REQUEST, fin=True, now=0.0)
     assert len(link.run()[1]) == 1
+
+
+def test_a_hub_opens_no_more_streams_than_its_own_limits_allow() -> None:
+    link = FakeLink()
+    link.hub = Connection(Role.HUB, Limits(max_streams=2, max_held=100), now=0.0)
+    link.provider = Connection(Role.PROVIDER, now=0.0)
+    link.provider.send_hello(HELLO)
+    link.run()
+    link.hub.send_welcome(WELCOME)
+    link.run()
+    first, second = link.open(fin=True), link.open(fin=True)
+    assert not link.hub.can_open
+    link.hub.send_reset(first, ResetCode.CANCEL, "the visitor left")
+    assert link.hub.can_open
+    link.provider.send_head(second, 200, [])
+    link.provider.send_data(second, bytes(100))
+    link.run()
+    assert not link.hub.can_open, "as much is held as may be"
+    link.hub.consumed(second, 100, 0.0)
+    assert link.hub.can_open
 
 
 def test_a_refused_upload_is_thrown_away_and_its_link_credit_given_back() -> None:

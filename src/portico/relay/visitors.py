@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_HEAD = 64 * 1024  # bytes beyond the first piece; a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
+_MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answered yet
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
@@ -59,6 +60,8 @@ class VisitorProtocol(HttpToolsProtocol):
         """How many Host fields the head has."""
         self._coding: bytes | None = None
         """What the head says of a transfer coding."""
+        self._behind = 0
+        """Bytes that came since requests wait behind the one under way."""
         self._deaf = False
         """Refused, or beyond understanding: what still comes is not read."""
         self._counted = ""
@@ -101,6 +104,8 @@ class VisitorProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_size += len(data)
         super().data_received(data)
+        if self.pipeline:
+            self._came_behind(len(data))
         if self._in_head:
             if self._head_size > _MOST_HEAD and not self._deaf:
                 self._refuse(Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here."))
@@ -108,6 +113,22 @@ class VisitorProtocol(HttpToolsProtocol):
                 self._expect_head()
         elif self._deadline is not None:
             self._forget_deadline()
+
+    def _came_behind(self, size: int) -> None:
+        """Go on to read, though requests wait: a visitor who does not read on would leave unseen."""
+        self._behind += size
+        if self._behind > _MOST_BEHIND:
+            self._hear_no_more()
+        self.flow.resume_reading()
+
+    def _hear_no_more(self) -> None:
+        """What came whole is answered yet, and then the connection is closed."""
+        self._deaf = True
+        self._forget_deadline()
+        if not self.cycle.more_body:
+            self.cycle.keep_alive = False
+        elif self.pipeline:
+            self.pipeline.popleft()
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(self.relay.config.header_timeout, self._head_is_late)
@@ -194,9 +215,10 @@ class VisitorProtocol(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
-        elif self._deaf:  # what came behind is broken
+        elif self._deaf:  # what came behind is broken, or too much
             self.transport.close()
         else:
+            self._behind = 0
             self._idle_since = monotonic()
             if self._idleness is None:
                 self._watch_idleness(self.timeout_keep_alive)
@@ -239,12 +261,8 @@ class VisitorProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             self._refuse(Answer(400, "bad_request", "This is no HTTP request that can be answered."))
-        elif not cycle.more_body:  # it is a request behind the newest, which is answered yet
-            self._deaf = True
-            cycle.keep_alive = False
-        elif self.pipeline:  # it is the body of a request behind others, which are answered yet
-            self._deaf = True
-            self.pipeline.popleft()
+        elif not cycle.more_body or self.pipeline:  # it is of a request behind the one under way
+            self._hear_no_more()
         elif cycle.response_started:
             self._give_up()
         else:
