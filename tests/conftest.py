@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
+from tests.pyodide import environment
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,20 @@ def relay_by_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayPro
     relay = RelayProcess(tmp_path_factory.mktemp("relay-by-host"), domain="share.localhost", anonymous=True).start()
     yield relay
     relay.stop()
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js, with js/ installed. In CI its absence is a failure."""
+    try:
+        return environment.node()
+    except LookupError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def bundle(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to load Pyodide from, with Portico in it."""
+    return environment.bundle(tmp_path_factory.mktemp("pyodide") / "bundle")

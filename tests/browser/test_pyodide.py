@@ -1,0 +1,284 @@
+"""An app in a browser tab, under Pyodide, behind a real relay: what visitors get, and what they get when it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import OpenAI
+from playwright.sync_api import Browser, BrowserContext, Page
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from tests import live_tab
+from tests.browser import chromium
+from tests.live_relay import RelayProcess
+
+pytestmark = pytest.mark.timeout(120)
+
+APP = Path(__file__).with_name("tab_app.py").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(bundle: Path) -> Iterator[str]:
+    with live_tab.site(bundle) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """Fails in the end if a tab asked another machine for anything."""
+    with chromium.visitor(browser) as context:
+        yield context
+
+
+@contextmanager
+def opened(context: BrowserContext, site: str) -> Iterator[Page]:
+    page = context.new_page()
+    live_tab.open_tab(page, site)
+    live_tab.run(page, "import portico\n" + APP)
+    yield page
+    page.close()
+
+
+def serve(tab: Page, relay: RelayProcess, name: str, *, app: str = "app", more: str = "") -> str:
+    """Serve what the tab has under *app*; the service's URL."""
+    code = f"await portico.serve({app}, {name!r}, relay={relay.url!r}, token={relay.token()!r}, access='public'{more})"
+    live_tab.run(tab, f"service = {code}")
+    assert live_tab.run(tab, "service.url") == relay.service_url(name)
+    return relay.service_url(name)
+
+
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext, site: str) -> Iterator[Page]:
+    with opened(context, site) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def url(tab: Page, relay: RelayProcess) -> str:
+    return serve(tab, relay, "tab")
+
+
+@pytest.fixture
+def visitor(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+def test_requests(visitor: httpx.Client) -> None:
+    assert visitor.get("", params={"name": "sam & co"}).json() == {"hello": "sam & co"}
+    assert visitor.get("in-turn").json() == {"hello": "without a thread"}
+    assert visitor.head("in-turn").status_code == 405
+    assert visitor.get("nowhere").json() == {"detail": "Not Found"}
+    assert visitor.get("openapi.json").json()["info"]["title"] == "FastAPI"
+
+
+def test_bodies_both_ways(visitor: httpx.Client) -> None:
+    body = os.urandom(5_000_001)
+    assert visitor.post("digest", content=body).json() == {
+        "size": len(body),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    given = visitor.get("bytes", params={"size": len(body)}).content
+    assert given == (bytes(range(256)) * 20_000)[: len(body)]
+
+
+def test_cookies(visitor: httpx.Client) -> None:
+    answer = visitor.get("remember", params={"what": "this"})
+    assert answer.json() == {"before": ""}
+    assert len(answer.headers.get_list("set-cookie")) == 2
+    assert visitor.get("remember").json() == {"before": "this"}
+
+
+def test_events_come_when_they_are_sent(visitor: httpx.Client) -> None:
+    with visitor.stream("GET", "events") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "data: first"
+        visitor.post("go")  # the last is not sent before
+        assert [line for line in lines if line] == ["data: last"]
+
+
+def test_synchronous_endpoints_overlap(visitor: httpx.Client) -> None:
+    """One waits, in Python that is not asynchronous, for what another request brings about."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(visitor.get, "wait")
+        assert visitor.get("wake").json() == {"woke": True}
+        assert waiting.result().json() == {"woken": True}
+
+
+def test_a_websocket(url: str) -> None:
+    address = f"{url.replace('http', 'ws', 1)}echo"
+    with connect(address, subprotocols=[Subprotocol("a"), Subprotocol("b")], proxy=None, max_size=None) as socket:
+        assert socket.subprotocol == "a"
+        for message in ("text é", b"bytes\0", "", b"x" * 1_000_000):
+            socket.send(message)
+            assert socket.recv(20) == message
+        socket.send("close")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(10)
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4321, "as asked")
+
+
+def test_a_visitor_who_leaves_ends_the_stream(visitor: httpx.Client) -> None:
+    with visitor.stream("GET", "endless") as answer:
+        assert next(answer.iter_lines()) == "data: begun"
+    assert visitor.get("ended").json() == {"ended": True}
+
+
+MODEL = """
+import asyncio
+go_on = asyncio.Event()
+
+@portico.model("tab-model")
+async def reply(messages):
+    for word in ("Hello ", "from ", "a "):
+        yield word
+    await go_on.wait()
+    yield messages[-1]["content"]
+"""
+
+
+def test_the_openai_sdk_streams_from_a_model_in_the_tab(tab: Page, relay: RelayProcess) -> None:
+    live_tab.run(tab, MODEL)
+    base = serve(tab, relay, "model", app="reply")
+    client = OpenAI(base_url=base + "v1", api_key="none", http_client=httpx.Client(trust_env=False, timeout=20))
+    assert [model.id for model in client.models.list()] == ["tab-model"]
+    stream = client.chat.completions.create(
+        model="tab-model", messages=[{"role": "user", "content": "tab"}], stream=True
+    )
+    words = ""
+    for chunk in stream:
+        words += chunk.choices[0].delta.content or ""
+        if words == "Hello from a ":  # before the model has said the rest
+            live_tab.run(tab, "go_on.set()")
+    assert words == "Hello from a tab"
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def other(context: BrowserContext, site: str) -> Iterator[Page]:
+    """A second tab. Tests load it anew, and close it in the end."""
+    with opened(context, site) as page:
+        yield page
+
+
+NUMBERED = """
+from fastapi import FastAPI
+here = FastAPI()
+
+@here.get("/")
+async def which():
+    return {number}
+"""
+
+
+def test_two_tabs_are_replicas(tab: Page, other: Page, relay: RelayProcess) -> None:
+    for number, page in enumerate((tab, other)):
+        live_tab.run(page, NUMBERED.format(number=number))
+        url = serve(page, relay, "pair", app="here", more=", replica=True")
+    with httpx.Client(base_url=url, timeout=20, trust_env=False) as visitor:
+        assert {visitor.get("").json() for _ in range(20)} == {0, 1}
+        live_tab.run(other, "service.stop()")
+        tell(other, "service.status == 'stopped'")
+        assert {visitor.get("").json() for _ in range(5)} == {0}
+
+
+def tell(tab: Page, condition: str) -> None:
+    """Wait until a condition holds in the tab."""
+    live_tab.run(tab, f"import asyncio\nwhile not ({condition}): await asyncio.sleep(0.01)")
+
+
+def test_a_tab_that_is_loaded_again_has_its_url_back(other: Page, relay: RelayProcess) -> None:
+    url = serve(other, relay, "again")
+    other.reload()
+    other.wait_for_function("() => window.run !== undefined")
+    live_tab.run(other, "import portico\n" + APP)
+    assert serve(other, relay, "again") == url
+    assert httpx.get(url, timeout=20, trust_env=False).json() == {"hello": "you"}
+
+
+def test_closing_the_tab_cuts_its_visitors_off(other: Page, relay: RelayProcess) -> None:
+    url = serve(other, relay, "going")
+    # two seconds without a byte would be another exception
+    with httpx.Client(base_url=url, timeout=2, trust_env=False) as visitor, visitor.stream("GET", "endless") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "data: begun"
+        other.close()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+
+
+def test_a_page_that_serves_itself_takes_leave(context: BrowserContext, site: str, relay: RelayProcess) -> None:
+    """Without a worker."""
+    page = context.new_page()
+    live_tab.open_tab(page, site + "?on=page")
+    live_tab.run(page, "import portico\n" + APP)
+    url = serve(page, relay, "page")
+    assert httpx.get(url, timeout=20, trust_env=False).json() == {"hello": "you"}
+    page.goto("about:blank")
+    deadline = time.monotonic() + 20
+    while "the page was left" not in relay.log.read_text():
+        assert time.monotonic() < deadline
+    page.close()
+
+
+REFERENCE = """
+import asyncio
+from portico import connect_to_server
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+app = FastAPI()
+seen = []
+
+@app.get("/", response_class=HTMLResponse)
+async def root():
+    return "<html><head><title>Cat</title></head></html>"
+
+@app.get("/api/v1/test")
+async def test():
+    return {{"message": "Hello, it works!"}}
+
+async def serve_fastapi(args, context=None):
+    scope = args["scope"]
+    seen.append(f'{{context["user"]["id"]}} - {{scope["client"]}} - {{scope["method"]}} - {{scope["path"]}}')
+    await app(args["scope"], args["receive"], args["send"])
+
+async def main():
+    server = await connect_to_server({{"server_url": {url!r}}})
+    svc_info = await server.register_service({{
+        "id": "cat",
+        "name": "cat",
+        "type": "asgi",
+        "serve": serve_fastapi,
+        "config": {{"visibility": "public", "require_context": True}}
+    }})
+    told.set_result(f"{{server.config.public_base_url}}/{{server.config.workspace}}/apps/{{svc_info['id'].split(':')[1]}}")
+    await server.serve()
+
+told = asyncio.get_running_loop().create_future()
+serving = asyncio.ensure_future(main())
+await told
+"""
+
+
+def test_the_references_program(tab: Page, relay: RelayProcess) -> None:
+    """Hypha's page on Pyodide: an anonymous workspace, a function that calls the app, and who called it."""
+    url = live_tab.run(tab, REFERENCE.format(url=relay.url))
+    with httpx.Client(base_url=url, timeout=20, trust_env=False, follow_redirects=True) as visitor:
+        assert visitor.get("/api/v1/test").json() == {"message": "Hello, it works!"}
+    seen = json.loads(live_tab.run(tab, "import json; json.dumps(seen)"))
+    assert len(seen) == 1
+    assert "anonymous" in seen[0]
+    assert seen[0].endswith("GET - /" + "/".join(url.split("/")[3:]) + "/api/v1/test")
