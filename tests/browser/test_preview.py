@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -336,6 +337,9 @@ def test_a_second_page_runs_an_app_of_its_own(context: BrowserContext, static: S
     assert frame.url == url(static).replace("/previewed/", "/previewed-2/")
     page.evaluate("fetch('login')")
     assert frame.evaluate("fetch('cookies').then(r => r.json())") == {}
+    second.reload()
+    second.wait_for_function("document.documentElement.dataset.state === 'running'", timeout=60_000)
+    assert app_frame(second).url == frame.url, "a page that is loaded again has its name back"
     visitor = context.new_page()
     visitor.goto(frame.url + "hello")
     visitor.evaluate("""async () => {
@@ -355,13 +359,42 @@ def test_a_second_page_runs_an_app_of_its_own(context: BrowserContext, static: S
     assert page.evaluate("fetch('hello').then(r => r.status)") == 200
 
 
-def test_a_page_that_is_loaded_again_has_its_name_back(context: BrowserContext, static: StaticHost) -> None:
-    with_own = opened(context, static)
-    before = app_frame(with_own).url
-    with_own.reload()
-    with_own.wait_for_function("document.documentElement.dataset.state === 'running'", timeout=60_000)
-    assert app_frame(with_own).url == before
-    with_own.close()
+# --- an app in a worker that no port can be handed to ----------------------------------------------------------------
+
+
+def test_a_kernels_app_is_previewed_over_a_channel(
+    context: BrowserContext, hosting: Page, page: Page, static: StaticHost
+) -> None:
+    environment.npm("run", "--silent", "build")
+    shutil.copy(environment.JAVASCRIPT / "packages" / "portico-browser" / "dist" / "index.js", static.folder)
+    channel = page.evaluate("fetch('kernel', {method: 'POST'}).then(r => r.json())")
+    where = hosting.evaluate(
+        """async channel => {
+          const {Preview, throughChannel} = await import('/index.js')
+          const preview = await Preview.open('portico-preview/')
+          window.second = await preview.serve('kernel', throughChannel(channel).give)
+          return window.second.url.href
+        }""",
+        channel,
+    )
+    assert where == url(static).replace("/previewed/", "/kernel/")
+    visitor = context.new_page()
+    visitor.goto(where + "hello")
+    assert visitor.evaluate(READ, "parts") == ["first\n", "second\n", True]
+    sent = "fetch('upload', {method: 'POST', body: new Uint8Array(5e6)}).then(r => r.json()).then(r => r.size)"
+    assert visitor.evaluate(sent) == 5_000_000
+    visitor.evaluate("""async () => {
+      const reader = (await fetch('parts?name=over-a-channel')).body.getReader()
+      await reader.read()
+      await reader.cancel()
+    }""")
+    heard(page, "over-a-channel")
+    visitor.evaluate("() => { window.waits = fetch('parts?early=1').then(r => r.text()).catch(error => error.name) }")
+    page.evaluate("fetch('kernel', {method: 'DELETE'})")
+    assert visitor.evaluate("window.waits") == "TypeError"
+    hosting.evaluate("window.second.stop()")
+    assert visitor.evaluate("fetch('hello').then(r => r.status)") == 502
+    visitor.close()
 
 
 # --- what it cannot, and does not -----------------------------------------------------------------------------------

@@ -16,5 +16,7 @@ if (folder === undefined) {
   await mkdir(folder, { recursive: true });
   await build({ ...common, entryPoints: { page: "src/site.ts", worker: "src/worker.ts" }, outdir: folder });
   await build({ ...common, format: "iife", entryPoints: ["src/service-worker.ts"], outdir: folder });
+  const kernel = { globalName: "kernel", footer: { js: "kernel.connect;" } };
+  await build({ ...common, ...kernel, format: "iife", entryPoints: ["src/kernel.ts"], outdir: folder });
   await copyFile(join(here, "site", "index.html"), join(folder, "index.html"));
 }

@@ -4,7 +4,8 @@ JavaScript keeps ports, credit, heartbeats and cookies. A request is a number on
 text and the bytes of bodies, each copied once, so that no proxy outlives a call. The app runs as everywhere:
 `portico.asgi` drives it.
 
-`start` is for a worker that has nothing but an app's files; who has an app already, makes a `Bridge`.
+`start` is for a worker that has nothing but an app's files. `listen` is for who has an app already, in a worker of
+someone else's: a notebook's kernel in the browser.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from portico.browser import shim
@@ -45,14 +48,15 @@ class Exchanges(Protocol):
 
 
 class Bridge:
-    """An app between `start` and `stop`, and its requests. JavaScript calls `open`, `data`, `gone` and `writable`."""
+    """An app between `start` and `stop`, and its requests. JavaScript calls what `expose` gives it."""
 
-    def __init__(self, exchanges: Exchanges, app: ASGIApp, report: Report, root_path: str = "") -> None:
-        """*root_path* is what the URLs' paths begin with, without a slash at the end; a request's own comes first."""
-        self._exchanges = exchanges
+    exchanges: Exchanges
+    """To be set before the first request."""
+
+    def __init__(self, app: ASGIApp, report: Report) -> None:
         self._instance = Instance(app, report)
-        self._root_path = root_path
         self._handlers: dict[int, Exchange] = {}
+        self._exposed: list[Any] = []
 
     async def start(self) -> None:
         """Run the app's startup. Raises `portico.errors.StartupFailed`."""
@@ -62,9 +66,21 @@ class Bridge:
         """Let requests in flight end, cancel the rest, and run the app's shutdown."""
         await self._instance.retire(STOP_WITHIN)
 
-    @property
-    def in_flight(self) -> int:
-        return self._instance.in_flight
+    def expose(self) -> Any:
+        """What JavaScript calls, as an object of its own: four functions, made once, that are let go of with `hide`."""
+        import js
+        from pyodide.ffi import create_proxy
+        from pyodide.ffi import to_js as converted
+
+        called = (self.open, self.data, self.gone, self.writable)
+        functions = {function.__name__: create_proxy(function) for function in called}
+        self._exposed += functions.values()
+        return converted(functions, dict_converter=js.Object.fromEntries)
+
+    def hide(self) -> None:
+        """Let JavaScript call no more."""
+        while self._exposed:
+            self._exposed.pop().destroy()
 
     def open(
         self, id: int, method: str, scheme: str, host: str, root: str, path: str, query: str, headers: str, fin: bool
@@ -82,7 +98,7 @@ class Bridge:
             http_version="1.1",
             raw_path=path.encode("latin-1"),
             query=query.encode("latin-1"),
-            root_path=root or self._root_path,
+            root_path=root,
             client=("127.0.0.1", 0),
             server=(name, int(port) if port else (443 if scheme == "https" else 80)),
             subprotocols=(),
@@ -90,7 +106,7 @@ class Bridge:
             headers=pairs,
             fin=fin,
         )
-        self._handlers[id] = self._instance.begin(_Carrier(self, self._exchanges, id), request)
+        self._handlers[id] = self._instance.begin(_Carrier(self, id), request)
 
     def data(self, id: int, data: Any, fin: bool) -> None:
         """A part of a request's body, as a Uint8Array."""
@@ -113,7 +129,7 @@ class Bridge:
     def forget(self, id: int) -> None:
         """The app has done with the request."""
         self._handlers.pop(id, None)
-        self._exchanges.release(id)
+        self.exchanges.release(id)
 
 
 class _Carrier:
@@ -121,9 +137,9 @@ class _Carrier:
 
     __slots__ = ("_bridge", "_exchanges", "_id")
 
-    def __init__(self, bridge: Bridge, exchanges: Exchanges, id: int) -> None:
+    def __init__(self, bridge: Bridge, id: int) -> None:
         self._bridge = bridge
-        self._exchanges = exchanges
+        self._exchanges = bridge.exchanges
         self._id = id
 
     def send_head(
@@ -157,6 +173,42 @@ def to_js(data: bytes | memoryview) -> Any:
     return to_js(data)
 
 
+# --- an app of a kernel's -----------------------------------------------------------------------------------------
+
+
+class Listening:
+    """An app that takes requests from the channel *name*, until `stop`."""
+
+    def __init__(self, name: str, bridge: Bridge, close: Callable[[], None]) -> None:
+        self.name = name
+        """What the page gives to ``throughChannel`` of portico-browser. Nobody can guess it."""
+        self._bridge = bridge
+        self._close = close
+
+    async def stop(self) -> None:
+        """Let requests in flight end, run the app's shutdown, and take no more."""
+        await self._bridge.stop()
+        self._close()
+        self._bridge.hide()
+
+
+async def listen(app: ASGIApp, report: Report) -> Listening:
+    """Start *app*, and let the page send it requests over a channel. Raises `portico.errors.StartupFailed`.
+
+    *report* is told of each exception that leaves the app.
+    """
+    from pyodide.code import run_js
+
+    shim.install()
+    bridge = Bridge(app, report)
+    await bridge.start()
+    name = f"portico {secrets.token_hex(16)}"
+    connect = run_js((Path(__file__).with_name("static") / "kernel.js").read_text("utf-8"))
+    connected = connect(bridge.expose(), name)
+    bridge.exchanges = connected.exchanges
+    return Listening(name, bridge, connected.close)
+
+
 # --- an app's files, in a worker that has nothing else ------------------------------------------------------------
 
 _running: Bridge | None = None
@@ -186,7 +238,8 @@ async def start(
 
     try:
         taken = _take(target, folder, chat, tell)
-        bridge = Bridge(exchanges, taken.app, tell)
+        bridge = Bridge(taken.app, tell)
+        bridge.exchanges = exchanges
         try:
             await bridge.start()
         except StartupFailed as error:

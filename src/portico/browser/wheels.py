@@ -29,8 +29,8 @@ PYODIDE = "314.0.7"
 INFO = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3", "python": "3.14.2"}
 """What its lock file says of it."""
 
-_ELSEWHERE = ("cli", "hub", "jupyter", "relay", "browser/static")
-"""What of Portico does not run in a tab, and would only be loaded there."""
+_ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay)/|browser/static/(?!kernel\.js)")
+"""What of Portico does not run in a tab's Python, and would only be loaded there."""
 
 
 def portico_wheel(folder: Path) -> Path:
@@ -42,7 +42,9 @@ def portico_wheel(folder: Path) -> Path:
     files = {
         f"portico/{path.relative_to(package).as_posix()}": path.read_bytes()
         for path in sorted(package.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and not _is_elsewhere(path.relative_to(package))
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not _ELSEWHERE.match(path.relative_to(package).as_posix())
     }
     files[f"{info}/METADATA"] = "\n".join([*about, *(f"Requires-Dist: {text}" for text in needs), ""]).encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: portico\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -53,10 +55,6 @@ def portico_wheel(folder: Path) -> Path:
         for name, content in files.items():
             wheel.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no time of day: the same bytes again
     return target
-
-
-def _is_elsewhere(path: Path) -> bool:
-    return any(path.as_posix().startswith(f"{room}/") for room in _ELSEWHERE)
 
 
 def _own_metadata() -> Any:

@@ -109,4 +109,5 @@ def _is_own(filename: str) -> bool:
 def _libraries() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.add(str(Path(os.__file__).parent))  # Pyodide's own is in a zip file, which sysconfig does not know of
     return ("<frozen ", *(folder + os.sep for folder in (*folders, str(Path(__file__).parents[1]))))

@@ -30,17 +30,18 @@ export interface Served {
   stop(): void;
 }
 
+/** The apps of this page, by their URLs. One for all copies of this module that a page may have loaded. */
+type Apps = Map<string, { instance: string; give: Give }>;
+const APPS = Symbol.for("portico-preview");
+
 export class Preview {
-  private readonly apps = new Map<string, { instance: string; give: Give }>();
+  private readonly apps = appsOfPage();
 
   private constructor(
     /** The URL that all apps are under. */
     readonly scope: URL,
     private readonly registration: ServiceWorkerRegistration,
-  ) {
-    navigator.serviceWorker.addEventListener("message", (event) => this.hear(event));
-    navigator.serviceWorker.startMessages();
-  }
+  ) {}
 
   /**
    * Register the service worker in *folder*, the URL of where `service-worker.js` lies, which is its scope too.
@@ -73,30 +74,43 @@ export class Preview {
     if (!NAME.test(name)) throw new PreviewError(`${JSON.stringify(name)} cannot be a name: use a-z, 0-9 and hyphens`);
     for (let number = 1; number <= MOST_NAMES; number += 1) {
       const tried = number === 1 ? name : `${name.slice(0, 27)}-${number}`;
-      const release = this.apps.has(tried) ? undefined : await held(`portico-preview ${this.scope.href}${tried}`);
+      const url = new URL(`${tried}/`, this.scope);
+      const release = this.apps.has(url.href) ? undefined : await held(`portico-preview ${url.href}`);
       if (release === undefined) continue;
-      this.apps.set(tried, { instance: crypto.randomUUID(), give });
+      this.apps.set(url.href, { instance: crypto.randomUUID(), give });
       const stop = (): void => {
-        if (!this.apps.delete(tried)) return;
+        if (!this.apps.delete(url.href)) return;
         const message: Stopped = { portico: "stopped", app: tried };
         this.registration.active?.postMessage(message);
         release();
       };
-      return { name: tried, url: new URL(`${tried}/`, this.scope), stop };
+      return { name: tried, url, stop };
     }
     throw new PreviewError(`${MOST_NAMES} tabs run ${name} already`);
   }
+}
 
-  private hear({ data, ports, source }: MessageEvent): void {
-    const message = data as Who | Ask | null;
-    if (message?.portico === "who") {
-      const here: Here = { portico: "here", ask: message.ask, instance: this.apps.get(message.app)?.instance ?? "" };
-      ((source as ServiceWorker | null) ?? this.registration.active)?.postMessage(here);
-    } else if (message?.portico === "request" && ports[0]) {
-      const app = this.apps.get(message.app);
-      if (app) app.give(message.head, ports[0]);
-      else ports[0].close();
-    }
+function appsOfPage(): Apps {
+  const page = globalThis as { [APPS]?: Apps };
+  if (page[APPS] === undefined) {
+    const apps: Apps = (page[APPS] = new Map());
+    navigator.serviceWorker.addEventListener("message", (event) => hear(apps, event));
+    navigator.serviceWorker.startMessages();
+  }
+  return page[APPS];
+}
+
+/** A service worker asks. Which of them, and so which scope is meant, its URL tells. */
+function hear(apps: Apps, { data, ports, source }: MessageEvent): void {
+  const message = data as Who | Ask | null;
+  if (!(source instanceof ServiceWorker) || !message?.portico) return;
+  const app = apps.get(new URL(`${message.app}/`, source.scriptURL).href);
+  if (message.portico === "who") {
+    const here: Here = { portico: "here", ask: message.ask, instance: app?.instance ?? "" };
+    source.postMessage(here);
+  } else if (message.portico === "request" && ports[0]) {
+    if (app) app.give(message.head, ports[0]);
+    else ports[0].close();
   }
 }
 

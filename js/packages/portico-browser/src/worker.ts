@@ -64,14 +64,15 @@ const HOME = "/home/pyodide/app";
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 const tell = (message: FromWorker): void => scope.postMessage(message);
 
-let bridge: any;
-const python: Python = {
-  open: (...request) => bridge.open(...request),
-  data: (id, bytes, fin) => bridge.data(id, bytes, fin),
-  gone: (id) => bridge.gone(id),
-  writable: (id) => bridge.writable(id),
-};
-const exchanges = new Exchanges(python);
+/** The app that runs, a `Bridge` of Python's, and what it lets us call. */
+let running: any;
+let python: Python;
+const exchanges = new Exchanges({
+  open: (...request) => python.open(...request),
+  data: (id, bytes, fin) => python.data(id, bytes, fin),
+  gone: (id) => python.gone(id),
+  writable: (id) => python.writable(id),
+});
 
 scope.onmessage = ({ data, ports }: MessageEvent<ToWorker>) => {
   switch (data.t) {
@@ -90,7 +91,7 @@ scope.onmessage = ({ data, ports }: MessageEvent<ToWorker>) => {
       exchanges.take(data.head, ports[0] as MessagePort);
       break;
     case "stop":
-      void Promise.resolve(bridge?.stop()).finally(() => {
+      void Promise.resolve(running?.stop()).finally(() => {
         exchanges.close();
         tell({ t: "stopped" });
       });
@@ -118,7 +119,8 @@ async function start(asked: Start): Promise<Started> {
   const told: string = await module.start(exchanges, asked.app, HOME, asked.chat, report);
   const outcome = JSON.parse(told) as (Started & { error?: undefined }) | { error: string; detail: string };
   if (outcome.error !== undefined) throw new Failure(outcome.error, outcome.detail);
-  bridge = module.running();
+  running = module.running();
+  python = running.expose();
   return outcome;
 }
 

@@ -9,16 +9,15 @@ var MOST_NAMES = 50;
 var PreviewError = class extends Error {
   name = "PreviewError";
 };
+var APPS = /* @__PURE__ */ Symbol.for("portico-preview");
 var Preview = class _Preview {
   constructor(scope, registration) {
     this.scope = scope;
     this.registration = registration;
-    navigator.serviceWorker.addEventListener("message", (event) => this.hear(event));
-    navigator.serviceWorker.startMessages();
   }
   scope;
   registration;
-  apps = /* @__PURE__ */ new Map();
+  apps = appsOfPage();
   /**
    * Register the service worker in *folder*, the URL of where `service-worker.js` lies, which is its scope too.
    *
@@ -47,31 +46,42 @@ var Preview = class _Preview {
     if (!NAME.test(name)) throw new PreviewError(`${JSON.stringify(name)} cannot be a name: use a-z, 0-9 and hyphens`);
     for (let number = 1; number <= MOST_NAMES; number += 1) {
       const tried = number === 1 ? name : `${name.slice(0, 27)}-${number}`;
-      const release = this.apps.has(tried) ? void 0 : await held(`portico-preview ${this.scope.href}${tried}`);
+      const url = new URL(`${tried}/`, this.scope);
+      const release = this.apps.has(url.href) ? void 0 : await held(`portico-preview ${url.href}`);
       if (release === void 0) continue;
-      this.apps.set(tried, { instance: crypto.randomUUID(), give });
+      this.apps.set(url.href, { instance: crypto.randomUUID(), give });
       const stop = () => {
-        if (!this.apps.delete(tried)) return;
+        if (!this.apps.delete(url.href)) return;
         const message = { portico: "stopped", app: tried };
         this.registration.active?.postMessage(message);
         release();
       };
-      return { name: tried, url: new URL(`${tried}/`, this.scope), stop };
+      return { name: tried, url, stop };
     }
     throw new PreviewError(`${MOST_NAMES} tabs run ${name} already`);
   }
-  hear({ data, ports, source }) {
-    const message = data;
-    if (message?.portico === "who") {
-      const here = { portico: "here", ask: message.ask, instance: this.apps.get(message.app)?.instance ?? "" };
-      (source ?? this.registration.active)?.postMessage(here);
-    } else if (message?.portico === "request" && ports[0]) {
-      const app = this.apps.get(message.app);
-      if (app) app.give(message.head, ports[0]);
-      else ports[0].close();
-    }
-  }
 };
+function appsOfPage() {
+  const page = globalThis;
+  if (page[APPS] === void 0) {
+    const apps = page[APPS] = /* @__PURE__ */ new Map();
+    navigator.serviceWorker.addEventListener("message", (event) => hear(apps, event));
+    navigator.serviceWorker.startMessages();
+  }
+  return page[APPS];
+}
+function hear(apps, { data, ports, source }) {
+  const message = data;
+  if (!(source instanceof ServiceWorker) || !message?.portico) return;
+  const app = apps.get(new URL(`${message.app}/`, source.scriptURL).href);
+  if (message.portico === "who") {
+    const here = { portico: "here", ask: message.ask, instance: app?.instance ?? "" };
+    source.postMessage(here);
+  } else if (message.portico === "request" && ports[0]) {
+    if (app) app.give(message.head, ports[0]);
+    else ports[0].close();
+  }
+}
 async function activated(registration) {
   const worker = registration.installing ?? registration.waiting ?? registration.active;
   if (!worker) throw new PreviewError("the service worker was thrown away while it was installed");

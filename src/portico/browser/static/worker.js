@@ -281,14 +281,14 @@ var Failure = class extends Error {
 var HOME = "/home/pyodide/app";
 var scope = self;
 var tell = (message) => scope.postMessage(message);
-var bridge;
-var python = {
-  open: (...request) => bridge.open(...request),
-  data: (id, bytes, fin) => bridge.data(id, bytes, fin),
-  gone: (id) => bridge.gone(id),
-  writable: (id) => bridge.writable(id)
-};
-var exchanges = new Exchanges(python);
+var running;
+var python;
+var exchanges = new Exchanges({
+  open: (...request) => python.open(...request),
+  data: (id, bytes, fin) => python.data(id, bytes, fin),
+  gone: (id) => python.gone(id),
+  writable: (id) => python.writable(id)
+});
 scope.onmessage = ({ data, ports }) => {
   switch (data.t) {
     case "start":
@@ -305,7 +305,7 @@ scope.onmessage = ({ data, ports }) => {
       exchanges.take(data.head, ports[0]);
       break;
     case "stop":
-      void Promise.resolve(bridge?.stop()).finally(() => {
+      void Promise.resolve(running?.stop()).finally(() => {
         exchanges.close();
         tell({ t: "stopped" });
       });
@@ -331,7 +331,8 @@ async function start(asked) {
   const told = await module.start(exchanges, asked.app, HOME, asked.chat, report);
   const outcome = JSON.parse(told);
   if (outcome.error !== void 0) throw new Failure(outcome.error, outcome.detail);
-  bridge = module.running();
+  running = module.running();
+  python = running.expose();
   return outcome;
 }
 async function load({ pyodide, lockFile, packages }) {
