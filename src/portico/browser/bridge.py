@@ -5,7 +5,7 @@ text and the bytes of bodies, each copied once, so that no proxy outlives a call
 `portico.asgi` drives it.
 
 `start` is for a worker that has nothing but an app's files. `listen` is for who has an app already, in a worker of
-someone else's: a notebook's kernel in the browser.
+someone else's: a notebook's kernel in the browser. `Requests` is for who calls an app that others have started.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from portico.asgi.carrier import Carrier
 from portico.browser import shim
 from portico.errors import NotServable, PorticoError, StartupFailed
+from portico.link import StreamHandler
 from portico.protocol.events import Data, Open
 from portico.protocol.frames import Kind, ResetCode
-from portico.provider.instance import Exchange, Instance
+from portico.provider.instance import Instance
 from portico.provider.log import Entry
 from portico.provider.serving import Taken, is_chat, take
 from portico.types import ASGIApp, Headers
@@ -47,24 +49,21 @@ class Exchanges(Protocol):
     def release(self, id: int) -> None: ...
 
 
-class Bridge:
-    """An app between `start` and `stop`, and its requests. JavaScript calls what `expose` gives it."""
+Begin = Callable[[Carrier, Open], StreamHandler]
+"""Calls an app for a request, and gives what is told of the rest of it."""
+
+
+class Requests:
+    """The requests for one service. JavaScript calls what `expose` gives it."""
 
     exchanges: Exchanges
     """To be set before the first request."""
 
-    def __init__(self, app: ASGIApp, report: Report) -> None:
-        self._instance = Instance(app, report)
-        self._handlers: dict[int, Exchange] = {}
+    def __init__(self, begin: Begin, service: str = "") -> None:
+        self._begin = begin
+        self._service = service
+        self._handlers: dict[int, StreamHandler] = {}
         self._exposed: list[Any] = []
-
-    async def start(self) -> None:
-        """Run the app's startup. Raises `portico.errors.StartupFailed`."""
-        await self._instance.start()
-
-    async def stop(self) -> None:
-        """Let requests in flight end, cancel the rest, and run the app's shutdown."""
-        await self._instance.retire(STOP_WITHIN)
 
     def expose(self) -> Any:
         """What JavaScript calls, as an object of its own: four functions, made once, that are let go of with `hide`."""
@@ -92,7 +91,7 @@ class Bridge:
         request = Open(
             stream_id=id,
             kind=Kind.HTTP,
-            service="",
+            service=self._service,
             method=method,
             scheme=scheme,
             http_version="1.1",
@@ -106,7 +105,7 @@ class Bridge:
             headers=pairs,
             fin=fin,
         )
-        self._handlers[id] = self._instance.begin(_Carrier(self, id), request)
+        self._handlers[id] = self._begin(_Carrier(self, id), request)
 
     def data(self, id: int, data: Any, fin: bool) -> None:
         """A part of a request's body, as a Uint8Array."""
@@ -132,14 +131,30 @@ class Bridge:
         self.exchanges.release(id)
 
 
+class Bridge(Requests):
+    """An app between `start` and `stop`, and its requests."""
+
+    def __init__(self, app: ASGIApp, report: Report) -> None:
+        self._instance = Instance(app, report)
+        super().__init__(self._instance.begin)
+
+    async def start(self) -> None:
+        """Run the app's startup. Raises `portico.errors.StartupFailed`."""
+        await self._instance.start()
+
+    async def stop(self) -> None:
+        """Let requests in flight end, cancel the rest, and run the app's shutdown."""
+        await self._instance.retire(STOP_WITHIN)
+
+
 class _Carrier:
     """`portico.asgi.carrier.Carrier` for one request."""
 
-    __slots__ = ("_bridge", "_exchanges", "_id")
+    __slots__ = ("_exchanges", "_id", "_requests")
 
-    def __init__(self, bridge: Bridge, id: int) -> None:
-        self._bridge = bridge
-        self._exchanges = bridge.exchanges
+    def __init__(self, requests: Requests, id: int) -> None:
+        self._requests = requests
+        self._exchanges = requests.exchanges
         self._id = id
 
     def send_head(
@@ -163,7 +178,7 @@ class _Carrier:
         self._exchanges.credit(self._id, count)
 
     def release(self) -> None:
-        self._bridge.forget(self._id)
+        self._requests.forget(self._id)
 
 
 def to_js(data: bytes | memoryview) -> Any:
