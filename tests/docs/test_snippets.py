@@ -20,14 +20,23 @@ RUNNABLE = [page for page in PAGES if any(snippet.language == "python" and snipp
 COMMANDS = {
     "curl",
     "git",
+    "install",
     "jupyter",
     "make",
+    "nginx",
     "pip",
+    "podman",
     "portico",
     "python",
+    "python3",
+    "runuser",
+    "sqlite3",
+    "systemctl",
+    "useradd",
     "uvicorn",
     ".venv/bin/python",
     ".venv/bin/ruff",
+    "/usr/local/lib/portico/bin/pip",
 }
 """What a reader may be asked to type; any other word at the head of a command is a slip, or belongs here."""
 
