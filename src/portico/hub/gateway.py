@@ -131,6 +131,8 @@ class Gateway:
         """Told of each request that is opened, for activity."""
         self._leaving = False
         self._waiting: set[asyncio.Task[None]] = set()
+        self._forwarded: dict[tuple[str, str, str, str], Headers] = {}
+        """The hub's own headers towards an app, by the visitor's address, scheme and host, and the prefix."""
 
     # --- parsing ------------------------------------------------------------------------------------------------
 
@@ -460,8 +462,11 @@ class Gateway:
     ) -> HTTPForward | None:
         """Open an HTTP stream to *replica* alone, else to the least busy. None: nobody is there now (see `ready`)."""
         alone = replica is not None
-        replica = replica or admission.service.pick()
-        if replica is None or replica.session.link is None or not replica.session.link.connection.can_open:
+        if replica is None:
+            replica = admission.service.pick()
+        elif replica.session.link is None or not replica.session.link.connection.can_open:
+            return None
+        if replica is None:
             return None
 
         def retry() -> bool:
@@ -588,13 +593,8 @@ class Gateway:
         assert link is not None
         now = link.time()
         client = request.client
-        host = request.host.encode("latin-1", "replace")
-        forwarded = [
-            (b"x-forwarded-for", client[0].encode() if client else b"unknown"),
-            (b"x-forwarded-proto", request.scheme.encode()),
-            (b"x-forwarded-host", host),
-            (b"x-forwarded-prefix", request.root_path.encode("latin-1")),
-        ]
+        origin = (client[0] if client else "unknown", request.scheme, request.host, request.root_path)
+        forwarded = self._forwarded.get(origin) or self._forward_headers(origin)
         token = admission.token
         is_hub_argument = (
             self._is_hub_argument if token is None else lambda name, value: self._is_hub_argument(name, value, token)
@@ -638,6 +638,19 @@ class Gateway:
         replica.last_turn = admission.service.requests
         self.on_traffic(replica)
 
+    def _forward_headers(self, origin: tuple[str, str, str, str]) -> Headers:
+        address, scheme, host, prefix = origin
+        made = [
+            (b"x-forwarded-for", address.encode()),
+            (b"x-forwarded-proto", scheme.encode()),
+            (b"x-forwarded-host", host.encode("latin-1", "replace")),
+            (b"x-forwarded-prefix", prefix.encode("latin-1")),
+        ]
+        if len(self._forwarded) >= _MOST_ORIGINS:
+            self._forwarded.clear()
+        self._forwarded[origin] = made
+        return made
+
     def _is_hub_cookie(self, name: str) -> bool:
         return headers.is_own_cookie(name) or self._identities.is_hub_cookie(name)
 
@@ -664,6 +677,8 @@ class Gateway:
 
         return clean
 
+
+_MOST_ORIGINS = 1000
 
 _key_visitors: dict[str, Visitor] = {}
 

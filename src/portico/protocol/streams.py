@@ -77,6 +77,9 @@ class Streams:
         """Throw away what *stream* holds. What this end has said whole still goes out; else *stream* is reset."""
         window = stream.receive
         if stream.state == CLOSED:
+            if not stream.queue:
+                self.end(stream)
+                return
             self.held -= window.held
             credit, _ = window.consumed(window.held, window.since, 0, 0)
             self._end_or_credit(stream, credit)

@@ -77,8 +77,8 @@ class Places:
 
     def _by_path(self, host: str, raw_path: bytes) -> Location | None:
         workspace, _, rest = raw_path[1:].partition(b"/")
-        models = _begins(rest, b"v1")
-        if not (models or rest.startswith(b"apps/")) or workspace == b"portico":
+        models = not rest.startswith(b"apps/")
+        if (models and not _begins(rest, b"v1")) or workspace == b"portico":
             return None
         key = (host, workspace + (b"/v1" if models else b""))
         known = self._paths.get(key)
