@@ -42,6 +42,9 @@ def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> Non
     last_words(process)
     assert process.returncode == 1
     assert shell.run("logout", relay.url).stdout.startswith("You are logged out")
+    assert "logged in nowhere" in shell.run("status").stdout
+    refused = shell.run("services", "--server-url", relay.url, status=1, PORTICO_TOKEN=token).stderr
+    assert "revoked" in refused
     said = shell.run("services", "--server-url", relay.url, status=1).stderr
     assert said.startswith("portico: Send a token of this relay")
 
@@ -96,3 +99,36 @@ def test_what_is_no_relay(shell: Shell, relay: Relay) -> None:
     assert "No relay is named" in shell.run("login", status=1).stderr
     with pytest.raises((LinkClosed, Refused)):
         DeviceLogin(relay.url + "/nowhere/").begin()
+
+
+def login(shell: Shell, relay: Relay) -> str:
+    """Log in; returns the token."""
+    process = shell.start("login", relay.url)
+    allow(read_page(process.stderr), "alice", PASSWORD)
+    assert "You are logged in" in last_words(process)[1]
+    where = Path(shell.environment["XDG_CONFIG_HOME"]) / "portico" / "credentials.json"
+    return str(json.loads(where.read_text())["relays"][relay.url + "/"]["token"])
+
+
+def test_logged_out_everywhere_though_a_relay_is_away(shell: Shell, relay: Relay) -> None:
+    token = login(shell, relay)
+    where = Path(shell.environment["XDG_CONFIG_HOME"]) / "portico" / "credentials.json"
+    kept = json.loads(where.read_text())
+    kept["relays"]["http://127.0.0.1:1/"] = {"token": "a.b.c", "expires": 4e9, "saved": 4e9}
+    where.write_text(json.dumps(kept))
+    done = shell.run("logout", "--all")
+    assert done.stdout.splitlines() == [f"You are logged out at {url}." for url in kept["relays"]]
+    [said] = done.stderr.splitlines()
+    assert "the relay takes it still until 2096-" in said
+    assert said.endswith("Revoke it at http://127.0.0.1:1/portico/")
+    assert "revoked" in shell.run("services", "--server-url", relay.url, status=1, PORTICO_TOKEN=token).stderr
+    assert shell.run("logout", "--all").stdout == "You are logged in nowhere.\n"
+
+
+def test_logged_out_with_a_token_that_was_revoked_before(shell: Shell, relay: Relay) -> None:
+    token = login(shell, relay)
+    headers = {"Authorization": f"Bearer {token}"}
+    me = httpx.get(f"{relay.url}/portico/api/me", headers=headers, trust_env=False).json()
+    gone = httpx.delete(f"{relay.url}/portico/api/tokens/{me['token']['id']}", headers=headers, trust_env=False)
+    assert gone.status_code == 204
+    assert shell.run("logout").stderr == ""

@@ -293,3 +293,15 @@ def test_credentials_are_for_their_owner_alone(shell: Shell, relay: Relay, tmp_p
     assert process.wait(20) == 0
     assert shell.run("logout").stdout == f"You are logged out at {relay.url}/.\n"
     assert "logged in nowhere" in shell.run("status").stdout
+
+
+def test_a_relay_that_cannot_be_reached_is_named_at_once(shell: Shell) -> None:
+    process = shell.start("serve", "myapp:app", "--server-url=http://127.0.0.1:1", "--token=a.b.c")
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("ws://127.0.0.1:1/portico/link cannot be reached: ")
+    assert said.endswith(". It is tried again.\n")
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert last_words(process) == ("", "")
+    assert process.returncode == 0

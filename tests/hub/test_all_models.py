@@ -381,3 +381,12 @@ def test_who_may_use_no_model_is_refused_before_anything_is_accepted() -> None:
             assert refused.value.status == status
 
     with_hub(work)
+
+
+@pytest.mark.parametrize("path", ["openapi.json", "docs"])
+def test_what_one_service_says_of_itself_is_not_said_of_all(path: str) -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        answer = await ask(hub, path)
+        assert (answer.status, answer.code) == (404, "not_found")
+
+    with_hub(work)

@@ -255,14 +255,16 @@ def test_a_program_of_the_reference_runs_on_a_jupyter_server(jupyter_server: Jup
     assert "Task was destroyed" not in errors
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         hub = MemoryHub()
         hub.away = LinkClosed("https://share.test/ cannot be reached")
         provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
         with pytest.raises(LinkClosed, match="cannot be reached"):
-            await provider.connect(ADDRESS, 0.2)
+            await provider.connect(ADDRESS, 0.5)
+        assert hub.dialled > 1
         assert provider.sessions == {}
         hub.links.close()
 
     run(work)
+    assert caplog.messages == ["https://share.test/ cannot be reached. It is tried again."], "once, after the first try"

@@ -155,7 +155,14 @@ def test_a_command_line_without_a_look_at_the_certificate(shell: Shell, tmp_path
         url = allowed(process, lambda page: allow(page, ALICE, PASSWORD, verify=trusting))
         assert url == f"{proxy.url}my-workspace/apps/cat/"
         check_the_app(url, verify=trusting)
-        interrupt(process)
+        where = ("--server-url", proxy.url, "--disable-ssl")
+        assert re.search(r"^cat +live", shell.run("services", *where).stdout, re.MULTILINE)
+        key = shell.run("keys", "create", "cat", *where).stdout.strip()
+        assert get(url, headers={"Authorization": f"Bearer {key}"}, verify=trusting).status_code == 200
+        assert "certificate" in shell.run("services", "--server-url", proxy.url, status=1).stderr.lower()
+        shell.run("stop", "cat", *where)
+        assert "stopped" in last_words(process)[1]
+        assert shell.run("logout", *where).stderr == ""
 
 
 def test_registered_directly(shell: Shell, relay: RelayProcess) -> None:

@@ -1,4 +1,4 @@
-"""Logging in at a relay from a place without a browser: the OAuth 2.0 device authorization grant (RFC 8628).
+"""Logging in at a relay from a place without a browser: the OAuth 2.0 device authorization grant (RFC 8628). And out.
 
 The relay gives a code and a page; a person opens the page in any browser, signs in there, and says yes to the code;
 meanwhile this asks for the token, as often as the relay allows. Blocking.
@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from portico.errors import LinkClosed, Refused
-from portico.provider.api import fetch
+from portico.provider.api import call, fetch
 from portico.provider.credentials import Credential
+from portico.provider.discovery import HubAddress
 
 CLIENT = "portico"
 _SCOPE = "publish:* keys manage"
@@ -131,6 +132,17 @@ class DeviceLogin:
         form = urlencode({name: value for name, value in fields.items() if value}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return fetch(self._base + path, "POST", headers=headers, form=form, insecure=self._insecure)
+
+
+def revoke(credential: Credential, *, insecure: bool = False) -> None:
+    """Have the relay refuse the token from now on. Nothing, if it does so already. Raises `Refused` or `LinkClosed`."""
+    address = HubAddress(credential.url, credential.token, "portico login", insecure=insecure)
+    try:
+        token_id = str(call(address, "GET", "me").get("token", {}).get("id", ""))
+        call(address, "DELETE", f"tokens/{quote(token_id, safe='')}")
+    except Refused as error:
+        if error.status != 401:  # expired, or revoked elsewhere
+            raise
 
 
 def _page(url: object) -> str:

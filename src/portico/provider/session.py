@@ -112,6 +112,8 @@ class Session:
         self.status = "connecting"
         """``connecting``, ``linked``, ``refused`` or ``closed``."""
         self.last_error: PorticoError | None = None
+        self.notice = ""
+        """What whoever serves there should know of it, in plain words."""
         self._owner = owner
         self._info = info
         self._dial = dial
@@ -135,6 +137,7 @@ class Session:
         self._held: set[str] = set()
         """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
         self._was_linked = False
+        self._has_said = False
         self._backoff = Backoff()
         self.kept = False
         """Whether it lasts though nothing is published on it: someone may yet."""
@@ -156,6 +159,7 @@ class Session:
                     self._give_up(error)
             except LinkClosed as error:
                 self.last_error = error
+                self._say_once(error)
             except Exception as error:  # a way of failing that the transport does not know: the hub may come back
                 logger.exception("dialling %s failed", self.address.url)
                 self.last_error = LinkClosed(f"{self.address.url} cannot be dialled: {error!r}")
@@ -167,6 +171,12 @@ class Session:
                     await asyncio.wait_for(self._lost.wait(), delay)  # `close` ends it early
                 except TimeoutError:
                     pass
+
+    def _say_once(self, error: LinkClosed) -> None:
+        """Who waits for a first link is told at once what it waits for."""
+        if not self._was_linked and not self._has_said and self.status == "connecting":
+            self._has_said = True
+            logger.warning("%s. It is tried again.", error)
 
     async def _link_once(self) -> None:
         """Dial, and stay until the link is lost."""
