@@ -128,6 +128,8 @@ class Link:
         self._receiving = False
         self._timer: asyncio.TimerHandle | None = None
         self._said_goaway = ""
+        self._last_begun: int | None = None
+        """The newest stream of which the other end had heard when it said GOAWAY."""
         self.closed = False
 
     def start(self) -> None:
@@ -256,6 +258,8 @@ class Link:
         else:
             if isinstance(event, GoAway):
                 self._said_goaway = event.reason
+                if self._last_begun is None:
+                    self._last_begun = event.last_stream
             self.handler.on_event(self, event)
 
     def _give_up(self, stream_id: int) -> None:
@@ -315,7 +319,8 @@ class Link:
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             try:
-                code = ResetCode.REFUSED if stream.id in unsent else ResetCode.CANCEL  # never started, or perhaps
+                never = stream.id in unsent or (self._last_begun is not None and stream.id > self._last_begun)
+                code = ResetCode.REFUSED if never else ResetCode.CANCEL  # never started, or perhaps
                 stream.handler.on_reset(code, f"the link is gone: {reason}")
             except Exception:  # the others must hear of it too
                 logger.exception("a handler failed on the link's end")

@@ -253,3 +253,24 @@ def test_a_provider_that_said_goodbye_is_waited_for() -> None:
             assert begun == ["first"] * 2
 
     run(inside)
+
+
+def test_what_comes_too_late_for_a_goodbye_to_be_answered_goes_to_another() -> None:
+    """The provider is gone before it can refuse; its GOAWAY has said which stream was the last that it knew."""
+
+    async def inside() -> None:
+        async with a_hub() as hub:
+            begun: list[str] = []
+            kernel = await hub.kernel().connect()
+            assert (await kernel.register("cat", serving(begun, "first"), access="public", replica=True)).ok
+            await another(hub, begun)
+            assert kernel.link is not None
+            assert kernel.transport is not None
+            kernel.transport.paused = True  # what the hub sends is on its way for a while
+            visits = [(await begin(hub))[1] for _ in range(4)]
+            await asyncio.sleep(0)
+            kernel.link.close(ResetCode.CANCEL, "it stops, and may be back")
+            assert [await whole(visit) for visit in visits] == [b"GET 0"] * 4
+            assert begun == ["second"] * 4
+
+    run(inside)

@@ -12,14 +12,23 @@ from contextlib import ExitStack, closing
 import httpx
 import pytest
 
-import portico
 from portico.provider.service import Service
 from tests.conformance.wire import Cut
 from tests.live_relay import RelayProcess
 from tests.relay.conftest import MOST_STREAMS
 from tests.relay.raw_visitors import HANGS, Visitor, Watcher, app, head, reached
+from tests.relay.tenants import Tenant
 
 MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def dog(relay: RelayProcess) -> Iterator[Service]:
+    """The app on a relay with the limits that it has by default, under the same name."""
+    tenant = Tenant(relay)  # a provider of its own: this process serves the name on `guarded` too
+    yield tenant.serve(app, "cat", access="public", replace=True)
+    tenant.leave()
+
 
 # --- slow to send -----------------------------------------------------------------------------------------------------
 
@@ -102,20 +111,26 @@ LONG_HEADS = {
 
 @pytest.mark.parametrize("name", LONG_HEADS)
 @pytest.mark.parametrize("piece", [1_000, 1_000_000])
-def test_a_head_that_is_too_long(visitor: Visitor, name: str, piece: int) -> None:
+def test_a_head_that_is_too_long(relay: RelayProcess, dog: Service, name: str, piece: int) -> None:
+    reached.clear()
     sent = LONG_HEADS[name]
-    for start in range(0, len(sent), piece):
-        visitor.send(sent[start : start + piece])
-    answer = visitor.answer()
+    with closing(Visitor(relay.port)) as visitor:
+        for start in range(0, len(sent), piece):
+            visitor.send(sent[start : start + piece])
+        answer = visitor.answer()
     assert answer.status == 431, answer
     assert reached == []
 
 
-def test_a_head_without_an_end(visitor: Visitor) -> None:
-    visitor.send(head("get")[:-2])
-    for number in range(100):
-        visitor.send(b"X-%d: " % number + b"x" * 1_000 + b"\r\n")
-    visitor.refused(431)
+def test_a_head_without_an_end(relay: RelayProcess, dog: Service) -> None:
+    reached.clear()
+    with closing(Visitor(relay.port)) as visitor:
+        visitor.send(head("get")[:-2])
+        for number in range(1_000):
+            visitor.send(b"X-%d: " % number + b"x" * 1_000 + b"\r\n")
+            if select.select([visitor.socket], [], [], 0.001)[0]:
+                break
+        visitor.refused(431)
     assert reached == []
 
 
@@ -201,14 +216,6 @@ def test_a_visitor_who_takes_nothing(watcher: Watcher) -> None:
 
 
 # --- who comes and goes -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def dog(relay: RelayProcess) -> Iterator[Service]:
-    """The app on a relay with the limits that it has by default, under the same name."""
-    service = portico.serve(app, "cat", access="public", replace=True, hub=relay.url, token=relay.token())
-    yield service
-    service.stop()
 
 
 def burst(port: int, count: int, sent: bytes, address: str = "127.0.0.1") -> None:

@@ -109,7 +109,7 @@ class VisitorProtocol(HttpToolsProtocol):
         if self._in_head:
             if self._head_size > _MOST_HEAD and not self._deaf:
                 self._refuse(Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here."))
-            elif self._deadline is None and not self.transport.is_closing():
+            elif self._deadline is None and not self._deaf and not self.transport.is_closing():
                 self._expect_head()
         elif self._deadline is not None:
             self._forget_deadline()
