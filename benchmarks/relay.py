@@ -4,6 +4,7 @@ import asyncio
 import sys
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from benchmarks import hypha
 from benchmarks.paths import SERVICE, NotServed, ServingPath, Stage
@@ -106,6 +107,26 @@ class ThreadProvider(Program):
         super().__init__(f"thread-{service}", [sys.executable, "-c", code], "http", directory, environment)
 
 
+class FarProvider(Program):
+    """`portico serve`, whose link takes *round_trip* milliseconds there and back."""
+
+    def __init__(self, relay: RelayServer, directory: Path, round_trip: int) -> None:
+        self.path = relay.path("far", "relay, its provider far away")
+        self._port = free_port()
+        proxy = [sys.executable, "-m", "benchmarks.far_away", str(self._port), str(relay.port), str(round_trip)]
+        self._proxy = Program("far-away", proxy, "LISTENING", directory, {})
+        command = serve_command("benchmarks.app:app", "far", relay, f"http://{HOST}:{self._port}")
+        super().__init__("serve-far", command, "http", directory, {"PORTICO_TOKEN": relay.token})
+
+    def __enter__(self) -> Self:
+        self._proxy.__enter__()
+        return super().__enter__()
+
+    def _stop(self) -> None:
+        super()._stop()
+        self._proxy._stop()
+
+
 class IdleLinks(Program):
     """One process with many links, each a provider's own with one service."""
 
@@ -114,9 +135,9 @@ class IdleLinks(Program):
         super().__init__(f"idle-{first}", command, "LINKED", directory, {"PORTICO_TOKEN": relay.token})
 
 
-def serve_command(app: str, service: str, relay: RelayServer) -> list[str]:
-    """The command line; its token is to be in the environment as PORTICO_TOKEN."""
-    return [sys.executable, "-m", "portico", "serve", app, f"--id={service}", f"--server-url={relay.url}"]
+def serve_command(app: str, service: str, relay: RelayServer, url: str = "") -> list[str]:
+    """The command line; its token is to be in the environment as PORTICO_TOKEN. *url* is another way to the relay."""
+    return [sys.executable, "-m", "portico", "serve", app, f"--id={service}", f"--server-url={url or relay.url}"]
 
 
 async def make_user(config: RelayConfig) -> str:

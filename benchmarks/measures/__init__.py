@@ -8,6 +8,7 @@ from benchmarks.measures import (
     faults,
     latency,
     many_streams,
+    relay_far,
     relay_gets,
     relay_memory,
     relay_soak,
@@ -50,6 +51,7 @@ MEASURES: dict[str, Measure] = {
     "relay-memory.links": relay_memory.links,
     "relay-memory.streams": relay_memory.streams,
     "relay-startup": relay_startup.measure,
+    "relay-far": relay_far.measure,
     "relay-soak": relay_soak.measure,
     "soak": soak.measure,
 }
