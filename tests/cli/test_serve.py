@@ -305,3 +305,16 @@ def test_a_relay_that_cannot_be_reached_is_named_at_once(shell: Shell) -> None:
     process.send_signal(signal.SIGINT)
     assert last_words(process) == ("", "")
     assert process.returncode == 0
+
+
+def test_what_runs_with_a_token_that_is_revoked_ends_and_says_so(shell: Shell, relay: Relay) -> None:
+    token = relay.token("--publish", "*")
+    process, url = shell.serve("myapp:app", "--id=revoked", f"--server-url={relay.url}", f"--token={token}")
+    headers = {"Authorization": f"Bearer {token}"}
+    token_id = get(f"{relay.url}/portico/api/me", headers=headers).json()["token"]["id"]
+    gone = httpx.delete(f"{relay.url}/portico/api/tokens/{token_id}", headers=headers, trust_env=False)
+    assert gone.status_code == 204
+    said = last_words(process)[1]
+    assert process.returncode == 1
+    assert "revoked" in said.splitlines()[-1]
+    assert get(url).status_code in (401, 503)

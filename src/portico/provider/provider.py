@@ -424,7 +424,7 @@ class Provider:
         for service in self._of(session):
             if session.status == "connecting" and service.status == "live":
                 self._set_status(service, "reconnecting")
-            elif session.status == "refused" and service.status == "reconnecting":
+            elif session.status == "refused" and service.status in ("live", "reconnecting"):
                 service.failure = session.last_error
                 self._set_status(service, "failed", str(session.last_error))
 
