@@ -10,7 +10,7 @@ someone else's: a notebook's kernel in the browser. `Requests` is for who calls 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import secrets
@@ -275,10 +275,10 @@ def _take(target: str, folder: str, chat: bool, tell: Report) -> Taken:
     sys.path.insert(0, folder)
     os.chdir(folder)
     try:
-        module = importlib.import_module(name)
+        module = _load(name, Path(folder) / f"{name}.py")
+    except _Unusable:
+        raise
     except ModuleNotFoundError as error:
-        if error.name == name:
-            raise _Unusable(f"There is no file for the module {name!r}.") from None
         raise _Unusable(
             f"The app imports {error.name!r}, which is not here. Name its package among the app's requirements, "
             "or add its file.",
@@ -295,13 +295,24 @@ def _take(target: str, folder: str, chat: bool, tell: Report) -> Taken:
         raise _from(error, "The app cannot be served") from error
 
 
+def _load(name: str, path: Path) -> Any:
+    """The module in the file at *path*, whatever else is called *name*: site.py is no rare name for an app's file."""
+    known = name if name not in sys.modules and name not in sys.stdlib_module_names else f"app_{name}"
+    spec = importlib.util.spec_from_file_location(known, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise _Unusable(f"There is no file {path.name}.")
+    module = sys.modules[known] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _find(module: Any, attribute: str) -> Any:
     """What of *module* is to be served: *attribute*, else what is named as apps are, else its models."""
     found = module
     for part in attribute.split(".") if attribute else ():
         found = getattr(found, part, None)
         if found is None:
-            raise _Unusable(f"There is no {attribute!r} in {module.__name__}.")
+            raise _Unusable(f"There is no {attribute!r} in {Path(module.__file__).name}.")
     if attribute:
         return found
     for name in _NAMES:
@@ -309,7 +320,9 @@ def _find(module: Any, attribute: str) -> Any:
             return getattr(module, name)
     models = _Models(value for value in vars(module).values() if callable(value) and is_chat(value))
     if not models:
-        raise _Unusable(f"There is no app in {module.__name__}: nothing called {' or '.join(_NAMES)}, and no model.")
+        raise _Unusable(
+            f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(_NAMES)}, and no model."
+        )
     return models if len(models) > 1 else models[0]
 
 

@@ -64,6 +64,9 @@ def write(site: Site, folder: Path) -> None:
     _clear(folder)
     for name in _OWN[:4]:
         (folder / name).mkdir()
+    shutil.copy(_STATIC / "page.js", folder / "portico")
+    shutil.copy(_STATIC / "worker.js", folder / "portico")
+    shutil.copy(_STATIC / "service-worker.js", folder / "portico-preview")
     files = list(_copy_app(site, folder / "app"))
     portico = wheels.portico_wheel(folder / "packages")
     if site.at_hand is None:
@@ -86,9 +89,6 @@ def write(site: Site, folder: Path) -> None:
         "packages": packages,
         "install": install,
     }
-    shutil.copy(_STATIC / "page.js", folder / "portico")
-    shutil.copy(_STATIC / "worker.js", folder / "portico")
-    shutil.copy(_STATIC / "service-worker.js", folder / "portico-preview")
     page = (_STATIC / "index.html").read_text("utf-8")
     # A script's text ends at "</script", whatever is around it.
     page = page.replace("{{settings}}", json.dumps(settings).replace("<", "\\u003c"))

@@ -73,7 +73,7 @@ async function answer(event: FetchEvent, app: string, path: string, url: URL): P
     request.mode === "navigate" || event.clientId === "" || (await self.clients.get(event.clientId)) !== undefined;
   const { response, done } = visit(request, port1, { alive, waiting });
   const stay = setInterval(() => void alive(), STAY);
-  event.waitUntil(done.finally(() => clearInterval(stay)));
+  void done.then(() => clearInterval(stay)); // not waitUntil: Chromium ends what an event waits for after 5 minutes
   return response;
 }
 

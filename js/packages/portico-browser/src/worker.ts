@@ -45,6 +45,7 @@ export type FromWorker =
 /** As much of Pyodide as is used here. */
 interface Pyodide {
   loadPackage(names: string[], options: { messageCallback: (text: string) => void; checkIntegrity: boolean }): Promise<unknown>;
+  loadedPackages: Record<string, string>;
   pyimport(name: string): any;
   toPy(value: unknown): any;
   FS: { mkdirTree(path: string): void; writeFile(path: string, data: string | Uint8Array): void };
@@ -143,21 +144,32 @@ async function load({ pyodide, lockFile, packages }: Start): Promise<Pyodide> {
       stderr: (text: string) => progressOr(text, true),
     });
     installing = false;
+    // It goes on without a package that it could not load, and only prints so.
+    const there = new Set(Object.keys(loaded.loadedPackages).map(canonical));
+    const absent = packages.filter((name) => !there.has(canonical(name)));
+    if (absent.length > 0) {
+      const which = absent.length === 1 ? `The package ${absent[0]}` : `The packages ${absent.join(", ")}`;
+      throw new Failure(`${which} could not be loaded. Is the file there, and unchanged?`, complaints.join("\n"));
+    }
     return loaded;
   } catch (error) {
-    throw new Failure(packages.length ? `${unreachable} Or a package is missing there.` : unreachable, String(error));
+    throw error instanceof Failure ? error : new Failure(unreachable, String(error));
   }
 }
 
-let installing = true;
+/** A package's name as an index has it (PEP 503). */
+function canonical(name: string): string {
+  return name.toLowerCase().replace(/[-_.]+/g, "-");
+}
 
-/** Pyodide tells of packages on stdout while it loads them. */
+let installing = true;
+const complaints: string[] = [];
+
+/** Pyodide tells of packages on stdout while it loads them, and what is wrong with one on stderr. */
 function progressOr(text: string, error: boolean): void {
-  if (installing && !error && /^(Loading|Loaded) /.test(text)) {
-    tell({ t: "progress", stage: "packages", text });
-  } else {
-    tell({ t: "output", text, error });
-  }
+  if (!installing) tell({ t: "output", text, error });
+  else if (error) complaints.push(text);
+  else if (/^(Loading|Loaded) /.test(text)) tell({ t: "progress", stage: "packages", text });
 }
 
 async function install(pyodide: Pyodide, wanted: string[]): Promise<void> {

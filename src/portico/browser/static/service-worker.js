@@ -303,7 +303,7 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
     const waiting2 = async () => request.mode === "navigate" || event.clientId === "" || await self.clients.get(event.clientId) !== void 0;
     const { response, done } = visit(request, port1, { alive, waiting: waiting2 });
     const stay = setInterval(() => void alive(), STAY);
-    event.waitUntil(done.finally(() => clearInterval(stay)));
+    void done.then(() => clearInterval(stay));
     return response;
   }
   function headOf(event, path, url) {

@@ -358,18 +358,26 @@ async function load({ pyodide, lockFile, packages }) {
       stderr: (text) => progressOr(text, true)
     });
     installing = false;
+    const there = new Set(Object.keys(loaded.loadedPackages).map(canonical));
+    const absent = packages.filter((name) => !there.has(canonical(name)));
+    if (absent.length > 0) {
+      const which = absent.length === 1 ? `The package ${absent[0]}` : `The packages ${absent.join(", ")}`;
+      throw new Failure(`${which} could not be loaded. Is the file there, and unchanged?`, complaints.join("\n"));
+    }
     return loaded;
   } catch (error) {
-    throw new Failure(packages.length ? `${unreachable} Or a package is missing there.` : unreachable, String(error));
+    throw error instanceof Failure ? error : new Failure(unreachable, String(error));
   }
 }
+function canonical(name) {
+  return name.toLowerCase().replace(/[-_.]+/g, "-");
+}
 var installing = true;
+var complaints = [];
 function progressOr(text, error) {
-  if (installing && !error && /^(Loading|Loaded) /.test(text)) {
-    tell({ t: "progress", stage: "packages", text });
-  } else {
-    tell({ t: "output", text, error });
-  }
+  if (!installing) tell({ t: "output", text, error });
+  else if (error) complaints.push(text);
+  else if (/^(Loading|Loaded) /.test(text)) tell({ t: "progress", stage: "packages", text });
 }
 async function install(pyodide, wanted) {
   if (wanted.length === 0) return;
