@@ -38,7 +38,8 @@ def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
     assert package == {path.relative_to(source).as_posix() for path in source.rglob("*") if is_shipped(path)}
     assert "portico/py.typed" in package
     rest = [name for name in names if name not in package]
-    assert all(".dist-info/" in name or ".data/data/etc/jupyter/" in name for name in rest), rest
+    data = (".data/data/etc/jupyter/", ".data/data/share/jupyter/labextensions/portico/")
+    assert all(".dist-info/" in name or any(folder in name for folder in data) for name in rest), rest
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in rest)
 
 

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from email.parser import HeaderParser
 from pathlib import Path
@@ -57,9 +57,7 @@ def node() -> str:
     if node is None or npm is None:
         raise LookupError("Node.js and npm are not installed.")
     lock = (JAVASCRIPT / "package-lock.json").read_bytes()
-    _unless_made(
-        JAVASCRIPT / "node_modules" / ".made-from", lock, lambda: run([npm, "ci", "--silent"], JAVASCRIPT, 600)
-    )
+    unless_made(JAVASCRIPT / "node_modules" / ".made-from", lock, lambda: run([npm, "ci", "--silent"], JAVASCRIPT, 600))
     return node
 
 
@@ -71,14 +69,19 @@ def npm(*arguments: str) -> str:
 
 def wheels() -> list[Path]:
     """The wheels of requirements.txt, for Pyodide."""
+    return download(REQUIREMENTS, WHEELS)
+
+
+def download(requirements: Path, folder: Path) -> list[Path]:
+    """Wheels for Pyodide, those of *requirements* and no more, kept in *folder*."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
 
     def make() -> None:
-        shutil.rmtree(WHEELS, ignore_errors=True)
-        run([*pip, *_TAGS, "--dest", str(WHEELS), "--requirement", str(REQUIREMENTS)], ROOT, 600)
+        shutil.rmtree(folder, ignore_errors=True)
+        run([*pip, *_TAGS, "--dest", str(folder), "--requirement", str(requirements)], ROOT, 600)
 
-    _unless_made(WHEELS / ".made-from", REQUIREMENTS.read_bytes(), make)
-    return sorted(WHEELS.glob("*.whl"))
+    unless_made(folder / ".made-from", requirements.read_bytes(), make)
+    return sorted(folder.glob("*.whl"))
 
 
 def portico_wheel(folder: Path) -> Path:
@@ -90,13 +93,16 @@ def portico_wheel(folder: Path) -> Path:
     return wheel
 
 
-def bundle(folder: Path) -> Path:
-    """A folder to load Pyodide from, with Portico and all wheels in its lock file; as a static host would have it."""
+def bundle(folder: Path, further: Iterable[Path] = ()) -> Path:
+    """A folder to load Pyodide from, with Portico and all wheels in its lock file; as a static host would have it.
+
+    *further* are wheels beside those of requirements.txt.
+    """
     node()
     folder.mkdir(parents=True, exist_ok=True)
     for name in _RUNTIME:
         shutil.copy(PYODIDE / name, folder)
-    for wheel in wheels():
+    for wheel in (*wheels(), *further):
         shutil.copy(wheel, folder)
     portico_wheel(folder)
     theirs = json.loads((PYODIDE / "pyodide-lock.json").read_text("utf-8"))
@@ -135,7 +141,8 @@ def _entry(wheel: Path) -> dict[str, Any]:
     }
 
 
-def _unless_made(mark: Path, source: bytes, make: Callable[[], object]) -> None:
+def unless_made(mark: Path, source: bytes, make: Callable[[], object]) -> None:
+    """Call *make* if it was not yet, or not for this *source*; *mark* is the file that tells."""
     digest = hashlib.sha256(source).hexdigest()
     with _one_at_a_time(mark.parent):
         if not mark.is_file() or mark.read_text() != digest:
@@ -152,11 +159,10 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(command: list[str], folder: Path, timeout: float) -> str:
-    """Run *command* in *folder* for at most *timeout* seconds; what it printed. Raises `RuntimeError` if it fails."""
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=timeout, env=os.environ | {"CI": "true"}
-    )
+def run(command: list[str], folder: Path, timeout: float, **variables: str) -> str:
+    """Run *command* in *folder* for at most *timeout* seconds; what it printed. *variables* are its environment's. Raises `RuntimeError` if it fails."""
+    env = os.environ | {"CI": "true"} | variables
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, env=env)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
     return done.stdout

@@ -32,6 +32,8 @@ class Cards:
         self._live = hasattr(shell, "kernel")
         """A terminal prints a card once; only a front end can update it."""
         self._ids: dict[str, str] = {}
+        self._frames: dict[str, str] = {}
+        self._reloads = 0
         self._scheduled: set[str] = set()
         self._shell = shell
         self._shown: tuple[str, int] | None = None
@@ -74,6 +76,23 @@ class Cards:
         _publish(_bundle(service), display_id)
         if known and self._live:
             _publish(_bundle(service), display_id, update=True)
+        if self._live:
+            self._show_frame(service)
+
+    def _show_frame(self, service: Service) -> None:
+        """Show a preview in a frame. Not a part of the card: each update of that would load the page anew."""
+        frame = card.frame(service)
+        if frame:
+            self._frames[service.name] = frame
+            _publish(_framed(service, frame), _frame_id(self._ids[service.name]))
+
+    def reload(self, service: Service) -> None:
+        """Its app is another: show the new one's page."""
+        frame = card.frame(service)
+        if service.name in self._frames and frame:
+            self._reloads += 1
+            frame = f"{frame}<!-- {self._reloads} -->"  # a front end shows what it has already as it is
+            _publish(_framed(service, frame), _frame_id(self._ids[service.name]), update=True)
 
     def _logged(self, service: Service, entry: Entry) -> None:
         self.refresh(service)
@@ -90,6 +109,8 @@ class Cards:
         display_id = self._ids.get(service.name)
         if display_id is not None and self._provider.services.get(service.name, service) is service:
             _publish(_bundle(service), display_id, update=True)
+            if not card.frame(service) and self._frames.pop(service.name, ""):
+                _publish(_framed(service, ""), _frame_id(display_id), update=True)
 
 
 def show_login(challenge: Challenge) -> None:
@@ -108,6 +129,14 @@ def _publish(bundle: dict[str, str], display_id: str, *, update: bool = False) -
     from IPython.display import publish_display_data
 
     publish_display_data(bundle, transient={"display_id": display_id}, update=update)
+
+
+def _frame_id(display_id: str) -> str:
+    return f"{display_id}-frame"
+
+
+def _framed(service: Service, frame: str) -> dict[str, str]:
+    return {"text/plain": f"(the pages of {service.name})" if frame else "", "text/html": frame}
 
 
 def _bundle(service: Service) -> dict[str, str]:

@@ -237,7 +237,8 @@ class ServeMagics(Magics):
         print(f"You are logged in at {base}, workspace {kept.workspace}.")
 
     def _rebound(self, service: Service, expression: str) -> None:
-        print(f"{service.url} answers with the new {expression}.")
+        print(f"{service.url or service.name} answers with the new {expression}.")
+        self.cards.reload(service)
         self.provider.thread.call(self.cards.refresh, service)
 
     def _list(self) -> None:

@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from portico.provider.discovery import PREVIEW
 from portico.provider.log import Entry
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ _SHARED = {
     "key": "key: open to whoever has a key",
     "public": "public: open to whoever has the link",
 }
+
+_PREVIEWED = (
+    "a preview: open in this browser alone, while this tab is. WebSockets cannot pass it; they can by a relay "
+    "(%serve app --share --relay https://...)"
+)
 
 _CHAT_PAGE = "a page to try it on"
 
@@ -111,7 +117,22 @@ def _state(service: Service) -> str:
 
 
 def _holder(service: Service) -> str:
+    if is_previewed(service):
+        return "tab"
     return "kernel" if _of_this_server(service) else "process"
+
+
+def is_previewed(service: Service) -> bool:
+    """Whether it is the page of its own kernel that shows it, and no hub (`portico.browser.preview`)."""
+    return service.session is not None and service.session.address.rung == PREVIEW
+
+
+def frame(service: Service) -> str:
+    """The service's own page in a frame, as HTML, where it is previewed."""
+    if not (is_previewed(service) and _is_live(service) and service.url):
+        return ""
+    source, title = escape(service.url, quote=True), escape(service.title, quote=True)
+    return f'<iframe class="portico-frame" src="{source}" title="{title}" style="{_FRAME}"></iframe>'
 
 
 def _of_this_server(service: Service) -> bool:
@@ -136,13 +157,11 @@ def text(service: Service) -> str:
     if _is_live(service):
         docs = docs_url(service)
         page = f" ({_CHAT_PAGE})" if service.kind == "chat" else ""
-        lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else []), f"  {_ACCESS[service.access]}"]
-        if service.kind == "chat":
-            lines += ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
-        else:
-            lines.append(f"  {curl(service)}")
-            if service.access != "public":
-                lines.append(f"  {_key_hint(service)}")
+        if service.url:
+            lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else [])]
+        lines.append(f"  {_who_may(service)}")
+        if not is_previewed(service):
+            lines += _programs_text(service)
         if _opens_pages(service):
             lines += ["", f"  {_XSS_NOTE}"]
         for share in service.shares:
@@ -164,18 +183,37 @@ def html(service: Service) -> str:
         + "</div>"
     ]
     if _is_live(service):
-        rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
-        rows.append(f'<div style="{_DIM}">{escape(_ACCESS[service.access])}</div>')
-        if service.kind == "chat":
-            rows.append(_code("OpenAI SDK", openai_snippet(service), shown=True))
-        hint = "" if service.access == "public" else _key_hint(service)
-        rows.append(_code("curl", curl(service), hint, shown=service.kind != "chat"))
+        if service.url:
+            rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
+        rows.append(f'<div style="{_DIM}">{escape(_who_may(service))}</div>')
+        if not is_previewed(service):
+            rows += _programs(service)
         if _opens_pages(service):
             rows.append(f'<div style="{_DIM};margin-top:.3em">{escape(_XSS_NOTE)}</div>')
         rows += [_shared_row(share) for share in service.shares]
     if len(service.log):
         rows.append(_failure(service, service.log[-1]))
     return f'<div class="portico-card" style="{_BOX}">{"".join(rows)}</div>'
+
+
+def _who_may(service: Service) -> str:
+    if is_previewed(service):
+        return _PREVIEWED if service.url or service.session is None else service.session.notice
+    return _ACCESS[service.access]
+
+
+def _programs_text(service: Service) -> list[str]:
+    """How programs call it, as plain text."""
+    if service.kind == "chat":
+        return ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
+    return [f"  {curl(service)}", *([] if service.access == "public" else [f"  {_key_hint(service)}"])]
+
+
+def _programs(service: Service) -> list[str]:
+    """How programs call it."""
+    hint = "" if service.access == "public" else _key_hint(service)
+    rows = [_code("curl", curl(service), hint, shown=service.kind != "chat")]
+    return [_code("OpenAI SDK", openai_snippet(service), shown=True), *rows] if service.kind == "chat" else rows
 
 
 def share_text(share: Share) -> str:
@@ -264,6 +302,10 @@ _BOX = (
     "font-family:system-ui,sans-serif;font-family:var(--jp-ui-font-family,system-ui,sans-serif);"
     "font-size:13px;line-height:1.45;border:1px solid rgba(128,128,128,.5);border-color:var(--jp-border-color1);"
     "border-radius:6px;padding:.7em .9em;max-width:46em;color:var(--jp-ui-font-color1,inherit)"
+)
+_FRAME = (
+    "box-sizing:border-box;display:block;width:100%;max-width:60em;height:24em;margin-top:.5em;background:#fff;"
+    "border:1px solid rgba(128,128,128,.5);border-radius:6px"
 )
 _DIM = "color:var(--jp-ui-font-color2,inherit)"
 _SUMMARY = f"cursor:pointer;{_DIM}"

@@ -24,6 +24,9 @@ KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 """Set by the server extension for each kernel that it starts; a person may set the first two."""
 
 
+PREVIEW = "the page of JupyterLite that this kernel belongs to"
+"""The rung that leads to no hub: the page itself shows what is served (`portico.browser.preview`)."""
+
 RELAY_VARIABLE = "PORTICO_RELAY"
 RELAY_TOKEN_VARIABLE = "PORTICO_TOKEN"
 """For who serves by a relay: its URL, and a provider's token for it."""
@@ -180,6 +183,10 @@ _JUPYTER_PAGES = re.compile("/(?:lab|notebooks|tree|edit|files|static|view|voila
 """What follows a Jupyter server's base URL in the addresses of its pages and of their workers."""
 
 
+_LITE_KERNEL = re.compile("((?:/(?!lab/|files/|static/|tree/|view/)[^/]+)*/)extensions/@jupyterlite/.*")
+"""The address of a kernel's worker in a site of JupyterLite, and the site's base; not of one in a Jupyter server."""
+
+
 def _page() -> Rung:
     """In a browser tab: the Jupyter server whose page this is. The browser vouches for it, with the page's session."""
     import js
@@ -188,6 +195,8 @@ def _page() -> Rung:
     origin, path = str(js.location.origin), str(js.location.pathname)
     if not origin.startswith("http"):
         return Rung(name, f"this page is of {origin}, no server", "Name a relay: relay='https://...'")
+    if (lite := _LITE_KERNEL.fullmatch(path)) is not None:
+        return Rung(PREVIEW, f"the site {origin}{lite[1]}", address=HubAddress(origin + lite[1], "", PREVIEW))
     found = _JUPYTER_PAGES.search(path)
     base = origin + (path[: found.start()] if found else "") + "/"
     return Rung(name, f"this page is of {base}", address=HubAddress(base, "", name))

@@ -17,7 +17,7 @@ from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
-from portico.provider.discovery import HubAddress
+from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.service import Service
 from portico.provider.session import Dial, Session, dial_websocket
@@ -391,10 +391,17 @@ class Provider:
     def _session(self, address: HubAddress) -> Session:
         session = self.sessions.get((address.url, address.workspace))
         if session is None or session.status in ("closed", "refused"):
-            session = Session(self, address, _who(address), dial=self._dial, limits=self._limits)
+            session = self._make_session(address)
             self.sessions[session.key] = session
             self._spawn(session.run())
         return session
+
+    def _make_session(self, address: HubAddress) -> Session:
+        if address.rung == PREVIEW:
+            from portico.browser.preview import PreviewSession
+
+            return PreviewSession(self, address)
+        return Session(self, address, _who(address), dial=self._dial, limits=self._limits)
 
     def _close_if_unused(self, session: Session) -> None:
         if session.kept or self._of(session) or (session.status == "connecting" and session.holds):

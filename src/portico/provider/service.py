@@ -12,7 +12,6 @@ from portico.provider import api, card, discovery, sharing
 from portico.provider.conditions import conditions
 from portico.provider.log import Log
 from portico.provider.sharing import Share
-from portico.provider.thread import HAS_THREADS
 from portico.types import ServiceName
 
 if TYPE_CHECKING:
@@ -160,10 +159,10 @@ class Service:
                 expires=expires, password=password, cidr=cidr, rate=rate, concurrency=concurrency, max_body=max_body
             ),
         )
-        if not HAS_THREADS or self.provider.thread.is_current():
-            self.provider.share_soon(made)
-        else:
+        if self.provider.thread.can_wait():
             self.provider.run(self.provider.share(made))
+        else:
+            self.provider.share_soon(made)
         return made
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
 from portico.provider.provider import Provider, current
 from portico.provider.service import Options, Service
-from portico.provider.thread import HAS_THREADS, on_loop
+from portico.provider.thread import on_loop
 from portico.types import ASGIApp, service_name, suggest_name
 
 
@@ -81,8 +81,8 @@ def serve(
     *workspace*. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
-    everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``. Served again under the same name, it
-    replaces the app.
+    everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``; where the browser can switch stacks
+    (JSPI), it is live on return there too. Served again under the same name, it replaces the app.
 
     Raises `NotServable`, `InvalidName`, `InvalidOption`, `NoHub`, `StartupFailed` (the app's own startup failed),
     `NameTaken` or `Refused` (by the hub), `LinkClosed` (the hub cannot be reached).
@@ -99,10 +99,10 @@ def serve(
     if loop == "kernel":
         # Its startup needs the loop that this call is on: to wait here would be to wait for ever.
         provider.publish_soon(service, on_loop(taken.app, _caller_loop()), address)
-    elif not HAS_THREADS or provider.thread.is_current():
-        provider.publish_soon(service, taken.app, address)
-    else:
+    elif provider.thread.can_wait():
         provider.run(provider.publish(service, taken.app, address))
+    else:
+        provider.publish_soon(service, taken.app, address)
     return service
 
 
@@ -137,17 +137,26 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
         models = tuple(server.model_ids)
         if models != service.models:
             service.models = models
-            provider.run(provider.republish(service))
+            _now_or_soon(provider, provider.republish(service))
         return
     taken = take(thing, chat=chat, report=service.log.report)
     changed = (taken.kind, taken.models) != (service.kind, service.models)
     if service.options.loop == "kernel":
         provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
-    else:
+    elif provider.thread.can_wait():
         provider.run(provider.replace(service, taken.app))
+    else:
+        provider.replace_soon(service, taken.app)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     if changed:
-        provider.run(provider.republish(service))
+        _now_or_soon(provider, provider.republish(service))
+
+
+def _now_or_soon(provider: Provider, coroutine: Coroutine[Any, Any, Any]) -> None:
+    if provider.thread.can_wait():
+        provider.run(coroutine)
+    else:
+        provider.soon(coroutine)
 
 
 def _guess_name(app: Any) -> Any:

@@ -79,11 +79,19 @@ class LoopThread:
             self._thread = None
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        """Run *coroutine* on the loop and wait for its result from another thread.
+        """Run *coroutine* on the loop and wait for its result, where `can_wait`.
 
         Raises `LocalError` when called on the loop's own thread, where waiting would block everything.
         """
         loop = self.start()
+        if IN_TAB and self.can_wait():
+            from pyodide.ffi import run_sync
+
+            async def boxed() -> list[T]:  # a promise of something awaitable would wait for that, too
+                return [await asyncio.wait_for(coroutine, timeout)]
+
+            [outcome] = run_sync(boxed())
+            return outcome  # type: ignore[no-any-return]
         if self.is_current():
             coroutine.close()
             raise LocalError("this call would wait for its own thread: await it instead")
@@ -98,6 +106,14 @@ class LoopThread:
         """Call *function* on the loop, soon; from any thread."""
         if self.loop is not None:
             self.loop.call_soon_threadsafe(function, *args)
+
+    def can_wait(self) -> bool:
+        """Whether `run` may be called here: on another thread; in a tab, where the browser can switch stacks (JSPI)."""
+        if HAS_THREADS:
+            return not self.is_current()
+        from pyodide.ffi import can_run_sync
+
+        return bool(can_run_sync())
 
     def is_current(self) -> bool:
         """Whether the caller is on the loop's thread."""

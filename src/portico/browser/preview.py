@@ -1,0 +1,156 @@
+"""Services of a notebook's kernel in the browser, previewed by the page that the kernel belongs to (JupyterLite).
+
+A session like those with hubs, but its hub is the page: Portico's extension for JupyterLab hears the kernel's worker,
+and shows what it serves through a service worker (js/packages/portico-jupyterlite). Nothing leaves the browser. The
+site has to have the extension, which comes with Portico where the site is built.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from portico.browser.bridge import Requests
+from portico.errors import LinkClosed, PorticoError, Refused
+from portico.link import StreamHandler
+from portico.protocol import ResetCode
+from portico.protocol.events import Data, Head, Open
+from portico.provider.discovery import HubAddress
+from portico.provider.session import Owner, Session
+
+_WELCOME_WITHIN = 20.0  # seconds that a page with the extension has: it may be busy with its own start
+_SHOW_WITHIN = 15.0  # seconds that it has to register the service worker, which the browser may have to fetch
+
+NO_EXTENSION = (
+    "There is no preview: this JupyterLite site was built without Portico (its admin installs portico where "
+    "`jupyter lite build` runs). A link by a relay works: %serve app --share --relay https://..."
+)
+
+
+class PreviewSession(Session):
+    """The standing of a kernel's services with the kernel's own page. Where the page shows none, ``notice`` says why;
+    services live all the same, to be shared by relays.
+    """
+
+    def __init__(self, owner: Owner, address: HubAddress) -> None:
+        super().__init__(owner, address, {})
+        self._page: Any = None
+        """`Kernel` of js/packages/portico-jupyterlite/src/kernel.ts."""
+        self._told: Any = None
+        self._welcome: asyncio.Future[str] | None = None
+        self._shown: dict[str, _Shown] = {}
+        self._by_id: dict[int, _Shown] = {}
+        self._last = 0
+
+    async def run(self) -> None:
+        """Greet the page, and stay until `close`."""
+        try:
+            await self._greet()
+        except PorticoError as error:
+            self.last_error, self.notice = error, str(error)
+        if self.status == "connecting":
+            self._set_status("linked")
+        await self.ended()
+
+    async def _greet(self) -> None:
+        import js
+        from pyodide.code import run_js
+        from pyodide.ffi import create_proxy
+
+        found = await js.fetch(self.address.url + "extensions/portico/package.json")
+        if not found.ok:
+            raise Refused(NO_EXTENSION, "no_extension")
+        self._welcome = asyncio.get_running_loop().create_future()
+        self._told = create_proxy(self._hear)
+        greet = run_js(Path(__file__).with_name("jupyterlite.js").read_text("utf-8"))
+        self._page = greet(self._told)
+        try:
+            await asyncio.wait_for(self._welcome, _WELCOME_WITHIN)
+        except TimeoutError:
+            self._page = None
+            raise LinkClosed(
+                "There is no preview: the site has Portico's extension, but this page does not answer. Is the "
+                "extension turned off, or the page older than it? Reload the page."
+            ) from None
+
+    def _hear(self, what: str, id: int, text: str) -> None:
+        waiting = self._welcome if id < 0 else self._by_id[id].url if id in self._by_id else None
+        if waiting is None or waiting.done():
+            return
+        if what == "failed":
+            waiting.set_exception(Refused(f"There is no preview: {text}", "no_preview"))
+        else:
+            waiting.set_result(text)
+
+    async def register(self, descriptor: dict[str, Any]) -> str:
+        """Let the page show a service; returns its URL, or nothing where there is no preview."""
+        name = descriptor["name"]
+        if self._page is None:
+            return ""
+        shown = self._shown.get(name)
+        if shown is None:
+            self._last += 1
+            shown = self._shown[name] = self._by_id[self._last] = _Shown(self._last, self._begin, name)
+            shown.exchanges = self._page.serve(shown.id, name, shown.requests.expose())
+            shown.requests.exchanges = shown.exchanges
+        try:
+            return await asyncio.wait_for(asyncio.shield(shown.url), _SHOW_WITHIN)
+        except TimeoutError:
+            self.notice = "There is no preview: the page did not show it in time."
+        except Refused as error:
+            self.notice = str(error)
+        await self.unregister(name)
+        return ""
+
+    async def unregister(self, name: str) -> None:
+        """Let the page show a service no more."""
+        shown = self._shown.pop(name, None)
+        if shown is not None:
+            del self._by_id[shown.id]
+            self._page.stop(shown.id)
+            shown.requests.hide()
+
+    def close(self, reason: str = "the provider is done", code: ResetCode = ResetCode.NO_ERROR) -> None:
+        for shown in self._shown.values():
+            self._page.stop(shown.id)
+            shown.requests.hide()
+        self._shown.clear()
+        self._by_id.clear()
+        super().close(reason, code)
+
+    def say_goodbye(self) -> None: ...
+
+    @property
+    def streams(self) -> int:
+        return sum(int(shown.exchanges.inFlight) for shown in self._shown.values())
+
+    def _begin(self, carrier: Any, request: Open) -> StreamHandler:
+        if self._owner.serves(self, request.service):
+            return self._owner.open(self, carrier, request)
+        carrier.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
+        carrier.release()
+        return _NOBODY
+
+
+class _Nobody:
+    """Told of a request that was turned away."""
+
+    def on_head(self, head: Head) -> None: ...
+    def on_data(self, data: Data) -> None: ...
+    def on_close(self, code: int, reason: str) -> None: ...
+    def on_reset(self, code: ResetCode, reason: str) -> None: ...
+    def on_writable(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
+class _Shown:
+    """A service that the page shows, or is asked to."""
+
+    def __init__(self, id: int, begin: Any, name: str) -> None:
+        self.id = id
+        self.requests = Requests(begin, name)
+        self.exchanges: Any = None
+        self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()

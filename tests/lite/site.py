@@ -1,0 +1,83 @@
+"""A site of JupyterLite, built here, whole: its kernel, Pyodide and all packages are files of it.
+
+As an admin builds one: in an environment with jupyterlite-core and Portico, whose extension is found there. Nothing
+comes from a CDN, and the packages are those of the index, pinned. ``python -m tests.lite.site FOLDER`` makes one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+from tests.pyodide import environment
+
+HERE = Path(__file__).parent
+BUILDER = Path(sys.prefix) / "lite-builder"
+WHEELS = Path(sys.prefix) / "lite-wheels"
+APPS = ("lab", "repl")
+_KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
+
+_SETTINGS = {
+    "jupyter-lite-schema-version": 0,
+    "jupyter-config-data": {
+        "appName": "JupyterLite",
+        "litePluginSettings": {_KERNEL: {"disablePyPIFallback": True}},
+    },
+}
+
+
+def builder() -> Path:
+    """The folder of an environment that builds sites, without Portico."""
+    requirements = HERE / "requirements.txt"
+
+    def make() -> None:
+        venv.create(BUILDER, clear=True, with_pip=False)
+        # jupyter-server, which is asked to list the notebooks, is where the tests run
+        [packages] = BUILDER.glob("lib/python*/site-packages")
+        (packages / "tests.pth").write_text(sysconfig.get_path("purelib"))
+        pip("install", "--ignore-installed", "--no-deps", "--requirement", str(requirements))
+
+    environment.unless_made(BUILDER / ".made-from", requirements.read_bytes(), make)
+    return BUILDER
+
+
+def pip(*arguments: str) -> None:
+    """Run pip for the builder."""
+    command = [sys.executable, "-m", "pip", "--python", str(BUILDER / "bin" / "python"), "--disable-pip-version-check"]
+    environment.run([*command, *arguments, "--quiet"], HERE, 300)
+
+
+def wheels() -> list[Path]:
+    """The wheels of wheels.txt, for Pyodide."""
+    return environment.download(HERE / "wheels.txt", WHEELS)
+
+
+def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = ()) -> Path:
+    """Build a site below *folder*, with or without *portico* where it is built; returns the folder to be served."""
+    source, output = folder / "source", folder / "site"
+    environment.bundle(source / "static" / "pyodide", wheels())
+    (source / "jupyter-lite.json").write_text(json.dumps(_SETTINGS), "utf-8")
+    (source / "files").mkdir()
+    for notebook in notebooks:
+        shutil.copy(notebook, source / "files")
+    python = builder() / "bin" / "python"
+    installed = python.parent.parent / "share" / "jupyter" / "labextensions" / "portico"
+    if portico:
+        [wheel] = (source / "static" / "pyodide").glob("portico-*.whl")
+        pip("install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
+    elif installed.exists():
+        pip("uninstall", "--yes", "portico")
+    apps = [word for app in APPS for word in ("--apps", app)]
+    where = ["--lite-dir", str(source), "--output-dir", str(output)]
+    lean = ["--no-sourcemaps", "--no-unused-shared-packages"]
+    command = [str(python), "-m", "jupyterlite_core", "build", *where, *apps, *lean]
+    environment.run(command, folder, 300, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"))
+    return output
+
+
+if __name__ == "__main__":
+    print(build(Path(sys.argv[1]), notebooks=tuple(sorted((environment.ROOT / "notebooks").glob("*.ipynb")))))
