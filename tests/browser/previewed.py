@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
-from portico.browser import bridge
-
 
 @asynccontextmanager
 async def lifespan(app):
@@ -228,18 +226,3 @@ def busy(seconds: float):
 @app.get("/print")
 async def say(text: str):
     print(text)
-
-
-listening = []
-
-
-@app.post("/kernel")
-async def as_in_a_kernel():
-    """Serve this app once more, over a channel."""
-    listening.append(await bridge.listen(app, lambda doing, error: left.append(f"{doing}: {error}")))
-    return listening[-1].name
-
-
-@app.delete("/kernel")
-async def stop_the_kernel():
-    await listening.pop().stop()

@@ -359,42 +359,34 @@ def test_a_second_page_runs_an_app_of_its_own(context: BrowserContext, static: S
     assert page.evaluate("fetch('hello').then(r => r.status)") == 200
 
 
-# --- an app in a worker that no port can be handed to ----------------------------------------------------------------
+# --- the npm package -------------------------------------------------------------------------------------------------
 
 
-def test_a_kernels_app_is_previewed_over_a_channel(
+def test_a_page_may_answer_itself_beside_what_it_hosts(
     context: BrowserContext, hosting: Page, page: Page, static: StaticHost
 ) -> None:
+    """By another copy of the same module: the two know of each other's apps."""
     environment.npm("run", "--silent", "build")
     shutil.copy(environment.JAVASCRIPT / "packages" / "portico-browser" / "dist" / "index.js", static.folder)
-    channel = page.evaluate("fetch('kernel', {method: 'POST'}).then(r => r.json())")
-    where = hosting.evaluate(
-        """async channel => {
-          const {Preview, throughChannel} = await import('/index.js')
-          const preview = await Preview.open('portico-preview/')
-          window.second = await preview.serve('kernel', throughChannel(channel).give)
-          return window.second.url.href
-        }""",
-        channel,
-    )
-    assert where == url(static).replace("/previewed/", "/kernel/")
-    visitor = context.new_page()
-    visitor.goto(where + "hello")
-    assert visitor.evaluate(READ, "parts") == ["first\n", "second\n", True]
-    sent = "fetch('upload', {method: 'POST', body: new Uint8Array(5e6)}).then(r => r.json()).then(r => r.size)"
-    assert visitor.evaluate(sent) == 5_000_000
-    visitor.evaluate("""async () => {
-      const reader = (await fetch('parts?name=over-a-channel')).body.getReader()
-      await reader.read()
-      await reader.cancel()
+    where = hosting.evaluate("""async () => {
+      const {Exchanges, Preview} = await import('/index.js')
+      const open = id => {
+        exchanges.head(id, 200, 'content-type\\ntext/plain\\nx-from\\nJavaScript')
+        exchanges.data(id, new TextEncoder().encode('from the page'), true)
+        exchanges.release(id)
+      }
+      const exchanges = new Exchanges({open, data() {}, gone() {}, writable() {}})
+      const preview = await Preview.open('portico-preview/')
+      window.second = await preview.serve('second', (head, port) => exchanges.take(head, port))
+      return window.second.url.href
     }""")
-    heard(page, "over-a-channel")
-    visitor.evaluate("() => { window.waits = fetch('parts?early=1').then(r => r.text()).catch(error => error.name) }")
-    page.evaluate("fetch('kernel', {method: 'DELETE'})")
-    assert visitor.evaluate("window.waits") == "TypeError"
+    assert where == url(static).replace("/previewed/", "/second/")
+    asked = "url => fetch(url).then(async r => [r.status, r.headers.get('x-from'), await r.text()])"
+    for _ in range(3):
+        assert page.evaluate(asked, where) == [200, "JavaScript", "from the page"]
+        assert page.evaluate(asked, url(static, "hello"))[0] == 200
     hosting.evaluate("window.second.stop()")
-    assert visitor.evaluate("fetch('hello').then(r => r.status)") == 502
-    visitor.close()
+    assert page.evaluate(asked, where)[0] == 502
 
 
 # --- what it cannot, and does not -----------------------------------------------------------------------------------

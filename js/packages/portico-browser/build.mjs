@@ -1,22 +1,21 @@
 // Builds into dist/, what npm ships; and with a folder as an argument, into it, what Python's package ships for `portico export`.
 import { build } from "esbuild";
 import { copyFile, mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const common = { bundle: true, format: "esm", target: "es2022", charset: "utf8", logLevel: "warning", absWorkingDir: here };
 
-const [folder] = process.argv.slice(2);
-if (folder === undefined) {
+const [given] = process.argv.slice(2);
+if (given === undefined) {
   const entries = ["index", "frames", "worker"].map((name) => `src/${name}.ts`);
   await build({ ...common, entryPoints: entries, outdir: "dist" });
   await build({ ...common, format: "iife", entryPoints: ["src/service-worker.ts"], outdir: "dist" });
 } else {
+  const folder = resolve(given);
   await mkdir(folder, { recursive: true });
   await build({ ...common, entryPoints: { page: "src/site.ts", worker: "src/worker.ts" }, outdir: folder });
   await build({ ...common, format: "iife", entryPoints: ["src/service-worker.ts"], outdir: folder });
-  const kernel = { globalName: "kernel", footer: { js: "kernel.connect;" } };
-  await build({ ...common, ...kernel, format: "iife", entryPoints: ["src/kernel.ts"], outdir: folder });
   await copyFile(join(here, "site", "index.html"), join(folder, "index.html"));
 }

@@ -4,8 +4,7 @@ JavaScript keeps ports, credit, heartbeats and cookies. A request is a number on
 text and the bytes of bodies, each copied once, so that no proxy outlives a call. The app runs as everywhere:
 `portico.asgi` drives it.
 
-`start` is for a worker that has nothing but an app's files. `listen` is for who has an app already, in a worker of
-someone else's: a notebook's kernel in the browser. `Requests` is for who calls an app that others have started.
+`start` is for a worker that has nothing but an app's files. `Requests` is for who calls an app that others have started.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -186,42 +184,6 @@ def to_js(data: bytes | memoryview) -> Any:
     from pyodide.ffi import to_js
 
     return to_js(data)
-
-
-# --- an app of a kernel's -----------------------------------------------------------------------------------------
-
-
-class Listening:
-    """An app that takes requests from the channel *name*, until `stop`."""
-
-    def __init__(self, name: str, bridge: Bridge, close: Callable[[], None]) -> None:
-        self.name = name
-        """What the page gives to ``throughChannel`` of portico-browser. Nobody can guess it."""
-        self._bridge = bridge
-        self._close = close
-
-    async def stop(self) -> None:
-        """Let requests in flight end, run the app's shutdown, and take no more."""
-        await self._bridge.stop()
-        self._close()
-        self._bridge.hide()
-
-
-async def listen(app: ASGIApp, report: Report) -> Listening:
-    """Start *app*, and let the page send it requests over a channel. Raises `portico.errors.StartupFailed`.
-
-    *report* is told of each exception that leaves the app.
-    """
-    from pyodide.code import run_js
-
-    shim.install()
-    bridge = Bridge(app, report)
-    await bridge.start()
-    name = f"portico {secrets.token_hex(16)}"
-    connect = run_js((Path(__file__).with_name("static") / "kernel.js").read_text("utf-8"))
-    connected = connect(bridge.expose(), name)
-    bridge.exchanges = connected.exchanges
-    return Listening(name, bridge, connected.close)
 
 
 # --- an app's files, in a worker that has nothing else ------------------------------------------------------------

@@ -1,6 +1,5 @@
 /** Portico in a page. The public names of the package. */
 
-export { listen, throughChannel } from "./channel.ts";
 export { Exchanges, type Python } from "./exchanges.ts";
 export * as frames from "./frames.ts";
 export { type AppException, host, type Hosted, HostError, type HostOptions, type Progress } from "./host.ts";
