@@ -1,8 +1,14 @@
-"""A real browser tab that runs Python for tests: Pyodide in a page's worker, from a server of this machine."""
+"""A real browser tab that runs Python for tests: Pyodide in a page's worker, from a server of this machine.
+
+``python -m tests.live_tab BUNDLE PROGRAM`` runs a program in a tab of its own, says ``live`` once that has ended, and
+keeps the tab until standard input ends.
+"""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +16,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser import chromium
 
 _PAGES = Path(__file__).with_name("tab")
 
@@ -52,9 +60,39 @@ def site(bundle: Path) -> Iterator[str]:
 def open_tab(page: Page, site: str) -> None:
     """Let *page* load Pyodide; `run` works then."""
     page.goto(site)
-    page.wait_for_function("() => window.run !== undefined")
+    page.wait_for_function("() => window.run !== undefined", polling=50)
 
 
 def run(page: Page, code: str) -> str:
     """Run Python in the tab, and wait for it; its value as text. An exception there is Playwright's here."""
     return str(page.evaluate("code => window.run(code)", code))
+
+
+@contextmanager
+def running(bundle: Path, program: Path) -> Iterator[None]:
+    """A tab that has run *program*, driven by a process of its own: Playwright keeps a loop running in its thread."""
+    command = [sys.executable, "-m", "tests.live_tab", str(bundle), str(program)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+        assert driver.stdin is not None
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == b"live\n"
+        try:
+            yield
+        finally:
+            driver.stdin.close()
+
+
+def main(bundle: str, program: str) -> None:
+    with sync_playwright() as playwright, site(Path(bundle)) as url:
+        browser = chromium.launch(playwright)
+        with chromium.visitor(browser) as context:
+            page = context.new_page()
+            open_tab(page, url)
+            run(page, Path(program).read_text("utf-8"))
+            print("live", flush=True)
+            sys.stdin.read()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -202,7 +202,7 @@ def tell(tab: Page, condition: str) -> None:
 def test_a_tab_that_is_loaded_again_has_its_url_back(other: Page, relay: RelayProcess) -> None:
     url = serve(other, relay, "again")
     other.reload()
-    other.wait_for_function("() => window.run !== undefined")
+    other.wait_for_function("() => window.run !== undefined", polling=50)
     live_tab.run(other, "import portico\n" + APP)
     assert serve(other, relay, "again") == url
     assert httpx.get(url, timeout=20, trust_env=False).json() == {"hello": "you"}

@@ -103,7 +103,7 @@ def test_a_page_of_another_origin_cannot(
     """Its browser sends the session's cookie all the same: to a cookie another port is the same site."""
     page = context.new_page()
     page.goto(site)
-    page.wait_for_function("() => window.run !== undefined")
+    page.wait_for_function("() => window.run !== undefined", polling=50)
     live_tab.run(page, "import portico\n" + APP)
     with pytest.raises(PageError, match="this token may not publish here"):
         serve(page, "forged", f", hub={server.url!r}")

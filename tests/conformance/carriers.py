@@ -14,11 +14,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import uvicorn
 
 from portico.relay.config import variable_of
+from tests import live_tab
+from tests.browser import chromium
 from tests.conformance.app import App, Receive, Scope, Send, make_app
 from tests.live_jupyter import JupyterServer
 from tests.live_relay import ALICE, RelayProcess
@@ -172,6 +175,24 @@ def portico_relay_by_host(request: pytest.FixtureRequest) -> Iterator[Carrier]:
         yield Carrier("portico-relay-by-host", "127.0.0.1", relay.port, host_name=name)
 
 
+@contextmanager
+def portico_relay_from_tab(request: pytest.FixtureRequest) -> Iterator[Carrier]:
+    """A relay; the app runs in a browser tab, under Pyodide."""
+    if not chromium.PATH:
+        pytest.skip("no chromium here: apt-get install chromium")
+    relay: RelayProcess = request.getfixturevalue("relay")
+    bundle: Path = request.getfixturevalue("bundle")
+    program = request.getfixturevalue("tmp_path_factory").mktemp("tab") / "program.py"
+    app = Path(__file__).with_name("app.py").read_text("utf-8")
+    program.write_text(
+        f"with open('conformance_app.py', 'w') as file:\n    file.write({app!r})\n"
+        "import portico\nfrom conformance_app import make_app\n"
+        f"await portico.serve(make_app(), 'in-tab', access='public', relay={relay.url!r}, token={relay.token()!r})\n"
+    )
+    with live_tab.running(bundle, program):
+        yield Carrier("portico-relay-from-tab", "127.0.0.1", relay.port, prefix=f"/{ALICE}/apps/in-tab")
+
+
 class PlainRelay(RelayProcess):
     """A relay as the plain ASGI app that it is, under uvicorn as anyone may run it."""
 
@@ -208,6 +229,7 @@ CARRIERS: dict[str, Factory] = {
     "portico-relay-by-path": portico_relay_by_path,
     "portico-relay-by-host": portico_relay_by_host,
     "portico-relay-as-asgi": portico_relay_as_asgi,
+    "portico-relay-from-tab": portico_relay_from_tab,
     "uvicorn-mounted": uvicorn_mounted,
     "uvicorn-h11": uvicorn_h11,
 }

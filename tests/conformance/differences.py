@@ -54,7 +54,7 @@ def kept_to_the_app(oracle: list[str], carrier: list[str]) -> bool:
     )
 
 
-ROOTS = ("/portico/apps/conformance/", "/alice/apps/conformance/")
+ROOTS = ("/portico/apps/conformance/", "/alice/apps/conformance/", "/alice/apps/in-tab/")
 """Of the app, on carriers where it has no host name of its own."""
 
 

@@ -3,5 +3,12 @@ export async function run(site, packages) {
   const { loadPyodide } = await import(site + "pyodide.mjs");
   const pyodide = await loadPyodide({ indexURL: site });
   await pyodide.loadPackage(packages, { checkIntegrity: true, messageCallback: () => {} });
-  return async (code) => String((await pyodide.runPythonAsync(code)) ?? "");
+  const evaluate = pyodide.runPython(`
+    from pyodide.code import eval_code_async
+
+    async def evaluate(code):
+        return str(await eval_code_async(code, globals()))  # text here: what can be awaited, JavaScript would await
+
+    evaluate`);
+  return (code) => evaluate(code);
 }
