@@ -160,7 +160,10 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def run(command: list[str], folder: Path, timeout: float, **variables: str) -> str:
-    """Run *command* in *folder* for at most *timeout* seconds; what it printed. *variables* are its environment's. Raises `RuntimeError` if it fails."""
+    """Run *command* in *folder* for at most *timeout* seconds, with further *variables*; what it printed.
+
+    Raises `RuntimeError` if it fails.
+    """
     env = os.environ | {"CI": "true"} | variables
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, env=env)
     if done.returncode:

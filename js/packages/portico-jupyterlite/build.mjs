@@ -1,5 +1,6 @@
 // Builds into a copy of the repository, whose folder is the argument: labextension/, which `pip install portico` puts where
-// JupyterLite's build finds it, and the kernel's script in the Python package.
+// JupyterLite's build finds it, and the kernel's script in the Python package. The service worker is put beside the former by
+// pyproject.toml.
 import { build } from "esbuild";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -13,8 +14,6 @@ const common = { bundle: true, format: "iife", target: "es2022", charset: "utf8"
 const extension = join(root, "labextension");
 
 await build({ ...common, entryPoints: { remoteEntry: "src/extension.ts" }, outdir: join(extension, "static") });
-const worker = "../portico-browser/src/service-worker.ts";
-await build({ ...common, entryPoints: { "service-worker": worker }, outdir: join(extension, "preview") });
 const value = { globalName: "jupyterlite", footer: { js: "jupyterlite.greet;" } };
 const python = join(root, "src", "portico", "browser");
 await build({ ...common, ...value, entryPoints: { jupyterlite: "src/kernel.ts" }, outdir: python });
