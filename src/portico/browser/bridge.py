@@ -4,7 +4,8 @@ JavaScript keeps ports, credit, heartbeats and cookies. A request is a number on
 text and the bytes of bodies, each copied once, so that no proxy outlives a call. The app runs as everywhere:
 `portico.asgi` drives it.
 
-`start` is for a worker that has nothing but an app's files. `Requests` is for who calls an app that others have started.
+`start` is for a worker that has nothing but an app's files. `Requests` is for who calls an app that others have
+started.
 """
 
 from __future__ import annotations
