@@ -26,8 +26,8 @@ class Load:
     p99: float
 
 
-def wrk(path: ServingPath, seconds: int) -> Load:
-    """Runs `wrk -t1 -c16` against a path's hello.
+def wrk(path: ServingPath, seconds: int, connections: int = CONNECTIONS) -> Load:
+    """Runs `wrk -t1 -c16` against a path's hello, or with another number of *connections*.
 
     Raises WrkFailed for any answer but 200, whose requests/s would be a figure about something else, and
     WrkMissing.
@@ -35,7 +35,7 @@ def wrk(path: ServingPath, seconds: int) -> Load:
     command = shutil.which("wrk")
     if command is None:
         raise WrkMissing("wrk is not installed (apt-get install wrk, brew install wrk)")
-    arguments = [command, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
+    arguments = [command, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
     for name, value in path.headers.items():
         arguments += ["-H", f"{name}: {value}"]
     try:

@@ -1,12 +1,13 @@
 """A real browser tab that runs Python for tests: Pyodide in a page's worker, from a server of this machine.
 
 ``python -m tests.live_tab BUNDLE PROGRAM`` runs a program in a tab of its own, says ``live`` once that has ended, and
-keeps the tab until standard input ends.
+keeps the tab until it is told to end (SIGTERM).
 """
 
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -72,17 +73,17 @@ def run(page: Page, code: str) -> str:
 def running(bundle: Path, program: Path) -> Iterator[None]:
     """A tab that has run *program*, driven by a process of its own: Playwright keeps a loop running in its thread."""
     command = [sys.executable, "-m", "tests.live_tab", str(bundle), str(program)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
-        assert driver.stdin is not None
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as driver:
         assert driver.stdout is not None
         assert driver.stdout.readline() == b"live\n"
         try:
             yield
         finally:
-            driver.stdin.close()
+            driver.terminate()
 
 
 def main(bundle: str, program: str) -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     with sync_playwright() as playwright, site(Path(bundle)) as url:
         browser = chromium.launch(playwright)
         with chromium.visitor(browser) as context:
@@ -90,7 +91,7 @@ def main(bundle: str, program: str) -> None:
             open_tab(page, url)
             run(page, Path(program).read_text("utf-8"))
             print("live", flush=True)
-            sys.stdin.read()
+            threading.Event().wait()
         browser.close()
 
 

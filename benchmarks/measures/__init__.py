@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.measures import (
+    browser,
     busy_kernel,
     chat,
     faults,
@@ -53,6 +54,10 @@ MEASURES: dict[str, Measure] = {
     "relay-startup": relay_startup.measure,
     "relay-far": relay_far.measure,
     "relay-soak": relay_soak.measure,
+    "browser.gets": browser.gets,
+    "browser.latency": browser.latency,
+    "browser.pacing": browser.pacing,
+    "browser.download": browser.download,
     "soak": soak.measure,
 }
 WHEN_ASKED_FOR = {"soak"}
