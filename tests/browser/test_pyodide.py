@@ -208,6 +208,19 @@ def test_a_tab_that_is_loaded_again_has_its_url_back(other: Page, relay: RelayPr
     assert httpx.get(url, timeout=20, trust_env=False).json() == {"hello": "you"}
 
 
+def test_a_tab_comes_back_to_a_relay_that_was_restarted(tab: Page, tmp_path: Path) -> None:
+    relay = RelayProcess(tmp_path).start()
+    try:
+        url = serve(tab, relay, "back")
+        relay.restart()
+        # the relay holds the name, and visitors wait for who had it
+        assert httpx.get(url, timeout=30, trust_env=False).json() == {"hello": "you"}
+        live_tab.run(tab, "service.stop()")
+        tell(tab, "service.status == 'stopped'")
+    finally:
+        relay.stop()
+
+
 def test_closing_the_tab_cuts_its_visitors_off(other: Page, relay: RelayProcess) -> None:
     url = serve(other, relay, "going")
     # two seconds without a byte would be another exception
