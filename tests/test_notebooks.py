@@ -23,7 +23,7 @@ def run(notebook: Path, server: JupyterServer) -> list[tuple[str, Output]]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_without_an_error(notebook: Path, jupyter_server: JupyterServer):
-    if notebook.stem in ("01-serve", "03-share"):
+    if notebook.stem in ("01-serve", "03-share", "04-browser"):
         pytest.skip("another test runs it, and looks closer")
     assert run(notebook, jupyter_server)
 

@@ -18,6 +18,7 @@ from portico.provider.log import Entry
 from portico.provider.login import Challenge
 from portico.provider.provider import Provider
 from portico.provider.service import Service
+from portico.provider.thread import IN_TAB
 
 _EVERY = 0.5  # seconds between updates of one card: an app that fails at each request must not flood the page
 
@@ -82,7 +83,7 @@ class Cards:
     def _show_frame(self, service: Service) -> None:
         """Show a preview in a frame. Not a part of the card: each update of that would load the page anew."""
         frame = card.frame(service)
-        if frame:
+        if frame or (IN_TAB and service.status == "starting"):  # its place is in this cell, though it comes later
             self._frames[service.name] = frame
             _publish(_framed(service, frame), _frame_id(self._ids[service.name]))
 
@@ -109,8 +110,10 @@ class Cards:
         display_id = self._ids.get(service.name)
         if display_id is not None and self._provider.services.get(service.name, service) is service:
             _publish(_bundle(service), display_id, update=True)
-            if not card.frame(service) and self._frames.pop(service.name, ""):
-                _publish(_framed(service, ""), _frame_id(display_id), update=True)
+            frame = card.frame(service)
+            if self._frames.get(service.name, frame) != frame:
+                self._frames[service.name] = frame
+                _publish(_framed(service, frame), _frame_id(display_id), update=True)
 
 
 def show_login(challenge: Challenge) -> None:

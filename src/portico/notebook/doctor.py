@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.request
 
-from portico.provider.discovery import HubAddress, climb
+from portico.provider.discovery import PREVIEW, HubAddress, climb
 from portico.provider.provider import Provider
 from portico.version import __version__
 
@@ -30,7 +30,11 @@ def examine(provider: Provider, url: str = "", token: str = "") -> str:
         lines.append("No way leads to a hub. In a notebook: install portico[jupyter] where the Jupyter server runs,")
         lines.append("and restart the server. Elsewhere, name it: portico.serve(app, hub='http://...', token='...')")
         return "\n".join(lines)
-    lines += [f"The hub: {address.url} (found by: {address.rung})", *_ask(address)]
+    if address.rung == PREVIEW:
+        lines.append("No hub, and none is needed: this page shows what is served, in this browser alone.")
+        lines += [f"  !! {session.notice}" for session in provider.sessions.values() if session.notice]
+    else:
+        lines += [f"The hub: {address.url} (found by: {address.rung})", *_ask(address)]
     for session in provider.sessions.values():
         lines.append(f"  link to {session.address.url}: {session.status}")
         if session.last_error is not None:

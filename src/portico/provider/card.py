@@ -113,7 +113,12 @@ def _state(service: Service) -> str:
         return f"live since {_minute(service.served)}, while this {_holder(service)} runs"
     if service.status == "reconnecting":
         return "reconnecting: the link to the hub was lost, and is being dialled again"
-    return f"{service.status}: {service.error}" if service.error else service.status
+    return f"{service.status}: {_last_line(service.error)}" if service.error else service.status
+
+
+def _last_line(text: str) -> str:
+    """A framework may tell of a failed startup by a whole traceback, which is in the log too."""
+    return text.strip().rpartition("\n")[2]
 
 
 def _holder(service: Service) -> str:

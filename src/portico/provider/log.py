@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sysconfig
 import textwrap
 import time
@@ -108,6 +109,7 @@ def _is_own(filename: str) -> bool:
 @functools.cache
 def _libraries() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    folders = {paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    # Pyodide's begin with two slashes, and the names of its files with one
+    folders = {re.sub("^//", "/", paths[kind]) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders.add(str(Path(os.__file__).parent))  # Pyodide's own is in a zip file, which sysconfig does not know of
     return ("<frozen ", *(folder + os.sep for folder in (*folders, str(Path(__file__).parents[1]))))

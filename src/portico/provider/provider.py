@@ -200,7 +200,7 @@ class Provider:
         try:
             await coroutine
         except PorticoError as error:
-            service.log.report("starting the app", error)
+            service.log.report("starting the app", error.__cause__ or error)
 
     def soon(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run *coroutine* on the provider's loop, from any thread, without waiting for it."""

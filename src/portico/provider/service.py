@@ -178,10 +178,10 @@ class Service:
     def stop(self) -> None:
         """Take the service down: visitors get 404 from now on; requests in flight may end."""
         stopping = self.provider.stop(self)
-        if self.provider.thread.is_current():  # an app that stops itself, or a page without threads
-            self.provider.soon(stopping)
-        else:
+        if self.provider.thread.can_wait():
             self.provider.run(stopping)
+        else:  # an app that stops itself, or a page whose browser cannot switch stacks
+            self.provider.soon(stopping)
 
     def __await__(self) -> Generator[Any, None, Service]:
         return self.provider.live(self).__await__()

@@ -79,10 +79,10 @@ class Share:
     def stop(self) -> None:
         """Take the link back: visitors get 404 from now on; the service stays where else it is."""
         provider = self.service.provider
-        if provider.thread.is_current():
-            provider.soon(provider.unshare(self))
-        else:
+        if provider.thread.can_wait():
             provider.run(provider.unshare(self))
+        else:
+            provider.soon(provider.unshare(self))
 
     def watch_expiry(self, then: Callable[[], None]) -> None:
         """Call *then* once the link has expired; on the provider's loop. Nothing, if it does not expire."""

@@ -1,0 +1,277 @@
+"""In JupyterLite: a site as its admin builds it, `%serve` in its kernel, the preview in its page, a link by a relay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from websockets.sync.client import connect
+
+from tests.browser import chromium
+from tests.browser.static_host import StaticHost
+from tests.lite.page import START, Notebook, Repl, card, error, frame
+from tests.lite.site import build
+from tests.live_relay import RelayProcess
+from tests.notebook_cells import code_cells
+from tests.pyodide import environment
+
+pytestmark = pytest.mark.timeout(400)
+
+NOTEBOOK = environment.ROOT / "notebooks" / "04-browser.ipynb"
+FIRST = "%pip install portico fastapi\n%load_ext portico"
+
+APP = """
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import HTMLResponse
+
+{name} = FastAPI()
+
+@{name}.get("/", response_class=HTMLResponse)
+def home():
+    return "<h1>{heading}</h1><a href=other>other</a> <a href=broken>broken</a>"
+
+@{name}.get("/other", response_class=HTMLResponse)
+async def other():
+    return "<h1>Other</h1>"
+
+@{name}.get("/broken")
+def broken():
+    return 1 / 0
+
+@{name}.websocket("/echo")
+async def echo(socket: WebSocket):
+    await socket.accept()
+    await socket.send_text("echo: " + await socket.receive_text())
+"""
+
+
+STARTS_NOT = """
+from contextlib import asynccontextmanager
+
+async def starts_not(app):
+    raise RuntimeError('no database')
+    yield
+
+
+broken = FastAPI(lifespan=asynccontextmanager(starts_not))
+"""
+
+
+def app(name: str, heading: str) -> str:
+    return APP.format(name=name, heading=heading)
+
+
+def site(folder: Path, **options: bool) -> StaticHost:
+    try:
+        environment.node()
+    except LookupError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return StaticHost(build(folder, notebooks=(NOTEBOOK,), **options))
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a site that was built where Portico is."""
+    host = site(tmp_path_factory.mktemp("lite"))
+    yield host.url
+    host.stop()
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with chromium.visitor(browser, viewport={"width": 1000, "height": 1000}) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def repl(context: BrowserContext, lite: str) -> Repl:
+    return Repl(context, lite, FIRST)
+
+
+def preview(lite: str, name: str) -> str:
+    return f"{lite}extensions/portico/preview/{name}/"
+
+
+# --- previews ------------------------------------------------------------------------------------------------------
+
+
+def test_an_app_is_previewed_beneath_its_card(repl: Repl, lite: str) -> None:
+    repl.run(app("first", "Hello from a kernel"))
+    cell = repl.run("%serve first")
+    expect(card(cell)).to_contain_text(re.compile("first.*live since .*, while this tab runs"))
+    expect(card(cell)).to_contain_text("open in this browser alone")
+    expect(card(cell).get_by_role("link").first).to_have_attribute("href", preview(lite, "first"))
+    expect(card(cell)).not_to_contain_text("curl")
+    expect(frame(cell).get_by_role("heading")).to_have_text("Hello from a kernel")
+    frame(cell).get_by_role("link", name="other").click()
+    expect(frame(cell).get_by_role("heading")).to_have_text("Other")
+
+
+def test_another_tab_of_the_browser_sees_it(repl: Repl, lite: str) -> None:
+    repl.run(app("linked", "Hello, tab"))
+    cell = repl.run("%serve linked")
+    with repl.page.context.expect_page() as opened:
+        card(cell).get_by_role("link").first.click()
+    tab = opened.value
+    expect(tab.get_by_role("heading")).to_have_text("Hello, tab")
+    assert tab.url == preview(lite, "linked")
+    tab.close()
+
+
+def test_its_author_sees_what_it_raised_and_its_visitor_does_not(repl: Repl, lite: str) -> None:
+    repl.run(app("fails", "Fails"))
+    cell = repl.run("%serve fails")
+    frame(cell).get_by_role("link", name="broken").click()
+    expect(frame(cell).locator("body")).to_contain_text("Internal Server Error")
+    expect(card(cell)).to_contain_text("ZeroDivisionError: division by zero")
+    expect(card(cell)).to_contain_text("return 1 / 0")
+    expect(frame(cell).locator("body")).to_contain_text("Internal Server Error")  # the page stays as it is
+
+
+def test_the_name_defined_anew_is_served_under_the_same_url(repl: Repl) -> None:
+    repl.run(app("changes", "Before"))
+    served = repl.run("%serve changes")
+    expect(frame(served).get_by_role("heading")).to_have_text("Before")
+    again = repl.run(app("changes", "After"))
+    expect(again).to_contain_text("answers with the new changes")
+    expect(frame(served).get_by_role("heading")).to_have_text("After")
+
+
+def test_served_again_it_stays_where_it_is(repl: Repl, lite: str) -> None:
+    repl.run(app("twice", "Once"))
+    repl.run("%serve twice")
+    cell = repl.run(app("twice", "Twice") + "\n%serve twice")
+    expect(frame(cell).get_by_role("heading")).to_have_text("Twice")
+    expect(card(cell).get_by_role("link").first).to_have_attribute("href", preview(lite, "twice"))
+
+
+def test_an_app_that_does_not_start_fails_the_cell(repl: Repl) -> None:
+    cell = repl.run(STARTS_NOT + "%serve broken")
+    expect(error(cell).first).to_contain_text("RuntimeError: no database")
+    expect(error(cell).first).to_contain_text("in starts_not")
+    expect(cell).not_to_contain_text("site-packages")
+    expect(card(cell)).to_have_count(0)
+
+
+def test_where_the_browser_cannot_switch_stacks_it_is_shown_once_it_is_there(repl: Repl) -> None:
+    repl.run("import pyodide.ffi\n\ncan = pyodide.ffi.can_run_sync\npyodide.ffi.can_run_sync = lambda: False")
+    try:
+        repl.run(app("later", "Later"))
+        cell = repl.run("%serve later")
+        expect(card(cell)).to_contain_text("live since")
+        expect(frame(cell).get_by_role("heading")).to_have_text("Later")
+        repl.run(app("later", "Later still"))
+        expect(frame(cell).get_by_role("heading")).to_have_text("Later still")
+        cell = repl.run(STARTS_NOT + "%serve broken")
+        expect(card(cell)).to_contain_text("failed: RuntimeError: no database")
+        expect(card(cell)).to_contain_text("in starts_not")
+    finally:
+        repl.run("pyodide.ffi.can_run_sync = can")
+
+
+def test_serve_can_be_awaited(repl: Repl, lite: str) -> None:
+    cell = repl.run(app("plain", "Awaited") + "\nimport portico\nawait portico.serve(plain, name='twin')")
+    expect(card(cell)).to_contain_text(preview(lite, "twin"))
+    expect(frame(cell).get_by_role("heading")).to_have_text("Awaited")
+
+
+def test_a_model_has_its_chat_page(repl: Repl) -> None:
+    code = "async def cat(messages):\n    for word in ('Meow', ' and', ' purr'):\n        yield word"
+    repl.run(f"import portico\n\n@portico.model('cat-model')\n{code}")
+    cell = repl.run("%serve cat")
+    chat = frame(cell)
+    chat.get_by_role("textbox").first.fill("Hello")
+    chat.get_by_role("textbox").first.press("Enter")
+    expect(chat.locator("body")).to_contain_text("Meow and purr")
+
+
+def test_stopped_it_is_gone(repl: Repl, lite: str) -> None:
+    repl.run(app("ends", "Ends"))
+    served = repl.run("%serve ends")
+    expect(frame(served).get_by_role("heading")).to_have_text("Ends")
+    stopped = repl.run("%serve --stop ends")
+    expect(stopped).to_contain_text("ends is stopped.")
+    expect(served.locator(".portico-frame")).to_have_count(0)
+    expect(card(served)).to_contain_text("stopped")
+    tab = repl.page.context.new_page()
+    tab.goto(preview(lite, "ends"))
+    expect(tab.get_by_role("alert")).to_contain_text("No tab runs ends")
+    tab.close()
+
+
+def test_the_doctor_says_that_it_is_the_page(repl: Repl, lite: str) -> None:
+    cell = repl.run("%serve --doctor")
+    expect(cell).to_contain_text(f"the site {lite}")
+    expect(cell).to_contain_text("this page shows what is served")
+
+
+# --- links ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_by_a_relay_leads_to_the_tab(repl: Repl, relay: RelayProcess) -> None:
+    repl.run(app("public", "Hello, world"))
+    cell = repl.run(f"%serve public --share --relay {relay.url}")
+    expect(card(cell)).to_contain_text("shared by 127.0.0.1")
+    link = card(cell).locator(f"a[href^='{relay.url}']").get_attribute("href")
+    assert link is not None
+    assert httpx.get(link).text.startswith("<h1>Hello, world</h1>")
+    with connect(f"{link.replace('http:', 'ws:')}echo") as socket:
+        socket.send("hello")
+        assert socket.recv(timeout=30) == "echo: hello"
+    expect(frame(cell).get_by_role("heading")).to_have_text("Hello, world")
+    unshared = repl.run("%serve --unshare public")
+    expect(unshared).to_contain_text("public is shared no more.")
+    assert httpx.get(link).status_code == 401  # as for all that a stranger's workspace does not show
+    expect(frame(cell).get_by_role("heading")).to_have_text("Hello, world")
+
+
+def test_a_site_without_the_extension_says_so_and_shares(browser: Browser, tmp_path: Path, relay: RelayProcess) -> None:
+    host = site(tmp_path, portico=False)
+    try:
+        with chromium.visitor(browser) as context:
+            repl = Repl(context, host.url, FIRST)
+            repl.run(app("bare", "Bare"))
+            cell = repl.run("%serve bare")
+            expect(card(cell)).to_contain_text("There is no preview: this JupyterLite site was built without Portico")
+            expect(cell.locator(".portico-frame")).to_have_count(0)
+            cell = repl.run(f"%serve bare --share --relay {relay.url}")
+            link = card(cell).locator(f"a[href^='{relay.url}']").get_attribute("href")
+            assert link is not None
+            assert "Bare" in httpx.get(link).text
+    finally:
+        host.stop()
+
+
+# --- Lab -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_notebook_runs_in_lab_and_a_restart_ends_what_it_serves(browser: Browser, lite: str) -> None:
+    with chromium.visitor(browser, viewport={"width": 1200, "height": 1000}) as context:
+        notebook = Notebook(context, lite, NOTEBOOK.name)
+        for number, code in enumerate(code_cells(NOTEBOOK)):
+            cell = notebook.run(number)
+            assert error(cell).count() == 0, f"{code}\n{error(cell).all_inner_texts()}"
+            if code.startswith("%serve hello"):
+                expect(frame(cell).get_by_role("heading")).to_be_visible()
+                url = card(cell).get_by_role("link").first.get_attribute("href")
+                assert url is not None
+        tab = context.new_page()
+        tab.goto(url)
+        expect(tab.get_by_role("heading")).to_be_visible()
+        restart(notebook.page)
+        expect(notebook.page.get_by_text("| Idle")).to_be_attached(timeout=START)
+        tab.reload()
+        expect(tab.get_by_role("alert")).to_contain_text("No tab runs hello")
+
+
+def restart(page: Page) -> None:
+    page.get_by_role("menuitem", name="Kernel").click()
+    page.get_by_role("menuitem", name=re.compile("Restart Kernel…")).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
