@@ -36,9 +36,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(320)
 def test_the_core_holds_in_pyodide(node: str, bundle: Path, tree: Path) -> None:
-    printed = run_inside(node, bundle, _INSIDE / "program.py", tree, *_PACKAGES, timeout=180)
+    printed = run_inside(node, bundle, _INSIDE / "program.py", tree, *_PACKAGES, timeout=300)
     print(printed[-5000:])
     passed = re.search(r"(\d+) passed", printed)
     assert passed is not None
