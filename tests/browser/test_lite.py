@@ -106,7 +106,7 @@ def test_an_app_is_previewed_beneath_its_card(repl: Repl, lite: str) -> None:
     repl.run(app("first", "Hello from a kernel"))
     cell = repl.run("%serve first")
     expect(card(cell)).to_contain_text(re.compile("first.*live since .*, while this tab runs"))
-    expect(card(cell)).to_contain_text("open in this browser alone")
+    expect(card(cell)).to_contain_text("in this browser alone")
     expect(card(cell).get_by_role("link").first).to_have_attribute("href", preview(lite, "first"))
     expect(card(cell)).not_to_contain_text("curl")
     expect(frame(cell).get_by_role("heading")).to_have_text("Hello from a kernel")
@@ -180,6 +180,12 @@ def test_serve_can_be_awaited(repl: Repl, lite: str) -> None:
     cell = repl.run(app("plain", "Awaited") + "\nimport portico\nawait portico.serve(plain, name='twin')")
     expect(card(cell)).to_contain_text(preview(lite, "twin"))
     expect(frame(cell).get_by_role("heading")).to_have_text("Awaited")
+
+
+def test_a_preview_has_no_keys(repl: Repl) -> None:
+    repl.run(app("keyless", "No keys"))
+    cell = repl.run("%serve keyless\nservice.key()")
+    expect(error(cell).first).to_contain_text("a preview has no keys: share it by a relay")
 
 
 def test_a_model_has_its_chat_page(repl: Repl) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a relay's pages and of a shared service's card in docs/images, in light and dark.
+"""The pictures of a relay's pages, of a shared service's card and of JupyterLite in docs/images, in light and dark.
 
 ``python -m tests.docs.pictures`` makes them anew: a relay and a Jupyter server run, Chromium visits them. Look at what
 has changed before it is committed.
@@ -21,8 +21,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.browser import chromium
 from tests.browser.lab import Lab, write
+from tests.browser.static_host import StaticHost
 from tests.docs.pages import DOCS
-from tests.live_jupyter import JupyterServer
+from tests.lite import site
+from tests.lite.page import Notebook, frame
+from tests.live_jupyter import ROOT, JupyterServer
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
 
 IMAGES = DOCS / "images"
@@ -49,6 +52,7 @@ def main() -> None:
         try:
             of_pages(browser, Path(folder))
             of_the_card(browser, Path(folder))
+            of_jupyterlite(browser, Path(folder))
         finally:
             browser.close()
 
@@ -63,6 +67,30 @@ def take(page: Page, name: str, scheme: str) -> None:
     """The whole page, as far as it goes."""
     page.screenshot(path=IMAGES / f"{name}-{scheme}.png", full_page=True)
     print(f"{name}-{scheme}.png")
+
+
+# --- JupyterLite ------------------------------------------------------------------------------------------------
+
+
+def of_jupyterlite(browser: Browser, folder: Path) -> None:
+    notebook = ROOT / "notebooks" / "04-browser.ipynb"
+    (folder / "lite").mkdir()
+    host = StaticHost(site.build(folder / "lite", notebooks=(notebook,)))
+    try:
+        for scheme in SCHEMES:
+            with visiting(browser, scheme) as visitor:
+                lab = Notebook(visitor, host.url, notebook.name)
+                lab.page.set_viewport_size({"width": 1100, "height": 1000})
+                lab.page.keyboard.press("Control+B")
+                cells = [lab.run(number) for number in range(4)]
+                expect(frame(cells[3]).get_by_role("heading")).to_be_visible()
+                frame(cells[3]).get_by_role("textbox").fill("reader")
+                frame(cells[3]).get_by_role("button").click()
+                expect(frame(cells[3]).get_by_role("heading")).to_have_text("Hello, reader")
+                cells[3].locator(".portico-frame").scroll_into_view_if_needed()
+                take(lab.page, "jupyterlite", scheme)
+    finally:
+        host.stop()
 
 
 # --- a relay's pages --------------------------------------------------------------------------------------------

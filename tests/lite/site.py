@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 BUILDER = Path(sys.prefix) / "lite-builder"
 WHEELS = Path(sys.prefix) / "lite-wheels"
 APPS = ("lab", "repl")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 _KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
 _SETTINGS = {
@@ -28,6 +29,9 @@ _SETTINGS = {
         "litePluginSettings": {_KERNEL: {"disablePyPIFallback": True}},
     },
 }
+
+_OVERRIDES = {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}}
+"""Light or dark, as the visitor's system is."""
 
 
 def builder() -> Path:
@@ -47,8 +51,7 @@ def builder() -> Path:
 
 def pip(*arguments: str) -> None:
     """Run pip for the builder."""
-    command = [sys.executable, "-m", "pip", "--python", str(BUILDER / "bin" / "python"), "--disable-pip-version-check"]
-    environment.run([*command, *arguments, "--quiet"], HERE, 300)
+    environment.run([*PIP[:3], "--python", str(BUILDER / "bin" / "python"), *PIP[3:], *arguments], HERE, 300)
 
 
 def wheels() -> list[Path]:
@@ -61,6 +64,7 @@ def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (
     source, output = folder / "source", folder / "site"
     environment.bundle(source / "static" / "pyodide", wheels())
     (source / "jupyter-lite.json").write_text(json.dumps(_SETTINGS), "utf-8")
+    (source / "overrides.json").write_text(json.dumps(_OVERRIDES), "utf-8")
     (source / "files").mkdir()
     for notebook in notebooks:
         shutil.copy(notebook, source / "files")

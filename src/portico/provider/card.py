@@ -42,7 +42,7 @@ _SHARED = {
 }
 
 _PREVIEWED = (
-    "a preview: open in this browser alone, while this tab is. WebSockets cannot pass it; they can by a relay "
+    "a preview, in this browser alone, while this tab is open; WebSockets need a link by a relay "
     "(%serve app --share --relay https://...)"
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from portico.errors import InvalidOption, LinkClosed, PorticoError
+from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
 from portico.provider.conditions import conditions
 from portico.provider.log import Log
@@ -121,6 +121,8 @@ class Service:
         """
         if self.session is None or self.status in ("stopped", "failed"):
             raise LinkClosed(f"{self.name!r} is {self.status}: serve it again to make a key for it")
+        if card.is_previewed(self):
+            raise Refused("a preview has no keys: share it by a relay, and make one for the link", "no_keys")
         return api.make_key(self.session.address, [self.name], expires, label)
 
     def share(
