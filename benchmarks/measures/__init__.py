@@ -7,6 +7,7 @@ from benchmarks.measures import (
     busy_kernel,
     chat,
     faults,
+    jupyterlite,
     latency,
     many_streams,
     relay_far,
@@ -58,6 +59,7 @@ MEASURES: dict[str, Measure] = {
     "browser.latency": browser.latency,
     "browser.pacing": browser.pacing,
     "browser.download": browser.download,
+    "jupyterlite": jupyterlite.measure,
     "soak": soak.measure,
 }
 WHEN_ASKED_FOR = {"soak"}
