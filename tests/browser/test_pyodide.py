@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 from tests import live_tab
 from tests.browser import chromium
 from tests.live_relay import RelayProcess
+from tests.relay.raw_visitors import Watcher
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -39,6 +40,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     """Fails in the end if a tab asked another machine for anything."""
     with chromium.visitor(browser) as context:
         yield context
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    """A relay for this module: names are held on it long after a tab is gone. In the end nothing is under way on it."""
+    relay = RelayProcess(tmp_path_factory.mktemp("relay"), anonymous=True).start()
+    yield relay
+    Watcher(relay).until_nothing_is_left()
+    relay.stop()
 
 
 @contextmanager

@@ -74,8 +74,8 @@ def program(shell: Shell, code: str, **settings: str) -> Iterator[str]:
         raise AssertionError(last_words(process)[1])
     yield line.strip().rpartition(" ")[2]
     process.send_signal(signal.SIGINT)
-    _, said = last_words(process)
-    assert said.rstrip().endswith("KeyboardInterrupt")
+    out, said = last_words(process)
+    assert said.rstrip().endswith("KeyboardInterrupt"), (process.returncode, out, said)
     assert "Task was destroyed" not in said
     assert "ResourceWarning" not in said, said
 

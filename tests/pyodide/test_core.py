@@ -30,7 +30,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("__init__.py", "test_link.py"):
         shutil.copy(ROOT / "tests" / name, tests)
     shutil.copytree(_INSIDE, tests / "pyodide_inside", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(_INSIDE / "conftest.py", tests)
+    shutil.copy(_INSIDE / "skipped.py", tests / "conftest.py")
     shutil.copytree(ROOT / "docs", tree / "docs")
     (tree / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config\nxfail_strict = true\n")
     return tree

@@ -1,4 +1,7 @@
-"""Stands in Pyodide where tests/conftest.py stands elsewhere: skips what cannot run there, and says why."""
+"""The conftest of the tests inside Pyodide: what cannot run there is skipped, and each skip says why.
+
+Under another name here, since pytest would take it for one of all tests.
+"""
 
 from __future__ import annotations
 
