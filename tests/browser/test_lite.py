@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from tests.browser import chromium
 from tests.browser.static_host import StaticHost
-from tests.lite.page import START, Notebook, Repl, card, error, frame
+from tests.lite.page import Notebook, Repl, card, error, frame
 from tests.lite.site import build
 from tests.live_relay import RelayProcess
 from tests.notebook_cells import code_cells
@@ -238,6 +238,11 @@ def test_a_link_by_a_relay_leads_to_the_tab(repl: Repl, relay: RelayProcess) -> 
     expect(frame(cell).get_by_role("heading")).to_have_text("Hello, world")
 
 
+def test_logging_in_is_done_elsewhere(repl: Repl, relay: RelayProcess) -> None:
+    cell = repl.run(f"%serve --login --relay {relay.url}")
+    expect(error(cell).first).to_contain_text("Get a token of it elsewhere")
+
+
 def test_a_site_without_the_extension_says_so_and_shares(browser: Browser, tmp_path: Path, relay: RelayProcess) -> None:
     host = site(tmp_path, portico=False)
     try:
@@ -272,7 +277,7 @@ def test_the_notebook_runs_in_lab_and_a_restart_ends_what_it_serves(browser: Bro
         tab.goto(url)
         expect(tab.get_by_role("heading")).to_be_visible()
         restart(notebook.page)
-        expect(notebook.page.get_by_text("| Idle")).to_be_attached(timeout=START)
+        tab.wait_for_function("async () => (await fetch(location.href)).status === 502", polling=200)
         tab.reload()
         expect(tab.get_by_role("alert")).to_contain_text("No tab runs hello")
 

@@ -18,6 +18,7 @@ from portico.notebook.doctor import examine
 from portico.provider.provider import current
 from portico.provider.service import Service
 from portico.provider.serving import serve
+from portico.provider.thread import IN_TAB
 from portico.types import suggest_name
 
 
@@ -224,6 +225,11 @@ class ServeMagics(Magics):
 
     def _login(self, options: argparse.Namespace) -> None:
         """Log in at a relay, in the browser that the notebook is read in."""
+        if IN_TAB:
+            raise ServeError(
+                "Python in a browser tab cannot log in at a relay, which answers pages of its own alone. Get a token "
+                "of it elsewhere, and set it here: os.environ['PORTICO_TOKEN'] = getpass.getpass()"
+            )
         from portico.provider import credentials
         from portico.provider.discovery import relay_url
         from portico.provider.login import DeviceLogin
