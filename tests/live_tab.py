@@ -64,9 +64,12 @@ def open_tab(page: Page, site: str) -> None:
     page.wait_for_function("() => window.run !== undefined", polling=50)
 
 
-def run(page: Page, code: str) -> str:
-    """Run Python in the tab, and wait for it; its value as text. An exception there is Playwright's here."""
-    return str(page.evaluate("code => window.run(code)", code))
+def run(page: Page, code: str, *, plainly: bool = False) -> str:
+    """Run Python in the tab, and wait for it; its value as text. An exception there is Playwright's here.
+
+    *plainly*: by ``pyodide.runPythonAsync``, so that JavaScript is what awaits the value.
+    """
+    return str(page.evaluate("([code, plainly]) => window.run(code, plainly)", [code, plainly]))
 
 
 @contextmanager

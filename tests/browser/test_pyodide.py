@@ -204,6 +204,22 @@ def test_two_tabs_are_replicas(tab: Page, other: Page, relay: RelayProcess) -> N
         assert {visitor.get("").json() for _ in range(5)} == {0}
 
 
+def test_javascript_may_await_what_serve_and_share_give(tab: Page, relay: RelayProcess) -> None:
+    """What it is given by a promise, it awaits for as long as that can be awaited."""
+    hub = f"relay={relay.url!r}, token={relay.token()!r}"
+    for code in (
+        f"import portico; await portico.serve(app, 'plain', {hub})",
+        f"portico.serve(app, 'plain', {hub})",
+        "plain = portico.service('plain')\nplain",
+    ):
+        assert live_tab.run(tab, code, plainly=True) == f"<service 'plain': live at {relay.service_url('plain')}>"
+    share = f"plain.share({relay.url!r}, token={relay.token()!r}, name='plain-link')"
+    for code in (f"await {share}", share):
+        shown = f"<share of 'plain': live at {relay.service_url('plain-link')}>"
+        assert live_tab.run(tab, code, plainly=True) == shown
+    live_tab.run(tab, "plain.stop()")
+
+
 def tell(tab: Page, condition: str) -> None:
     """Wait until a condition holds in the tab."""
     live_tab.run(tab, f"import asyncio\nwhile not ({condition}): await asyncio.sleep(0.01)")

@@ -369,7 +369,8 @@ def test_a_provider_on_the_callers_own_loop() -> None:
         hub = MemoryHub()
         provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
         live = serve(saying(b"here"), "app", hub=ADDRESS.url, token=ADDRESS.token, provider=provider)
-        assert await live is live
+        awaited = await live
+        assert awaited == await live == live, "it can be awaited again"
         assert provider.thread.loop is asyncio.get_running_loop()
         assert await hub.ask("app").ended == "whole"
         live.stop()

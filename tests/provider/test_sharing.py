@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.service import Service
+from portico.provider.serving import serve
 from portico.provider.sharing import Share
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport
@@ -293,5 +294,43 @@ def test_the_card_tells_who_may_open_it_and_no_password() -> None:
             assert "sesame" not in repr(shared)
             await provider.unshare(shared)
             assert "share.test" not in card.html(live)
+
+    run(work)
+
+
+def test_what_was_awaited_is_the_same_and_cannot_be_awaited() -> None:
+    """JavaScript would await it again and again."""
+
+    async def work() -> None:
+        async with two_hubs() as (home, relay, provider):
+            at = {"hub": ADDRESS.url, "token": ADDRESS.token, "provider": provider}
+            served = serve(saying(b"here"), "app", **at)
+            service = await served
+            assert isinstance(service, Service)
+            assert not isinstance(service, Awaitable)
+            assert (service, repr(service), card.text(service)) == (served, repr(served), card.text(served))
+            assert {service} == {served} == {provider.services["app"]}
+
+            shared = service.share(RELAY.url, name="link", token=RELAY.token)
+            share = await shared
+            assert isinstance(share, Share)
+            assert not isinstance(share, Awaitable)
+            assert share == shared == await shared
+            assert repr(share) == repr(shared)
+            assert service.shares == served.shares == (share,)
+            share.stop()
+            await until(lambda: shared.status == "stopped")
+            assert (served.shares, share.status, relay.names) == ((), "stopped", set())
+
+            other = serve(saying(b"here"), "other", **at)
+            assert await other != service
+            again = await serve(saying(b"again"), "app", **at)
+            assert again != service, "which it took the place of"
+            assert service.status == "stopped"
+            service.stop()
+            again.stop()
+            await until(lambda: home.names == {"other"})
+            with pytest.raises(LinkClosed):
+                await served
 
     run(work)

@@ -9,9 +9,9 @@ export async function start(packages = ["portico", "fastapi"], wanted = "worker"
   const source = `
     import { run } from ${JSON.stringify(site + "python.js")};
     const running = run(${JSON.stringify(site)}, ${JSON.stringify(packages)});
-    addEventListener("message", async ({ data: { id, code } }) => {
+    addEventListener("message", async ({ data: { id, code, plainly } }) => {
       try {
-        postMessage({ id, value: await (await running)(code) });
+        postMessage({ id, value: await (await running)(code, plainly) });
       } catch (error) {
         postMessage({ id, error: String(error.message ?? error) });
       }
@@ -25,10 +25,10 @@ export async function start(packages = ["portico", "fastapi"], wanted = "worker"
     if (error === undefined) resolve(value);
     else reject(new Error(error));
   });
-  const run = (code) =>
+  const run = (code, plainly) =>
     new Promise((resolve, reject) => {
       waiting.set(++last, { resolve, reject });
-      worker.postMessage({ id: last, code });
+      worker.postMessage({ id: last, code, plainly });
     });
   await run("None");
   return run;

@@ -10,5 +10,6 @@ export async function run(site, packages) {
         return str(await eval_code_async(code, globals()))  # text here: what can be awaited, JavaScript would await
 
     evaluate`);
-  return (code) => evaluate(code);
+  // `plainly`: as a page's own script would, without that
+  return async (code, plainly) => (plainly ? String(await pyodide.runPythonAsync(code)) : evaluate(code));
 }

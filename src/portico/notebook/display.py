@@ -108,7 +108,7 @@ class Cards:
     def _update(self, service: Service) -> None:
         self._scheduled.discard(service.name)
         display_id = self._ids.get(service.name)
-        if display_id is not None and self._provider.services.get(service.name, service) is service:
+        if display_id is not None and self._provider.services.get(service.name, service) == service:
             _publish(_bundle(service), display_id, update=True)
             frame = card.frame(service)
             if self._frames.get(service.name, frame) != frame:

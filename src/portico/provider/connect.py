@@ -20,7 +20,7 @@ from portico.provider import api, discovery
 from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
-from portico.provider.service import Options, Service
+from portico.provider.service import AwaitableService, Options, Service
 from portico.provider.serving import Taken, take
 from portico.provider.session import Session
 from portico.provider.thread import LoopThread
@@ -151,7 +151,7 @@ class Server:
         """
         settings = {**(service.get("config") or {}), **(config or {})}
         name = _name_of(service)
-        made = Service(name, _options(service, settings, overwrite), "app", (), "", self._provider)
+        made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", self._provider)
         taken = self._app(service, settings, made)
         made.kind, made.models, made.how = taken.kind, taken.models, taken.how
         await self._provider.publish(made, taken.app, self._address)

@@ -142,14 +142,14 @@ class Provider:
 
     def _is_wanted(self, session: Session, service: Service | Share) -> bool:
         if isinstance(service, Share):
-            return self.shares.get((session, service.name)) is service
-        return self.services.get(service.name) is service
+            return self.shares.get((session, service.name)) == service
+        return self.services.get(service.name) == service
 
     async def _take_back(self, service: Service, session: Session, refused: bool) -> None:
         """Publishing failed: put back what was in its place."""
         name = service.name
         former = self._former.pop(name, None)
-        if self.services.get(name) is service:
+        if self.services.get(name) == service:
             if former is not None:
                 self.services[name] = former
             else:
@@ -235,7 +235,7 @@ class Provider:
     async def stop(self, service: Service) -> None:
         """Take a service down; requests in flight may end. Nothing happens to one that was served again since."""
         name, session, instance = service.name, service.session, service.instance
-        if self.services.get(name) is not service:
+        if self.services.get(name) != service:
             return
         if session is not None:
             # first: until the hub knows, it sends requests, and the app answers them
@@ -243,7 +243,7 @@ class Provider:
         shares = service.shares
         for share in shares:
             await self._give_up(share, "stopped")
-        if self.services.get(name) is service:
+        if self.services.get(name) == service:
             del self.services[name]
             self._set_status(service, "stopped")
         if instance is not None:
@@ -273,14 +273,14 @@ class Provider:
         former = self.shares.get(key)
         if any(service.session is session and service.name == share.name for service in self.services.values()):
             raise Refused(f"{share.name!r} is served there already; give the link another name", "shared")
-        if former is not None and former.service is not share.service:
+        if former is not None and former.service != share.service:
             raise Refused(f"{former.service.name!r} is shared there as {share.name!r} already", "shared")
         share.session = session
         self.shares[key] = share  # before the hub knows of it, as in `_publish`
         try:
             share.url = await self._register(session, share)
         except BaseException:
-            if self.shares.get(key) is share:
+            if self.shares.get(key) == share:
                 del self.shares[key]
                 if former is not None:
                     self.shares[key] = former
@@ -307,10 +307,10 @@ class Provider:
 
     async def _give_up(self, share: Share, status: str) -> None:
         session = share.session
-        if session is None or self.shares.get((session, share.name)) is not share:
+        if session is None or self.shares.get((session, share.name)) != share:
             return
         await self._unregister(session, share.name)
-        if self.shares.get((session, share.name)) is share:
+        if self.shares.get((session, share.name)) == share:
             del self.shares[session, share.name]
             self._set_status(share, status)
 
@@ -454,7 +454,7 @@ class Provider:
 
     def _lost_home(self, service: Service, session: Session, error: PorticoError) -> None:
         for at in (self.services, self._former):
-            if at.get(service.name) is service:
+            if at.get(service.name) == service:
                 del at[service.name]
         shares = service.shares
         self._set_status(service, "stopped", str(error))

@@ -11,7 +11,7 @@ from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
 from portico.provider.conditions import conditions
 from portico.provider.log import Log
-from portico.provider.sharing import Share
+from portico.provider.sharing import AwaitableShare, Share
 from portico.types import ServiceName
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Service:
     """A name that is live on a hub, and the app behind it.
 
     ``url`` ends with a slash; ``requests`` counts what visitors asked of this process; ``log`` holds the exceptions
-    that left the app. It can be awaited, which waits until it is live.
+    that left the app.
     """
 
     name: ServiceName
@@ -140,7 +140,7 @@ class Service:
         token: str = "",
         workspace: str = "",
         replace: bool = False,
-    ) -> Share:
+    ) -> AwaitableShare:
         """Publish the service by a *relay* too, beside where it is, and return the `Share`, with its link.
 
         *access* is ``public``, ``key`` or ``private`` (who may sign in at the relay, and keys). *expires* is how long
@@ -170,7 +170,7 @@ class Service:
     @property
     def shares(self) -> tuple[Share, ...]:
         """The links under which it is shared."""
-        return tuple(share for share in self.provider.shares.values() if share.service is self)
+        return tuple(share for share in self.provider.shares.values() if share.service == self)
 
     def unshare(self) -> None:
         """Stop every share."""
@@ -185,8 +185,12 @@ class Service:
         else:  # an app that stops itself, or a page whose browser cannot switch stacks
             self.provider.soon(stopping)
 
-    def __await__(self) -> Generator[Any, None, Service]:
-        return self.provider.live(self).__await__()
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same service, awaited or not."""
+        return isinstance(other, Service) and self.__dict__ is other.__dict__
+
+    def __hash__(self) -> int:
+        return id(self.__dict__)
 
     def __repr__(self) -> str:
         where = f" at {self.url}" if self.url else ""
@@ -195,3 +199,17 @@ class Service:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": card.text(self), "text/html": card.html(self)}
+
+
+class AwaitableService(Service):
+    """A `Service` that can be awaited, again and again: that waits until it is live, or raises why it is not.
+
+    What that gives is the same service, all of whose state is shared, but cannot be awaited: JavaScript awaits what it
+    is given by a coroutine for as long as that can be awaited.
+    """
+
+    def __await__(self) -> Generator[Any, None, Service]:
+        yield from self.provider.live(self).__await__()
+        service = Service.__new__(Service)
+        service.__dict__ = self.__dict__
+        return service

@@ -12,7 +12,7 @@ from portico.asgi.adapt import adapt
 from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
 from portico.provider.provider import Provider, current
-from portico.provider.service import Options, Service
+from portico.provider.service import AwaitableService, Options, Service
 from portico.provider.thread import on_loop
 from portico.types import ASGIApp, service_name, suggest_name
 
@@ -71,7 +71,7 @@ def serve(
     token: str = "",
     workspace: str = "",
     provider: Provider | None = None,
-) -> Service:
+) -> AwaitableService:
     """Give *app* a live URL, and return its `Service`.
 
     *app* is an ASGI app, a WSGI app, an object that carries one, or a chat function (*chat*). *name* becomes part of
@@ -90,7 +90,7 @@ def serve(
     provider = provider or current()
     options = Options(title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, loop=loop)
     checked = service_name(name) if name else _guess_name(app)
-    service = Service(checked, options, "app", (), "", provider)
+    service = AwaitableService(checked, options, "app", (), "", provider)
     taken = take(app, chat=chat, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     if hub and relay:

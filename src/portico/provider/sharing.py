@@ -29,7 +29,7 @@ _LONGEST_TIMER = 60.0  # seconds: the loop's clock stands still while a laptop s
 
 @dataclass(eq=False)
 class Share:
-    """A link to a live service, by a relay. It can be awaited, which waits until it is live.
+    """A link to a live service, by a relay.
 
     ``url`` ends with a slash; ``access`` is who may open it; ``conditions`` are as the hub reads them.
     """
@@ -95,8 +95,12 @@ class Share:
         loop = asyncio.get_running_loop()
         loop.call_later(min(left, _LONGEST_TIMER), self.watch_expiry, then)
 
-    def __await__(self) -> Generator[Any, None, Share]:
-        return self.service.provider.live(self).__await__()
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same share, awaited or not."""
+        return isinstance(other, Share) and self.__dict__ is other.__dict__
+
+    def __hash__(self) -> int:
+        return id(self.__dict__)
 
     def __repr__(self) -> str:
         where = f" at {self.url}" if self.url else ""
@@ -109,6 +113,16 @@ class Share:
         return {"text/plain": card.share_text(self), "text/html": card.share_html(self)}
 
 
+class AwaitableShare(Share):
+    """A `Share` that can be awaited, which waits until it is live. What that gives cannot: see `AwaitableService`."""
+
+    def __await__(self) -> Generator[Any, None, Share]:
+        yield from self.service.provider.live(self).__await__()
+        share = Share.__new__(Share)
+        share.__dict__ = self.__dict__
+        return share
+
+
 def make(
     service: Service,
     address: HubAddress,
@@ -117,14 +131,14 @@ def make(
     access: str = "public",
     conditions: Mapping[str, Any],
     replace: bool = False,
-) -> Share:
+) -> AwaitableShare:
     """A share that is still to be published. Raises `InvalidOption`, `InvalidName`, `LinkClosed` or `Refused`."""
     if access not in ACCESS:
         raise InvalidOption(f"access is one of {', '.join(ACCESS)}; {access!r} is none of them")
     if service.status in ("stopped", "failed"):
         raise LinkClosed(f"{service.name!r} is {service.status}: serve it again to share it")
     check_allowed(service.provider.sessions.values(), address.url)
-    return Share(service, service_name(name), address, access, conditions, replace)
+    return AwaitableShare(service, service_name(name), address, access, conditions, replace)
 
 
 def check_allowed(sessions: Any, relay: str) -> None:
