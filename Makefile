@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench setup system-packages clean
+.PHONY: demo test check bench bundle setup system-packages clean
 
 # Run the main job: a notebook in a real Jupyter server serves apps, and they are called.
 demo: setup
@@ -24,6 +24,12 @@ check: setup
 bench: setup system-packages
 	$(BIN)/python -m pip install --quiet --group bench --constraint constraints.txt
 	$(BIN)/python -m benchmarks
+
+# For a release: the wheel, and Pyodide with Portico and FastAPI, compiled, for any static host. Needs Node.js.
+bundle: setup
+	cd js && npm ci --silent
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m portico bundle dist/bundle fastapi micropip --pyodide-dir js/node_modules/pyodide
 
 setup: $(VENV)/.ready
 

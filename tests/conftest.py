@@ -60,3 +60,10 @@ def node() -> str:
 def bundle(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder to load Pyodide from, with Portico in it."""
     return environment.bundle(tmp_path_factory.mktemp("pyodide") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def release(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a release: Pyodide, Portico and FastAPI, compiled."""
+    folder = tmp_path_factory.mktemp("release")
+    return environment.release(folder / "bundle", folder / "wheels")

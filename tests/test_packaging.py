@@ -44,7 +44,8 @@ def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
 
 
 def is_shipped(path: Path) -> bool:
-    return path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".typed", ".html", ".js")
+    kinds = (".py", ".typed", ".html", ".js", ".mjs")
+    return path.is_file() and "__pycache__" not in path.parts and path.suffix in kinds
 
 
 def test_the_wheel_turns_the_server_extension_on(wheel: zipfile.ZipFile):

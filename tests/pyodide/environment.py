@@ -24,12 +24,16 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from portico.cli import main
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 JAVASCRIPT = ROOT / "js"
 PYODIDE = JAVASCRIPT / "node_modules" / "pyodide"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 WHEELS = Path(sys.prefix) / "pyodide-wheels"
 """In the environment's own folder, which is git-ignored and goes with it."""
+COMPILER = Path(__file__).with_name("compiler.txt")
+COMPILER_WHEELS = WHEELS.with_name("compiler-wheels")
 
 _TAGS = (
     "--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none",
@@ -116,6 +120,18 @@ def bundle(folder: Path, further: Iterable[Path] = ()) -> Path:
     return folder
 
 
+def release(folder: Path, at_hand: Path) -> Path:
+    """The bundle of a release, with FastAPI, made in *folder*; its wheels, not compiled, are laid into *at_hand*."""
+    node()
+    at_hand.mkdir(parents=True, exist_ok=True)
+    for wheel in (*wheels(), *download(COMPILER, COMPILER_WHEELS)):
+        shutil.copy(wheel, at_hand)
+    options = ("--pyodide-dir", str(PYODIDE), "--wheels", str(at_hand))
+    if main(["bundle", str(folder), "fastapi", *options]):
+        raise RuntimeError("the bundle could not be made: standard error says why")
+    return folder
+
+
 def _entry(wheel: Path) -> dict[str, Any]:
     """What Pyodide's lock file says of a wheel: its hash, which loading checks, what it brings, and what it needs."""
     with zipfile.ZipFile(wheel) as archive:
@@ -173,4 +189,4 @@ def run(command: list[str], folder: Path, timeout: float, **variables: str) -> s
 
 if __name__ == "__main__":
     print(node())
-    print(*wheels(), sep="\n")
+    print(*wheels(), *download(COMPILER, COMPILER_WHEELS), sep="\n")

@@ -55,7 +55,10 @@ class Site:
     pyodide_folder: Path | None = None
     """Copied into the site, and loaded from there."""
     at_hand: tuple[wheels.Wheel, ...] | None = None
-    """Wheels, of which the needed ones are put beside the page. None: the visitor's micropip fetches packages."""
+    """Wheels, of which the needed ones are put beside the page. None: the visitor's micropip fetches packages.
+
+    Portico's own is made, unless it is among them.
+    """
     info: dict[str, str] = field(default_factory=lambda: dict(wheels.INFO))
 
 
@@ -68,11 +71,11 @@ def write(site: Site, folder: Path) -> None:
     shutil.copy(_STATIC / "worker.js", folder / "portico")
     shutil.copy(_STATIC / "service-worker.js", folder / "portico-preview")
     files = list(_copy_app(site, folder / "app"))
-    portico = wheels.portico_wheel(folder / "packages")
     if site.at_hand is None:
+        portico = wheels.portico_wheel(folder / "packages")
         packages, install, lock_file = [], [f"./packages/{portico.name}", *site.requirements], None
     else:
-        packages, install, lock_file = _lay_wheels(site, portico), [], f"packages/{LOCK_FILE}"
+        packages, install, lock_file = _lay_wheels(site, folder / "packages"), [], f"packages/{LOCK_FILE}"
     pyodide = site.pyodide_url
     if site.pyodide_folder is not None:
         _copy_pyodide(site.pyodide_folder, folder / "pyodide", installer=bool(install))
@@ -123,35 +126,42 @@ def _copy_app(site: Site, folder: Path) -> Iterator[str]:
             yield where.as_posix()
 
 
-def _lay_wheels(site: Site, portico: Path) -> list[str]:
-    """Put the needed wheels beside Portico's own, with a lock file; the names to load."""
+def _lay_wheels(site: Site, folder: Path) -> list[str]:
+    """Put the needed wheels and a lock file into *folder*; the names to load."""
     at_hand = {wheel.name: wheel for wheel in site.at_hand or ()}
-    at_hand["portico"] = wheels.Wheel.read(portico)
+    if "portico" not in at_hand:
+        at_hand["portico"] = wheels.Wheel.read(wheels.portico_wheel(folder))
     found = wheels.closure(["portico", *site.requirements], at_hand, site.info)
     if found.missing:
         raise InvalidOption(f"no wheel is at hand for: {', '.join(sorted(found.missing.values()))}")
     for wheel in found.wheels.values():
-        if wheel.path != portico:
-            shutil.copy(wheel.path, portico.parent)
-    portico.with_name(LOCK_FILE).write_text(wheels.lock(found, site.info), "utf-8")
+        if wheel.path.parent != folder:
+            shutil.copy(wheel.path, folder)
+    (folder / LOCK_FILE).write_text(wheels.lock(found, site.info), "utf-8")
     return sorted(found.wheels)
 
 
 def _copy_pyodide(source: Path, target: Path, *, installer: bool) -> None:
+    check_runtime(source)
     target.mkdir()
     for name in (*RUNTIME, LOCK_FILE):
-        if not (source / name).is_file():
-            raise InvalidOption(f"{source} is no folder of Pyodide: {name} is missing")
         shutil.copy(source / name, target)
     if installer:
-        entry = json.loads((source / LOCK_FILE).read_text("utf-8"))["packages"].get("micropip", {})
-        file = source / entry.get("file_name", "micropip.whl")
+        packages = json.loads((source / LOCK_FILE).read_text("utf-8"))["packages"]
+        file = source / packages.get("micropip", {}).get("file_name", "micropip.whl")
         if not file.is_file():
             raise InvalidOption(
                 f"{source} has no micropip, which would install packages at the visitor's: "
-                "put them beside the page, with --offline or --wheels"
+                "put them beside the page, with --offline, --wheels or --bundle"
             )
         shutil.copy(file, target)
+
+
+def check_runtime(pyodide: Path) -> None:
+    """Raises `InvalidOption` if it is not a folder with all files of Pyodide."""
+    for name in (*RUNTIME, LOCK_FILE):
+        if not (pyodide / name).is_file():
+            raise InvalidOption(f"{pyodide} is no folder of Pyodide: {name} is missing")
 
 
 def info_of(pyodide: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,7 @@ PYODIDE = "314.0.7"
 INFO = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3", "python": "3.14.2"}
 """What its lock file says of it."""
 
-_ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay|browser/static)/")
+_ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay|browser/static)/|browser/(bundle|compile|export|wheels)\.")
 """What of Portico does not run in a tab's Python, and would only be loaded there."""
 
 
@@ -97,6 +97,10 @@ class Wheel:
             tuple(requirement(text) for text in fields.get_all("Requires-Dist", [])),
             tuple(sorted(top for top in tops if top.isidentifier())),
         )
+
+    def alone(self) -> Wheel:
+        """The same, taken without what it needs."""
+        return replace(self, needs=())
 
 
 def canonical(name: str) -> str:

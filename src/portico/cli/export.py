@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from portico.browser.wheels import Wheel
 
 
@@ -42,10 +41,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--pyodide-url", metavar="URL", default="", help="load Pyodide from there; its own CDN without it"
     )
     where.add_argument("--pyodide-dir", metavar="DIR", default="", help="copy Pyodide from there, and load the copy")
+    where.add_argument(
+        "--bundle",
+        metavar="DIR",
+        default="",
+        help="copy Pyodide and the packages from there, which portico bundle has made and compiled",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     from portico.browser import export, wheels
+    from portico.cli import fetching
     from portico.errors import InvalidName, InvalidOption
     from portico.types import service_name, suggest_name
 
@@ -59,20 +65,28 @@ def run(options: argparse.Namespace) -> int:
         service_name(name)
     except InvalidName as error:
         raise InvalidName(f"--id: {error}") from None
-    if options.offline and not options.pyodide_dir:
-        raise InvalidOption("--offline needs --pyodide-dir: Pyodide's own files have to be beside the page too")
-    pyodide = Path(options.pyodide_dir) if options.pyodide_dir else None
+    own = options.pyodide_dir or options.bundle
+    if options.offline and not own:
+        raise InvalidOption(
+            "--offline needs --pyodide-dir or --bundle: Pyodide's own files have to be beside the page too"
+        )
+    pyodide = Path(own) if own else None
     info = export.info_of(pyodide) if pyodide else dict(wheels.INFO)
     requirements = _requirements(options, file)
-    at_hand: tuple[Wheel, ...] | None = None
+    at_hand: dict[str, Wheel] | None = None
     site = Path(options.site)
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as fetched:
-        if options.wheels or options.offline:
-            at_hand = tuple(_read(Path(options.wheels))) if options.wheels else ()
-        if options.offline:
-            at_hand = _fetch(requirements, at_hand or (), info, Path(fetched))
+        if options.wheels or options.offline or options.bundle:
+            at_hand = fetching.read(Path(options.wheels)) if options.wheels else {}
+            at_hand.pop("portico", None)  # this one's is made
+        if options.bundle and at_hand is not None:
+            at_hand |= _bundled(Path(options.bundle))
+        if options.offline and at_hand is not None:
+            given = {"portico": wheels.Wheel.read(wheels.portico_wheel(Path(fetched))), **at_hand}
+            needed = partial(wheels.closure, ["portico", *requirements], info=info)
+            at_hand = fetching.fetch(needed, given, info, Path(fetched))
         export.write(
             export.Site(
                 app=file,
@@ -84,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
                 include=tuple(Path(path) for path in options.include),
                 pyodide_url=options.pyodide_url or export.PYODIDE_URL,
                 pyodide_folder=pyodide,
-                at_hand=at_hand,
+                at_hand=None if at_hand is None else tuple(at_hand.values()),
                 info=info,
             ),
             site,
@@ -120,50 +134,17 @@ def _requirements(options: argparse.Namespace, file: Path) -> tuple[str, ...]:
     return named
 
 
-def _read(folder: Path) -> Iterable[Wheel]:
+def _bundled(folder: Path) -> dict[str, Wheel]:
+    """The wheels of a bundle. Portico's must be of this version, because the page's scripts are."""
     from portico.browser.wheels import Wheel
     from portico.errors import InvalidOption
+    from portico.version import __version__
 
-    paths = sorted(folder.glob("*.whl"))
-    if not paths:
-        raise InvalidOption(f"--wheels: there are no wheels in {folder}")
-    return [Wheel.read(path) for path in paths]
-
-
-def _fetch(wanted: tuple[str, ...], given: Iterable[Wheel], info: dict[str, str], folder: Path) -> tuple[Wheel, ...]:
-    """The wheels *given* and those that pip fetches, until all is there that is needed.
-
-    pip by itself would look at the markers of this machine's platform; it is told what to fetch, one round of needs
-    after the other.
-    """
-    from portico.browser import wheels
-    from portico.errors import InvalidOption
-
-    at_hand = {wheel.name: wheel for wheel in given}
-    portico = wheels.portico_wheel(folder)
-    at_hand["portico"] = wheels.Wheel.read(portico)
-    asked: set[str] = set()
-    while missing := wheels.closure(["portico", *wanted], at_hand, info).missing:
-        if asked & set(missing):
-            raise InvalidOption(f"pip fetched no wheel for: {', '.join(sorted(asked & set(missing)))}")
-        asked |= set(missing)
-        print(f"portico: fetching {', '.join(sorted(missing))}", file=sys.stderr)
-        _download(list(missing.values()), info, folder)
-        at_hand |= {wheel.name: wheel for wheel in map(wheels.Wheel.read, sorted(folder.glob("*.whl")))}
-    return tuple(at_hand.values())
-
-
-def _download(requirements: list[str], info: dict[str, str], folder: Path) -> None:
-    import subprocess
-
-    from portico.browser.wheels import tags
-    from portico.errors import InvalidOption
-
-    bare = [requirement.partition(";")[0].strip() for requirement in requirements]  # their markers hold in the browser
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run(
-        [*command, *tags(info), "--dest", str(folder), *bare], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        raise InvalidOption(f"pip could not fetch {', '.join(bare)}: {said[-1] if said else done.stderr[-500:]}")
+    found = {wheel.name: wheel for wheel in map(Wheel.read, sorted(folder.glob("*.whl")))}
+    if "portico" not in found:
+        raise InvalidOption(f"--bundle: {folder} was not made by portico bundle: there is no Portico in it")
+    if found["portico"].version != __version__:
+        raise InvalidOption(
+            f"--bundle: {folder} has Portico {found['portico'].version}, and this is {__version__}: make it anew"
+        )
+    return found

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+import sys
 import sysconfig
 import textwrap
 import time
@@ -103,7 +104,16 @@ class Log:
 
 def _is_own(filename: str) -> bool:
     """Whether the author of an app may have written *filename*."""
-    return not filename.startswith(_libraries())
+    return not filename.startswith(_libraries()) and not _is_compiled(filename)
+
+
+def _is_compiled(filename: str) -> bool:
+    """Whether it is the path of a module in its wheel: what those that were compiled ahead are called by."""
+    if filename.startswith("<") or os.path.isabs(filename):
+        return False
+    top = filename.partition("/")[0].removesuffix(".py")
+    known = top in sys.stdlib_module_names or top in ("pyodide", "_pyodide")
+    return known or any(os.path.isfile(f"{folder}{filename}c") for folder in _libraries() if folder.endswith(os.sep))
 
 
 @functools.cache
