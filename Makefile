@@ -26,10 +26,12 @@ bench: setup system-packages
 	$(BIN)/python -m benchmarks
 
 # For a release: the wheel, and Pyodide with Portico and FastAPI, compiled, for any static host. Needs Node.js.
-bundle: setup
-	cd js && npm ci --silent
+bundle: setup js/node_modules/pyodide
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	$(BIN)/python -m portico bundle dist/bundle fastapi micropip --pyodide-dir js/node_modules/pyodide
+
+js/node_modules/pyodide: js/package-lock.json
+	cd js && npm ci --silent
 
 setup: $(VENV)/.ready
 

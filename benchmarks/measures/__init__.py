@@ -59,6 +59,7 @@ MEASURES: dict[str, Measure] = {
     "browser.latency": browser.latency,
     "browser.pacing": browser.pacing,
     "browser.download": browser.download,
+    "browser.page-load": browser.page_load,
     "jupyterlite": jupyterlite.measure,
     "soak": soak.measure,
 }

@@ -1,21 +1,28 @@
-"""FastAPI in a browser tab, under Pyodide, by a relay."""
+"""FastAPI in a browser tab, under Pyodide: by a relay, and as an exported site."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 
+from playwright.sync_api import Browser, expect, sync_playwright
 from websockets.sync.server import ServerConnection, serve
 
 from benchmarks.http_client import HttpConnection, time_gets
 from benchmarks.load import wrk
 from benchmarks.measures.sse import percentile
-from benchmarks.paths import Stage
+from benchmarks.paths import NotServed, Stage
 from benchmarks.row import Bar, Effort, Row, Say
 from benchmarks.servers import HOST
 from benchmarks.tab import TabStage
+from portico.cli import main as portico
+from tests.browser import chromium
+from tests.browser.static_host import StaticHost, export
+from tests.pyodide import environment
 
 AT_ONCE = 8
 GETS = Bar("at least", 1500)
@@ -25,6 +32,17 @@ LATE = Bar("at most", 30)  # ms
 DOWNLOAD = Bar("at least", 40)  # MB/s
 MOST = 1 << 28  # bytes: a tab is no place for a gigabyte each time
 WARM_UP = 1  # seconds
+LOADED = Bar("at most", 4)  # s
+LONGEST = 120_000  # ms
+PAGE = """from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+app = FastAPI()
+
+@app.get("/", response_class=HTMLResponse)
+async def home():
+    return "<h1>Served</h1>"
+"""
 
 
 def gets(stage: Stage, effort: Effort, say: Say) -> list[Row]:
@@ -80,6 +98,52 @@ def download(stage: Stage, effort: Effort, say: Say) -> list[Row]:
             speeds.append(got / 1e6 / (time.perf_counter() - began))
     spread = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
     return [Row("browser.download", "tab", median(speeds), "MB/s", DOWNLOAD, note=spread)]
+
+
+def page_load(stage: Stage, effort: Effort, say: Say) -> list[Row]:
+    """From an exported page's load to its app's answer in the frame, by a browser that has seen nothing of it."""
+    if not chromium.PATH:
+        raise NotServed("no chromium here: apt-get install chromium")
+    times: dict[str, list[float]] = {"compiled": [], "source": []}
+    host = StaticHost(stage.directory / "exported")
+    try:
+        export_both(stage.directory, host.folder)
+        with sync_playwright() as playwright:
+            browser = chromium.launch(playwright)
+            for _ in range(effort.rounds):
+                for name, seconds in times.items():
+                    seconds.append(seconds_to_load(browser, f"{host.url}{name}/"))
+            browser.close()
+    except LookupError as error:
+        raise NotServed(str(error)) from error
+    finally:
+        host.stop()
+    compiled, source = median(times["compiled"]), median(times["source"])
+    spread = f"{min(times['compiled']):.1f} to {max(times['compiled']):.1f}; load average {os.getloadavg()[0]:.1f}"
+    return [
+        Row("browser.page-load", "a page with packages as wheels have them, load to served", source, "s"),
+        Row("browser.page-load", "a page of a bundle, load to served", compiled, "s", LOADED, note=spread),
+    ]
+
+
+def export_both(directory: Path, root: Path) -> None:
+    app = directory / "page.py"
+    app.write_text(PAGE, "utf-8")
+    export(app, root / "source")
+    bundle = environment.release(directory / "release", directory / "release-wheels")
+    if portico(["export", str(app), str(root / "compiled"), "--bundle", str(bundle)]):
+        raise NotServed("the page could not be exported: standard error says why")
+
+
+def seconds_to_load(browser: Browser, url: str) -> float:
+    context = browser.new_context()
+    page = context.new_page()
+    began = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    expect(page.frame_locator("#frame").get_by_role("heading")).to_have_text("Served", timeout=LONGEST)
+    seconds = time.perf_counter() - began
+    context.close()
+    return seconds
 
 
 @contextmanager
