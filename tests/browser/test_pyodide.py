@@ -15,13 +15,16 @@ import httpx
 import pytest
 from openai import OpenAI
 from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Error as PageError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from tests import live_tab
 from tests.browser import chromium
-from tests.live_relay import RelayProcess
+from tests.live_commands import allow
+from tests.live_jupyter import free_port
+from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.relay.raw_visitors import Watcher
 
 pytestmark = pytest.mark.timeout(120)
@@ -220,6 +223,71 @@ def test_javascript_may_await_what_serve_and_share_give(tab: Page, relay: RelayP
     live_tab.run(tab, "plain.stop()")
 
 
+WITHOUT_JSPI = """
+import js
+from pyodide.ffi import can_run_sync, create_proxy
+def from_javascript(function):
+    made = []
+    proxy = create_proxy(lambda: made.append(None if can_run_sync() else function()))
+    js.Function.new("call", "call()")(proxy)
+    proxy.destroy()
+    return made[0]
+"""
+
+
+def test_keys_are_made_in_the_tab(tab: Page, relay: RelayProcess) -> None:
+    """By the relay's control API, of another origin: where Python can wait for the browser, and where it cannot."""
+    options = f"relay={relay.url!r}, token={relay.token('publish:*')!r}"
+    live_tab.run(tab, f"keyed = await portico.serve(app, 'keyed', access='key', {options})")
+    live_tab.run(tab, f"shared = await keyed.share(name='keyed-too', access='key', {options})" + WITHOUT_JSPI)
+    with httpx.Client(timeout=20, trust_env=False) as visitor:
+        for name, made in (
+            ("keyed", "keyed.key('10m', label='from a tab')"),
+            ("keyed", "from_javascript(keyed.key)"),
+            ("keyed-too", "shared.key('10m')"),
+        ):
+            url = relay.service_url(name)
+            assert visitor.get(url).status_code == 401
+            key = {"Authorization": f"Bearer {live_tab.run(tab, made)}"}
+            assert visitor.get(url, headers=key).json() == {"hello": "you"}
+    for refused in ("keyed.key('900d')", "from_javascript(lambda: keyed.key('900d'))"):
+        with pytest.raises(PageError, match="Refused: expires_in is a number of seconds from 1 to"):
+            live_tab.run(tab, refused)
+    live_tab.run(tab, "keyed.stop()")
+
+
+def test_what_a_server_asks_of_the_relay(tab: Page, relay: RelayProcess) -> None:
+    given = {"server_url": relay.url, "token": relay.token()}
+    live_tab.run(tab, f"there = await portico.connect_to_server({given})")
+    live_tab.run(tab, "info = await there.register_service({'id': 'listed', 'type': 'asgi', 'serve': app})")
+    names = json.loads(live_tab.run(tab, "import json; json.dumps([one.name for one in await there.list_services()])"))
+    assert "listed" in names
+    key = {"Authorization": f"Bearer {live_tab.run(tab, 'await there.generate_token(expires_in=600)')}"}
+    url = relay.service_url("listed")
+    assert httpx.get(url, headers=key, timeout=20, trust_env=False).json() == {"hello": "you"}
+    live_tab.run(tab, "await there.unregister_service(info)")
+
+
+def test_a_control_api_that_is_not_there(tab: Page) -> None:
+    address = f"HubAddress('http://127.0.0.1:{free_port()}/', 'token', 'the test')"
+    live_tab.run(tab, "from portico.provider import api\nfrom portico.provider.discovery import HubAddress")
+    live_tab.run(tab, f"address = {address}" + WITHOUT_JSPI)
+    for asking in ("api.call", "await api.call_async", "(lambda *given: from_javascript(lambda: api.call(*given)))"):
+        with pytest.raises(PageError, match="LinkClosed: the hub's control API cannot be reached"):
+            live_tab.run(tab, f"{asking}(address, 'GET', 'me')")
+
+
+def test_a_login_from_the_tab(tab: Page, relay: RelayProcess) -> None:
+    """The device flow: a person says yes on a page of the relay's, in another tab or elsewhere."""
+    live_tab.run(tab, "from portico.provider.login import DeviceLogin")
+    live_tab.run(tab, f"login = DeviceLogin({relay.url!r}); challenge = login.begin()")
+    allow(live_tab.run(tab, "challenge.complete_url"), ALICE, PASSWORD)
+    live_tab.run(tab, "credential = login.finish(challenge)")
+    live_tab.run(tab, f"logged_in = await portico.serve(app, 'logged-in', relay={relay.url!r}, token=credential.token)")
+    assert live_tab.run(tab, "logged_in.url") == relay.service_url("logged-in")
+    live_tab.run(tab, "logged_in.stop()")
+
+
 def tell(tab: Page, condition: str) -> None:
     """Wait until a condition holds in the tab."""
     live_tab.run(tab, f"import asyncio\nwhile not ({condition}): await asyncio.sleep(0.01)")
@@ -256,6 +324,29 @@ def test_closing_the_tab_cuts_its_visitors_off(other: Page, relay: RelayProcess)
         other.close()
         with pytest.raises(httpx.RemoteProtocolError):
             list(lines)
+
+
+def test_a_worker_that_is_ended_is_missed_at_once_and_its_name_held(
+    tab: Page, context: BrowserContext, site: str, relay: RelayProcess
+) -> None:
+    """Nobody tells a worker that it ends, so it takes no leave: its socket goes with it."""
+    with opened(context, site) as page:
+        url = serve(page, relay, "ended")
+        # two seconds without a byte would be another exception
+        with httpx.Client(base_url=url, timeout=2, trust_env=False) as visitor:
+            with visitor.stream("GET", "endless") as answer:
+                lines = answer.iter_lines()
+                assert next(lines) == "data: begun"
+                page.evaluate("window.run.end()")
+                with pytest.raises(httpx.RemoteProtocolError):
+                    list(lines)
+            token = {"Authorization": f"Bearer {relay.token()}"}
+            held = httpx.get(f"{relay.url}portico/api/services/ended", headers=token, timeout=20, trust_env=False)
+            assert held.json()["status"] == "reconnecting"
+            with ThreadPoolExecutor(1) as thread:
+                waiting = thread.submit(visitor.get, "", timeout=20)  # for who had the name
+                assert serve(tab, relay, "ended") == url
+                assert waiting.result().json() == {"hello": "you"}
 
 
 def test_a_page_that_serves_itself_takes_leave(context: BrowserContext, site: str, relay: RelayProcess) -> None:

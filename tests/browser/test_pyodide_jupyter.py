@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -36,9 +36,10 @@ def context(browser: Browser, server: JupyterServer) -> Iterator[BrowserContext]
         yield context
 
 
-def load(page: Page, site: str) -> None:
-    """Bring Python into a page of whichever server."""
-    page.evaluate("async site => { window.run = await (await import(site + 'page.js')).start(); }", site)
+def load(page: Page, site: str, on: str = "worker") -> None:
+    """Bring Python into a page of whichever server: into a worker of it, or the page itself."""
+    start = "async ([site, on]) => { window.run = await (await import(site + 'page.js')).start(undefined, on); }"
+    page.evaluate(start, [site, on])
     live_tab.run(page, "import portico\n" + APP)
 
 
@@ -95,6 +96,57 @@ def test_connect_to_server(tab: Page, server: JupyterServer, visitor: httpx.Clie
     live_tab.run(tab, "svc = await there.register_service({'id': 'cat', 'type': 'asgi', 'serve': app})")
     address = "f\"{there.config.public_base_url}/{there.config.workspace}/apps/{svc['id'].split(':')[1]}\""
     assert visitor.get(live_tab.run(tab, address), follow_redirects=True).json() == {"hello": "you"}
+
+
+@pytest.fixture
+def key_opens(server: JupyterServer) -> Callable[[str, str], bool]:
+    """Whether a key opens a service, and the service wants one."""
+
+    def opens(key: str, url: str) -> bool:
+        with httpx.Client(timeout=20, trust_env=False) as visitor:
+            assert visitor.get(url).status_code == 401
+            return visitor.get(url, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+    return opens
+
+
+def test_a_worker_asks_the_control_api_by_the_session_and_changes_it_by_a_token(
+    tab: Page, server: JupyterServer, key_opens: Callable[[str, str], bool]
+) -> None:
+    """What changes something needs Jupyter's _xsrf, which is in a cookie: workers do not see those."""
+    live_tab.run(tab, "there = await portico.connect_to_server({'server_url': %r})" % server.url)  # noqa: UP031
+    live_tab.run(tab, "await there.register_service({'id': 'of-worker', 'type': 'asgi', 'serve': app})")
+    assert "of-worker" in live_tab.run(tab, "[one.name for one in await there.list_services()]")
+    for making in ("there.services['of-worker'].key()", "await there.generate_token()"):
+        with pytest.raises(PageError, match=r"Refused: Jupyter lets a page's session .* token="):
+            live_tab.run(tab, making)
+    live_tab.run(tab, "await there.disconnect()")
+
+
+def test_a_page_makes_keys_by_its_session(
+    context: BrowserContext, server: JupyterServer, site: str, key_opens: Callable[[str, str], bool]
+) -> None:
+    page = context.new_page()
+    page.goto(server.url + "login")
+    load(page, site, "page")
+    url = serve(page, "of-page")
+    assert key_opens(live_tab.run(page, "service.key('10m')"), url)
+    live_tab.run(page, "import js\nfrom pyodide.ffi import create_proxy\nmade = []")
+    live_tab.run(page, "js.Function.new('call', 'call()')(create_proxy(lambda: made.append(service.key())))")
+    assert key_opens(live_tab.run(page, "made[0]"), url)
+    page.close()
+
+
+def test_a_page_of_another_origin_makes_keys_with_a_token(
+    context: BrowserContext, server: JupyterServer, site: str, key_opens: Callable[[str, str], bool]
+) -> None:
+    page = context.new_page()
+    page.goto(site)
+    page.wait_for_function("() => window.run !== undefined", polling=50)
+    live_tab.run(page, "import portico\n" + APP)
+    url = serve(page, "from-elsewhere", f", hub={server.url!r}, token={server.token!r}")
+    assert key_opens(live_tab.run(page, "service.key('10m')"), url)
+    page.close()
 
 
 def test_a_page_of_another_origin_cannot(

@@ -138,13 +138,16 @@ def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong:
 
 
 @pytest.mark.parametrize("path", [*API, *MODELS, "portico/apps/echo-private/"])
-def test_a_login_cookie_alone_changes_nothing(path: str, jupyter_server: JupyterServer, login: Login) -> None:
+def test_a_login_cookie_alone_changes_nothing(
+    path: str, jupyter_server: JupyterServer, served: Served, login: Login
+) -> None:
     """Without _xsrf, and from no page or another's: what another site's form can send."""
     for extra in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}):
         for method in UNSAFE:
             headers = {"Cookie": login.cookie, "Content-Type": "text/plain", **extra}
             answer = ask(jupyter_server, path, method, headers, b'{"services": ["echo-private"]}')
             assert answer.status in (403, 404, 405), (method, extra, answer)
+            assert answer.all("access-control-allow-origin") == [], (method, extra, answer)
     assert jupyter_server.api("GET", "portico/api/services/echo-private")["status"] == "live"
 
 

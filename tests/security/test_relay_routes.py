@@ -114,6 +114,36 @@ def test_a_form_is_believed_from_the_relays_own_page_alone(site: Site, browser: 
     assert scripted.status == 403
 
 
+def test_another_sites_page_calls_the_api_with_a_token_and_reads_nothing_by_a_cookie(
+    site: Site, credentials: Credentials, browser: Browser
+) -> None:
+    """Fetch §3.2.5: a browser shows an answer that came with cookies only to who is named, and allowed credentials."""
+    cookies = browser.cookies(site.own.authority)
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    assert ask(site.own, "portico/", headers=cookie).status == 200
+    for origin in ("https://evil.example", "null", f"http://{site.app('hostile').authority}"):
+        from_there = {"Origin": origin, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+        for path in API:
+            for method in ("GET", "POST", "DELETE"):
+                body = b'{"services": ["*"]}' if method == "POST" else None
+                answer = ask(site.own, path, method, cookie | from_there, body)
+                assert answer.status in (401, 405), (path, method, answer)
+                assert answer.all("access-control-allow-origin") == ["*"]
+                assert answer.all("access-control-allow-credentials") == []
+        answer = ask(site.own, "portico/api/me", headers=cookie | from_there | bearer(credentials.token))
+        assert answer.json()["workspace"] == ALICE
+        assert answer.all("access-control-allow-origin") == ["*"]
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        machines = ("portico/device_authorization", "portico/token", *WELL_KNOWN)
+        for path in (*PEOPLE, *(path.strip("/") for path in ADMIN), "metrics", *PROBES):
+            if path in machines:
+                continue
+            for method, headers in (("GET", {}), ("OPTIONS", asks)):
+                answer = ask(site.own, path, method, cookie | from_there | headers)
+                named = [name for name, _ in answer.headers if name.lower().startswith("access-control-")]
+                assert named == [], (path, method, answer)
+
+
 def test_probes_are_for_everybody_and_say_little(site: Site) -> None:
     for path in PROBES:
         answer = ask(site.own, path)

@@ -30,6 +30,7 @@ export async function start(packages = ["portico", "fastapi"], wanted = "worker"
       waiting.set(++last, { resolve, reject });
       worker.postMessage({ id: last, code, plainly });
     });
+  run.end = () => worker.terminate();
   await run("None");
   return run;
 }

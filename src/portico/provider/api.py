@@ -1,16 +1,16 @@
-"""A hub's control API from the provider's side: one call, blocking. See docs/control-api.md for what can be asked."""
+"""A hub's control API from the provider's side, blocking or not. See docs/control-api.md for what can be asked."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
 from portico.errors import LinkClosed, Refused
 from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
+from portico.provider.thread import IN_TAB
 
 _TIMEOUT = 15.0  # seconds
 _LOOPBACK = ("localhost", "::1")
@@ -21,19 +21,47 @@ def call(address: HubAddress, method: str, path: str, body: dict[str, Any] | Non
 
     Raises `Refused` with what it says when it says no, `LinkClosed` when it cannot be reached.
     """
-    headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
-    return fetch(address.api_url + path, method, headers=headers, body=body, insecure=address.insecure)
+    return fetch(address.api_url + path, method, headers=_authorization(address), body=body, insecure=address.insecure)
+
+
+async def call_async(address: HubAddress, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`call`, while the loop goes on."""
+    if not IN_TAB:
+        return await asyncio.to_thread(call, address, method, path, body)
+    from portico.provider import tab_requests
+
+    headers, data = _written(_authorization(address), body)
+    return _read(*await tab_requests.fetch(address.api_url + path, method, headers, data))
 
 
 def make_key(address: HubAddress, services: list[str], expires: str | float | None = None, label: str = "") -> str:
     """Make a visitors' key. Raises `InvalidOption` for what is no duration, `Refused` or `LinkClosed`."""
-    body: dict[str, Any] = {"services": services, "label": label}
+    return _key_of(call(address, "POST", "keys", _key_wanted(services, expires, label)))
+
+
+async def make_key_async(
+    address: HubAddress, services: list[str], expires: str | float | None = None, label: str = ""
+) -> str:
+    """`make_key`, while the loop goes on."""
+    return _key_of(await call_async(address, "POST", "keys", _key_wanted(services, expires, label)))
+
+
+def _key_wanted(services: list[str], expires: str | float | None, label: str) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"services": services, "label": label}
     if expires is not None:
-        body["expires_in"] = expiry_seconds(expires)
-    key = call(address, "POST", "keys", body).get("key")
+        wanted["expires_in"] = expiry_seconds(expires)
+    return wanted
+
+
+def _key_of(answer: dict[str, Any]) -> str:
+    key = answer.get("key")
     if not isinstance(key, str):
         raise Refused("the hub's answer holds no key")
     return key
+
+
+def _authorization(address: HubAddress) -> dict[str, str]:
+    return {"Authorization": f"Bearer {address.token}"} if address.token else {}
 
 
 def fetch(
@@ -49,27 +77,29 @@ def fetch(
 
     Raises `Refused`, whose ``code`` is the answer's own, or `LinkClosed`.
     """
-    given = dict(headers or {})
-    data = form
-    if body is not None:
-        given["Content-Type"] = "application/json"
-        data = json.dumps(body).encode()
-    request = urllib.request.Request(url, method=method, data=data, headers=given)
-    try:
-        with _opener(url, insecure).open(request, timeout=_TIMEOUT) as response:
-            text = response.read()
-            answer = json.loads(text) if text else {}
-    except urllib.error.HTTPError as error:
-        raise _refusal(error) from None
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise LinkClosed(f"the hub's control API cannot be reached: {reason}") from None
-    except ValueError:
-        raise LinkClosed("the hub's control API did not answer with JSON") from None
-    return answer if isinstance(answer, dict) else {}
+    given, data = _written(headers or {}, body)
+    data = form if data is None else data
+    if IN_TAB:
+        from portico.provider import tab_requests
+
+        return _read(*tab_requests.fetch_sync(url, method, given, data))
+    return _read(*_send(url, method, given, data, insecure))
 
 
-def _opener(url: str, insecure: bool) -> urllib.request.OpenerDirector:
+def _written(headers: dict[str, str], body: dict[str, Any] | None) -> tuple[dict[str, str], bytes | None]:
+    if body is None:
+        return headers, None
+    return {**headers, "Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def _send(
+    url: str, method: str, headers: dict[str, str], data: bytes | None, insecure: bool
+) -> tuple[int, str | bytes]:
+    """By a socket; the answer's status and body."""
+    import http.client  # with sockets and all: not in a tab, where they would only cost time
+    import urllib.error
+    import urllib.request
+
     handlers: list[urllib.request.BaseHandler] = []
     host = urlsplit(url).hostname or ""
     if host in _LOOPBACK or host.startswith("127."):
@@ -81,21 +111,45 @@ def _opener(url: str, insecure: bool) -> urllib.request.OpenerDirector:
         unchecked = ssl.create_default_context()
         unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
         handlers.append(urllib.request.HTTPSHandler(context=unchecked))
-    return urllib.request.build_opener(*handlers)
-
-
-def _refusal(error: urllib.error.HTTPError) -> Refused:
-    """What the hub said: Portico's own shape, or OAuth's (RFC 6749 §5.2), where ``error`` is the code itself."""
-    message, code = f"the hub answered {error.code}", "refused"
+    request = urllib.request.Request(url, method=method, data=data, headers=headers)
     try:
-        said = json.load(error)
-        inner = said["error"]
+        try:
+            with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise LinkClosed(f"the hub's control API cannot be reached: {reason}") from None
+
+
+def _read(status: int, text: str | bytes) -> dict[str, Any]:
+    if not 200 <= status < 300:
+        raise _refusal(status, text)
+    try:
+        answer = json.loads(text) if text else {}
+    except ValueError:
+        raise LinkClosed("the hub's control API did not answer with JSON") from None
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(status: int, text: str | bytes) -> Refused:
+    """What the hub said: Portico's own shape, or OAuth's (RFC 6749 §5.2), where ``error`` is the code itself."""
+    message, code = f"the hub answered {status}", "refused"
+    try:
+        inner = (said := json.loads(text))["error"]
         if isinstance(inner, str):
             message, code = str(said.get("error_description") or inner), inner
         else:
             message, code = str(inner["message"]), str(inner.get("code", code))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         pass
+    if IN_TAB and status == 403 and "_xsrf" in message:  # which a page would have sent
+        message = (
+            "Jupyter lets a page's session change something only with its _xsrf cookie, which Python in a worker "
+            "cannot read. Link with a token of that server instead: portico.serve(app, hub=..., token=...)"
+        )
     refused = Refused(message, code)
-    refused.status = error.code
+    refused.status = status
     return refused

@@ -195,7 +195,7 @@ class Server:
 
     async def list_services(self) -> list[Bunch]:
         """What the workspace serves, by whomever. Raises `Refused` for a token that may not see it."""
-        answer = await asyncio.to_thread(api.call, self._session.address, "GET", "services")
+        answer = await api.call_async(self._session.address, "GET", "services")
         return [
             Bunch({**entry, **self._describe(entry["name"], entry.get("title") or entry["name"], entry.get("url", ""))})
             for entry in answer.get("services", [])
@@ -217,9 +217,7 @@ class Server:
                 "on a Jupyter server a key opens the services that it names: register one first, or give services=[...]"
             )
         label = str(given.get("label") or "")
-        return await asyncio.to_thread(
-            api.make_key, self._session.address, list(services), given.get("expires_in"), label
-        )
+        return await api.make_key_async(self._session.address, list(services), given.get("expires_in"), label)
 
     # --- the end ------------------------------------------------------------------------------------------------
 
