@@ -32,6 +32,7 @@ bundle: setup js/node_modules/pyodide
 
 js/node_modules/pyodide: js/package-lock.json
 	cd js && npm ci --silent
+	touch $@
 
 setup: $(VENV)/.ready
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tomllib
 import zipfile
@@ -176,6 +177,23 @@ def test_what_cannot_be_is_one_line(
     said = capsys.readouterr().err
     assert said.startswith("portico: ")
     assert message in said
+
+
+def test_what_cannot_be_compiled_is_named_and_the_old_bundle_stays(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_hand = shutil.copytree(release.parent / "wheels", tmp_path / "wheels")
+    with zipfile.ZipFile(at_hand / "broken-1-py3-none-any.whl", "w") as archive:
+        archive.writestr("broken/__init__.py", "def app(:")
+        archive.writestr("broken-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    folder = shutil.copytree(release, tmp_path / "bundle")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    options = ("--pyodide-dir", str(environment.PYODIDE), "--wheels", str(at_hand))
+    assert main(["bundle", str(folder), "broken", *options]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("portico: the bundle could not be compiled: ")
+    assert "broken/__init__.py" in said
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_without_node_it_says_so(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from portico.browser import export, wheels
 from portico.errors import InvalidOption, PorticoError
@@ -38,15 +39,22 @@ def write(
     if missing := found.missing | tools.missing:
         raise InvalidOption(f"no wheel is at hand for: {', '.join(sorted(missing.values()))}")
     export.check_runtime(pyodide)
-    _clear(folder)
-    for name in export.RUNTIME:
-        shutil.copy(pyodide / name, folder)
-    for wheel in found.wheels.values():
-        shutil.copy(wheel.path, folder)
-    _compile(node, pyodide, folder, [wheel.path for wheel in tools.wheels.values()])
-    compiled = {wheel.name: wheel for wheel in map(wheels.Wheel.read, sorted(folder.glob("*.whl")))}
-    found = wheels.closure(["portico", *wanted], compiled, info)
-    (folder / export.LOCK_FILE).write_text(wheels.lock(found, info), "utf-8")
+    _check(folder)
+    with TemporaryDirectory() as temporary:
+        made = Path(temporary)
+        for name in export.RUNTIME:
+            shutil.copy(pyodide / name, made)
+        for wheel in found.wheels.values():
+            shutil.copy(wheel.path, made)
+        _compile(node, pyodide, made, [wheel.path for wheel in tools.wheels.values()])
+        compiled = {wheel.name: wheel for wheel in map(wheels.Wheel.read, sorted(made.glob("*.whl")))}
+        found = wheels.closure(["portico", *wanted], compiled, info)
+        (made / export.LOCK_FILE).write_text(wheels.lock(found, info), "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.whl"):
+            old.unlink()
+        for file in made.iterdir():
+            shutil.copy(file, folder)
 
 
 def compiler(at_hand: Mapping[str, wheels.Wheel], info: Mapping[str, str]) -> wheels.Closure:
@@ -55,14 +63,11 @@ def compiler(at_hand: Mapping[str, wheels.Wheel], info: Mapping[str, str]) -> wh
     return wheels.closure(COMPILER, lean, info)
 
 
-def _clear(folder: Path) -> None:
+def _check(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InvalidOption(f"{folder} is no folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / export.LOCK_FILE).is_file():
         raise InvalidOption(f"{folder} holds something else: give a new folder, or one of an earlier bundle")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (*folder.glob("*.whl"), *folder.glob(export.LOCK_FILE)):
-        path.unlink()
 
 
 def _compile(node: str, pyodide: Path, folder: Path, tools: list[Path]) -> None:
@@ -70,6 +75,9 @@ def _compile(node: str, pyodide: Path, folder: Path, tools: list[Path]) -> None:
 
     script = Path(__file__).with_name("compile.mjs")
     command = [node, str(script), str(pyodide), str(folder), *map(str, tools)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN)
+    except subprocess.TimeoutExpired:
+        raise PorticoError(f"the bundle was not compiled within {WITHIN} seconds") from None
     if done.returncode:
         raise PorticoError(f"the bundle could not be compiled: {done.stderr.strip()[-2000:]}")
