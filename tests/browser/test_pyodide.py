@@ -256,14 +256,16 @@ def test_keys_are_made_in_the_tab(tab: Page, relay: RelayProcess) -> None:
     live_tab.run(tab, "keyed.stop()")
 
 
-def test_what_a_server_asks_of_the_relay(tab: Page, relay: RelayProcess) -> None:
-    given = {"server_url": relay.url, "token": relay.token()}
+@pytest.mark.parametrize("stranger", [False, True])
+def test_what_a_server_asks_of_the_relay(tab: Page, relay: RelayProcess, stranger: bool) -> None:
+    """By its own token, or by the one that the relay gives to strangers."""
+    given = {"server_url": relay.url} | ({} if stranger else {"token": relay.token()})
     live_tab.run(tab, f"there = await portico.connect_to_server({given})")
     live_tab.run(tab, "info = await there.register_service({'id': 'listed', 'type': 'asgi', 'serve': app})")
     names = json.loads(live_tab.run(tab, "import json; json.dumps([one.name for one in await there.list_services()])"))
     assert "listed" in names
     key = {"Authorization": f"Bearer {live_tab.run(tab, 'await there.generate_token(expires_in=600)')}"}
-    url = relay.service_url("listed")
+    url = live_tab.run(tab, "info.url")
     assert httpx.get(url, headers=key, timeout=20, trust_env=False).json() == {"hello": "you"}
     live_tab.run(tab, "await there.unregister_service(info)")
 

@@ -91,6 +91,23 @@ def test_it_has_its_url_back_when_it_is_loaded_again(tab: Page, site: str, visit
     assert visitor.get(url).json() == {"hello": "you"}
 
 
+def test_a_worker_that_is_ended_is_missed_at_once_and_its_name_held(
+    tab: Page, site: str, server: JupyterServer, visitor: httpx.Client
+) -> None:
+    url = serve(tab, "ended")
+    # two seconds without a byte would be another exception
+    with visitor.stream("GET", url + "endless", timeout=2) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "data: begun"
+        tab.evaluate("window.run.end()")
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+    assert server.api("GET", "portico/api/services/ended")["status"] == "reconnecting"
+    load(tab, site)
+    assert serve(tab, "ended") == url
+    assert visitor.get(url).json() == {"hello": "you"}
+
+
 def test_connect_to_server(tab: Page, server: JupyterServer, visitor: httpx.Client) -> None:
     live_tab.run(tab, "there = await portico.connect_to_server({'server_url': %r})" % server.url)  # noqa: UP031
     live_tab.run(tab, "svc = await there.register_service({'id': 'cat', 'type': 'asgi', 'serve': app})")
