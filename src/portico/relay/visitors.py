@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 _MOST_HEAD = 64 * 1024  # bytes beyond the first piece; a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
 _MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answered yet
+_MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
+_END_OF_HEAD = b"\r\n\r\n"
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
@@ -68,6 +70,12 @@ class VisitorProtocol(HttpToolsProtocol):
         """The address that this connection counts for."""
         self._idleness: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
+        self._between = True
+        """No message has come in part: what comes next begins one."""
+        self._passed: tuple[str, str] | None = None
+        """Method and version of the last request, if it went past ASGI and may be followed by another."""
+        self._last: bytes | None = None
+        """That request, byte for byte, if it came whole and by itself."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -101,9 +109,15 @@ class VisitorProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if data == self._last and self.cycle.response_complete and self._pass_again():
+            return  # programs ask the same again and again: it reads as it did before
+        by_itself = self._between and data[-4:] == _END_OF_HEAD and len(data) <= _MOST_REPEATED
+        self._passed = self._last = None
         if self._in_head:
             self._head_size += len(data)
         super().data_received(data)
+        if by_itself and self._passed is not None and data.count(_END_OF_HEAD) == 1:
+            self._last = data
         if self.pipeline:
             self._came_behind(len(data))
         if self._in_head:
@@ -144,7 +158,7 @@ class VisitorProtocol(HttpToolsProtocol):
         self._give_up()
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head, self._between = True, False
         self._head_size = self._hosts = 0
         self._coding = None
         self.url = b""
@@ -175,15 +189,26 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _begin(self) -> bool:
         """Answer the request, or pass it on, past ASGI. False: it must go that way."""
-        parser, target, cycle = self.parser, self.url, self.cycle
+        parser, target = self.parser, self.url
         if parser.should_upgrade() or self.expect_100_continue or target[:1] != b"/" or b"#" in target:
             return False
         version = parser.get_http_version()
         keep_alive = version != "1.0" and parser.should_keep_alive()
         method = parser.get_method().decode("ascii")
+        if not self._pass_on(method, version, keep_alive):
+            return False
+        if keep_alive:
+            self._passed = method, version
+        return True
+
+    def _pass_again(self) -> bool:
+        return self._passed is not None and self._pass_on(*self._passed, True)
+
+    def _pass_on(self, method: str, version: str, keep_alive: bool) -> bool:
+        cycle = self.cycle
         visit = _Visit(self, method, version, keep_alive)
         self.cycle = visit  # type: ignore[assignment]
-        leave = self.relay.edge.begin(visit, self, method, version, target, self.headers)
+        leave = self.relay.edge.begin(visit, self, method, version, self.url, self.headers)
         if leave is None:
             self.cycle = cycle
             return False
@@ -204,6 +229,7 @@ class VisitorProtocol(HttpToolsProtocol):
         self.headers = [*headers]
 
     def on_message_complete(self) -> None:
+        self._between = True
         if not isinstance(self.cycle, _Visit):
             super().on_message_complete()
 
