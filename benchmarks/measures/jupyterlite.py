@@ -35,25 +35,30 @@ def measure(stage: Stage, effort: Effort, say: Say) -> list[Row]:
     """A browser that has seen nothing of the site, each time."""
     if not chromium.PATH:
         return [Row(MEASURE, "page load to served", None, "s", SERVED, note="no chromium here")]
-    folder = stage.directory / "lite"
-    folder.mkdir(exist_ok=True)
-    try:
-        host = StaticHost(build(folder))
-    except LookupError as error:
-        raise NotServed(str(error)) from error
-    try:
-        with sync_playwright() as playwright:
-            browser = chromium.launch(playwright)
-            kernel = [seconds(browser, host.url, KERNEL, printed) for _ in range(effort.rounds)]
-            served = [seconds(browser, host.url, PROGRAM, shown) for _ in range(effort.rounds)]
-            browser.close()
-    finally:
-        host.stop()
-    spread = f"{min(served):.1f} to {max(served):.1f}"
-    return [
-        Row(MEASURE, "page load to a first line of Python", median(kernel), "s"),
-        Row(MEASURE, "page load to served, and seen", median(served), "s", SERVED, note=spread),
-    ]
+    rows = []
+    for compiled in (False, True):
+        folder = stage.directory / f"lite-{compiled}"
+        folder.mkdir(exist_ok=True)
+        try:
+            host = StaticHost(build(folder, compiled=compiled))
+        except LookupError as error:
+            raise NotServed(str(error)) from error
+        try:
+            with sync_playwright() as playwright:
+                browser = chromium.launch(playwright)
+                kernel = [seconds(browser, host.url, KERNEL, printed) for _ in range(effort.rounds)]
+                served = [seconds(browser, host.url, PROGRAM, shown) for _ in range(effort.rounds)]
+                browser.close()
+        finally:
+            host.stop()
+        what = "its Pyodide a bundle" if compiled else "packages as wheels have them"
+        spread = f"{min(served):.1f} to {max(served):.1f}"
+        bar = SERVED if compiled else None
+        rows += [
+            Row(MEASURE, f"{what}: page load to a first line of Python", median(kernel), "s"),
+            Row(MEASURE, f"{what}: page load to served, and seen", median(served), "s", bar, note=spread),
+        ]
+    return rows
 
 
 def seconds(browser: Browser, site: str, code: str, seen: Any) -> float:

@@ -73,7 +73,7 @@ def site(folder: Path, **options: bool) -> StaticHost:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
-    return StaticHost(build(folder, notebooks=(NOTEBOOK,), **options))
+    return StaticHost(build(folder, notebooks=(NOTEBOOK,), compiled=True, **options))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,9 @@ BUILDER = Path(sys.prefix) / "lite-builder"
 WHEELS = Path(sys.prefix) / "lite-wheels"
 APPS = ("lab", "repl")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+KERNEL = ("ipython", "comm", "micropip")
+"""What the kernel itself needs of Pyodide's packages."""
+
 _KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
 _SETTINGS = {
@@ -59,10 +62,17 @@ def wheels() -> list[Path]:
     return environment.download(HERE / "wheels.txt", WHEELS)
 
 
-def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = ()) -> Path:
-    """Build a site below *folder*, with or without *portico* where it is built; returns the folder to be served."""
+def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (), compiled: bool = False) -> Path:
+    """Build a site below *folder*, with or without *portico* where it is built; returns the folder to be served.
+
+    With *compiled*, its Pyodide is a bundle: `portico bundle` of the kernel's packages and FastAPI.
+    """
     source, output = folder / "source", folder / "site"
-    environment.bundle(source / "static" / "pyodide", wheels())
+    source.mkdir()
+    if compiled:
+        environment.release(source / "static" / "pyodide", folder / "at-hand", KERNEL, wheels())
+    else:
+        environment.bundle(source / "static" / "pyodide", wheels())
     (source / "jupyter-lite.json").write_text(json.dumps(_SETTINGS), "utf-8")
     (source / "overrides.json").write_text(json.dumps(_OVERRIDES), "utf-8")
     (source / "files").mkdir()
@@ -71,7 +81,7 @@ def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (
     python = builder() / "bin" / "python"
     installed = python.parent.parent / "share" / "jupyter" / "labextensions" / "portico"
     if portico:
-        [wheel] = (source / "static" / "pyodide").glob("portico-*.whl")
+        wheel = environment.portico_wheel(folder / "wheel")
         pip("install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
     elif installed.exists():
         pip("uninstall", "--yes", "portico")

@@ -120,14 +120,17 @@ def bundle(folder: Path, further: Iterable[Path] = ()) -> Path:
     return folder
 
 
-def release(folder: Path, at_hand: Path) -> Path:
-    """The bundle of a release, with FastAPI, made in *folder*; its wheels, not compiled, are laid into *at_hand*."""
+def release(folder: Path, at_hand: Path, more: Iterable[str] = (), further: Iterable[Path] = ()) -> Path:
+    """The bundle of a release, with FastAPI, made in *folder*; its wheels, not compiled, are laid into *at_hand*.
+
+    *more* packages go in, whose wheels are *further*.
+    """
     node()
     at_hand.mkdir(parents=True, exist_ok=True)
-    for wheel in (*wheels(), *download(COMPILER, COMPILER_WHEELS)):
+    for wheel in (*wheels(), *download(COMPILER, COMPILER_WHEELS), *further):
         shutil.copy(wheel, at_hand)
     options = ("--pyodide-dir", str(PYODIDE), "--wheels", str(at_hand))
-    if main(["bundle", str(folder), "fastapi", *options]):
+    if main(["bundle", str(folder), "fastapi", *more, *options]):
         raise RuntimeError("the bundle could not be made: standard error says why")
     return folder
 
