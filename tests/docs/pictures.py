@@ -1,4 +1,4 @@
-"""The pictures of a relay's pages, of a shared service's card and of JupyterLite in docs/images, in light and dark.
+"""The pictures of a relay's pages, of a shared card, of JupyterLite and of exports in docs/images, in light and dark.
 
 ``python -m tests.docs.pictures`` makes them anew: a relay and a Jupyter server run, Chromium visits them. Look at what
 has changed before it is committed.
@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from tests.browser import chromium
 from tests.browser.lab import Lab, write
-from tests.browser.static_host import StaticHost
+from tests.browser.static_host import StaticHost, export
 from tests.docs.pages import DOCS
 from tests.lite import site
 from tests.lite.page import Notebook, frame
@@ -53,6 +53,7 @@ def main() -> None:
             of_pages(browser, Path(folder))
             of_the_card(browser, Path(folder))
             of_jupyterlite(browser, Path(folder))
+            of_exports(browser, Path(folder))
         finally:
             browser.close()
 
@@ -89,6 +90,51 @@ def of_jupyterlite(browser: Browser, folder: Path) -> None:
                 expect(frame(cells[3]).get_by_role("heading")).to_have_text("Hello, reader")
                 cells[3].locator(".portico-frame").scroll_into_view_if_needed()
                 take(lab.page, "jupyterlite", scheme)
+    finally:
+        host.stop()
+
+
+# --- exported sites ---------------------------------------------------------------------------------------------
+
+_EXPORTED = """
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+app = FastAPI()
+
+@app.get("/", response_class=HTMLResponse)
+def home():
+    return "<title>Cat</title><h1>Hello from your own browser</h1><p>There is no server.</p>"
+"""
+_BROKEN = """
+SOUNDS = {"dog": "woof"}
+
+async def app(scope, receive, send): ...
+
+print("The cat says", SOUNDS["cat"])
+"""
+
+
+def of_exports(browser: Browser, folder: Path) -> None:
+    """An app as a static site: while Python loads, the app, its source, and one that does not start."""
+    root = folder / "exports"
+    root.mkdir()
+    for name, source in (("cat", _EXPORTED), ("broken", _BROKEN)):
+        (root / f"{name}.py").write_text(source.lstrip(), "utf-8")
+        export(root / f"{name}.py", root / name, "--name", "Cat")
+    host = StaticHost(root)
+    try:
+        for scheme in SCHEMES:
+            with visiting(browser, scheme) as visitor:
+                page = visitor.new_page()
+                page.goto(f"{host.url}cat/")
+                page.wait_for_function("document.querySelector('progress')?.value > 0.3")
+                take(page, "export-loading", scheme)
+                expect(page.frame_locator("#frame").get_by_role("heading")).to_be_visible(timeout=60_000)
+                take(page, "export", scheme)
+                page.goto(f"{host.url}broken/")
+                expect(page.get_by_role("alert")).to_be_visible(timeout=60_000)
+                take(page, "export-error", scheme)
     finally:
         host.stop()
 
