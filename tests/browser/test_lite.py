@@ -14,9 +14,10 @@ from websockets.sync.client import connect
 
 from tests.browser import chromium
 from tests.browser.static_host import StaticHost
-from tests.lite.page import Notebook, Repl, card, error, frame
+from tests.lite.page import START, Notebook, Repl, card, error, frame
 from tests.lite.site import build
-from tests.live_relay import RelayProcess
+from tests.live_commands import allow
+from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.notebook_cells import code_cells
 from tests.pyodide import environment
 
@@ -238,9 +239,15 @@ def test_a_link_by_a_relay_leads_to_the_tab(repl: Repl, relay: RelayProcess) -> 
     expect(frame(cell).get_by_role("heading")).to_have_text("Hello, world")
 
 
-def test_logging_in_is_done_elsewhere(repl: Repl, relay: RelayProcess) -> None:
-    cell = repl.run(f"%serve --login --relay {relay.url}")
-    expect(error(cell).first).to_contain_text("Get a token of it elsewhere")
+def test_logged_in_at_a_relay(repl: Repl, relay: RelayProcess) -> None:
+    repl.run(app("mine", "Mine"))
+    cell = repl.begin(f"%serve mine --share --login --relay {relay.url}")
+    page = cell.locator("a[href*='/portico/device']").get_attribute("href", timeout=START)
+    assert page is not None
+    allow(page, ALICE, PASSWORD)
+    link = card(repl.ran(cell)).locator(f"a[href='{relay.service_url('mine')}']").get_attribute("href")
+    assert link is not None
+    assert "Mine" in httpx.get(link).text
 
 
 def test_a_site_without_the_extension_says_so_and_shares(browser: Browser, tmp_path: Path, relay: RelayProcess) -> None:

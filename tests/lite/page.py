@@ -23,12 +23,19 @@ class Repl:
 
     def run(self, code: str) -> Locator:
         """Type *code*, run it, and return its cell once it has run."""
+        return self.ran(self.begin(code))
+
+    def begin(self, code: str) -> Locator:
+        """Type *code*, run it, and return its cell."""
         number = self.cells.count()
         prompt = self.page.locator(".jp-CodeConsole-promptCell .cm-content")
         prompt.click()
         self.page.keyboard.insert_text(code)
         self.page.keyboard.press("Shift+Enter")
-        cell = self.cells.nth(number)
+        return self.cells.nth(number)
+
+    def ran(self, cell: Locator) -> Locator:
+        """Wait until *cell* has run; returns it."""
         expect(cell.locator(".jp-InputPrompt")).to_have_text(_RAN, timeout=START)
         return cell
 

@@ -225,10 +225,10 @@ class ServeMagics(Magics):
 
     def _login(self, options: argparse.Namespace) -> None:
         """Log in at a relay, in the browser that the notebook is read in."""
-        if IN_TAB:
+        if IN_TAB and not self.provider.thread.can_wait():
             raise ServeError(
-                "Python in a browser tab cannot log in at a relay, which answers pages of its own alone. Get a token "
-                "of it elsewhere, and set it here: os.environ['PORTICO_TOKEN'] = getpass.getpass()"
+                "Python cannot wait for a login in this browser, which does not switch stacks (JSPI). Get a token of "
+                "the relay elsewhere, and set it here: os.environ['PORTICO_TOKEN'] = getpass.getpass()"
             )
         from portico.provider import credentials
         from portico.provider.discovery import relay_url
