@@ -11,7 +11,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -21,13 +21,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from portico.errors import InvalidName
-from portico.hub.answers import Answer, forbidden, unauthorized, wants_page
+from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
 from portico.hub.registry import Principal
 from portico.link import Stream
 from portico.relay.accounts import SignIn
-from portico.relay.forms import read_body, see_other
+from portico.relay.forms import answer_to, answering, read_body, say, see_other
 from portico.types import Receive, Scope, Send
 from portico.version import __version__
 
@@ -56,7 +56,7 @@ class Admin:
         self._since = time.time()
         self._app = Starlette(
             routes=[
-                Route(path, self._answering(endpoint), methods=methods)
+                Route(path, answering(endpoint, _answer), methods=methods)
                 for path, endpoint, methods in (
                     (_PAGE, self._page, ["GET", "POST"]),
                     (_PAGE + "/live", self._live, ["GET"]),
@@ -73,16 +73,6 @@ class Admin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
-
-    @staticmethod
-    def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            try:
-                return await endpoint(request)
-            except Answer as answer:
-                return _answer(request, answer)
-
-        return answer
 
     # --- what there is ------------------------------------------------------------------------------------------
 
@@ -347,22 +337,11 @@ def _visit_of(stream: Stream) -> object:
 
 
 def _answer(request: Request, answer: Answer) -> Response:
-    html = wants_page(list(request.scope["headers"])) and not request.url.path.startswith(_API)
-    headers, body = answer.render(html=html, openai=False)
-    response = Response(body, answer.status)
-    response.raw_headers = headers
-    if html:
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Frame-Options"] = "DENY"
-    return response
+    return say(request, answer, page=not request.url.path.startswith(_API))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allow = ((b"allow", (error.headers or {}).get("Allow", "").encode()),)
-        return _answer(request, Answer(405, "method_not_allowed", "That method is not for this.", headers=allow))
-    return _answer(request, Answer(404, "not_found", "There is no such page."))
+    return _answer(request, answer_to(error, "There is no such page."))
 
 
 # --- how things are said ----------------------------------------------------------------------------------------

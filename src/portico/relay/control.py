@@ -21,15 +21,15 @@ from starlette.routing import Route
 
 from portico.errors import InvalidOption
 from portico.hub.access import EVERY_SERVICE
-from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized, wants_page
+from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
 from portico.hub.control import Control
 from portico.hub.keys import InvalidKey, KeyRing
 from portico.hub.registry import Principal
 from portico.relay.accounts import Account, Accounts, is_anonymous
 from portico.relay.config import RelayConfig
 from portico.relay.device import GRANT_TYPE, DeviceFlow, OAuthError
-from portico.relay.forms import Pages, address_of, read_body, read_fields
-from portico.relay.sign_in import Endpoint, OneTimeCodes, SignInPages
+from portico.relay.forms import Endpoint, Pages, address_of, answer_to, answering, read_body, read_fields, say
+from portico.relay.sign_in import OneTimeCodes, SignInPages
 from portico.relay.tokens import EVERY_SCOPE, Grant, TokenRing, read_scopes
 from portico.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,7 +90,7 @@ class ControlApp:
         people = SignInPages(config, self.pages, accounts, tokens, self.devices, self.codes)
         self._app = Starlette(
             routes=[
-                Route(path, _answering(endpoint), methods=methods)
+                Route(path, answering(endpoint, _answer), methods=methods)
                 for path, endpoint, methods in [*people.routes(), *self._routes()]
             ],
             exception_handlers={OAuthError: _oauth_error, HTTPException: _http_error},
@@ -360,28 +360,9 @@ def _secret_json(body: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(body, status, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
-def _answering(endpoint: Endpoint) -> Endpoint:
-    """*endpoint*, with an `Answer` that it raises as its answer: Starlette writes to exceptions, and this is frozen."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except Answer as answer:
-            return _answer(request, answer)
-
-    return answer
-
-
 def _answer(request: Request, answer: Answer) -> Response:
     path = request.url.path
-    html = wants_page(list(request.scope["headers"])) and not path.startswith(_API) and path not in _MACHINES
-    headers, body = answer.render(html=html, openai=False)
-    response = Response(body, answer.status)
-    response.raw_headers = headers
-    if html:
-        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Frame-Options"] = "DENY"
-    return response
+    return say(request, answer, page=not path.startswith(_API) and path not in _MACHINES)
 
 
 async def _oauth_error(request: Request, error: Exception) -> Response:
@@ -390,11 +371,7 @@ async def _oauth_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        allow = ((b"allow", (error.headers or {}).get("Allow", "").encode()),)
-        return _answer(request, Answer(405, "method_not_allowed", "That method is not for this.", headers=allow))
-    return _answer(request, Answer(404, "not_found", "There is no such page; see the documentation."))
+    return _answer(request, answer_to(error, "There is no such page; see the documentation."))
 
 
 _CORS = [

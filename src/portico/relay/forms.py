@@ -12,16 +12,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from portico.hub.access import same_origin
-from portico.hub.answers import Answer, forbidden
+from portico.hub.answers import Answer, forbidden, wants_page
 from portico.relay.config import RelayConfig
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 MAX_BODY = 64 * 1024
 _MAX_FIELDS = 50
@@ -154,6 +158,39 @@ def only_navigations(request: Request) -> None:
     """Raises an `Answer` (403) where a script, a frame or anything but a window asks, and the browser says so."""
     if request.headers.get("sec-fetch-dest", "document") != "document":
         raise forbidden("This page is for people, in a window of its own.", "not_a_navigation")
+
+
+def say(request: Request, answer: Answer, *, page: bool) -> Response:
+    """*answer* in the relay's own words: to who asks for a *page* there one, else JSON."""
+    html = page and wants_page(list(request.scope["headers"]))
+    headers, body = answer.render(html=html, openai=False)
+    response = Response(body, answer.status)
+    response.raw_headers = headers
+    if html:
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        response.headers["X-Frame-Options"] = "DENY"
+    return response
+
+
+def answering(endpoint: Endpoint, say: Callable[[Request, Answer], Response]) -> Endpoint:
+    """*endpoint*, with an `Answer` that it raises as its answer: Starlette writes to exceptions, and this is frozen."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Answer as answer:
+            return say(request, answer)
+
+    return answer
+
+
+def answer_to(error: Exception, not_found: str) -> Answer:
+    """What is said where Starlette's router finds nothing (404, by *not_found*), or not for this method (405)."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allow = ((b"allow", (error.headers or {}).get("Allow", "").encode()),)
+        return Answer(405, "method_not_allowed", "That method is not for this.", headers=allow)
+    return Answer(404, "not_found", not_found)
 
 
 def see_other(location: str) -> Response:

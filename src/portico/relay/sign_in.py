@@ -11,7 +11,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -24,11 +24,9 @@ from portico.hub.answers import Answer
 from portico.relay.accounts import Account, Accounts, SignIn
 from portico.relay.config import RelayConfig
 from portico.relay.device import DeviceFlow, Pending
-from portico.relay.forms import Pages, address_of, only_navigations, see_other
+from portico.relay.forms import Endpoint, Pages, address_of, only_navigations, see_other
 from portico.relay.tokens import TokenRing
 from portico.types import service_name
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 CODE_LIFETIME = 60.0  # seconds
 _MAX_CODES = 10_000
