@@ -245,7 +245,7 @@ class Link:
             if stream is not None:
                 stream.handler.on_head(event)
         elif isinstance(event, Open):
-            stream = self.streams[event.stream_id] = Stream(self, event.stream_id, _UNBORN)
+            stream = self.streams[event.stream_id] = Stream(self, event.stream_id, NOBODY)
             stream.handler = self.handler.on_open(stream, event)
         elif isinstance(event, Close):
             stream = self.streams.pop(event.stream_id, None)
@@ -327,8 +327,8 @@ class Link:
         self.handler.on_closed(self, LinkClosed(reason, self._said_goaway))
 
 
-class _Unborn:
-    """The handler of a stream while its real one is being made."""
+class Nobody:
+    """The handler of a stream that has no other: its own is being made, or it was turned away."""
 
     def on_head(self, head: Head) -> None: ...
     def on_data(self, data: Data) -> None: ...
@@ -337,4 +337,4 @@ class _Unborn:
     def on_writable(self) -> None: ...
 
 
-_UNBORN = _Unborn()
+NOBODY = Nobody()

@@ -13,9 +13,9 @@ from typing import Any
 
 from portico.browser.bridge import Requests
 from portico.errors import LinkClosed, PorticoError, Refused
-from portico.link import StreamHandler
+from portico.link import NOBODY, StreamHandler
 from portico.protocol import ResetCode
-from portico.protocol.events import Data, Head, Open
+from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
 from portico.provider.session import Owner, Session
 
@@ -130,20 +130,7 @@ class PreviewSession(Session):
             return self._owner.open(self, carrier, request)
         carrier.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
         carrier.release()
-        return _NOBODY
-
-
-class _Nobody:
-    """Told of a request that was turned away."""
-
-    def on_head(self, head: Head) -> None: ...
-    def on_data(self, data: Data) -> None: ...
-    def on_close(self, code: int, reason: str) -> None: ...
-    def on_reset(self, code: ResetCode, reason: str) -> None: ...
-    def on_writable(self) -> None: ...
-
-
-_NOBODY = _Nobody()
+        return NOBODY
 
 
 class _Shown:

@@ -521,11 +521,11 @@ class Gateway:
         self,
         request: VisitorRequest,
         admission: Admission,
-        refused: Replica,
+        refused: Replica | None,
         forward: HTTPForward | SocketForward,
         fin: bool,
     ) -> bool:
-        """Open the stream of *forward* anew on another replica than the one that *refused*. False: there is none."""
+        """Open the stream of *forward* anew, not on the replica that *refused*. False: there is no other."""
         replica = admission.service.pick(refused)
         if replica is None:
             return False
@@ -545,12 +545,8 @@ class Gateway:
                 if forward.stream is None:  # the visitor left meanwhile
                     return
                 _check_unchanged(admission)
-                replica = admission.service.pick()
-                if replica is None:
+                if not self._move(request, admission, None, forward, fin):
                     raise answers.reconnecting()
-                forward.move(replica)
-                self._open(request, admission, replica, forward, fin)
-                forward.moved()
             except Answer as answer:
                 forward.refuse(answer)
 
