@@ -45,6 +45,10 @@ def service_name(text: str) -> ServiceName:
     )
 
 
+APP_NAMES = ("app", "application", "api", "asgi", "main", "server")
+"""What apps are usually called in their files: names that say nothing of what is served."""
+
+
 def suggest_name(text: str) -> str:
     """Turn *text* (``my_app``, ``lib.My App``) into the nearest valid name, or '' if nothing of it can be used."""
     words = re.findall(r"[a-z0-9]+", text.lower())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,17 +67,11 @@ def app(name: str, heading: str) -> str:
 
 
 def site(folder: Path, **options: bool) -> StaticHost:
-    try:
-        environment.node()
-    except LookupError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     return StaticHost(build(folder, notebooks=(NOTEBOOK,), compiled=True, **options))
 
 
 @pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def lite(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a site that was built where Portico is."""
     host = site(tmp_path_factory.mktemp("lite"))
     yield host.url
@@ -250,7 +243,9 @@ def test_logged_in_at_a_relay(repl: Repl, relay: RelayProcess) -> None:
     assert "Mine" in httpx.get(link).text
 
 
-def test_a_site_without_the_extension_says_so_and_shares(browser: Browser, tmp_path: Path, relay: RelayProcess) -> None:
+def test_a_site_without_the_extension_says_so_and_shares(
+    node: str, browser: Browser, tmp_path: Path, relay: RelayProcess
+) -> None:
     host = site(tmp_path, portico=False)
     try:
         with chromium.visitor(browser) as context:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import statistics
 from collections.abc import Iterator
@@ -20,13 +19,7 @@ ROOT = f"/{PREFIX}/portico-preview/previewed"
 
 
 @pytest.fixture(scope="module")
-def static(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticHost]:
-    try:
-        environment.node()
-    except LookupError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+def static(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StaticHost]:
     host = StaticHost(tmp_path_factory.mktemp("preview") / "root")
     export(APP, host.folder / PREFIX)
     yield host

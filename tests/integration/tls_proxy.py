@@ -20,7 +20,7 @@ class TLSProxy(TCPProxy):
 
     def __init__(self, port: int, folder: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.certificate = _certificate(folder)
+        self.certificate = certificate(folder, "127.0.0.1")
         self._context.load_cert_chain(self.certificate)
         super().__init__(port)
 
@@ -32,26 +32,26 @@ class TLSProxy(TCPProxy):
         return self._context.wrap_socket(near, server_side=True)
 
 
-def _certificate(folder: Path) -> Path:
-    """A file with a key and a certificate of 127.0.0.1, signed by that key."""
+def certificate(folder: Path, name: str, *names: str) -> Path:
+    """A file with a key and a certificate of *name*, *names* and 127.0.0.1, signed by that key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
+        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names), address]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "certificate.pem"
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
+        + made.public_bytes(serialization.Encoding.PEM)
     )
     return path

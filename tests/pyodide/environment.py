@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from email.parser import HeaderParser
 from pathlib import Path
-from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
+from portico.browser import export
+from portico.browser import wheels as lockable
 from portico.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -34,25 +29,6 @@ WHEELS = Path(sys.prefix) / "pyodide-wheels"
 """In the environment's own folder, which is git-ignored and goes with it."""
 COMPILER = Path(__file__).with_name("compiler.txt")
 COMPILER_WHEELS = WHEELS.with_name("compiler-wheels")
-
-_TAGS = (
-    "--python-version", "3.14", "--implementation", "cp", "--abi", "cp314", "--abi", "none",
-    "--platform", "pyemscripten_2026_0_wasm32", "--platform", "any", "--only-binary=:all:",
-)  # fmt: skip
-
-_RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
-
-_MARKERS = {
-    "os_name": "posix",
-    "sys_platform": "emscripten",
-    "platform_system": "Emscripten",
-    "platform_machine": "wasm32",
-    "platform_python_implementation": "CPython",
-    "implementation_name": "cpython",
-    "python_version": "3.14",
-    "python_full_version": "3.14.2",
-    "extra": "",
-}
 
 
 def node() -> str:
@@ -82,7 +58,7 @@ def download(requirements: Path, folder: Path) -> list[Path]:
 
     def make() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        run([*pip, *_TAGS, "--dest", str(folder), "--requirement", str(requirements)], ROOT, 600)
+        run([*pip, *lockable.tags(lockable.INFO), "--dest", str(folder), "--requirement", str(requirements)], ROOT, 600)
 
     unless_made(folder / ".made-from", requirements.read_bytes(), make)
     return sorted(folder.glob("*.whl"))
@@ -104,19 +80,15 @@ def bundle(folder: Path, further: Iterable[Path] = ()) -> Path:
     """
     node()
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _RUNTIME:
+    for name in export.RUNTIME:
         shutil.copy(PYODIDE / name, folder)
     for wheel in (*wheels(), *further):
         shutil.copy(wheel, folder)
     portico_wheel(folder)
-    theirs = json.loads((PYODIDE / "pyodide-lock.json").read_text("utf-8"))
-    packages = [_entry(wheel) for wheel in sorted(folder.glob("*.whl"))]
-    names = {entry["name"] for entry in packages}
-    for entry in packages:
-        missing = [name for name in entry["depends"] if name not in names]
-        assert not missing, f"{entry['name']} needs {missing}: add them to {REQUIREMENTS.name}"
-    lock = {**theirs, "packages": {entry["name"]: entry for entry in packages}}
-    (folder / "pyodide-lock.json").write_text(json.dumps(lock), "utf-8")
+    info, at_hand = export.info_of(PYODIDE), lockable.in_folder(folder)
+    found = lockable.closure(at_hand, at_hand, info)
+    assert not found.missing, f"add to {REQUIREMENTS.name}: {found.missing}"
+    (folder / export.LOCK_FILE).write_text(lockable.lock(found, info), "utf-8")
     return folder
 
 
@@ -133,31 +105,6 @@ def release(folder: Path, at_hand: Path, more: Iterable[str] = (), further: Iter
     if main(["bundle", str(folder), "fastapi", *more, *options]):
         raise RuntimeError("the bundle could not be made: standard error says why")
     return folder
-
-
-def _entry(wheel: Path) -> dict[str, Any]:
-    """What Pyodide's lock file says of a wheel: its hash, which loading checks, what it brings, and what it needs."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        [path] = [name for name in names if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
-        metadata = HeaderParser().parsestr(archive.read(path).decode())
-    tops = {name.partition("/")[0].partition(".")[0] for name in names if ".dist-info/" not in name}
-    needs = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
-    return {
-        "name": canonicalize_name(metadata["Name"]),
-        "version": metadata["Version"],
-        "file_name": wheel.name,
-        "install_dir": "site",
-        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        "package_type": "package",
-        "unvendored_tests": False,
-        "imports": sorted(top for top in tops if top.isidentifier()),
-        "depends": sorted(
-            canonicalize_name(need.name)
-            for need in needs
-            if need.marker is None or need.marker.evaluate(dict(_MARKERS))
-        ),
-    }
 
 
 def unless_made(mark: Path, source: bytes, make: Callable[[], object]) -> None:

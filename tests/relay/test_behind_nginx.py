@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import getpass
-import ipaddress
 import os
 import re
 import shutil
@@ -21,14 +19,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from openai import OpenAI
 from websockets.asyncio.client import connect
 
 from portico.relay.config import RelayConfig
 from tests.docs.pages import ROOT
+from tests.integration.tls_proxy import certificate
 from tests.live_jupyter import free_port
 from tests.live_relay import RelayProcess
 
@@ -68,7 +64,7 @@ class Nginx:
     def __init__(self, folder: Path, relay_port: int) -> None:
         self.folder = folder
         self.port, self.plain_port = free_port(), free_port()
-        self.certificate = _certificate(folder)
+        self.certificate = certificate(folder, DOMAIN, DOMAIN, f"*.{DOMAIN}")
         text = (DEPLOY / "nginx.conf").read_text("utf-8")
         for old, new in (
             ("/etc/letsencrypt/live/share.example.org/fullchain.pem", str(self.certificate)),
@@ -126,33 +122,6 @@ class _ToLoopback(httpx.HTTPTransport):
         request.extensions = {**request.extensions, "sni_hostname": request.url.host}
         request.url = request.url.copy_with(host="127.0.0.1")  # Host stays as it was made
         return super().handle_request(request)
-
-
-def _certificate(folder: Path) -> Path:
-    """A file with a key and a certificate of the domain, of what is under it, and of 127.0.0.1, signed by that key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName(DOMAIN), x509.DNSName(f"*.{DOMAIN}"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -27,13 +27,12 @@ from portico.protocol.frames import Kind, ResetCode
 from portico.provider.instance import Instance
 from portico.provider.log import Entry
 from portico.provider.serving import Taken, is_chat, take
-from portico.types import ASGIApp, Headers
+from portico.types import APP_NAMES, ASGIApp, Headers
 
 STOP_WITHIN = 2.0
 """Seconds that requests in flight have when the app is stopped."""
 
 _IDENTITY = b'{"access":"anonymous"}'  # whoever sits before the browser
-_NAMES = ("app", "application", "api", "asgi", "main", "server")
 
 Report = Callable[[str, BaseException], None]
 
@@ -278,13 +277,13 @@ def _find(module: Any, attribute: str) -> Any:
             raise _Unusable(f"There is no {attribute!r} in {Path(module.__file__).name}.")
     if attribute:
         return found
-    for name in _NAMES:
+    for name in APP_NAMES:
         if hasattr(module, name):
             return getattr(module, name)
     models = _Models(value for value in vars(module).values() if callable(value) and is_chat(value))
     if not models:
         raise _Unusable(
-            f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(_NAMES)}, and no model."
+            f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(APP_NAMES)}, and no model."
         )
     return models if len(models) > 1 else models[0]
 

@@ -47,7 +47,7 @@ def write(
         for wheel in found.wheels.values():
             shutil.copy(wheel.path, made)
         _compile(node, pyodide, made, [wheel.path for wheel in tools.wheels.values()])
-        compiled = {wheel.name: wheel for wheel in map(wheels.Wheel.read, sorted(made.glob("*.whl")))}
+        compiled = wheels.in_folder(made)
         found = wheels.closure(["portico", *wanted], compiled, info)
         (made / export.LOCK_FILE).write_text(wheels.lock(found, info), "utf-8")
         folder.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,11 @@ class Wheel:
         return replace(self, needs=())
 
 
+def in_folder(folder: Path) -> dict[str, Wheel]:
+    """The wheels that lie in *folder*, by name. Raises `InvalidOption` for what is none."""
+    return {wheel.name: wheel for wheel in map(Wheel.read, sorted(folder.glob("*.whl")))}
+
+
 def canonical(name: str) -> str:
     """A project's name as an index has it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -136,11 +136,11 @@ def _requirements(options: argparse.Namespace, file: Path) -> tuple[str, ...]:
 
 def _bundled(folder: Path) -> dict[str, Wheel]:
     """The wheels of a bundle. Portico's must be of this version, because the page's scripts are."""
-    from portico.browser.wheels import Wheel
+    from portico.browser.wheels import in_folder
     from portico.errors import InvalidOption
     from portico.version import __version__
 
-    found = {wheel.name: wheel for wheel in map(Wheel.read, sorted(folder.glob("*.whl")))}
+    found = in_folder(folder)
     if "portico" not in found:
         raise InvalidOption(f"--bundle: {folder} was not made by portico bundle: there is no Portico in it")
     if found["portico"].version != __version__:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def read(folder: Path) -> dict[str, Wheel]:
     """The wheels of a folder, by name. Raises `InvalidOption` if there are none."""
-    from portico.browser.wheels import Wheel
+    from portico.browser.wheels import in_folder
 
-    paths = sorted(folder.glob("*.whl"))
-    if not paths:
+    found = in_folder(folder)
+    if not found:
         raise InvalidOption(f"--wheels: there are no wheels in {folder}")
-    return {wheel.name: wheel for wheel in map(Wheel.read, paths)}
+    return found
 
 
 def fetch(
@@ -31,7 +31,7 @@ def fetch(
     pip by itself would look at the markers of this machine's platform; it is told what to fetch, one round of needs
     after the other.
     """
-    from portico.browser.wheels import Wheel
+    from portico.browser.wheels import in_folder
 
     at_hand = dict(given)
     asked: set[str] = set()
@@ -41,8 +41,7 @@ def fetch(
         asked |= set(missing)
         print(f"portico: fetching {', '.join(sorted(missing))}", file=sys.stderr)
         _download(list(missing.values()), info, folder)
-        fetched = {wheel.name: wheel for wheel in map(Wheel.read, sorted(folder.glob("*.whl")))}
-        at_hand = fetched | at_hand
+        at_hand = in_folder(folder) | at_hand
     return at_hand
 
 

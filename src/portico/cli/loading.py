@@ -10,10 +10,7 @@ from typing import Any
 
 from portico.errors import InvalidOption, StartupFailed
 from portico.provider.log import Entry
-from portico.types import suggest_name
-
-_COMMON = ("app", "application", "api", "asgi", "main", "server")
-"""Names of variables that say nothing of what is served."""
+from portico.types import APP_NAMES, suggest_name
 
 
 def load_app(target: str, *, app_dir: str = "", factory: bool = False) -> Any:
@@ -58,7 +55,7 @@ def name_for(target: str) -> str:
     """A service's name from *target*: the app's, or the module's where that says more. May be empty."""
     module, attribute = split(target)
     last = attribute.rpartition(".")[2]
-    return suggest_name(module.rpartition(".")[2] if last in _COMMON else last)
+    return suggest_name(module.rpartition(".")[2] if last in APP_NAMES else last)
 
 
 def _import(name: str, folder: str) -> Any:
