@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench bundle setup system-packages clean
+.PHONY: demo test test-real check bench bundle setup system-packages clean
 
 # Run the main job: a notebook in a real Jupyter server serves apps, and they are called.
 demo: setup
@@ -13,6 +13,10 @@ demo: setup
 # Everything that must be green: the layers, types, style, and the tests.
 test: setup system-packages check
 	$(BIN)/python -m pytest
+
+# The breadth that would make `make test` slow: fuzzing for minutes, and the tests that are marked `real`.
+test-real: setup system-packages
+	PORTICO_FUZZ_SECONDS=180 $(BIN)/python -m pytest -m "real or fuzz" --timeout 900
 
 check: setup
 	$(BIN)/ruff check .

@@ -46,6 +46,12 @@ def relay_by_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayPro
 
 
 @pytest.fixture(scope="session")
+def fuzz_seconds() -> float:
+    """How long a test that is marked `fuzz` goes on: some seconds in `make test`, minutes in `make test-real`."""
+    return float(os.environ.get("PORTICO_FUZZ_SECONDS", "4"))
+
+
+@pytest.fixture(scope="session")
 def node() -> str:
     """Node.js, with js/ installed. In CI its absence is a failure."""
     try:
