@@ -65,6 +65,14 @@ async def flood(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"data: end\n\n"})
 
 
+async def counted(scope: Message, receive: Receive, send: Send) -> None:
+    """`count` events without a pause."""
+    await start_events(send)
+    for number in range(int(query(scope)["count"])):
+        await send_body(send, b"data: %d\n\n" % number)
+    await send({"type": "http.response.body", "body": b"data: end\n\n"})
+
+
 async def paced(scope: Message, receive: Receive, send: Send) -> None:
     """`count` events, one every `every` seconds, each saying when it was sent."""
     options = query(scope)
@@ -122,6 +130,7 @@ async def not_found(scope: Message, receive: Receive, send: Send) -> None:
 HTTP_ROUTES = {
     "/": hello,
     "/flood": flood,
+    "/counted": counted,
     "/paced": paced,
     "/hang": hang,
     "/stopped": stopped,

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.paths import ServingPath
 
@@ -26,8 +27,8 @@ class Load:
     p99: float
 
 
-def wrk(path: ServingPath, seconds: int, connections: int = CONNECTIONS) -> Load:
-    """Runs `wrk -t1 -c16` against a path's hello, or with another number of *connections*.
+def wrk(path: ServingPath, seconds: int, connections: int = CONNECTIONS, script: Path | None = None) -> Load:
+    """Runs `wrk -t1 -c16` against a path's hello, or with another number of *connections*, or as a *script* says.
 
     Raises WrkFailed for any answer but 200, whose requests/s would be a figure about something else, and
     WrkMissing.
@@ -36,6 +37,8 @@ def wrk(path: ServingPath, seconds: int, connections: int = CONNECTIONS) -> Load
     if command is None:
         raise WrkMissing("wrk is not installed (apt-get install wrk, brew install wrk)")
     arguments = [command, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
+    if script is not None:
+        arguments += ["-s", str(script)]
     for name, value in path.headers.items():
         arguments += ["-H", f"{name}: {value}"]
     try:

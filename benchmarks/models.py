@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--serve")
     parser.add_argument("--port", type=int)
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
+    sys.path.insert(0, os.environ.get("PORTICO_BENCH_SOURCE", str(Path(__file__).parent.parent / "src")))
     if options.serve:
         serve(options.serve, options.port)
         return

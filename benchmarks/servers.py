@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONPATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
-"""Children run the code of this checkout, wherever the environment's own comes from: so that two can be compared."""
+SOURCE = os.environ.get("PORTICO_BENCH_SOURCE", str(ROOT / "src"))
+"""Where Portico's own code is: this checkout's, or that of the other side when two are compared."""
+PYTHONPATH = os.pathsep.join((str(ROOT), SOURCE))
+"""Children run that code, wherever the environment's own comes from."""
 HOST = "127.0.0.1"
 START_TIMEOUT = 60.0  # seconds; a Jupyter server with JupyterLab takes some 3 when the machine is quiet
 STOP_TIMEOUT = 10.0
