@@ -269,6 +269,22 @@ def test_no_app_has_a_page_or_a_cookie_at_the_base_url() -> None:
     with_hub(work)
 
 
+def test_a_strangers_model_shows_a_browser_no_page() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        await kernel.register("pages", Page(), models=["m"], access="public")
+        hub.registry.interstitial = True
+        for browser in ((b"sec-fetch-mode", b"navigate"), (b"accept", b"text/html"), (b"sec-fetch-dest", b"iframe")):
+            for method, path in (("POST", "chat/completions"), ("GET", "responses/resp_1"), ("POST", "responses")):
+                exchange, visit = await begin(hub, request_for(path, method, headers=[browser]))
+                assert (visit.status, visit.code) == (403, "api"), (browser, path)
+                assert not exchange.uploading
+            listed = (await begin(hub, request_for("models", headers=[browser])))[1]
+            assert listed.status == 200, "the hub's own words"
+        assert (await ask(hub, "responses/resp_1")).status == 200, "programs are not held up"
+
+    with_hub(work)
+
+
 def test_an_apps_own_credential_is_not_shown_to_the_others() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         assert (await kernel.register("other", Page(), models=["dog"], access="public")).ok

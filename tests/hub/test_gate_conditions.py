@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from portico.hub import answers
 from portico.hub.answers import Answer
 from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward
-from tests.hub.in_process import COOKIE, ORIGIN, HereHub, Publisher, Told, Visit, a_hub, a_request, echo
+from portico.hub.reply import reply
+from tests.hub.in_process import COOKIE, HOST, ORIGIN, HereHub, Publisher, Told, Visit, a_hub, a_request, echo
 from tests.transports.recorder import run
 
 Work = Callable[[HereHub, Publisher], Awaitable[None]]
@@ -368,7 +370,7 @@ def test_a_browser_is_told_before_the_first_page_that_a_stranger_made_it() -> No
         assert b"hub.example:8888" in visit.body
         for method, headers, websocket in (
             ("GET", [(b"accept", b"*/*")], False),
-            ("POST", [PAGE], False),
+            ("POST", [(b"accept", b"*/*")], False),
             ("GET", [PAGE], True),
         ):
             assert (await hub.visit("cat/", method, headers, websocket=websocket)).status in (200, 101)
@@ -379,6 +381,85 @@ def test_a_browser_is_told_before_the_first_page_that_a_stranger_made_it() -> No
         other = (b"cookie", b"portico_confirmed=" + hub.gateway.enforcer.make_confirmation("dog").encode())
         assert (await hub.visit("cat/", headers=[PAGE, other])).status == 403
         assert (await hub.visit("nothing-here/", headers=[PAGE])).code != "confirm_needed"
+
+    with_a_hub(work)
+
+
+NAVIGATES = (b"sec-fetch-mode", b"navigate")
+ANYTHING = (b"accept", b"*/*")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PROPFIND"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [PAGE],
+        [PAGE, (b"range", b"bytes=0-")],
+        [(b"accept", b"application/json"), (b"accept", b"Text/HTML;q=0.1")],
+        [(b"accept", b"application/xhtml+xml")],
+        [ANYTHING, NAVIGATES, (b"sec-fetch-dest", b"document")],
+        [ANYTHING, (b"sec-fetch-dest", b"document")],
+        *([ANYTHING, NAVIGATES, (b"sec-fetch-dest", place)] for place in (b"iframe", b"frame", b"embed", b"object")),
+        [ANYTHING, (b"sec-fetch-dest", b"iframe"), (b"sec-fetch-mode", b"same-origin")],
+        [(b"upgrade-insecure-requests", b"1")],
+        [ANYTHING, (b"sec-purpose", b"prefetch;prerender"), (b"sec-fetch-mode", b"no-cors")],
+        [ANYTHING, (b"purpose", b"prefetch")],
+    ],
+)
+def test_every_navigation_is_told_by_whatever_method_and_leads_to_the_page_by_get(
+    method: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        await publish(kernel, None)
+        hub.registry.interstitial = True
+        visit = await hub.visit("cat/form?a=1", method, [PAGE, *headers])
+        assert (visit.status, visit.code) == (403, "confirm_needed")
+        assert b'value="/portico/apps/cat/form?a=1"' in visit.body
+        assert (b"send it again" in visit.body) is (method not in ("GET", "HEAD"))
+        alone = await hub.visit("cat/form?a=1", method, headers)
+        assert (alone.status, alone.code) == (403, "confirm_needed")
+        _, body = reply(answers.confirm_needed("/", "/", HOST), a_request("cat/", method, headers))
+        assert body.startswith(b"<!doctype html>"), "a browser is shown a page, whatever it says that it accepts"
+        key, _ = await hub.keys.mint(["cat"], 60)
+        given = [(b"authorization", b"Bearer " + key.encode()), *headers]
+        assert (await hub.visit("cat/", method, given)).code == "confirm_needed"
+        by_cookie = [(b"cookie", b"portico_key=" + key.encode()), (b"origin", ORIGIN), *headers]
+        assert (await hub.visit("cat/", method, by_cookie)).code == "confirm_needed"
+        cookie = (b"cookie", b"portico_confirmed=" + hub.gateway.enforcer.make_confirmation("cat").encode())
+        assert (await hub.visit("cat/form", method, [cookie, *headers])).status == 200
+
+    with_a_hub(work)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [ANYTHING],
+        [(b"accept", b"application/json"), (b"sec-fetch-mode", b"cors"), (b"sec-fetch-dest", b"empty")],
+        [ANYTHING, (b"sec-fetch-mode", b"no-cors"), (b"sec-fetch-dest", b"image")],
+        [(b"accept", b"text/event-stream")],
+    ],
+)
+def test_programs_and_scripts_are_not_held_up(headers: list[tuple[bytes, bytes]]) -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        await publish(kernel, None)
+        hub.registry.interstitial = True
+        for method in ("GET", "POST", "HEAD"):
+            assert (await hub.visit("cat/", method, headers)).status == 200
+        assert (await hub.visit("cat/", headers=[NAVIGATES], websocket=True)).status == 101
+
+    with_a_hub(work)
+
+
+def test_a_stranger_is_warned_of_before_a_password_is_asked_for() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        await publish(kernel, {"password": "open"})
+        hub.registry.interstitial = True
+        for method in ("GET", "POST"):
+            assert (await hub.visit("cat/", method, [PAGE, NAVIGATES])).code == "confirm_needed"
+        cookie = (b"cookie", b"portico_confirmed=" + hub.gateway.enforcer.make_confirmation("cat").encode())
+        assert (await hub.visit("cat/", headers=[PAGE, NAVIGATES, cookie])).code == "password_needed"
 
     with_a_hub(work)
 

@@ -144,3 +144,33 @@ def cross_site(method: str, headers: Headers, host: str, *, websocket: bool, sec
         "the server's own pages may do that; programs use a key (Authorization: Bearer ...).",
         "cross_origin",
     )
+
+
+# --- whether a browser will show the answer as a page ------------------------------------------------------------
+
+_PAGE_MODES = (b"navigate", b"nested-navigate")
+_PAGE_PLACES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"embed", b"object"})
+_PURPOSES = (b"sec-purpose", b"purpose", b"x-moz", b"x-purpose")
+
+
+def opens_page(headers: Headers) -> bool:
+    """Whether a browser asks for a page, to show it now or later (prefetch), in a window or in a frame.
+
+    Browsers say so by Fetch Metadata (https://www.w3.org/TR/fetch-metadata/), but over plain http they send none: there
+    Accept and Upgrade-Insecure-Requests tell. A script's ``fetch()``, curl and SDKs say none of this.
+    """
+    for name, value in headers:
+        if name == b"accept":
+            if b"html" in value.lower():  # text/html, application/xhtml+xml
+                return True
+        elif name == b"sec-fetch-mode":
+            if value in _PAGE_MODES:
+                return True
+        elif name == b"sec-fetch-dest":
+            if value in _PAGE_PLACES:
+                return True
+        elif name == b"upgrade-insecure-requests" or (
+            name in _PURPOSES and (b"prefetch" in value or b"prerender" in value or b"preview" in value)
+        ):
+            return True
+    return False

@@ -153,11 +153,13 @@ class ModelsExchange:
         if self._over:
             return False
         if self._about_a_response():
+            self._all.gateway.refuse_strangers_page(request)
             self._find(caller)
             return False
         if request.method in ("GET", "HEAD"):
             self._list(caller)
             return False
+        self._all.gateway.refuse_strangers_page(request)
         if request.method != "POST":
             raise _not_allowed(request.method, "GET, HEAD, POST")
         if self._fin:

@@ -165,11 +165,15 @@ def wrong_password(action: str, target: str, *, program: bool) -> Answer:
     )
 
 
-def confirm_needed(action: str, target: str, host: str) -> Answer:
-    """*action*, *target* and *host* are of `pages.confirm_form`. No success: nobody must take it for the app's page."""
+def confirm_needed(action: str, target: str, host: str, *, kept: bool = True) -> Answer:
+    """*action*, *target* and *host* are of `pages.confirm_form`. No success: nobody must take it for the app's page.
+
+    *kept* is False where the request held more than its address, which is lost: a form that was sent.
+    """
+    lost = "" if kept else " What you sent did not reach the app: go on to its page, and send it again there."
     return Answer(
         403,
         "confirm_needed",
-        f"A person who did not sign in put this app on {host}. Nobody here has looked at it.",
+        f"A person who did not sign in put this app on {host}. Nobody here has looked at it.{lost}",
         form=pages.confirm_form(action, target, host),
     )

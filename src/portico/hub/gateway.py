@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 from portico.errors import LocalProtocolError
 from portico.hub import access, answers, headers
 from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
-from portico.hub.answers import Answer
+from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import Enforcer, basic_password, busy, too_large
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
@@ -168,7 +168,7 @@ class Gateway:
             key = ANONYMOUS, False
         visitor, ours = key
         access.check(descriptor.access, request.name, visitor)
-        if visitor is ANONYMOUS and self._registry.interstitial:
+        if self._registry.interstitial:
             self._warn(request)
         if descriptor.conditions is not None:
             ours = self._meet(request, service, visitor) or ours
@@ -290,13 +290,25 @@ class Gateway:
         raise said(f"{request.root_path}/.portico/password", _page_of(request), program=program)
 
     def _warn(self, request: VisitorRequest) -> None:
-        """Before a browser's first page: say that a stranger made it. Programs are not held up. Raises an `Answer`."""
-        if request.kind is not Kind.HTTP or request.method != "GET" or not answers.wants_page(request.headers):
+        """Before a browser's first page: say that a stranger made it. Programs are not held up. Raises an `Answer`.
+
+        By whatever method: a form of another site may POST. The page that is gone on to is asked for by GET.
+        """
+        if request.kind is not Kind.HTTP or not access.opens_page(request.headers):
             return
         confirmed = headers.own_cookies(request.headers, CONFIRMED_COOKIE, request.root_path, request.scheme)
         if not any(self.enforcer.is_confirmation(request.name, value) for value in confirmed):
             action = f"{request.root_path}/.portico/confirm"
-            raise answers.confirm_needed(action, _page_of(request), request.host)
+            kept = request.method in ("GET", "HEAD")
+            raise answers.confirm_needed(action, request.target.decode("latin-1"), request.host, kept=kept)
+
+    def refuse_strangers_page(self, request: VisitorRequest) -> None:
+        """Where a stranger's model answers, a browser is shown nothing: the API is for programs. Raises an `Answer`.
+
+        There is no page there that could be confirmed, and an app can answer a navigation with any page.
+        """
+        if self._registry.interstitial and access.opens_page(request.headers):
+            raise forbidden("This address is for programs. A person who did not sign in runs what answers here.", "api")
 
     def _explain(self, answer: Answer, request: VisitorRequest, level: str) -> Answer:
         """Send a browser to the login page instead of 401, where a login would help."""

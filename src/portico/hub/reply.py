@@ -6,7 +6,8 @@ import re
 import time
 from email.utils import formatdate
 
-from portico.hub.answers import Answer, wants_page
+from portico.hub.access import opens_page
+from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.headers import cors_headers
 from portico.types import Headers
@@ -22,7 +23,7 @@ def reply(answer: Answer, request: VisitorRequest | None) -> tuple[Headers, byte
             headers.append((b"cache-control", b"no-store"))
             headers.append((b"content-length", b"0"))
     else:
-        html = request is not None and wants_page(request.headers)
+        html = request is not None and opens_page(request.headers)
         openai = request is not None and b"/v1/" in request.raw_path
         headers, body = answer.render(html=html, openai=openai)
     if request is not None and request.cors_origin:
