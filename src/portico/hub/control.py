@@ -131,8 +131,10 @@ class Control:
         return {"key": token, **key.public()}
 
     def _publishes(self, who: Principal, name: str) -> bool:
+        """Whether *who* serves *name*, and shares it with no other user, whose visitors its keys would let in."""
         service = self._registry.services.get(name)
-        return service is not None and any(replica.session.principal.id == who.id for replica in service.replicas)
+        holders = [replica.session.principal for replica in service.replicas] if service is not None else []
+        return any(holder.id == who.id for holder in holders) and all(who.may_take_from(holder) for holder in holders)
 
     async def revoke(self, who: Principal, key_id: str) -> None:
         """``DELETE keys/{id}``: from the next request on it opens nothing."""

@@ -19,10 +19,11 @@ from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import Enforcer, basic_password, busy, too_large
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
 from portico.hub.keys import InvalidKey, KeyRing, is_ours
-from portico.hub.registry import Descriptor, Registry, Replica, Service
+from portico.hub.registry import Registry, Replica, Service
 from portico.protocol import Kind
 from portico.types import Headers
 

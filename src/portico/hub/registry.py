@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,11 +15,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from portico.errors import InvalidName, NameTaken, Refused
-from portico.hub.conditions import Conditions
+from portico.errors import NameTaken, Refused
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Descriptor
 from portico.link import Link
-from portico.types import ServiceName, service_name
 
 _TOMBSTONES = 1000
 _MAX_INFO = 500  # characters of what a provider says of itself that others are shown
@@ -47,68 +45,17 @@ class Principal:
     def may_publish(self, name: str) -> bool:
         return self.publishes is None or any(fnmatchcase(name, pattern) for pattern in self.publishes)
 
+    def may_take_from(self, holder: Principal) -> bool:
+        """Whether it may have a name that *holder* has: take it over, or share its requests.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
-    """A service as its provider describes it."""
-
-    name: ServiceName
-    title: str = ""
-    kind: str = "app"
-    models: tuple[str, ...] = ()
-    access: str = "private"
-    origins: tuple[str, ...] = ()
-    conditions: Conditions | None = None
-    """What must hold besides; None, as mostly, for nothing."""
-
-    @staticmethod
-    def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
-        """Check what a REGISTER frame holds. Raises `Refused`."""
-        given = value.get("name", "")
-        try:
-            name = service_name(given if _is_text(given, 200) else "")
-        except InvalidName as error:
-            raise Refused(str(error), "invalid_name") from None
-        access = value.get("access", "private")
-        if access not in ("private", "key", "public"):
-            raise Refused("access is private, key or public", "invalid_option")
-        if access not in config.allowed_access:
-            allowed = ", ".join(sorted(config.allowed_access))
-            raise Refused(
-                f"The administrator of this server does not allow {access!r} access, only: {allowed}.", "access"
-            )
-        title, kind = value.get("title", ""), value.get("kind", "app")
-        models, origins = value.get("models", []), value.get("origins", [])
-        if not (_is_text(title, 200) and _is_text(kind, 20)):
-            raise Refused("title and kind are short texts of one line", "invalid_option")
-        for items in (models, origins):
-            if not (isinstance(items, list) and len(items) <= 100 and all(_is_text(item, 200) for item in items)):
-                raise Refused("models and origins are lists of at most 100 short texts", "invalid_option")
-        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
-            raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
-        conditions = Conditions.read(value.get("conditions"), config)
-        if conditions is not None and conditions.password is not None and access != "public":
-            raise Refused(
-                f"A password goes with public access; {access!r} has its own ways to say who comes in.",
-                "invalid_option",
-            )
-        return Descriptor(
-            name=name,
-            title=title,
-            kind=kind,
-            models=tuple(models),
-            access=access,
-            origins=tuple(origins),
-            conditions=conditions,
-        )
+        A kernel's hub is one user's, and all of its kernels are theirs.
+        """
+        return self.manages or bool(self.kernel_id) or holder.id == self.id
 
 
-_ORIGIN = re.compile(r"https?://[^\s/?#@\\,]+")
-
-
-def _is_text(value: object, longest: int) -> bool:
-    """Whether *value* is one line of text that can be shown and logged."""
-    return isinstance(value, str) and len(value) <= longest and (value.isprintable() or not value)
+def _shown(value: object) -> str:
+    """What a provider says of itself. It may say anything: what is nested is not walked through."""
+    return str(value)[:_MAX_INFO] if isinstance(value, (str, int, float)) else ""
 
 
 @dataclass(eq=False, slots=True)
@@ -127,7 +74,7 @@ class Session:
     @property
     def holder(self) -> dict[str, str]:
         """Who holds a name, for the one who was refused it, and for lists."""
-        known = {key: str(self.info.get(key, ""))[:_MAX_INFO] for key in ("notebook", "host", "pid", "kind")}
+        known = {key: _shown(self.info.get(key)) for key in ("notebook", "host", "pid", "kind")}
         return {"kernel_id": self.principal.kernel_id, **known}
 
 
@@ -224,7 +171,10 @@ class Registry:
             raise Refused("this session belongs to another provider")
         if epoch <= session.epoch:
             raise Refused("a newer link of this session is already here")
-        session.epoch, session.info = epoch, info
+        beyond = sorted(name for name in session.services if not principal.may_publish(name))
+        if beyond:  # another token of the same user, which may do less
+            raise Refused(f"this session serves {beyond[0]!r}, which this token may not publish; begin a new session")
+        session.epoch, session.info, session.principal = epoch, info, principal
         session.link, session.stalled, session.lost_at = link, False, None
         self._wake(session)
         return session
@@ -281,35 +231,22 @@ class Registry:
             patterns = ", ".join(session.principal.publishes or ()) or "nothing"
             raise Refused(f"This token may not publish {name!r}, only: {patterns}.", "scope")
         former = service = self.services.get(name)
-        replaced: list[Session] = []
-        if service is not None:
-            others = [replica.session for replica in service.replicas if replica.session is not session]
-            successor = [other for other in others if self._may_succeed(other, session)]
-            for other in successor:
-                self._remove(other, name, "")
-            replaced += successor
-            others = [other for other in others if other not in successor]
-            if others and value.get("replace") is True:
-                for other in others:
-                    self._remove(other, name, "")
-                replaced += others
-                others = []
-            if others and value.get("replica") is not True:
-                raise NameTaken(_taken(name, others[0]), others[0].holder)
-            if others and descriptor.access != service.descriptor.access:
-                raise Refused(
-                    f"{name!r} is {service.descriptor.access}; a replica of it cannot be {descriptor.access}.", "access"
-                )
-            if others and descriptor.origins != service.descriptor.origins:
-                raise Refused(
-                    f"a replica of {name!r} must name the same origins: {service.descriptor.origins}", "access"
-                )
-            if others and descriptor.conditions != service.descriptor.conditions:
-                raise Refused(f"a replica of {name!r} must have the same conditions, its password too", "access")
-            service = self.services.get(name)
+        # everything is decided before anything is done, so that who is refused has changed nothing
+        others = [r.session for r in service.replicas if r.session is not session] if service is not None else []
+        successor = [other for other in others if self._may_succeed(other, session)]
+        others = [other for other in others if other not in successor]
+        replaced = successor
+        if others:
+            assert service is not None
+            self._check_joins(service, descriptor, value, session, others)
+            if value.get("replace") is True:
+                replaced = successor + others
+        if service is None and len(self.services) >= self._config.max_services:
+            raise Refused(f"This server holds {self._config.max_services} services already; stop one.", "full")
+        for other in replaced:
+            self._remove(other, name, "")
+        service = self.services.get(name)
         if service is None:
-            if len(self.services) >= self._config.max_services:
-                raise Refused(f"This server holds {self._config.max_services} services already; stop one.", "full")
             if former is not None:  # whoever waits for the provider that held the name goes to the one that took it
                 former.created, former.requests = time.time(), 0
             service = self.services[name] = former or Service(descriptor)
@@ -324,6 +261,30 @@ class Registry:
         service.wake()
         self._tell(what, name)
         return service, replaced
+
+    @staticmethod
+    def _check_joins(
+        service: Service, descriptor: Descriptor, value: dict[str, Any], session: Session, others: list[Session]
+    ) -> None:
+        """Whether *session* may have a name that *others* hold, in place of them or beside them.
+
+        Raises `NameTaken` or `Refused`.
+        """
+        name, held = descriptor.name, service.descriptor
+        replace, replica = value.get("replace") is True, value.get("replica") is True
+        foreign = next((other for other in others if not session.principal.may_take_from(other.principal)), None)
+        if foreign is not None:
+            raise NameTaken(_anothers(name, foreign))
+        if replace:
+            return
+        if not replica:
+            raise NameTaken(_taken(name, others[0]), others[0].holder)
+        if descriptor.access != held.access:
+            raise Refused(f"{name!r} is {held.access}; a replica of it cannot be {descriptor.access}.", "access")
+        if descriptor.origins != held.origins:
+            raise Refused(f"a replica of {name!r} must name the same origins: {held.origins}", "access")
+        if descriptor.conditions != held.conditions:
+            raise Refused(f"a replica of {name!r} must have the same conditions, its password too", "access")
 
     @staticmethod
     def _may_succeed(other: Session, session: Session) -> bool:
@@ -376,14 +337,26 @@ class Registry:
 
 
 def _taken(name: str, holder: Session) -> str:
+    return (
+        f"{name!r} is held by {_where(holder)}. Choose another name, take it over with --replace, "
+        "or share its requests with --replica."
+    )
+
+
+def _anothers(name: str, holder: Session) -> str:
+    """Says whose it is, and not where: another user's machine is theirs to speak of."""
+    user = holder.principal.id.removeprefix("user:")
+    return (
+        f"{name!r} is held by another user, {user}. Choose another name, or ask {user} to stop it; "
+        "to take it over, or to share its requests, a token needs the scope 'manage'."
+    )
+
+
+def _where(holder: Session) -> str:
     known = holder.holder
     where = (
         f"the notebook {known['notebook']}"
         if known["notebook"]
         else (f"the process {known['pid']} on {known['host']}" if known["pid"] else "another provider")
     )
-    kernel = f" (kernel {known['kernel_id']})" if known["kernel_id"] else ""
-    return (
-        f"{name!r} is held by {where}{kernel}. Choose another name, take it over with --replace, "
-        "or share its requests with --replica."
-    )
+    return where + (f" (kernel {known['kernel_id']})" if known["kernel_id"] else "")

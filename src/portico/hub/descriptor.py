@@ -1,0 +1,75 @@
+"""What a provider says of a service in REGISTER, read and checked. Who may have its name is not asked here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from portico.errors import InvalidName, Refused
+from portico.hub.conditions import Conditions
+from portico.hub.config import HubConfig
+from portico.types import ServiceName, service_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """A service as its provider describes it."""
+
+    name: ServiceName
+    title: str = ""
+    kind: str = "app"
+    models: tuple[str, ...] = ()
+    access: str = "private"
+    origins: tuple[str, ...] = ()
+    conditions: Conditions | None = None
+    """What must hold besides; None, as mostly, for nothing."""
+
+    @staticmethod
+    def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
+        """Check what a REGISTER frame holds. Raises `Refused`."""
+        given = value.get("name", "")
+        try:
+            name = service_name(given if _is_text(given, 200) else "")
+        except InvalidName as error:
+            raise Refused(str(error), "invalid_name") from None
+        access = value.get("access", "private")
+        if access not in ("private", "key", "public"):
+            raise Refused("access is private, key or public", "invalid_option")
+        if access not in config.allowed_access:
+            allowed = ", ".join(sorted(config.allowed_access))
+            raise Refused(
+                f"The administrator of this server does not allow {access!r} access, only: {allowed}.", "access"
+            )
+        title, kind = value.get("title", ""), value.get("kind", "app")
+        models, origins = value.get("models", []), value.get("origins", [])
+        if not (_is_text(title, 200) and _is_text(kind, 20)):
+            raise Refused("title and kind are short texts of one line", "invalid_option")
+        for items in (models, origins):
+            if not (isinstance(items, list) and len(items) <= 100 and all(_is_text(item, 200) for item in items)):
+                raise Refused("models and origins are lists of at most 100 short texts", "invalid_option")
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+            raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
+        conditions = Conditions.read(value.get("conditions"), config)
+        if conditions is not None and conditions.password is not None and access != "public":
+            raise Refused(
+                f"A password goes with public access; {access!r} has its own ways to say who comes in.",
+                "invalid_option",
+            )
+        return Descriptor(
+            name=name,
+            title=title,
+            kind=kind,
+            models=tuple(models),
+            access=access,
+            origins=tuple(origins),
+            conditions=conditions,
+        )
+
+
+_ORIGIN = re.compile(r"https?://[^\s/?#@\\,]+")
+
+
+def _is_text(value: object, longest: int) -> bool:
+    """Whether *value* is one line of text that can be shown and logged."""
+    return isinstance(value, str) and len(value) <= longest and (value.isprintable() or not value)
