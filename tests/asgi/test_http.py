@@ -276,3 +276,19 @@ def test_a_service_that_stops_ends_what_runs() -> None:
         assert visitor.resets[0][0] == ResetCode.CANCEL
 
     assert serving(app, work).apps.reports == []
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 101, 103, 199, 1000, -1, "200", 200.0, None])
+def test_a_status_that_no_response_has_is_the_apps_error(status: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send(body(b"HTTP/1.1 200 OK\r\n\r\n"))
+
+    async def work(served: Served) -> None:
+        visitor = served.visit()
+        await served.until(lambda: visitor.resets)
+        assert visitor.resets[0][0] == ResetCode.APP_ERROR
+        (_, error), *_ = served.apps.reports
+        assert "is not the status of a response" in str(error)
+
+    serving(app, work)

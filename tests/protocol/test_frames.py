@@ -74,8 +74,23 @@ def test_open(stream_id: int, flags: int, kind: int, fields: list[bytes], ports:
     subprotocol=field,
 )
 def test_head(stream_id: int, flags: int, status: int, headers: Any, accept: bool, subprotocol: bytes) -> None:
+    status = status if accept else max(status, 200)
     frame = frames.pack_head(stream_id, flags, status, headers, accept, subprotocol)
     assert frames.unpack_head(unframe(frame, frames.HEAD, flags, stream_id)) == (status, accept, subprotocol, headers)
+
+
+@pytest.mark.parametrize("status", [0, 99, 100, 101, 103, 199, 1000, 65535])
+def test_a_head_has_the_status_of_a_response(status: int) -> None:
+    with pytest.raises(LocalProtocolError, match="HTTP status"):
+        frames.pack_head(1, 0, status, [], False, b"")
+    with pytest.raises(RemoteProtocolError, match="status"):
+        frames.unpack_head(frames._HEAD.pack(status, 0, 0, 0))
+
+
+@pytest.mark.parametrize("accept", [2, 255])
+def test_a_head_accepts_or_does_not(accept: int) -> None:
+    with pytest.raises(RemoteProtocolError):
+        frames.unpack_head(frames._HEAD.pack(101, accept, 0, 0))
 
 
 @given(stream_id=stream_ids, number=st.integers(0, 65535), reason=text)

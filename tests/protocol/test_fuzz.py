@@ -132,7 +132,7 @@ def valid_frame(draw: st.DrawFn) -> bytes:
     stream_id, flag = draw(ids), draw(flags)
     make: list[Callable[[], bytes]] = [
         lambda: frames.pack(frames.DATA, flag, stream_id, draw(st.binary(max_size=3000))),
-        lambda: frames.pack_head(stream_id, flag, draw(st.integers(100, 999)), draw(headers), draw(st.booleans()), b""),
+        lambda: frames.pack_head(stream_id, flag, draw(st.integers(200, 999)), draw(headers), draw(st.booleans()), b""),
         lambda: frames.pack_close(stream_id, draw(st.integers(0, 65535)), draw(st.text(max_size=20))),
         lambda: frames.pack_window(stream_id, draw(st.integers(0, 70000) | st.integers(0, 0xFFFFFFFF))),
         lambda: frames.pack_reset(stream_id, draw(st.integers(0, 255)), draw(st.text(max_size=20))),

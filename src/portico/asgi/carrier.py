@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from portico.protocol.events import Open
-from portico.protocol.frames import ResetCode
+from portico.protocol.frames import HIGHEST_STATUS, LOWEST_STATUS, ResetCode
 from portico.types import Headers, Scope
 
 
@@ -81,6 +81,16 @@ def base_scope(request: Open, kind: str, scheme: str, state: dict[str, Any] | No
     if state is not None:
         scope["state"] = state.copy()
     return scope
+
+
+def app_status(status: Any) -> int:
+    """The status that an app gave. Raises `RuntimeError` for what is not that of a response."""
+    if not isinstance(status, int) or not LOWEST_STATUS <= status <= HIGHEST_STATUS:
+        raise RuntimeError(
+            f"{status!r} is not the status of a response: that is a number from {LOWEST_STATUS} to {HIGHEST_STATUS} "
+            "(what is below 200 is the server's to say)"
+        )
+    return status
 
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2

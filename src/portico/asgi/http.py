@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from portico.asgi.carrier import Carrier, Report, app_headers, base_scope
+from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
@@ -240,7 +240,7 @@ class HTTPExchange:
         elif kind == "http.response.start":
             if self._head_sent:
                 raise RuntimeError("http.response.start was sent twice")
-            status = message["status"]
+            status = app_status(message["status"])
             headers = app_headers(message.get("headers", ()))
             self._read_framing(status, headers)
             try:
@@ -258,8 +258,8 @@ class HTTPExchange:
             self._no_body = True
         for name, value in headers:
             if name == b"content-length":
-                if not value.isdigit():
-                    raise RuntimeError(f"Content-Length {value!r} is not a number")
+                if not value.isdigit() or len(value) > 18:  # 18 digits fit 63 bits, and no body is longer
+                    raise RuntimeError(f"Content-Length {value[:40]!r} is not a number of bytes")
                 self._announced_length = int(value)
 
     async def _drained(self) -> None:

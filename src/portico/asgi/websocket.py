@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from portico.asgi.carrier import Carrier, Report, app_headers, base_scope
+from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
 from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER, YIELD_BYTES, YIELD_SECONDS
 from portico.errors import LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
@@ -264,7 +264,7 @@ class WebSocketExchange:
             self._wake()
         elif kind == "websocket.http.response.start":
             headers = app_headers(message.get("headers", ()))
-            self._carrier.send_head(message["status"], headers)
+            self._carrier.send_head(app_status(message["status"]), headers)
             self._state = _DENYING
         else:
             raise RuntimeError(f"{kind!r} may not be sent before the WebSocket is accepted")

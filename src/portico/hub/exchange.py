@@ -14,6 +14,7 @@ from typing import Protocol
 from portico.errors import LocalProtocolError
 from portico.hub.answers import Answer, app_error, overloaded, provider_lost, reconnecting
 from portico.hub.conditions import too_large
+from portico.hub.headers import BODILESS
 from portico.hub.registry import Replica
 from portico.link import Stream
 from portico.protocol.events import Data, Head
@@ -381,6 +382,9 @@ class VisitorSocket(Protocol):
 
 _MAX_DENIAL = 1024 * 1024  # bytes; a denial's body is written whole
 
+_OF_THE_HANDSHAKE = (b"sec-websocket-", b"content-length")
+"""How the names of fields begin that an app cannot give to the answer that accepts a WebSocket."""
+
 
 class SocketForward:
     """The hub's handler of one WebSocket stream."""
@@ -416,7 +420,9 @@ class SocketForward:
     def on_head(self, head: Head) -> None:
         if head.accept:
             self._accepted = True
-            self._responder.accept(head.subprotocol, self._clean(head.headers))
+            # a length would make a proxy wait for a body (RFC 9110 §8.6), the others are the handshake's own
+            kept = [pair for pair in self._clean(head.headers) if not pair[0].startswith(_OF_THE_HANDSHAKE)]
+            self._responder.accept(head.subprotocol, kept)
         else:
             self._denial = head
             if head.fin:
@@ -527,7 +533,8 @@ class SocketForward:
     def _deny(self) -> None:
         head = self._denial
         assert head is not None
-        self._responder.deny(head.status, self._clean(head.headers), b"".join(self._fragments))
+        body = b"" if head.status in BODILESS else b"".join(self._fragments)
+        self._responder.deny(head.status, self._clean(head.headers), body)
         self._leave()
 
     def _leave(self) -> None:

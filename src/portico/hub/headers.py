@@ -38,7 +38,14 @@ _NOT_FROM_APPS = HOP_BY_HOP | {
     b"service-worker-allowed",
     b"set-login",
     b"strict-transport-security",
+    # what tells a web server in front to answer with something else of its own (nginx; Apache, lighttpd)
+    b"x-accel-redirect",
+    b"x-lighttpd-send-file",
+    b"x-sendfile",
 }
+
+BODILESS = frozenset({204, 304})
+"""Statuses whose responses have no body (RFC 9110 §15.3.5, §15.4.5)."""
 
 KEY_COOKIE = "portico_key"
 KEY_ARGUMENT = b"portico_key"
@@ -105,7 +112,8 @@ _MOST_RULES = 1000
 """How many names are remembered: the other ends choose them."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 §5.6.2, in lower case
-_FORBIDDEN = re.compile(rb"[\r\n\0]")  # RFC 9110 §5.5
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # control characters, but for the tab (RFC 9110 §5.5)
+_MOST_DIGITS = 18  # of a Content-Length: what fits 63 bits; a reader that wraps around would see another length
 
 
 def _request_rule(name: bytes) -> int:
@@ -255,7 +263,8 @@ def response_headers(
     """What of an app's *headers* a visitor may see. With *own_cors* the hub speaks for Access-Control-* itself.
 
     A provider need not keep to lower case, nor to what HTTP allows: a field that is none is dropped, and so is a
-    second Content-Length, or one that is no number, which would let two readers disagree on where the body ends.
+    second Content-Length, or one that is no number or too great a one, which would let two readers disagree on where
+    the body ends.
     """
     passed: Headers = []
     named: set[bytes] = set()
@@ -275,7 +284,7 @@ def response_headers(
         if rule == _PASS:
             passed.append(pair)
         elif rule == _LENGTH:
-            if not has_length and value.isdigit():
+            if not has_length and value.isdigit() and len(value) <= _MOST_DIGITS:
                 has_length = True
                 passed.append(pair)
         elif rule == _COOKIE:

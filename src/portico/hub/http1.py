@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from http.client import responses
 
+from portico.hub.headers import BODILESS
 from portico.hub.reply import date
 from portico.types import Headers
 
@@ -29,7 +30,7 @@ class ResponseWriter:
 
     def begin(self, status: int, headers: Headers, body: bytes, fin: bool) -> bytes:
         """The head, and the first bytes of the body; with *fin* all of it."""
-        if status in (204, 304):
+        if status in BODILESS:
             self.bodiless = True
         lines = [_STATUS_LINES.get(status) or status_line(status)]
         length: int | None = None
@@ -40,6 +41,8 @@ class ResponseWriter:
                 if length is not None or not value.isdigit():
                     raise ValueError("the response has no one Content-Length")
                 length = int(value)
+                if status == 204:
+                    continue  # it may have none (RFC 9110 §8.6): a reader could take the next head for the body
             elif name == b"date":
                 has_date = True
             lines.append((labels.get(name) or _label(name)) + value)
@@ -96,8 +99,10 @@ def _label(name: bytes) -> bytes:
 
 
 def status_line(status: int) -> bytes:
-    """Without its line break."""
+    """Without its line break. Raises `ValueError` for what is not the status of a response: another would follow."""
+    if not 200 <= status <= 999:
+        raise ValueError(f"{status} is not the status of a response")
     return f"HTTP/1.1 {status} {responses.get(status, '')}".encode("latin-1")
 
 
-_STATUS_LINES = {status: status_line(status) for status in responses}
+_STATUS_LINES = {status: status_line(status) for status in responses if status >= 200}

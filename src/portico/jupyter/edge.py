@@ -440,14 +440,13 @@ class _VisitorSocket:
 
     def accept(self, subprotocol: str, headers: Headers) -> None:
         if subprotocol and subprotocol not in self._request.subprotocols:
-            logger.warning("an app chose the subprotocol %r, which the visitor did not offer", subprotocol)
+            logger.warning("an app chose the subprotocol %.100r, which the visitor did not offer", subprotocol)
             self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
             self._left()
             return
         self._socket.watch(_nothing)
-        kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
         self._log(101)
-        self._socket.accept(self, subprotocol, kept)
+        self._socket.accept(self, subprotocol, headers)
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
         self._answer(status, headers, body)
@@ -462,7 +461,9 @@ class _VisitorSocket:
         for name, value in headers:
             if name != b"content-length" and TOKEN.fullmatch(name) and not _BREAKS.search(value):
                 lines.append(name + b": " + value)
-        lines += [b"connection: close", b"content-length: %d" % len(body)]
+        lines.append(b"connection: close")
+        if status != 204:  # RFC 9110 §8.6
+            lines.append(b"content-length: %d" % len(body))
         self._socket.answer(b"\r\n".join(lines) + b"\r\n\r\n", body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:

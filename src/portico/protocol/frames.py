@@ -248,13 +248,24 @@ def unpack_open(payload: bytes) -> tuple[int, list[bytes], int, int, Headers]:
 
 _HEAD = struct.Struct("!HBHH")  # status, accept, length of the subprotocol, number of headers
 
+LOWEST_STATUS: Final = 200
+"""Of a response. What is below says that another response follows (RFC 9110 §15.2): whatever comes after it would be
+read as that response, so only whoever writes to a visitor's connection may say it."""
+HIGHEST_STATUS: Final = 999  # three digits (RFC 9112 §4)
+
 
 def pack_head(stream_id: int, flags: int, status: int, headers: Headers, accept: bool, subprotocol: bytes) -> bytes:
+    if not isinstance(status, int):
+        raise LocalProtocolError(f"{status!r} is not an HTTP status")
+    if not (100 if accept else LOWEST_STATUS) <= status <= HIGHEST_STATUS:
+        raise LocalProtocolError(
+            f"{status} is not an HTTP status that a response can have: those are {LOWEST_STATUS} to {HIGHEST_STATUS}"
+        )
     lengths, block = _pack_headers(headers)
     try:
         fixed = _HEAD.pack(status, accept, len(subprotocol), len(headers))
     except struct.error:
-        raise LocalProtocolError(f"{status!r} is not an HTTP status") from None
+        raise LocalProtocolError("the subprotocol is too long, or there are too many headers") from None
     payload = b"".join((fixed, subprotocol, lengths, block))
     return HEADER.pack(HEAD, flags, 0, stream_id, len(payload)) + payload
 
@@ -264,8 +275,10 @@ def unpack_head(payload: bytes) -> tuple[int, bool, bytes, Headers]:
     try:
         status, accept, length, count = _HEAD.unpack_from(payload)
         end = _HEAD.size + length
-        if end > len(payload) or not 100 <= status <= 999:
+        if end > len(payload) or accept > 1:
             raise RemoteProtocolError("a HEAD frame's fields do not fit it")
+        if not (100 if accept else LOWEST_STATUS) <= status <= HIGHEST_STATUS:
+            raise RemoteProtocolError(f"a HEAD frame's status is {status}: not that of a response")
         return status, bool(accept), payload[_HEAD.size : end], _unpack_headers(payload, end, count)
     except struct.error:
         raise RemoteProtocolError("a HEAD frame is too short") from None

@@ -17,6 +17,7 @@ from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.headers import BODILESS
 from portico.hub.reply import date, reply, server_of
 from portico.protocol import SUBPROTOCOL, Kind
 from portico.relay.addresses import Addresses
@@ -41,6 +42,8 @@ _CONTINUE_AFTER = 0.05
 """Seconds that an app has to refuse a request that expects 100-continue before the visitor is told to send its body
 (RFC 9110 §10.1.1): a server says so when the body is first asked for."""
 
+
+_HIGHEST_STATUS = 599  # uvicorn knows no status line for more
 
 OWN_MESSAGES = "portico.own_messages"
 """An ASGI extension of the relay's own server: a function to call with one that takes a WebSocket's binary messages."""
@@ -351,6 +354,7 @@ class _Visit:
         "_no_body",
         "_on_cut",
         "_request_id",
+        "_said",
         "_send",
         "_status",
         "expects",
@@ -364,6 +368,8 @@ class _Visit:
         self._send = send
         self._on_cut = on_cut
         self._no_body = False
+        self._said = False
+        """The hub has answered in the app's place: what more the app says is not passed on."""
         self.since = time.monotonic()
         self._status = 0
         self._complete = False
@@ -379,6 +385,9 @@ class _Visit:
         self.expects = False
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        if status > _HIGHEST_STATUS:
+            self._said = True
+            return self.say(_unwritable(status))
         self._edge.count(status)
         self._status, self._complete = status, fin
         if self._edge.relay.leaving:
@@ -387,7 +396,7 @@ class _Visit:
             headers.append((b"connection", b"close"))
             if self._began is not None and not self._began.done():
                 self._began.set_result(None)
-        if status in (204, 304):
+        if status in BODILESS:
             self._no_body = True
             body = b""
             # uvicorn would wait for the body that a 304 says it would have
@@ -414,6 +423,8 @@ class _Visit:
         await self._send(body)
 
     def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        if self._said:
+            return None
         if self._no_body:
             body = b""
             if not fin:
@@ -444,6 +455,8 @@ class _Visit:
         return self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
+        if self._said:
+            return
         self._complete = True  # not the visitor's doing
         self._on_cut()
 
@@ -600,7 +613,7 @@ class _SocketVisit:
 
     def accept(self, subprotocol: str, headers: Headers) -> None:
         if subprotocol and subprotocol not in self.request.subprotocols:
-            logger.warning("an app chose the subprotocol %r, which the visitor did not offer", subprotocol)
+            logger.warning("an app chose the subprotocol %.100r, which the visitor did not offer", subprotocol)
             self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
             if self._forward is not None:
                 self._forward.visitor_closed(1006, "")
@@ -608,12 +621,14 @@ class _SocketVisit:
         self._edge.count(101)
         self._edge.relay.counters.sockets += 1
         self._status = 101
-        kept = [pair for pair in headers if not pair[0].startswith(b"sec-websocket-")]
-        if self._edge.relay.dates and not any(name == b"date" for name, _ in kept):
-            kept.append((b"date", date()))
-        self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": kept})
+        if self._edge.relay.dates and not any(name == b"date" for name, _ in headers):
+            headers.append((b"date", date()))
+        self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": headers})
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        if status > _HIGHEST_STATUS:
+            self.answer(_unwritable(status))
+            return
         self._edge.count(status)
         self._status = status
         kept = [pair for pair in headers if pair[0] != b"content-length"]  # the server says the length by itself
@@ -778,6 +793,10 @@ def _expects(request: VisitorRequest) -> bool:
     return request.http_version == "1.1" and any(
         name == b"expect" and value.lower() == b"100-continue" for name, value in request.headers
     )
+
+
+def _unwritable(status: int) -> Answer:
+    return Answer(502, "bad_status", f"The app answered with the status {status}, which this relay cannot write.")
 
 
 def _nothing() -> None: ...

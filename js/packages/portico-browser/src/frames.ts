@@ -320,7 +320,15 @@ export function unpackOpen(payload: Uint8Array): Open {
   };
 }
 
+/** Whether a HEAD may have the status: below 200, where it accepts no WebSocket, it would announce a second response. */
+function mayBeStatus(status: number, accept: boolean): boolean {
+  return status >= (accept ? 100 : 200) && status <= 999;
+}
+
 export function packHead(stream: number, flags: number, head: Head): Uint8Array {
+  if (!mayBeStatus(head.status, head.accept)) {
+    throw new LocalProtocolError(`${head.status} is not the status of such a HEAD`);
+  }
   const payload = new Writer()
     .integer(head.status, 2, "the status")
     .integer(head.accept ? 1 : 0, 1, "accept")
@@ -335,10 +343,11 @@ export function packHead(stream: number, flags: number, head: Head): Uint8Array 
 export function unpackHead(payload: Uint8Array): Head {
   const reader = new Reader(payload, "a HEAD");
   const status = reader.integer(2);
-  const accept = reader.integer(1) !== 0;
+  const accepts = reader.integer(1);
+  const accept = accepts === 1;
   const length = reader.integer(2);
   const count = reader.integer(2);
-  if (status < 100 || status > 999) {
+  if (accepts > 1 || !mayBeStatus(status, accept)) {
     throw new RemoteProtocolError("a HEAD frame's fields do not fit it");
   }
   return { status, accept, subprotocol: reader.bytes(length), headers: reader.headers(count) };

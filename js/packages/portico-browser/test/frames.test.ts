@@ -148,7 +148,11 @@ describe("what does not fit a frame", () => {
     const long = new Uint8Array(0x10000);
     const head = { status: 200, accept: false, subprotocol: new Uint8Array(), headers: [] };
     expect(() => frames.packHead(1, 0, { ...head, headers: [[long, long]] })).toThrow(frames.LocalProtocolError);
-    expect(() => frames.packHead(1, 0, { ...head, status: 70000 })).toThrow(frames.LocalProtocolError);
+    for (const status of [99, 101, 199, 1000, 70000]) {
+      expect(() => frames.packHead(1, 0, { ...head, status })).toThrow(frames.LocalProtocolError);
+      const payload = new Uint8Array([status >> 8, status & 255, 0, 0, 0, 0, 0]);
+      if (status < 65536) expect(() => frames.unpackHead(payload)).toThrow(frames.RemoteProtocolError);
+    }
     expect(() => frames.pack(FrameType.DATA, 0, 0x80000000, new Uint8Array())).toThrow(frames.LocalProtocolError);
   });
 
