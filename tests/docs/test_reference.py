@@ -9,6 +9,7 @@ import pytest
 
 import portico
 from portico import errors
+from portico.hub import field_names
 from portico.hub.hub import Hub
 from portico.jupyter.api import routes
 from portico.jupyter.extension import PorticoApp
@@ -26,6 +27,7 @@ RELAY_CONFIGURATION = CONFIGURATION.partition("\n## Of a relay\n")[2].partition(
 CONTROL = (DOCS / "control-api.md").read_text("utf-8")
 TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
 DESIGN = (DOCS / "design.md").read_text("utf-8")
+SECURITY = (DOCS / "security.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
 
 
@@ -151,6 +153,30 @@ def test_every_module_has_its_place_in_the_design():
     rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     rooms |= {path.name for path in SOURCE.glob("*.py")} - {"__init__.py"}
     assert [room for room in sorted(rooms) if f"`{room}" not in DESIGN] == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "names", "patterns"),
+    [
+        (
+            "What an app sees of its visitors",
+            field_names.NOT_FROM_VISITORS - field_names.HOP_BY_HOP - {b"x-xsrftoken"},
+            field_names.PREFIXES_NOT_FROM_VISITORS,
+        ),
+        (
+            "What an app may say",
+            field_names.NOT_FROM_APPS - field_names.HOP_BY_HOP,
+            field_names.PREFIXES_NOT_FROM_APPS,
+        ),
+    ],
+)
+def test_every_header_that_is_dropped_is_listed(heading: str, names: set[bytes], patterns: tuple[bytes, ...]):
+    section = SECURITY.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    first = "\n".join(row.split("|")[1] for row in section.splitlines() if row.startswith("| `"))
+    listed = {name.lower() for name in re.findall(r"`([\w*-]+)`", first)}
+    listed -= {"www-authenticate", "negotiate", "ntlm", "kerberos", "connection"}  # said of in words
+    suffix = {"*" + field_names.SUFFIX_NOT_FROM_APPS.decode()} if "say" in heading else set()
+    assert listed == {name.decode() for name in names} | {name.decode() + "*" for name in patterns} | suffix
 
 
 def test_the_differences_from_uvicorn_are_those_of_the_suite():

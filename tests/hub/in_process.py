@@ -72,8 +72,8 @@ class Door(Identities):
     def is_hub_cookie(self, name: str) -> bool:
         return name in ("_xsrf", "portico_key") or name.startswith("username-")
 
-    def holds_hub_token(self, value: bytes) -> bool:
-        return TOKEN in value
+    def own_tokens(self) -> tuple[bytes, ...]:
+        return (TOKEN,)
 
     def login_url(self, request: VisitorRequest) -> str | None:
         return "/portico/login"

@@ -201,6 +201,18 @@ def test_a_pass_opens_and_never_reaches_the_app() -> None:
         # a password that need not have been sent is kept from the app as well
         visit = await hub.visit("cat/", headers=[cookie, basic("x")])
         assert "authorization" not in [name for name, _ in visit.json()["headers"]]
+        # nor is it where another stands beside it, or where it is badly written
+        name, value = basic("x")
+        for shown in (
+            [(name, value), basic("apps own")],
+            [basic("apps own"), (name, value)],
+            [(name, value.replace(b" ", b"\t"))],
+            [(name, value.rstrip(b"="))],
+            [(name, value[:9] + b" " + value[9:])],
+        ):
+            visit = await hub.visit("cat/", headers=[cookie, *shown])
+            assert visit.status == 200
+            assert "authorization" not in [name for name, _ in visit.json()["headers"]], shown
         # another site's page cannot use it
         assert (await hub.visit("cat/", "POST", [cookie])).status == 403
         assert (await hub.visit("cat/", "POST", [cookie, ELSEWHERE])).status == 403

@@ -46,7 +46,14 @@ def towards_visitor(*given: tuple[bytes, bytes], own_cors: bool = False, root_pa
         b"connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"proxy-authorization", b"trailer",
         b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto",
         b"x-forwarded-port", b"x-forwarded-user", b"x-forwarded-anything-new", b"x-real-ip", b"x-xsrftoken",
-        b"x_forwarded_for", b"x-forwarded_host", b"x_xsrftoken", b"x_real_ip",
+        b"x_forwarded_for", b"x-forwarded_host", b"x_xsrftoken", b"x_real_ip", b"x-original-url", b"x-rewrite-url",
+        b"x_original_url", b"x-original-host", b"x-client-ip", b"cf-connecting-ip", b"true-client-ip",
+        b"x-cluster-client-ip", b"x-forwarded", b"forwarded_for", b"client-ip", b"fastly-client-ip", b"remote-user",
+        b"remote_user", b"x-remote-user", b"x_remote_group", b"x-auth-request-email", b"ssl_client_s_dn",
+        b"ssl-client-verify", b"x-ssl-client-cert", b"client-cert", b"x-forwarded-client-cert", b"proxy",
+        b"script_name", b"x-script-name", b"path-info", b"x-host", b"x-sendfile-type", b"x-accel-mapping",
+        b"x-webauth-user", b"tailscale-user-login", b"x-ms-client-principal-name", b"x-amzn-oidc-identity",
+        b"x-scheme", b"front-end-https",
     ],
 )  # fmt: skip
 def test_what_is_the_hubs_or_this_hops_is_dropped(name: bytes) -> None:
@@ -122,6 +129,14 @@ def test_cookies_of_the_hub_are_taken_out(given: bytes, kept: bytes) -> None:
         (b"a=b=c&d=%2F&&e", b"a=b=c&d=%2F&&e"),
         (b"token=secret", b""),
         (b"token=mine", b"token=mine"),
+        (b"a=1;token=secret;b=2&c", b"a=1;b=2&c"),
+        (b"a=1;b=2", b"a=1;b=2"),
+        (b"_xsrf=1;_xsrf=2", b""),
+        (b"%255Fxsrf=1&a", b"a"),
+        (b"%2574oken=%2573ecret&a", b"a"),
+        (b"x=2%7Cf6d3c553%7C9ab6a12bffbf36b8%7C1795988073&a", b"a"),
+        (b"x=2|f6d3c553|9ab6a12bffbf36b8|1795988073&a", b"a"),
+        (b"x=%2525&y=%2", b"x=%2525&y=%2"),
         (b"a=1&token=secret&b=2", b"a=1&b=2"),
         (b"%74oken=secret&a", b"a"),
         (b"token=%73ecret&a", b"a"),
@@ -146,6 +161,8 @@ def test_arguments_of_the_hub_are_taken_out(given: bytes, kept: bytes) -> None:
         (b"http://h/lab?token=anything", b"http://h/lab"),
         (b"http://h/lab?token=anything&a=1", b"http://h/lab?a=1"),
         (b"http://h/portico/apps/cat/?portico_key=k&x=1", b"http://h/portico/apps/cat/?x=1"),
+        (b"http://h/login?next=%2Flab%3Ftoken%3Danything&a=1", b"http://h/login?a=1"),
+        (b"http://h/p?a=1#frag", b"http://h/p?a=1#frag"),
     ],
 )
 def test_a_referer_tells_no_secret(given: bytes, kept: bytes) -> None:
@@ -198,11 +215,37 @@ def test_the_mark_is_in_every_key_and_token() -> None:
     [
         b"connection", b"transfer-encoding", b"upgrade", b"keep-alive", b"service-worker-allowed", b"clear-site-data",
         b"strict-transport-security", b"alt-svc", b"nel", b"report-to", b"set-login", b"Clear-Site-Data",
-        b"TRANSFER-ENCODING", b"x y", b"set-cookie ", b"", b"x:y", b"caf\xe9",
+        b"TRANSFER-ENCODING", b"x y", b"set-cookie ", b"", b"x:y", b"caf\xe9", b"x-accel-redirect",
+        b"X-Accel-Redirect", b"x-accel-limit-rate", b"x-accel-expires", b"x-accel-charset", b"x-accel-buffering",
+        b"x_accel_redirect", b"x-sendfile", b"X-Sendfile", b"x-sendfile2", b"x-sendfile-temporary",
+        b"x-lighttpd-send-file", b"x-lighttpd-send-tempfile", b"x-litespeed-location", b"x-reproxy-url",
+        b"x-proxy-pass", b"x-reproxy-file", b"x-archive-files", b"surrogate-control", b"surrogate-key",
+        b"cdn-cache-control", b"cloudflare-cdn-cache-control", b"cache-tag", b"edge-control",
+        b"x-envoy-immediate-health-check-fail", b"fly-replay", b"via", b"proxy-status", b"proxy-authenticate",
+        b"proxy-connection", b"status", b"alt-used", b"expect-ct", b"public-key-pins", b"accept-ch", b"critical-ch",
+        b"use-as-dictionary", b"set-cookie2", b"secure-session-registration", b"proxy_authenticate",
     ],
 )  # fmt: skip
 def test_what_speaks_for_the_whole_origin_is_dropped(name: bytes) -> None:
     assert towards_visitor((b"etag", b"1"), (name, b"x")) == [(b"etag", b"1")]
+
+
+def test_what_a_page_or_a_program_may_say_for_itself_passes() -> None:
+    own = [
+        *((b"x-accel-buffering", b"no"), (b"x-accel-buffering", b" No"), (b"server-timing", b"db;dur=5")),
+        *((b"x-frame-options", b"DENY"), (b"content-security-policy", b"default-src 'self'"), (b"refresh", b"5")),
+        *((b"reporting-endpoints", b'a="/r"'), (b"www-authenticate", b'Basic realm="negotiate"'), (b"vary", b"*")),
+        *((b"x-robots-tag", b"noindex"), (b"cache-control", b"public, s-maxage=5"), (b"location", b"//elsewhere/")),
+        *((b"x-request-id", b"1"), (b"link", b"</a>; rel=preload"), (b"www-authenticate", b"Bearer")),
+    ]
+    assert towards_visitor(*own) == own
+
+
+@pytest.mark.parametrize(
+    "value", [b"Negotiate", b"negotiate YII=", b"NTLM", b'Basic realm="x", Negotiate', b"Digest a=1,ntlm", b" Kerberos"]
+)
+def test_no_app_asks_for_what_a_browser_gives_to_the_host(value: bytes) -> None:
+    assert towards_visitor((b"etag", b"1"), (b"WWW-Authenticate", value)) == [(b"etag", b"1")]
 
 
 @pytest.mark.parametrize("value", [b"a\r\nset-cookie: _xsrf=1", b"a\nb", b"a\rb", b"a\0b"])

@@ -16,14 +16,32 @@ SPEAKS_FOR_THE_ORIGIN = [
     (b"service-worker-allowed", b"/"),
     (b"clear-site-data", b'"*"'),
     (b"strict-transport-security", b"max-age=31536000"),
+    (b"X-Accel-Redirect", b"/internal/secret"),
+    (b"x-accel-limit-rate", b"1"),
+    (b"X-Sendfile", b"/etc/passwd"),
+    (b"x-lighttpd-send-file", b"/etc/passwd"),
+    (b"x-reproxy-url", b"http://127.0.0.1/"),
+    (b"surrogate-control", b"max-age=31536000"),
+    (b"alt-svc", b'h3="evil.example:443"'),
+    (b"nel", b"{}"),
+    (b"proxy-authenticate", b"Basic"),
+    (b"www-authenticate", b"Negotiate"),
+    (b"status", b"418"),
     (b"x-of-the-app", b"passes"),
 ]
+
+
+DROPPED = sorted({name.decode().lower() for name, _ in SPEAKS_FOR_THE_ORIGIN} - {"set-cookie", "x-of-the-app"})
 
 
 async def hostile(scope: Any, receive: Any, send: Any) -> None:
     """Answers with headers that would speak for the whole origin."""
     if scope["type"] == "lifespan":
         await echo(scope, receive, send)
+    elif scope["type"] == "websocket" and scope["path"].endswith("/denied"):
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": SPEAKS_FOR_THE_ORIGIN})
+        await send({"type": "websocket.http.response.body", "body": b""})
     elif scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept", "headers": SPEAKS_FOR_THE_ORIGIN})

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
+from urllib.parse import quote
 
 import pytest
 from websockets.sync.client import connect
 
 from portico.hub.keys import MARK
 from tests.live_jupyter import TOKEN, JupyterServer
+from tests.security.apps import DROPPED
 from tests.security.conftest import ORIGIN, Served
+from tests.security.disguises import carriers
 from tests.security.visitor import Login, ask, upgrade
+
+CLAIMS = (
+    *("X-Client-IP", "CF-Connecting-IP", "True-Client-IP", "X-Forwarded", "X-Cluster-Client-IP", "Client_IP", "X-Host"),
+    *("X-Original-URL", "X-Rewrite-URL", "X_Original_URL", "Remote-User", "X-Remote-User", "REMOTE_USER", "Proxy"),
+    *("X-Auth-Request-User", "SSL_CLIENT_S_DN", "X-SSL-Client-Verify", "X-Script-Name", "Forwarded_For", "Client-Cert"),
+)
+"""Headers by which a framework behind some proxy is told who calls, and for what."""
 
 APP = "portico/apps/echo-private/"
 PUBLIC = "portico/apps/echo-public/"
@@ -31,6 +42,7 @@ def test_the_app_sees_nothing_of_a_login(jupyter_server: JupyterServer, served: 
             ("X-Forwarded-Host", "evil.example"),
             ("X-Forwarded-User", "somebody-else"),
             ("X-Real-IP", "1.2.3.4"),
+            *((name, "1.2.3.4") for name in CLAIMS),
             ("Forwarded", "for=1.2.3.4"),
             ("Referer", f"{here(jupyter_server)}/lab?token={TOKEN}&a=1"),
             ("X-Api-Key", "sk-own"),
@@ -107,6 +119,61 @@ def test_no_key_reaches_an_app(
         assert ask(jupyter_server, PUBLIC, headers={"Authorization": f"Bearer {token}"}).status == 401
 
 
+def test_no_credential_reaches_an_app_in_disguise(
+    jupyter_server: JupyterServer, key: str, served: Served, login: Login
+) -> None:
+    beside = [("Cookie", login.cookie)]
+    for secret, more in ((key, []), (served.token, []), (TOKEN, []), (login.xsrf, beside), (login.value, beside)):
+        for carrier in carriers(secret.strip('"')):
+            answer = ask(jupyter_server, f"{PUBLIC}{carrier.query}", headers=[*more, *carrier.headers])
+            assert answer.status == 200, carrier
+            assert not carrier.shown_to(answer.json()), carrier
+
+
+def test_a_proof_of_jupyters_passes_in_no_header_that_jupyter_takes_it_from(
+    jupyter_server: JupyterServer, served: Served, login: Login
+) -> None:
+    """Even without the cookie that it goes with, which another page may have."""
+    for name in ("X-XSRFToken", "X-CSRFToken", "X-CSRF-Token", "X-XSRF-TOKEN", "X_CSRFToken"):
+        for value in (login.xsrf, f'"{login.xsrf}"', quote(login.xsrf), quote(quote(login.xsrf))):
+            answer = ask(jupyter_server, PUBLIC, headers={name: value})
+            assert b"csrf" not in answer.body.lower(), (name, value)
+            assert b"xsrf" not in answer.body.lower(), (name, value)
+    answer = ask(jupyter_server, PUBLIC, headers={"X-CSRFToken": "kJ8sd7f6gsdf87g6sdf87g6s7d8f6g7s"})
+    assert answer.seen("x-csrftoken") == ["kJ8sd7f6gsdf87g6sdf87g6s7d8f6g7s"], "an app has its own"
+
+
+def test_what_is_an_apps_own_passes_byte_for_byte(jupyter_server: JupyterServer, served: Served) -> None:
+    query = "?a=1;b=2&token=mine&x=%2525&next=%2Flab%3Ftoken%3Dmine&&y=%7B%22k%22%3A1%7D&path=C:%5Ctemp%5C101"
+    headers = [
+        ("Authorization", "Basic b3duOm93bg=="),
+        ("Authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhbm90aGVyIiwic3ViIjoiYWRhIn0.c2lnbmF0dXJl"),
+        ("Cookie", 'a="1%2C2"; session=eyJhIjp7fX0.Zabc.def; b="\\054"'),
+        ("X-Api-Key", "sk-proj-" + "abc123" * 20),
+        ("X-Signed", "t=1700000000,v1=" + "5257a869" * 8),
+        ("X-Path", "C:\\temp\\new"),
+        ("Sec-Ch-Ua", '"Not A(Brand";v="8", "Chromium";v="132"'),
+        ("Referer", "https://h.example/a%2Fb?x=%2525#frag=1"),
+        ("X-Forwarded", "dropped"),
+        ("X-HTTP-Method-Override", "PUT"),
+    ]
+    answer = ask(jupyter_server, PUBLIC + query, headers=headers)
+    assert answer.json()["query"] == query[1:]
+    for name, value in headers:
+        if name != "X-Forwarded":
+            assert value in answer.seen(name.lower()), name
+
+
+def test_no_credential_reaches_an_app_by_a_websocket_in_disguise(
+    jupyter_server: JupyterServer, key: str, served: Served
+) -> None:
+    for secret in (key, TOKEN):
+        for carrier in islice(carriers(secret), 0, None, 9):
+            url = f"ws://127.0.0.1:{jupyter_server.port}/{PUBLIC}{carrier.query}"
+            with connect(url, additional_headers=carrier.headers, proxy=None) as socket:
+                assert not carrier.shown_to(json.loads(socket.recv(10))), carrier
+
+
 def test_no_key_reaches_an_app_by_a_websocket(jupyter_server: JupyterServer, key: str, served: Served) -> None:
     url = f"ws://127.0.0.1:{jupyter_server.port}/portico/apps/echo-key/"
     offered = ["chat", f"key.{key}"]
@@ -120,14 +187,18 @@ def test_no_key_reaches_an_app_by_a_websocket(jupyter_server: JupyterServer, key
 
 def test_an_app_speaks_for_itself_alone(jupyter_server: JupyterServer, served: Served) -> None:
     root = "/portico/apps/hostile/"
-    for answer in (ask(jupyter_server, root[1:]), upgrade(jupyter_server, root[1:])):
-        assert answer.status in (200, 101)
+    for answer in (
+        ask(jupyter_server, root[1:]),
+        upgrade(jupyter_server, root[1:]),
+        upgrade(jupyter_server, root[1:] + "denied"),
+    ):
+        assert answer.status in (200, 101, 403)
         assert sorted(answer.all("set-cookie")) == [
             "deep=1; Path=/portico/apps/hostile/deep",
             f"mine=1; HttpOnly; Path={root}",
         ]
         assert answer.one("x-of-the-app") == "passes"
-        for name in ("service-worker-allowed", "clear-site-data", "strict-transport-security"):
+        for name in DROPPED:
             assert answer.all(name) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 
 import pytest
 from websockets.sync.client import connect
@@ -11,8 +12,9 @@ from portico.hub.keys import MARK
 from tests.hub.in_process import echo
 from tests.live_relay import ALICE, RelayProcess
 from tests.relay.tenants import Tenant
-from tests.security.apps import whole_host
+from tests.security.apps import DROPPED, whole_host
 from tests.security.conftest import Credentials
+from tests.security.disguises import carriers
 from tests.security.relays import Browser, Place, Site
 from tests.security.visitor import ask, upgrade
 
@@ -121,6 +123,34 @@ def test_no_key_or_token_reaches_an_app(site: Site, credentials: Credentials) ->
                 assert answer.status == 401
 
 
+def test_no_credential_reaches_an_app_in_disguise(site: Site, credentials: Credentials, browser: Browser) -> None:
+    place = site.app("echo-public")
+    held = browser.cookies(site.own.authority) | browser.cookies(site.app("echo-private").authority)
+    beside = [("Cookie", "; ".join(f"{name}={value}" for name, value in held.items()))]
+    for secret, more in (
+        (credentials.key, []),
+        (credentials.token, []),
+        (held["portico_visitor"], []),
+        (held["portico_session"], beside),
+        (held["portico_state"], beside),
+    ):
+        for carrier in carriers(secret):
+            answer = ask(place, carrier.query, headers=[*more, *carrier.headers])
+            assert answer.status == 200, carrier
+            assert not carrier.shown_to(answer.json()), carrier
+
+
+def test_no_credential_reaches_an_app_by_a_websocket_in_disguise(site: Site, credentials: Credentials) -> None:
+    place = site.app("echo-public")
+    for secret in (credentials.key, credentials.token):
+        for carrier in islice(carriers(secret), 0, None, 23):
+            url = f"ws://{place.authority}{place.base}{carrier.query}"
+            with connect(
+                url, additional_headers=carrier.headers, address=("127.0.0.1", place.port), proxy=None
+            ) as socket:
+                assert not carrier.shown_to(json.loads(socket.recv(10))), carrier
+
+
 def test_no_key_reaches_an_app_by_a_websocket(site: Site, credentials: Credentials) -> None:
     place, key = site.app("echo-key"), credentials.key
     url = f"ws://{place.authority}{place.base}"
@@ -170,6 +200,10 @@ def test_what_the_administrator_set_reaches_no_app(tmp_path_factory: pytest.Temp
                 assert answer.status == 200
                 assert b"secret" not in answer.body
             assert b"secret" not in ask(place, f"?token={secret}").body
+            for carrier in carriers(secret):
+                answer = ask(place, carrier.query, headers=[*carrier.headers])
+                assert answer.status == 200, carrier
+                assert not carrier.shown_to(answer.json()), carrier
     finally:
         tenant.leave()
         relay.stop()
@@ -224,8 +258,8 @@ def test_trailers_are_no_headers(site: Site) -> None:
 
 def test_an_app_speaks_for_itself_alone(site: Site) -> None:
     place = site.app("hostile")
-    for answer in (ask(place, ""), upgrade(place, "")):
-        assert answer.status in (200, 101)
+    for answer in (ask(place, ""), upgrade(place, ""), upgrade(place, "denied")):
+        assert answer.status in (200, 101, 403)
         cookies = sorted(answer.all("set-cookie"))
         for cookie in cookies:
             assert "domain" not in cookie.lower()
@@ -233,7 +267,7 @@ def test_an_app_speaks_for_itself_alone(site: Site) -> None:
             assert f"Path={place.base}" in cookie
         assert "mine=1; HttpOnly; Path=" + place.base in cookies
         assert answer.one("x-of-the-app") == "passes"
-        for name in ("service-worker-allowed", "clear-site-data", "strict-transport-security"):
+        for name in DROPPED:
             assert answer.all(name) == []
 
 

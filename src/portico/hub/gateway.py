@@ -22,8 +22,9 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
-from portico.hub.keys import InvalidKey, KeyRing, is_ours
+from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
+from portico.hub.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.protocol import Kind
 from portico.types import Headers
 
@@ -78,9 +79,13 @@ class Identities:
     def is_hub_cookie(self, name: str) -> bool:
         raise NotImplementedError
 
+    def own_tokens(self) -> tuple[bytes, ...]:
+        """The server's own tokens, which no app may see. What a hub made is known by its mark (`keys.MARK`)."""
+        return ()
+
     def holds_hub_token(self, value: bytes) -> bool:
-        """Whether the server's own token is in *value*."""
-        raise NotImplementedError
+        """Whether one of the server's own tokens is in *value*, as it stands."""
+        return any(token in value for token in self.own_tokens())
 
     def login_url(self, request: VisitorRequest) -> str | None:
         """Where a browser that is not logged in is sent."""
@@ -271,18 +276,17 @@ class Gateway:
         """As `_meet`, of the password. A key for the service says more than a password, and needs none."""
         conditions, name = service.descriptor.conditions, service.descriptor.name
         assert conditions is not None
-        given = None
-        for field_name, value in request.headers:
-            if field_name == b"authorization":
-                given = basic_password(value)
+        shown = [value for field_name, value in request.headers if field_name == b"authorization"]
         passes = headers.own_cookies(request.headers, PASS_COOKIE, request.root_path, request.scheme)
         by_key = visitor.access == "key" and access.opens(visitor, name)
         if by_key or any(self.enforcer.is_pass(conditions, name, value) for value in passes):
             refusal = None if by_key else _cross_site(request)
             if refusal is not None:
                 raise refusal
-            return given is not None and self.enforcer.is_password(conditions, given)
+            held = [credentials.partition(b":")[2] for value in shown if (credentials := basic_credentials(value))]
+            return any(self.enforcer.is_password(conditions, password) for password in held)
         said = answers.password_needed
+        given = basic_password(shown[-1]) if shown else None
         if given is not None:
             if self.enforcer.try_password(conditions, name, client, given):
                 return True
@@ -405,10 +409,19 @@ class Gateway:
         """
         for name, value in request.headers:
             if name == b"authorization" and (
-                is_ours(value) or (token is not None and token in value) or self._identities.holds_hub_token(value)
+                (token is not None and token in value)
+                or self._identities.holds_hub_token(value)
+                or self._secrets(token).within_credentials(value)
             ):
                 return True
         return False
+
+    def _secrets(self, token: bytes | None) -> Secrets:
+        """All that no app may see of the server's own, with a *token* that is `Recognised.token`."""
+        tokens = self._identities.own_tokens()
+        if token:
+            tokens += (token,)
+        return secrets_of(MARK[1:], *tokens) if tokens else MARKED
 
     @staticmethod
     def _cors_origin(service: Service, request: VisitorRequest) -> bytes:
@@ -608,17 +621,27 @@ class Gateway:
         is_hub_argument = (
             self._is_hub_argument if token is None else lambda name, value: self._is_hub_argument(name, value, token)
         )
+        own = self._secrets(token)
+        found: list[bytes] = []
+        """What the hub's cookies hold, which does not pass in another place either."""
         passed = headers.request_headers(
             request.headers,
             drop_authorization=admission.drop_authorization,
             is_hub_cookie=self._is_hub_cookie,
             drop_arguments=is_hub_argument,
             forwarded=forwarded,
+            secrets=own,
+            found=found,
         )
-        query = headers.clean_query(request.query, is_hub_argument) if request.query else b""
+        query = headers.clean_query(request.query, is_hub_argument, own) if request.query else b""
         subprotocols = request.subprotocols
         if subprotocols:
-            subprotocols = tuple(item for item in subprotocols if not is_ours(item.encode("latin-1")))
+            subprotocols = tuple(item for item in subprotocols if not own.within(item.encode("latin-1")))
+        if found:
+            held = secrets_of(*found)
+            if query:
+                query = headers.clean_query(query, _never, held)
+            subprotocols = tuple(item for item in subprotocols if not held.within(item.encode("latin-1")))
         try:
             stream_id = link.connection.open_stream(
                 kind=request.kind,
@@ -699,6 +722,10 @@ def _visitor_of_key(key_id: str, services: tuple[str, ...]) -> Visitor:
             _key_visitors.clear()
         visitor = _key_visitors[key_id] = Visitor(access="key", key_id=key_id, services=services, by_token=True)
     return visitor
+
+
+def _never(name: bytes, value: bytes) -> bool:
+    return False
 
 
 _A_NAME = re.compile(r"[a-z0-9-]{1,30}")

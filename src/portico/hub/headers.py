@@ -2,111 +2,101 @@
 
 Towards the app: nothing that is the hub's (credentials, its cookies), nothing that is this hop's (RFC 9110 §7.6.1),
 and no forwarding headers but the hub's own. Towards the visitor: no cookie that reaches beyond the app, none of the
-few headers by which an app would speak for the whole origin. Neither side is believed: names and values are read as
-the most lenient reader behind would read them.
+headers by which an app would speak for the whole origin, or give orders to a proxy in front. Neither side is believed:
+names and values are read as the most lenient reader behind would read them (`field_names`, `spellings`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from urllib.parse import unquote_to_bytes
+from collections.abc import Callable
 
-from portico.hub.keys import MARK
+from portico.hub.cors import cors_headers, preflight_headers
+from portico.hub.field_names import (
+    HOP_BY_HOP,
+    NOT_FROM_APPS,
+    NOT_FROM_VISITORS,
+    PREFIXES_NOT_FROM_APPS,
+    PREFIXES_NOT_FROM_VISITORS,
+    SUFFIX_NOT_FROM_APPS,
+)
+from portico.hub.own_cookies import (
+    CONFIRMED_COOKIE,
+    KEY_COOKIE,
+    PASS_COOKIE,
+    STATE_COOKIE,
+    VISITOR_COOKIE,
+    is_own_cookie,
+    own_cookie,
+    own_cookies,
+    set_own_cookie,
+)
+from portico.hub.queries import arguments, clean_query, clean_referer, has_argument, is_xsrf
+from portico.hub.spellings import MARKED, Secrets, secrets_of
 from portico.types import Headers
 
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-
-# From an app: this hop's, and what would speak for every page of the origin or of its host.
-_NOT_FROM_APPS = HOP_BY_HOP | {
-    b"alt-svc",
-    b"clear-site-data",
-    b"nel",
-    b"report-to",
-    b"service-worker-allowed",
-    b"set-login",
-    b"strict-transport-security",
-    # what tells a web server in front to answer with something else of its own (nginx; Apache, lighttpd)
-    b"x-accel-redirect",
-    b"x-lighttpd-send-file",
-    b"x-sendfile",
-}
+__all__ = [  # of this module, and what belongs to it and stands in modules of its own
+    "BODILESS",
+    "CONFIRMED_COOKIE",
+    "HOP_BY_HOP",
+    "KEY_ARGUMENT",
+    "KEY_COOKIE",
+    "PASS_COOKIE",
+    "STATE_COOKIE",
+    "VISITOR_COOKIE",
+    "arguments",
+    "clean_cookies",
+    "clean_query",
+    "clean_referer",
+    "confine_cookie",
+    "cors_headers",
+    "has_argument",
+    "holds_key",
+    "is_own_cookie",
+    "is_xsrf",
+    "own_cookie",
+    "own_cookies",
+    "preflight_headers",
+    "request_headers",
+    "response_headers",
+    "set_own_cookie",
+]
 
 BODILESS = frozenset({204, 304})
 """Statuses whose responses have no body (RFC 9110 §15.3.5, §15.4.5)."""
 
-KEY_COOKIE = "portico_key"
 KEY_ARGUMENT = b"portico_key"
-PASS_COOKIE = "portico_pass"
-"""Of a browser that gave a service's password."""
-CONFIRMED_COOKIE = "portico_confirmed"
-"""Of a browser whose user was told that a stranger made the app."""
-VISITOR_COOKIE = "portico_visitor"
-"""Of a browser that signed in to a relay, on a service's host."""
-STATE_COOKIE = "portico_state"
-"""Of a browser that is about to."""
-
-
-def is_own_cookie(name: str) -> bool:
-    """Whether a hub takes a cookie of this name for its own, whatever server it stands in."""
-    return name.lower().removeprefix("__host-").removeprefix("__secure-").startswith("portico_")
-
-
-def own_cookie(name: str, root_path: str, scheme: str) -> str:
-    """The hub's cookie *name* as it is called for the service under *root_path*.
-
-    On a host of its own, over https, with ``__Host-``: no neighbour's page can set that one (RFC 6265bis §4.1.3.2).
-    """
-    return f"__Host-{name}" if not root_path and scheme == "https" else name
-
-
-def set_own_cookie(name: str, value: str, root_path: str, scheme: str, seconds: int) -> tuple[bytes, bytes]:
-    """A Set-Cookie header with the hub's cookie *name* for the service under *root_path*."""
-    secure = "; Secure" if scheme == "https" else ""
-    cookie = (
-        f"{own_cookie(name, root_path, scheme)}={value}; Path={root_path}/; Max-Age={seconds}; "
-        f"HttpOnly; SameSite=Lax{secure}"
-    )
-    return b"set-cookie", cookie.encode("latin-1")
-
-
-def own_cookies(headers: Headers, name: str, root_path: str, scheme: str) -> Iterator[bytes]:
-    """Every value that a request has of the hub's cookie *name*: a path above may have set one too."""
-    wanted = own_cookie(name, root_path, scheme).encode()
-    for field, value in headers:
-        if field == b"cookie" and wanted in value:
-            for part in value.split(b";"):
-                cookie, _, held = part.strip().partition(b"=")
-                if cookie == wanted:
-                    yield held
-
 
 # What becomes of a header field.
-_PASS, _DROP, _AUTHORIZATION, _COOKIE, _REFERER, _CONNECTION, _PROTOCOLS, _LENGTH, _CORS = range(9)
+(
+    _PASS,
+    _DROP,
+    _AUTHORIZATION,
+    _COOKIE,
+    _REFERER,
+    _CONNECTION,
+    _LENGTH,
+    _CORS,
+    _XSRF,
+    _BUFFERING,
+    _CHALLENGE,
+) = range(11)
 
-_REQUEST_RULES = dict.fromkeys(HOP_BY_HOP | {b"forwarded", b"x-real-ip", b"x-xsrftoken"}, _DROP) | {
+_REQUEST_RULES = dict.fromkeys(NOT_FROM_VISITORS, _DROP) | {
     b"authorization": _AUTHORIZATION,
     b"cookie": _COOKIE,
     b"referer": _REFERER,
     b"connection": _CONNECTION,
-    b"sec-websocket-protocol": _PROTOCOLS,
+    b"x-csrftoken": _XSRF,
+    b"x-csrf-token": _XSRF,
+    b"x-xsrf-token": _XSRF,
 }
-_RESPONSE_RULES = dict.fromkeys(_NOT_FROM_APPS, _DROP) | {
+_RESPONSE_RULES = dict.fromkeys(NOT_FROM_APPS, _DROP) | {
     b"connection": _CONNECTION,
     b"set-cookie": _COOKIE,
     b"content-length": _LENGTH,
+    b"x-accel-buffering": _BUFFERING,
+    b"www-authenticate": _CHALLENGE,
 }
 _MOST_RULES = 1000
 """How many names are remembered: the other ends choose them."""
@@ -120,9 +110,7 @@ def _request_rule(name: bytes) -> int:
     # An underscore is a hyphen to CGI and WSGI, so `x_forwarded_for` would pass for the hub's own.
     read_as = name.replace(b"_", b"-")
     rule = _REQUEST_RULES.get(read_as, _PASS)
-    if read_as != name and rule != _PASS:
-        rule = _DROP
-    if read_as.startswith(b"x-forwarded-"):
+    if (read_as != name and rule != _PASS) or read_as.startswith(PREFIXES_NOT_FROM_VISITORS):
         rule = _DROP
     if len(_REQUEST_RULES) < _MOST_RULES:
         _REQUEST_RULES[name] = rule
@@ -132,7 +120,14 @@ def _request_rule(name: bytes) -> int:
 def _response_rule(name: bytes) -> int:
     if not _TOKEN.fullmatch(name):
         return _DROP
+    read_as = name.replace(b"_", b"-")
     rule = _CORS if name.startswith(b"access-control-") else _PASS
+    if (
+        _RESPONSE_RULES.get(read_as) == _DROP
+        or read_as.startswith(PREFIXES_NOT_FROM_APPS)
+        or read_as.endswith(SUFFIX_NOT_FROM_APPS)
+    ):
+        rule = _DROP
     if len(_RESPONSE_RULES) < _MOST_RULES:
         _RESPONSE_RULES[name] = rule
     return rule
@@ -145,14 +140,19 @@ def request_headers(
     is_hub_cookie: Callable[[str], bool],
     drop_arguments: Callable[[bytes, bytes], bool],
     forwarded: Headers,
+    secrets: Secrets = MARKED,
+    found: list[bytes] | None = None,
 ) -> Headers:
     """What of a visitor's *headers* an app may see, and the hub's own *forwarded* after it.
 
-    *drop_arguments* says of a query argument (name, value) whether it is the hub's; it cleans the Referer too. A key
-    or token of the hub passes in no field, whatever its name.
+    *drop_arguments* says of a query argument (name, value) whether it is the hub's; it cleans the Referer too. None of
+    *secrets* passes in any field, whatever its name and however it is written; and so for what the hub's cookies hold,
+    which is put into *found*.
     """
     named: set[bytes] = set()
     passed: Headers = []
+    found = [] if found is None else found
+    basic = False
     rules = _REQUEST_RULES
     for pair in headers:
         name, value = pair
@@ -160,34 +160,60 @@ def request_headers(
         if rule is None:
             rule = _request_rule(name)
         if rule == _PASS:
-            if MARK not in value:
-                passed.append(pair)
+            passed.append(pair)
         elif rule == _CONNECTION:
             named |= _connection_names(value)
         elif rule == _AUTHORIZATION:
-            if not drop_authorization and MARK not in value:
+            if not drop_authorization:
+                basic = basic or value[:6].lower().startswith(b"basic")  # which alone is decoded
                 passed.append(pair)
         elif rule == _COOKIE:
-            kept = clean_cookies(value, is_hub_cookie)
+            kept = clean_cookies(value, is_hub_cookie, None, found)
             if kept:
                 passed.append((name, kept))
         elif rule == _REFERER:
-            cleaned = clean_referer(value, drop_arguments)
-            if not holds_key(cleaned):
+            cleaned = clean_referer(value, drop_arguments, secrets)
+            if cleaned:
                 passed.append((name, cleaned))
-        elif rule == _PROTOCOLS:
-            offered = value if MARK not in value else b",".join(p for p in value.split(b",") if MARK not in p)
-            if offered:
-                passed.append((name, offered))
+        elif rule == _XSRF and not is_xsrf(value):
+            passed.append(pair)
     if named:
         passed = [pair for pair in passed if pair[0] not in named]
+    # one look at all that passes, as hardly a request holds anything
+    if basic or secrets.among([value for _, value in passed]):
+        passed = _without(passed, secrets)
+    if found:
+        held = secrets_of(*found)
+        if basic or held.among([value for _, value in passed]):
+            passed = _without(passed, held)
     passed += forwarded
     return passed
 
 
+def _without(headers: Headers, secrets: Secrets) -> Headers:
+    """*headers* without what holds one of *secrets*: a field, a cookie, a subprotocol."""
+    kept: Headers = []
+    for name, value in headers:
+        if name == b"cookie":
+            value = clean_cookies(value, _nobodys, secrets)
+            if value:
+                kept.append((name, value))
+        elif name == b"sec-websocket-protocol" and secrets.within(value):
+            value = b",".join(part for part in value.split(b",") if not secrets.within(part))
+            if value:
+                kept.append((name, value))
+        elif not (secrets.within_credentials(value) if name == b"authorization" else secrets.within(value)):
+            kept.append((name, value))
+    return kept
+
+
+def _nobodys(name: str) -> bool:
+    return False
+
+
 def holds_key(value: bytes) -> bool:
-    """Whether a key or token of the hub is in *value*, plain or percent-encoded."""
-    return MARK in value or (b"%" in value and MARK in unquote_to_bytes(value))
+    """Whether a key or token of the hub is in *value*, in any spelling."""
+    return MARKED.within(value)
 
 
 _NO_NAMES: frozenset[bytes] = frozenset()
@@ -201,10 +227,30 @@ def _connection_names(value: bytes) -> frozenset[bytes]:
     return frozenset(token.strip().lower() for token in value.split(b",")) - {b"close", b"keep-alive", b"upgrade"}
 
 
-def clean_cookies(value: bytes, is_hub_cookie: Callable[[str], bool]) -> bytes:
-    """A Cookie header without the hub's cookies; b"" if none is left (RFC 6265 §5.4)."""
+_WORTH_FINDING = 16
+"""Bytes of a cookie's value that is looked for elsewhere. What the hubs set is longer, and hard to guess."""
+
+
+def clean_cookies(
+    value: bytes,
+    is_hub_cookie: Callable[[str], bool],
+    secrets: Secrets | None = MARKED,
+    found: list[bytes] | None = None,
+) -> bytes:
+    """A Cookie header without the hub's cookies; b"" if none is left (RFC 6265 §5.4).
+
+    None of *secrets* passes; None: none is in it. The values of the hub's cookies are put into *found*.
+    """
     parts = value.split(b";")
-    kept = [part for part in parts if not is_hub_cookie(_cookie_name(part)) and not holds_key(part)]
+    kept: list[bytes] = []
+    for part in parts:
+        if is_hub_cookie(_cookie_name(part)):
+            if found is not None:
+                held = part.partition(b"=")[2].strip(b' \t"')
+                if len(held) >= _WORTH_FINDING:
+                    found.append(held)
+        elif secrets is None or not secrets.within(part):
+            kept.append(part)
     if len(kept) == len(parts):
         return value
     return b";".join(kept).strip()
@@ -213,48 +259,6 @@ def clean_cookies(value: bytes, is_hub_cookie: Callable[[str], bool]) -> bytes:
 def _cookie_name(cookie: bytes) -> str:
     """The name, as a server written in Python reads it: what ``str.strip`` takes for space is no part of it."""
     return cookie.partition(b"=")[0].decode("latin-1").strip()
-
-
-def arguments(query: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Each argument of a query: as it stands, and its name and value decoded."""
-    for part in query.split(b"&"):
-        name, _, value = part.partition(b"=")
-        yield part, _decoded(name), _decoded(value)
-
-
-def _decoded(text: bytes) -> bytes:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    return unquote_to_bytes(text) if b"%" in text else text
-
-
-def has_argument(query: bytes, name: bytes) -> bool:
-    """Whether *query* has an argument of that name, however it is written."""
-    return (name in query or b"%" in query) and any(name == found.strip() for _, found, _ in arguments(query))
-
-
-_HUBS_OWN = re.compile(rb"token|portico_key|_xsrf|%|" + re.escape(MARK))
-
-
-def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool]) -> bytes:
-    """A query without the arguments that *drop* names (of name and value, decoded) and without keys of the hub.
-
-    Untouched, byte for byte, if there is none.
-    """
-    if not query or not _HUBS_OWN.search(query):
-        return query
-    found = list(arguments(query))
-    kept = [part for part, name, value in found if not drop(name, value) and MARK not in value and MARK not in name]
-    return query if len(kept) == len(found) else b"&".join(kept)
-
-
-def clean_referer(value: bytes, drop: Callable[[bytes, bytes], bool]) -> bytes:
-    """A Referer without the hub's arguments. Any ``token`` goes: the page before may have been one of the hub's."""
-    base, mark, query = value.partition(b"?")
-    if not mark:
-        return value
-    cleaned = clean_query(query, lambda name, given: name.strip() == b"token" or drop(name, given))
-    return base + mark + cleaned if cleaned else base
 
 
 def response_headers(
@@ -296,9 +300,18 @@ def response_headers(
                 passed.append(pair)
         elif rule == _CONNECTION:
             named |= _connection_names(value)
+        elif rule == _BUFFERING:
+            if value.strip().lower() == b"no":  # events must not be held back; more an app may not tell a proxy
+                passed.append(pair)
+        elif rule == _CHALLENGE and not _FOR_THE_HOST.search(value):
+            passed.append(pair)
     if named:
         passed = [pair for pair in passed if pair[0] not in named]
     return passed
+
+
+_FOR_THE_HOST = re.compile(rb"(?:^|,)\s*(?:negotiate|nego2|ntlm|kerberos)\b", re.IGNORECASE)
+"""Challenges (RFC 4559) that a browser answers by itself, as the user of its machine, to the host and not to an app."""
 
 
 _ATTRIBUTE = re.compile(rb"\s*([^=;]*)(?:=([^;]*))?")
@@ -330,29 +343,3 @@ def confine_cookie(value: bytes, root_path: str, is_hub_cookie: Callable[[str], 
     inside = path == root or path.startswith(root.rstrip(b"/") + b"/")
     kept.append(b"Path=" + (path if inside and b".." not in path else root.rstrip(b"/") + b"/"))
     return b"; ".join(part for part in kept if part)
-
-
-def preflight_headers(request: dict[bytes, bytes], origin: bytes) -> Headers:
-    """The answer to a CORS preflight (Fetch standard): what was asked for is allowed, without cookies."""
-    headers = [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        (b"access-control-max-age", b"600"),
-        (b"vary", b"Origin, Access-Control-Request-Headers"),
-        (b"content-length", b"0"),
-    ]
-    wanted = request.get(b"access-control-request-headers")
-    if wanted:
-        headers.append((b"access-control-allow-headers", wanted))
-    if b"access-control-request-private-network" in request:
-        headers.append((b"access-control-allow-private-network", b"true"))
-    return headers
-
-
-def cors_headers(origin: bytes) -> Headers:
-    """What the hub adds to an answer for an allowed *origin*."""
-    return [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"*"),
-        (b"vary", b"Origin"),
-    ]

@@ -49,6 +49,8 @@ class JupyterIdentities(Identities):
         self._cache_for = cache
         self._cache: dict[bytes, tuple[float, Recognised]] = {}
         self._hosts: dict[str, bool] = {}
+        self._token: Any = ""
+        self._own_tokens: tuple[bytes, ...] = ()
         names = {str(getattr(asked, "cookie_name", "") or "") for asked in (identity_provider, self._jupyterhub)}
         self._cookie_names = names - {""}
 
@@ -99,9 +101,11 @@ class JupyterIdentities(Identities):
             bare in ("_xsrf", KEY_COOKIE) or bare.startswith(("username-", "jupyterhub-")) or name in self._cookie_names
         )
 
-    def holds_hub_token(self, value: bytes) -> bool:
-        token = str(getattr(self._identity_provider, "token", "") or "").encode()
-        return bool(token) and token in value
+    def own_tokens(self) -> tuple[bytes, ...]:
+        token = getattr(self._identity_provider, "token", "")
+        if token is not self._token:  # it may be set anew; asked of each request
+            self._token, self._own_tokens = token, (str(token).encode(),) if token else ()
+        return self._own_tokens
 
     def login_url(self, request: VisitorRequest) -> str | None:
         if not getattr(self._identity_provider, "login_available", True):

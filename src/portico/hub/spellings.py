@@ -1,0 +1,151 @@
+"""Finds secrets in what a visitor sends, in every spelling that some program behind would read back.
+
+A secret counts where it stands plain, percent-encoded (more than once too), escaped with backslashes, or in base64 or
+base64url with anything before and after it. To look for base64 nothing is decoded: it writes three bytes as four
+characters, so that a secret inside of a longer text has one of three spellings, which are made once. Which secrets
+there are, and what becomes of a text that holds one, is `portico.hub.headers`' and the gate's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from portico.hub.keys import MARK
+
+LEAST = 8
+"""Bytes of a secret that is looked for everywhere. A shorter one would be found in much that is none."""
+
+_LONG = 16
+"""Bytes from which on a secret is found inside a longer word; below, it must be a word: it may be one of a language."""
+
+_MOST_LAYERS = 4
+"""Encodings inside each other that are undone. Each takes a pass over the text; a text with more was made to hide
+something. (`%2525252E` is one: `_NESTED` undoes any number of that kind at once.)"""
+
+_NESTED = re.compile(rb"%(?:25)+")  # percent signs that were encoded again and again
+_ESCAPE = re.compile(rb"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u00([0-9a-fA-F]{2})|(.))", re.DOTALL)
+"""A cookie's octal (as Python's ``http.cookies`` reads it), JSON's and C's escapes, a quoted pair (RFC 9110 §5.6.4)."""
+
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
+
+
+class Secrets:
+    """Some secrets, in all of their spellings. Immutable."""
+
+    __slots__ = ("_needles", "_shortest", "_words")
+
+    def __init__(self, secrets: Iterable[bytes]) -> None:
+        needles: list[bytes] = []
+        self._words: tuple[tuple[bytes, re.Pattern[bytes]], ...] = ()
+        for secret in secrets:
+            if len(secret) >= _LONG:
+                needles.append(secret)
+            elif len(secret) >= LEAST:
+                word = re.compile(rb"(?<![\w.-])" + re.escape(secret) + rb"(?![\w.-])")
+                self._words += ((secret, word),)
+            if len(secret) >= LEAST:
+                needles += _base64(secret)
+        self._needles = tuple(dict.fromkeys(needles))
+        self._shortest = min(map(len, (*needles, *(secret for secret, _ in self._words))), default=0)
+        """Bytes: a shorter text holds none of them, and what is decoded is never longer than before."""
+
+    def within(self, text: bytes) -> bool:
+        """Whether one of them is in *text*. Takes time in proportion to its length."""
+        if len(text) < self._shortest:
+            return False
+        return self._plain(text) or ((b"%" in text or b"\\" in text) and self._decoded(text))
+
+    def among(self, texts: list[bytes]) -> bool:
+        """Whether one of them is in any of *texts*, for less than asking for each of them."""
+        whole = b"\n".join(texts)
+        if len(whole) < self._shortest:
+            return False
+        if self._plain(whole):
+            return True
+        if b"%" in whole or b"\\" in whole:
+            for text in texts:
+                if len(text) >= self._shortest and (b"%" in text or b"\\" in text) and self._decoded(text):
+                    return True
+        return False
+
+    def _decoded(self, text: bytes) -> bool:
+        return any(further is None or self._plain(further) for further in readings(text))
+
+    def within_credentials(self, value: bytes) -> bool:
+        """As `within`, of an Authorization header: what Basic holds is decoded, as leniently as anybody would."""
+        if self.within(value):
+            return True
+        decoded = basic_credentials(value)
+        return decoded is not None and self.within(decoded)
+
+    def _plain(self, text: bytes) -> bool:
+        for needle in self._needles:  # asked of every request: a generator costs three times this
+            if needle in text:
+                return True
+        return bool(self._words) and any(secret in text and word.search(text) for secret, word in self._words)
+
+
+def readings(text: bytes) -> Iterator[bytes | None]:
+    """What *text* becomes as one layer after the other is undone; None at last, if there are more than anyone uses."""
+    for _ in range(_MOST_LAYERS):
+        further = text
+        if b"%" in further:
+            further = unquote_to_bytes(_NESTED.sub(b"%", further) if b"%25" in further else further)
+        if b"\\" in further:
+            further = _ESCAPE.sub(_unescape, further)
+        if further == text:
+            return
+        yield further
+        text = further
+    if b"%" in text and unquote_to_bytes(text) != text:
+        yield None
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    octal, two, four, other = match.groups()
+    if octal:
+        return bytes((int(octal, 8) & 255,))
+    return bytes.fromhex((two or four).decode()) if two or four else other
+
+
+def _base64(secret: bytes) -> Iterator[bytes]:
+    """What of *secret* is always the same in the base64 of a text that it is in: by the bytes before it, modulo three.
+
+    A character stands for six bits (RFC 4648 §4); those that it shares with a neighbour are left out.
+    """
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + secret)
+        own = text[-(-8 * before // 6) : 8 * (before + len(secret)) // 6]
+        yield own
+        yield own.translate(_FROM_BASE64)
+
+
+_FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
+
+
+def basic_credentials(value: bytes) -> bytes | None:
+    """What an Authorization header of the Basic scheme holds (RFC 7617 §2), however badly it is written; else None."""
+    parts = value.split(None, 1)
+    if len(parts) != 2 or parts[0].lower() != b"basic":
+        return None
+    text = _NOT_BASE64.sub(b"", parts[1].translate(_TO_BASE64))
+    try:
+        return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))
+    except binascii.Error:  # nothing that is left can be read
+        return None
+
+
+@lru_cache(maxsize=1000)  # visitors' cookies are among them: the usual visitors' alone are remembered
+def secrets_of(*secrets: bytes) -> Secrets:
+    """The `Secrets` that are *secrets*."""
+    return Secrets(secrets)
+
+
+MARKED = Secrets((MARK[1:],))
+"""Every key and token that a hub ever made. The mark's dot would be one more thing to encode."""
