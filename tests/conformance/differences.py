@@ -425,9 +425,25 @@ HTTPTOOLS = (
     ),
     Documented(
         "portico-relay-by-host",
-        ("http-1.0-without-host", "malformed-no-version"),
+        ("http-1.0-without-host",),
         ("visitor.*", "app.0"),
         "where host names tell services apart, a request without Host is the relay's own",
+    ),
+)
+
+# What a relay refuses, or closes, so that no proxy in front of it can read a connection otherwise.
+FRONT_DOOR = (
+    Documented(
+        "portico-relay-*",
+        ("malformed-no-version",),
+        ("visitor.0.*", "app.0"),
+        "httptools serves a request of HTTP/0.9, a relay refuses it",
+    ),
+    Documented(
+        "portico-relay-*",
+        ("hop-by-hop-upgrade-unknown", "hop-by-hop-upgrade-h2c"),
+        ("visitor.0.headers.connection", "visitor.2.*"),
+        "after an upgrade that is not to a WebSocket a relay closes the connection, which a proxy may misread",
     ),
 )
 
@@ -491,7 +507,7 @@ TORNADO = (
 )
 
 DOCUMENTED: tuple[Documented, ...] = (
-    UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + HUB_FAULTS + HUB_WEBSOCKET + HTTPTOOLS + PLAIN_ASGI + TORNADO
+    UVICORN_H11 + UVICORN_HTTPTOOLS + HUB + HUB_FAULTS + HUB_WEBSOCKET + HTTPTOOLS + FRONT_DOOR + PLAIN_ASGI + TORNADO
 )
 
 

@@ -65,7 +65,7 @@ class Nginx:
         self.folder = folder
         self.port, self.plain_port = free_port(), free_port()
         self.certificate = certificate(folder, DOMAIN, DOMAIN, f"*.{DOMAIN}")
-        text = (DEPLOY / "nginx.conf").read_text("utf-8")
+        text = self.configuration()
         for old, new in (
             ("/etc/letsencrypt/live/share.example.org/fullchain.pem", str(self.certificate)),
             ("/etc/letsencrypt/live/share.example.org/privkey.pem", str(self.certificate)),
@@ -86,6 +86,9 @@ class Nginx:
         subprocess.run([*command, "-t", "-q"], check=True)
         self._process = subprocess.Popen(command)
         self._await()
+
+    def configuration(self) -> str:
+        return (DEPLOY / "nginx.conf").read_text("utf-8")
 
     def _await(self) -> None:
         deadline = time.monotonic() + 20

@@ -20,6 +20,13 @@ def chunked(content: bytes) -> bytes:
     return post(b"Transfer-Encoding: chunked", body=content)
 
 
+def upgrade(protocol: bytes) -> tuple[bytes, bytes]:
+    return b"Connection: Upgrade", b"Upgrade: " + protocol
+
+
+SOCKET = (*upgrade(b"websocket"), b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+
+
 SMUGGLING: dict[str, bytes] = {
     "a length and chunks": post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
     "chunks and a length": post(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n"),
@@ -62,6 +69,32 @@ SMUGGLING: dict[str, bytes] = {
     "a space in the target": head("a b") + HIDDEN,
     "a version to come": head("get").replace(b"HTTP/1.1", b"HTTP/1.7", 1) + HIDDEN,
     "another version": head("get").replace(b"HTTP/1.1", b"HTTP/3.0", 1) + HIDDEN,
+    "HTTP/2.0": head("get").replace(b"HTTP/1.1", b"HTTP/2.0", 1) + HIDDEN,
+    "HTTP/0.9": head("get").replace(b"HTTP/1.1", b"HTTP/0.9", 1) + HIDDEN,
+    "no version": head("get").replace(b" HTTP/1.1", b"", 1) + HIDDEN,
+    "RTSP/1.0": head("get").replace(b"HTTP/1.1", b"RTSP/1.0", 1) + HIDDEN,
+    "two spaces behind the method": head("get").replace(b"GET ", b"GET  ", 1) + HIDDEN,
+    "two spaces before the version": head("get").replace(b" HTTP", b"  HTTP", 1) + HIDDEN,
+    "a bare LF before the request": b"\n" + head("get") + HIDDEN,
+    "two empty lines before the request": b"\r\n\r\n" + head("get") + HIDDEN,
+    "a length with a leading zero": post(b"Content-Length: 05"),
+    "a length of many zeros": post(b"Content-Length: " + b"0" * 30 + b"5"),
+    "a length behind a vertical tab": post(b"Content-Length: \x0b5"),
+    "an empty length": post(b"Content-Length:"),
+    "chunked twice in one": post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
+    "CONNECT": head("get", method="CONNECT") + HIDDEN,
+    "CONNECT to a host": b"CONNECT relay.test:443 HTTP/1.1\r\nHost: relay.test:443\r\n\r\n" + HIDDEN,
+    "a user in the target": head("get").replace(b"GET ", b"GET http://user@relay.test", 1) + HIDDEN,
+    "an upgrade with a body": head("get", *upgrade(b"x"), b"Content-Length: %d" % len(HIDDEN)) + HIDDEN,
+    "an upgrade with chunks": head("get", *upgrade(b"x"), b"Transfer-Encoding: chunked") + HIDDEN,
+    "an upgrade by POST with a body": post(*upgrade(b"h2c"), b"Content-Length: 5"),
+    "a WebSocket with a body": head("get", *SOCKET, b"Content-Length: %d" % len(HIDDEN)) + HIDDEN,
+    "a WebSocket with chunks": head("get", *SOCKET, b"Transfer-Encoding: chunked") + HIDDEN,
+    "a WebSocket by POST": post(*SOCKET, body=b""),
+    "a WebSocket by HTTP/1.0": head("get", *SOCKET).replace(b"HTTP/1.1", b"HTTP/1.0", 1) + HIDDEN,
+    "Upgrade without Connection, with a body": post(b"Upgrade: x", b"Content-Length: 5"),
+    "two upgrades with a body": post(*upgrade(b"x"), b"Upgrade: websocket", b"Content-Length: 5"),
+    "a request behind a WebSocket": head("get", *SOCKET) + HIDDEN,
 }
 
 BROKEN_BODIES: dict[str, bytes] = {
@@ -80,6 +113,13 @@ BROKEN_BODIES: dict[str, bytes] = {
     "a piece that is longer": chunked(b"5\r\nhelloXX0\r\n\r\n"),
     "a piece that ends in LF": chunked(b"5\r\nhello\n0\r\n\r\n"),
     "an end in LF": chunked(b"5\r\nhello\r\n0\n\n"),
+    "a size of many zeros": chunked(b"0" * 30 + b"5\r\nhello\r\n0\r\n\r\n"),
+    "a size before a space": chunked(b"5 \r\nhello\r\n0\r\n\r\n"),
+    "an end of many zeros": chunked(b"5\r\nhello\r\n" + b"0" * 30 + b"\r\n\r\n"),
+    "an extension with a line break in quotes": chunked(b'5;a="\r\n"\r\nhello\r\n0\r\n\r\n'),
+    "an extension without end": chunked(b"5;" + b"a" * 20_000 + b"\r\nhello\r\n0\r\n\r\n"),
+    "trailers without end": chunked(b"0\r\n" + b"X-A: b\r\n" * 10_000 + b"\r\n"),
+    "a length as a trailer": chunked(b"0\r\nContent-Length: 5\r\n\r\n"),
     "a trailer that is none": chunked(b"0\r\nno colon\r\n\r\n"),
     "a trailer that folds": chunked(b"0\r\nX-A: 1\r\n X-B: 2\r\n\r\n"),
 }
@@ -130,3 +170,96 @@ def test_a_broken_body_behind_other_requests_costs_them_nothing(visitor: Visitor
     visitor.read_to_end()
     assert reached[:2] == ["GET /first", "GET /second"]
     assert set(reached[2:]) <= {"POST /post"}
+
+
+UPGRADES: dict[str, tuple[bytes, ...]] = {
+    "to anything": upgrade(b"x"),
+    "to HTTP/2": (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__"),
+    "to a list": upgrade(b"websocket, x"),
+    "twice": (*upgrade(b"x"), b"Upgrade: websocket"),
+    "to nothing": upgrade(b""),
+    "with an empty body": (*upgrade(b"x"), b"Content-Length: 0"),
+}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("name", UPGRADES)
+def test_a_connection_ends_with_an_upgrade_that_is_not_to_a_websocket(
+    visitor: Visitor, name: str, at_once: bool
+) -> None:
+    """The request is answered as any other. What comes behind it may be of another protocol, and is not read."""
+    visitor.send(head("get", *UPGRADES[name]) + (HIDDEN if at_once else b""))
+    answer = visitor.answer()
+    assert answer.status == 200
+    assert answer.get("connection") == ["close"]
+    assert visitor.read(1) == b"0"
+    if not at_once:
+        visitor.send(HIDDEN)
+    assert visitor.read_to_end() == b""
+    assert reached == ["GET /get"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(b"Upgrade: websocket",), (b"Connection: Upgrade",), (b"Connection: keep-alive, X-Own",), (b"Content-Length: 0",)],
+)
+def test_what_is_no_upgrade_keeps_its_connection(visitor: Visitor, fields: tuple[bytes, ...]) -> None:
+    for _ in range(2):
+        visitor.send(head("get", *fields))
+        assert visitor.answer().status == 200
+        assert visitor.read(1) == b"0"
+    assert reached == ["GET /get"] * 2
+
+
+@pytest.mark.parametrize("length", [(), (b"Content-Length: 0",)])
+def test_a_websocket_without_a_body_is_accepted(visitor: Visitor, length: tuple[bytes, ...]) -> None:
+    visitor.send(head("get", *SOCKET, *length))
+    assert visitor.answer().status == 101
+
+
+@pytest.mark.parametrize("target", ["gone", "http://relay.test"])
+def test_what_follows_a_denied_websocket_is_not_read(visitor: Visitor, target: str) -> None:
+    request = head("get", *SOCKET).replace(b"/cat/", b"/gone/")
+    if target != "gone":
+        request = request.replace(b"GET ", b"GET " + target.encode(), 1)
+    visitor.send(request)
+    answer = visitor.answer()
+    assert answer.status in (401, 404)
+    assert answer.get("connection") == ["close"]
+    visitor.read(int(answer.get("content-length")[0]))
+    visitor.send(HIDDEN)
+    assert visitor.read_to_end() == b""
+    assert reached == []
+
+
+@pytest.mark.parametrize("target", ["cat", "gone"])
+@pytest.mark.parametrize("field", [b"Connection: close", b"Connection: X-Own, Close", b"Proxy-Connection: close"])
+def test_what_follows_the_last_request_is_not_read(visitor: Visitor, target: str, field: bytes) -> None:
+    visitor.send(head("get", field).replace(b"/cat/", f"/{target}/".encode()) + HIDDEN + HIDDEN)
+    answer = visitor.answer()
+    assert answer.get("connection") == ["close"]
+    visitor.read(int(answer.get("content-length")[0]))
+    assert visitor.read_to_end() == b""
+    assert set(reached) <= {"GET /get"}
+
+
+@pytest.mark.parametrize("target", ["cat", "gone"])
+def test_what_follows_http_1_0_is_not_read(visitor: Visitor, target: str) -> None:
+    """HTTP/1.0 ends its connection here, whatever it asks for: an answer at once is no reason to read on."""
+    first = head("get", b"Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    visitor.send(first.replace(b"/cat/", f"/{target}/".encode()) + HIDDEN)
+    visitor.answer()
+    visitor.read_to_end()
+    assert "GET /hidden" not in reached
+
+
+def test_a_body_that_the_app_does_not_read_is_passed_over(visitor: Visitor) -> None:
+    """Of a GET too, and of one that is refused at the gate."""
+    for target in ("cat", "gone"):
+        request = head("get", b"Content-Length: %d" % len(HIDDEN)).replace(b"/cat/", f"/{target}/".encode())
+        visitor.send(request)
+        visitor.send(HIDDEN)
+        visitor.read(int(visitor.answer().get("content-length")[0]))
+    visitor.send(head("after"))
+    assert visitor.answer().status == 200
+    assert reached == ["GET /get", "GET /after"]

@@ -7,13 +7,16 @@ import logging
 from pathlib import Path
 
 from portico.hub.access import User
+from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.links import Links
+from portico.hub.reply import reply
 from portico.relay.accounts import Accounts
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
 from portico.relay.doorway import Doorway, SignedIn
 from portico.relay.edge import Edge
+from portico.relay.framing import Malformed, read_scope
 from portico.relay.identity import RelayIdentities
 from portico.relay.log import AccessLog
 from portico.relay.metrics import Counters
@@ -23,7 +26,7 @@ from portico.relay.sign_in import authorize_url
 from portico.relay.store import RelayStore
 from portico.relay.tokens import TokenRing
 from portico.relay.workspaces import Workspace, Workspaces
-from portico.types import Receive, Scope, Send
+from portico.types import Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Relay:
         """The access log; None where an ASGI server keeps one, or nobody reads it."""
         self.dates = False
         """Whether Date headers are left to the relay; an ASGI server writes them by itself (RFC 9110 §6.6.1)."""
+        self.framed = False
+        """Whether the server holds requests to `portico.relay.framing`; with another ASGI server the relay does."""
         self._upkeep: asyncio.Task[None] | None = None
 
     @property
@@ -135,6 +140,13 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
+            if not self.framed:
+                try:
+                    if not read_scope(scope).keep_alive:
+                        send = _closing(send)
+                except Malformed as error:
+                    await self._refuse(str(error), send)
+                    return
             location = self.edge.places.find(scope["headers"], scope["raw_path"])
             if location is not None:
                 await self.edge.http(scope, receive, send, location)
@@ -149,7 +161,23 @@ class Relay:
         """What is the relay's own: under ``/portico/``, and the pages that machines ask."""
         await self._own_pages(scope, receive, send)
 
+    async def _refuse(self, why: str, send: Send, kind: str = "http") -> None:
+        """Answer a request that could be read in two ways, and close its connection."""
+        self.counters.invalid += 1
+        self.edge.count(400)
+        headers, body = reply(Answer(400, "bad_request", why), None)
+        headers.append((b"connection", b"close"))
+        await send({"type": f"{kind}.response.start", "status": 400, "headers": headers})
+        await send({"type": f"{kind}.response.body", "body": body})
+
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.framed:
+            try:
+                read_scope(scope)
+            except Malformed as error:
+                await receive()
+                await self._refuse(str(error), send, "websocket.http")
+                return
         location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"])
         if location is not None:
             await self.edge.websocket(scope, receive, send, location)
@@ -187,3 +215,14 @@ class Relay:
 
     def _sign_in_url(self, workspace: str, request: VisitorRequest, state: str) -> str:
         return authorize_url(self.config, workspace, request.name, state)
+
+
+def _closing(send: Send) -> Send:
+    """*send*, for a response after which the server closes the connection."""
+
+    async def send_and_close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return send_and_close

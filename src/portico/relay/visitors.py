@@ -2,9 +2,10 @@
 
 A head that does not come in time, or is too long, ends the connection; so does a visitor who takes nothing of what
 waits for it, or whose address holds too many connections. What two servers could read in two ways is refused (RFC 9112
-§11.2): the parser is strict about lengths, and a request names one host. A request that needs no waiting goes to its
-service, and is answered, without ASGI between (`Edge.begin`): no task, no coroutine, one write for a head and its body.
-Every other goes the way of ASGI.
+§11.2): `portico.relay.framing` says where each request ends, the parser is given one at a time and must agree, and a
+request names one host. Nothing that an app can see begins before its head was read by both. A request that needs no
+waiting goes to its service, and is answered, without ASGI between (`Edge.begin`): no task, no coroutine, one write for
+a head and its body. Every other goes the way of ASGI.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -23,6 +25,7 @@ from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.relay.edge import OWN_MESSAGES
+from portico.relay.framing import END_OF_HEAD, FRAMING, REQUEST_LINE, Framing, Malformed, read
 from portico.relay.log import new_request_id
 from portico.types import Headers
 
@@ -35,7 +38,9 @@ _MOST_HEAD = 64 * 1024  # bytes beyond the first piece; a provider reads no long
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
 _MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answered yet
 _MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
-_END_OF_HEAD = b"\r\n\r\n"
+_NO_REQUEST = "This is no HTTP request that can be answered."
+_PLAIN, _OLD = Framing(), Framing(keep_alive=False)
+"""Of HTTP/1.1 and of HTTP/1.0, where no field of the head says more."""
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
@@ -47,6 +52,7 @@ class VisitorProtocol(HttpToolsProtocol):
     @classmethod
     def for_relay(cls, relay: Relay) -> type[VisitorProtocol]:
         relay.dates = True  # uvicorn's own would stand beside an app's
+        relay.framed = True
         return type("VisitorProtocol", (cls,), {"relay": relay})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -60,8 +66,15 @@ class VisitorProtocol(HttpToolsProtocol):
         """Bytes of the head that is expected, after the piece in which it began."""
         self._hosts = 0
         """How many Host fields the head has."""
-        self._coding: bytes | None = None
-        """What the head says of a transfer coding."""
+        self._noted: Headers = []
+        """The fields that frame (`FRAMING`)."""
+        self._head = bytearray()
+        """A head that has come in part."""
+        self._framing = _PLAIN
+        """Of the request under way, or of the last one."""
+        self._method, self._version = "", "1.1"
+        self._parsed_head = self._parsed_end = self._parser_keeps = False
+        """How far the parser has come in the request, and whether it takes another one."""
         self._behind = 0
         """Bytes that came since requests wait behind the one under way."""
         self._deaf = False
@@ -111,13 +124,18 @@ class VisitorProtocol(HttpToolsProtocol):
             return
         if data == self._last and self.cycle.response_complete and self._pass_again():
             return  # programs ask the same again and again: it reads as it did before
-        by_itself = self._between and data[-4:] == _END_OF_HEAD and len(data) <= _MOST_REPEATED
         self._passed = self._last = None
-        if self._in_head:
-            self._head_size += len(data)
-        super().data_received(data)
-        if by_itself and self._passed is not None and data.count(_END_OF_HEAD) == 1:
-            self._last = data
+        try:
+            if self._between and data[-4:] == END_OF_HEAD and data.find(END_OF_HEAD) == len(data) - 4:
+                self._expect_message()
+                self._parse(data)
+                self._begin_message(data)
+                if self._passed is not None and len(data) <= _MOST_REPEATED:
+                    self._last = data
+            else:
+                self._read(data)
+        except (ValueError, HttpParserError) as error:
+            self.send_400_response(str(error) if isinstance(error, Malformed) else _NO_REQUEST)
         if self.pipeline:
             self._came_behind(len(data))
         if self._in_head:
@@ -127,6 +145,64 @@ class VisitorProtocol(HttpToolsProtocol):
                 self._expect_head()
         elif self._deadline is not None:
             self._forget_deadline()
+
+    def _read(self, data: bytes) -> None:
+        """A piece that is not one head by itself: parts of requests, or several. Raises `Malformed`."""
+        start, size = 0, len(data)
+        while start < size and not self._deaf and not self.transport.is_closing():
+            body = self._framing.body
+            if self._between or self._in_head or body is None:
+                start = self._read_head(data, start)
+            else:
+                end = body.cut(data, start)
+                self._parse(data if end - start == size else data[start:end])
+                if self._parsed_end is not body.done:
+                    raise Malformed("Where the body of the request ends can be read in two ways.")
+                start = end
+                if body.done:
+                    self._end_message()
+
+    def _read_head(self, data: bytes, start: int) -> int:
+        """Returns where in *data* the head ends."""
+        head = self._head
+        if self._between:
+            self._expect_message()
+            head.clear()
+            end = data.find(END_OF_HEAD, start) + 4
+            if end > 3:
+                whole = data[start:end]
+                self._parse(whole)
+                self._begin_message(whole, len(data) - end)
+                return end
+        else:
+            self._head_size += len(data) - start
+        known = len(head)
+        head += data[start:]
+        found = head.find(END_OF_HEAD, max(0, known - 3)) + 4
+        if found < 4:
+            self._parse(data[start:])
+            if self._parsed_head:
+                raise Malformed(_NO_REQUEST)
+            return len(data)
+        end = start + found - known
+        self._parse(data[start:end])
+        whole = bytes(head[:found])
+        head.clear()
+        self._begin_message(whole, len(data) - end)
+        return end
+
+    def _expect_message(self) -> None:
+        self._in_head, self._between = True, False
+        self._head_size = self._hosts = 0
+        self._parsed_head = self._parsed_end = False
+        self._noted = []
+        self.headers = []
+
+    def _parse(self, piece: bytes) -> None:
+        try:
+            self.parser.feed_data(piece)
+        except HttpParserUpgrade:
+            pass  # what an upgrade means is read in `framing`, and the piece ends where it does
 
     def _came_behind(self, size: int) -> None:
         """Go on to read, though requests wait: a visitor who does not read on would leave unseen."""
@@ -157,48 +233,88 @@ class VisitorProtocol(HttpToolsProtocol):
         self.relay.counters.late += 1
         self._give_up()
 
-    def on_message_begin(self) -> None:
-        self._in_head, self._between = True, False
-        self._head_size = self._hosts = 0
-        self._coding = None
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
+    # The parser's calls; those that are None are not asked for.
+
+    on_url = None  # type: ignore[assignment]
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: it must not pass for what was said in the head (RFC 9110 §6.5.1), nor be held
         name = name.lower()
         if name == b"host":
             self._hosts += 1
-        elif name == b"transfer-encoding":
-            self._coding = value if self._coding is None else self._coding + b"," + value
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        elif name in FRAMING:
+            self._noted.append((name, value))
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._parsed_head = True
+        self._parser_keeps = self.parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self._parsed_end = True
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def _begin_message(self, head: bytes, behind: int = 0) -> None:
+        """A head is whole, and *behind* it so many bytes have come. Raises `Malformed`."""
+        begin = 2 if head[:2] == b"\r\n" else 0  # an empty line before a request is passed over (RFC 9112 §2.2)
+        line = REQUEST_LINE.fullmatch(head, begin, head.find(b"\r\n", begin))
+        if line is None or not self._parsed_head:
+            raise Malformed(_NO_REQUEST)
+        method, self.url, version = line.groups()
+        self._method, self._version = method.decode(), version.decode()
         if self._hosts != 1 or self.url[:1] != b"/":
             self._check_host()
-        if self._coding is not None and (self._coding.lower() != b"chunked" or self.parser.get_http_version() != "1.1"):
-            raise ValueError("another coding than chunked, or one where there is none")  # RFC 9112 §6.1
+        noted = self._noted
+        if noted or method == b"CONNECT":
+            framing = read(method, version, noted)
+        else:
+            framing = _PLAIN if version == b"1.1" else _OLD
+        self._framing = framing
+        if self._parsed_end is not (framing.body is None):
+            raise Malformed("Where the request ends can be read in two ways.")
         if len(self.pipeline) >= _MOST_PIPELINED:
-            raise ValueError("too many requests at once")
+            raise Malformed("Too many requests came before the answer to the first.")
+        self._in_head = False
         cycle = self.cycle
-        if (cycle is not None and not cycle.response_complete) or not self._begin():
+        under_way = cycle is not None and not cycle.response_complete
+        if framing.websocket:
+            if under_way or behind:
+                raise Malformed("A WebSocket is asked for alone, and what follows waits for the answer.")
+            self._between = True
+            self.handle_websocket_upgrade()
+            return
+        if under_way or not self._begin():
             self._begin_by_asgi()
+        if framing.body is None:
+            self._end_message()
+
+    def _end_message(self) -> None:
+        """The request has come whole."""
+        self._between = True
+        cycle = self.cycle
+        if not isinstance(cycle, _Visit) and not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
+        if not self._keeps_alive:
+            self._hear_no_more()
+
+    @property
+    def _keeps_alive(self) -> bool:
+        """Whether another request may follow: the parser and `framing` both say so."""
+        return self._parser_keeps and self._framing.keep_alive
 
     def _begin(self) -> bool:
         """Answer the request, or pass it on, past ASGI. False: it must go that way."""
-        parser, target = self.parser, self.url
-        if parser.should_upgrade() or self.expect_100_continue or target[:1] != b"/" or b"#" in target:
+        framing, target = self._framing, self.url
+        if framing.body is not None or framing.expects or target[:1] != b"/" or b"#" in target:
             return False
-        version = parser.get_http_version()
-        keep_alive = version != "1.0" and parser.should_keep_alive()
-        method = parser.get_method().decode("ascii")
-        if not self._pass_on(method, version, keep_alive):
+        keep_alive = self._keeps_alive
+        if not self._pass_on(self._method, self._version, keep_alive):
             return False
         if keep_alive:
-            self._passed = method, version
+            self._passed = self._method, self._version
         return True
 
     def _pass_again(self) -> bool:
@@ -218,20 +334,19 @@ class VisitorProtocol(HttpToolsProtocol):
         return True
 
     def _begin_by_asgi(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()  # makes a scope
-        self.url, self.headers, self.expect_100_continue = url, headers, expects
-        self.scope["headers"] = headers
-        if expects and self.parser.get_http_version() == "1.0":
-            self.expect_100_continue = False  # it knows no interim responses (RFC 9110 §15.2)
+        self._make_scope()
+        self.expect_100_continue = self._framing.expects
         super().on_headers_complete()
-        # Trailers come by the same way, and must not pass for what was said in the head (RFC 9110 §6.5.1).
-        self.headers = [*headers]
+        self.cycle.keep_alive = self._keeps_alive
 
-    def on_message_complete(self) -> None:
-        self._between = True
-        if not isinstance(self.cycle, _Visit):
-            super().on_message_complete()
+    def _make_scope(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url, self.headers = url, headers
+        self.scope["headers"] = headers
+
+    def _should_upgrade(self) -> bool:
+        return False  # it has been decided: `handle_websocket_upgrade` is called for what is one
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -268,31 +383,33 @@ class VisitorProtocol(HttpToolsProtocol):
             self._idleness = None
 
     def _check_host(self) -> None:
-        """RFC 9112 §3.2: a request names one host. Raises `ValueError`, which the parser takes for a broken request."""
-        if self._hosts > 1 or (self._hosts == 0 and self.parser.get_http_version() == "1.1"):
-            raise ValueError("not one Host")
+        """RFC 9112 §3.2: a request names one host. Raises `Malformed`."""
+        if self._hosts > 1 or (self._hosts == 0 and self._version == "1.1"):
+            raise Malformed("A request names one Host.")
         if not self.url.startswith(b"/"):  # the absolute form, for proxies: its host must be the one of the field
             scheme, _, rest = self.url.partition(b"://")
             authority = rest.partition(b"/")[0].partition(b"?")[0].lower()
             if scheme.lower() not in (b"http", b"https") or any(
                 name == b"host" and value.lower() != authority for name, value in self.headers
             ):
-                raise ValueError("the target is of another host")
+                raise Malformed("The request's target is of another host than Host says, or of none.")
 
     # --- refusing -----------------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no HTTP (uvicorn calls this). Nothing is said in the midst of another answer."""
+        """What came is no request; *msg* says why. Nothing is said in the midst of another answer."""
         self.relay.counters.invalid += 1
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._refuse(Answer(400, "bad_request", "This is no HTTP request that can be answered."))
+            self._refuse(Answer(400, "bad_request", msg))
         elif not cycle.more_body or self.pipeline:  # it is of a request behind the one under way
             self._hear_no_more()
         elif cycle.response_started:
             self._give_up()
         else:
-            self._refuse(Answer(400, "bad_request", "The body of the request is broken."))
+            self._refuse(
+                Answer(400, "bad_request", "The body of the request is broken." if msg == _NO_REQUEST else msg)
+            )
             self._visitor_is_gone(cycle)
 
     def _visitor_is_gone(self, cycle: Any) -> None:
@@ -341,6 +458,11 @@ class VisitorProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._forget_deadline()
         self._forget_idleness()
+        if self.url[:1] != b"/":  # the absolute form
+            url = parse_url(self.url)
+            self.url = (url.path or b"/") + (b"?" + url.query if url.query else b"")
+        self._make_scope()
+        self.scope["method"] = self._method
         super().handle_websocket_upgrade()
         successor = self.transport.get_protocol()
         if isinstance(successor, SocketProtocol):
