@@ -11,17 +11,19 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.errors import PorticoError
-from portico.models.choice import Choice, Event, Tool, ToolArguments, ToolBegin
+from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
 from portico.models.exchange import Exchange, error_object, new_id, now
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.function import Cancel
 from portico.models.generation import Generation, Wanted
 from portico.models.messages import check_messages, get_last_user_message
-from portico.models.parts import Reasoning, Text
+from portico.models.parts import Item, Reasoning, Text
 from portico.models.service import Service
 from portico.models.sse import DONE, compact, data, quoted
 from portico.models.structured import check_of
+from portico.models.tool_calls import Tool, ToolArguments, ToolBegin
+from portico.models.tools import begun, call_of, delta_of, offers_of
 
 
 async def chat_completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
@@ -52,6 +54,7 @@ async def chat_completions(service: Service, exchange: Exchange, body: dict[str,
         tokenizer=entry.info.tokenizer,
         check=check_of(body.get("response_format")),
         threads=service.settings.threads,
+        offers=offers_of(request.get("tools")),
     )
     generation = Generation(wanted, cancel)
     envelope = {"id": new_id("chatcmpl-"), "created": now(), "model": entry.info.id}
@@ -99,10 +102,9 @@ def message_of(choice: Choice, legacy: bool) -> dict[str, Any]:
     if choice.tools and legacy:
         message["function_call"] = {"name": choice.tools[0].name, "arguments": choice.tools[0].text}
     elif choice.tools:
-        message["tool_calls"] = [
-            {"id": tool.id, "type": "function", "function": {"name": tool.name, "arguments": tool.text}}
-            for tool in choice.tools
-        ]
+        message["tool_calls"] = [call_of(tool) for tool in choice.tools]
+    if choice.items:
+        message["output_items"] = choice.items
     return {**message, **{key: value for key, value in choice.extra.items() if key not in ("role", "content")}}
 
 
@@ -119,6 +121,7 @@ class ChatChunks:
         self._choices = choices
         self._legacy = legacy
         self._include_usage = include_usage
+        self._numbers: dict[str, int] = {}
         self._start = compact({"id": envelope["id"], "object": "chat.completion.chunk"})[:-1] + (
             f',"created":{envelope["created"]},"model":{quoted(envelope["model"])},"choices":['
         )
@@ -134,9 +137,8 @@ class ChatChunks:
         after = f'}},"logprobs":null,"finish_reason":null}}{self._end}'
 
         def render(text: str) -> bytes:
-            # What `quoted` does, without the call; and encode() without a name is the quicker for ASCII.
-            text = encode_basestring_ascii(text) if text.isascii() else quoted(text)
-            return f"{before}{text}{after}".encode()
+            # No half of a pair is in it, so `quoted` is not needed; encode() without a name is the quicker.
+            return f"{before}{encode_basestring_ascii(text)}{after}".encode()
 
         return render
 
@@ -152,8 +154,23 @@ class ChatChunks:
             return self._tool(index, event.tool, first=True, piece="")
         if isinstance(event, ToolArguments):
             return self._tool(index, event.tool, first=False, piece=event.piece)
-        delta = {key: value for key, value in event.delta.items() if key not in ("role", "content")}
-        return [self._chunk(index, compact(delta))] if delta else []
+        if isinstance(event, Item):
+            delta: dict[str, Any] = {"output_items": [event.item]}
+        else:
+            delta = {key: value for key, value in event.delta.items() if key not in ("role", "content")}
+        return [self._chunk(index, compact(self._numbered(delta)))] if delta else []
+
+    def _numbered(self, delta: dict[str, Any]) -> dict[str, Any]:
+        """Number the members of lists: SDKs that put deltas together find the same member again by its index."""
+        for key, value in delta.items():
+            if isinstance(value, list) and any(isinstance(one, dict) and "index" not in one for one in value):
+                first = self._numbers.get(key, 0)
+                self._numbers[key] = first + len(value)
+                numbered = [
+                    {"index": first + place, **one} if isinstance(one, dict) else one for place, one in enumerate(value)
+                ]
+                delta = {**delta, key: numbered}
+        return delta
 
     def finish(self, index: int, generation: Generation) -> list[bytes]:
         """The one chunk with a finish_reason; what the model gave for the whole answer goes with it."""
@@ -183,15 +200,7 @@ class ChatChunks:
                 return []  # the older form knows one call only
             call: dict[str, Any] = {"name": tool.name, "arguments": ""} if first else {"arguments": piece}
             return [self._chunk(index, compact({"function_call": call}))]
-        if first:
-            call = {
-                "index": tool.index,
-                "id": tool.id,
-                "type": "function",
-                "function": {"name": tool.name, "arguments": ""},
-            }
-        else:
-            call = {"index": tool.index, "function": {"arguments": piece}}
+        call = begun(tool) if first else delta_of(tool, piece)
         return [self._chunk(index, compact({"tool_calls": [call]}))]
 
     def _chunk(self, index: int, delta: str, logprobs: str = "null", reason: str = "null") -> bytes:

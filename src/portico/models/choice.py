@@ -1,23 +1,23 @@
 """One choice of an answer: takes the parts that a model gives and says what is new in them.
 
-Here: stop sequences, the limit of tokens, the numbering of tool calls, and everything that a whole answer needs at
-its end. Not here: shapes of items (`shapes`) and the wire (each endpoint's module).
+Here: stop sequences, the limit of tokens, text that is given whole each time, and everything that a whole answer needs
+at its end. Not here: shapes of items (`shapes`), which call a piece belongs to (`tool_calls`), and the wire (each
+endpoint's module).
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.parts import Finish, Reasoning, Text, ToolCall, Usage
+from portico.models.halves import Halves
+from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall, Usage
 from portico.models.registry import AnyTokenizer
-from portico.models.shapes import Extra, Meta, Part
 from portico.models.stop import StopFilter
 from portico.models.tokens import count, longest_start
+from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, ToolCalls
+from portico.models.tools import Offers
 
 CUMULATIVE = 4
 """Items at the start that are looked at: so many, each beginning with the whole one before, are no deltas."""
@@ -25,47 +25,27 @@ CUMULATIVE = 4
 CUMULATIVE_LENGTH = 8
 """Characters. Shorter growing texts ("1", "10", "100") may well be deltas."""
 
+CUMULATIVE_AT_END = 3
+"""Items that are enough where no more of them come."""
 
-@dataclass(slots=True)
-class Tool:
-    """A tool call as it grows. ``arguments`` are the pieces of its JSON text."""
-
-    index: int
-    id: str
-    name: str
-    arguments: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.arguments)
+LOOKED_AT = 64
+"""Items after which the same text again and again counts as deltas, not as a text that does not grow yet."""
 
 
-@dataclass(slots=True)
-class ToolBegin:
-    """A tool call begins: its name and id are known, its arguments come next."""
-
-    tool: Tool
-
-
-@dataclass(slots=True)
-class ToolArguments:
-    """A piece of a tool call's arguments."""
-
-    tool: Tool
-    piece: str
-
-
-Event = Text | Reasoning | ToolBegin | ToolArguments | Extra
+Event = Text | Reasoning | ToolBegin | ToolArguments | Extra | Item
 """What is new for the client."""
 
 
 class Choice:
     """Gathers one choice. ``take`` is given each part, then ``end`` is called once."""
 
-    def __init__(self, stops: list[str], limit: int | None, tokenizer: AnyTokenizer | None) -> None:
+    def __init__(
+        self, stops: list[str], limit: int | None, tokenizer: AnyTokenizer | None, offers: Offers | None = None
+    ) -> None:
         self.texts: list[str] = []
         self.reasoning: list[str] = []
-        self.tools: list[Tool] = []
+        self.items: list[dict[str, Any]] = []
+        """Output items of the responses API, whole, that are neither text, reasoning nor calls for the client."""
         self.extra: dict[str, Any] = {}
         self.logprobs: list[dict[str, Any]] = []
         self.reason: str | None = None
@@ -79,7 +59,10 @@ class Choice:
         self._limit = limit if tokenizer is not None else None
         self._tokenizer = tokenizer
         self._tokens = 0
-        self._positions: dict[int, Tool] = {}
+        self._calls = ToolCalls(offers or {})
+        self._halves = Halves()
+        self._waits = False
+        """Whether texts are not passed on as they are only because a half waits for the next."""
         self._pieces = 0
         self._growing = 0
         self._last = ""
@@ -87,6 +70,10 @@ class Choice:
     @property
     def text(self) -> str:
         return "".join(self.texts)
+
+    @property
+    def tools(self) -> list[Tool]:
+        return self._calls.tools
 
     @property
     def finish_reason(self) -> str:
@@ -98,16 +85,28 @@ class Choice:
         if self.done:
             return []
         if isinstance(part, Text):
-            return self._take_text(part)
+            if not part.text.isascii() or self._halves.held:
+                part = Text(self._halves.joined("text", part.text), part.logprobs)
+                if self._halves.held:  # the next text must be looked at
+                    self._waits, self.plain = self._waits or self.plain, False
+                elif self._waits:
+                    self._waits, self.plain = False, True
+            return self._take_text(part) if part.text else []
         if isinstance(part, Reasoning):
-            self.reasoning.append(part.text)
-            return [part]
+            text = self._halves.joined("reasoning", part.text)
+            if not text:
+                return []
+            self.reasoning.append(text)
+            return [Reasoning(text)]
         if isinstance(part, ToolCall):
-            return self._take_tool(part)
+            return [*self._calls.take(part)]
         if isinstance(part, Finish):
             self.reason = part.reason
         elif isinstance(part, Extra):
             _merge(self.extra, part.delta)
+            return [part]
+        elif isinstance(part, Item):
+            self.items.append(part.item)
             return [part]
         elif not isinstance(part, Usage | Meta):
             raise AssertionError(part)
@@ -115,11 +114,22 @@ class Choice:
 
     def end(self) -> list[Event]:
         """What was held back, as no more parts come."""
-        held = self._stop.end() if self._stop and not self.done else ""
-        return self._limited(Text(held)) if held else []
+        events: list[Event] = []
+        if not self.done:
+            if thought := self._halves.rest("reasoning"):
+                self.reasoning.append(thought)
+                events.append(Reasoning(thought))
+            held = self._halves.rest("text")
+            if self._stop is not None:
+                held = self._stop.feed(held) + self._stop.end()
+            events += self._limited(Text(held)) if held else []
+            # A text that grew with each item; a few are enough now that no more of them come.
+            if self._growing >= CUMULATIVE_AT_END - 1 and len(self._last.strip()) >= CUMULATIVE_LENGTH:
+                raise _cumulative()
+        return [*events, *self._calls.end()]
 
     def _take_text(self, part: Text) -> list[Event]:
-        if self._pieces < CUMULATIVE:
+        if not self.plain and self._growing >= 0:
             self._look_for_cumulative(part.text)
         if self._stop is not None:
             part = Text(self._stop.feed(part.text), part.logprobs)
@@ -142,48 +152,27 @@ class Choice:
         return [part]
 
     def _look_for_cumulative(self, text: str) -> None:
+        """Count the items that begin with the whole one before, as long as all of them do."""
         self._pieces += 1
-        grows = bool(self._last) and len(text) > len(self._last) and text.startswith(self._last)
-        self._growing = self._growing + 1 if grows else 0
-        self._last = text
-        if self._pieces == CUMULATIVE:
-            if self._growing == CUMULATIVE - 1 and len(text.strip()) >= CUMULATIVE_LENGTH:
-                raise UnusableOutput(
-                    "The model gave cumulative text: each item repeats the whole text so far. Yield only what is new."
-                )
+        last, self._last = self._last, text
+        if self._pieces == 1 or text == last:
+            pass  # it may go on to grow
+        elif len(text) > len(last) and text.startswith(last):
+            self._growing += 1
+        else:
+            self._growing = -1
+        if self._growing >= CUMULATIVE - 1 and len(text.strip()) >= CUMULATIVE_LENGTH:
+            raise _cumulative()
+        if self._growing < 0 or self._pieces >= LOOKED_AT:
+            self._growing = -1
             self.plain = self._stop is None and self._limit is None
 
-    def _take_tool(self, call: ToolCall) -> list[Event]:
-        events: list[Event] = []
-        tool = self._tool_for(call)
-        if tool is None:
-            if not call.name:
-                raise UnusableOutput("The model gave arguments of a tool call before its name.")
-            tool = Tool(len(self.tools), call.id or f"call_{os.urandom(12).hex()}", call.name)
-            self.tools.append(tool)
-            self._positions[tool.index if call.index is None else call.index] = tool
-            events.append(ToolBegin(tool))
-        piece = call.arguments
-        if isinstance(piece, Mapping):
-            try:
-                piece = json.dumps(piece, allow_nan=False)
-            except (TypeError, ValueError, RecursionError) as error:
-                raise UnusableOutput("The model gave a tool call whose arguments are no JSON.") from error
-        if not isinstance(piece, str):
-            raise UnusableOutput("A tool call's arguments are a dict, or its JSON text.")
-        if piece:
-            tool.arguments.append(piece)
-            events.append(ToolArguments(tool, piece))
-        return events
 
-    def _tool_for(self, call: ToolCall) -> Tool | None:
-        """The call that *call* goes on with; None if it is a new one."""
-        if call.index is None:
-            return None if call.name else self.tools[-1] if self.tools else None
-        tool = self._positions.get(call.index)
-        if tool is not None and call.name and call.id and call.id != tool.id:
-            return None  # whole calls that all say index 0, as some servers send them
-        return tool
+def _cumulative() -> UnusableOutput:
+    return UnusableOutput(
+        "The model gave cumulative text: each item repeats the whole text so far. Yield only what is new, as "
+        "text[len(before):]."
+    )
 
 
 def _merge(into: dict[str, Any], delta: Mapping[str, Any]) -> None:

@@ -12,18 +12,20 @@ from typing import Any
 
 from portico.errors import InvalidRequest, PorticoError
 from portico.models.body import kind
-from portico.models.choice import Choice, Event, ToolArguments, ToolBegin
+from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
 from portico.models.exchange import Exchange, error_object, new_id, now
 from portico.models.fields import MAX_CHOICES, check_fields, limit_of, stops_of
 from portico.models.function import Cancel
 from portico.models.generation import Generation, Wanted
-from portico.models.parts import Reasoning, Text
+from portico.models.parts import Item, Reasoning, Text
 from portico.models.registry import AnyTokenizer
 from portico.models.service import Service
 from portico.models.sse import DONE, compact, data, quoted
 from portico.models.structured import check_of
 from portico.models.tokens import are_ids, text_of
+from portico.models.tool_calls import ToolArguments, ToolBegin
+from portico.models.tools import begun, call_of, delta_of, offers_of
 
 
 async def completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
@@ -58,6 +60,7 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
         tokenizer=entry.info.tokenizer,
         check=check_of(body.get("response_format")),
         threads=service.settings.threads,
+        offers=offers_of(body.get("tools")),
     )
     generation = Generation(wanted, cancel)
     envelope = {"id": new_id("cmpl-"), "object": "text_completion", "created": now(), "model": entry.info.id}
@@ -122,10 +125,9 @@ def _rest(choice: Choice) -> dict[str, Any]:
     if choice.reasoning:
         rest["reasoning_content"] = rest["reasoning"] = "".join(choice.reasoning)
     if choice.tools:
-        rest["tool_calls"] = [
-            {"id": tool.id, "type": "function", "function": {"name": tool.name, "arguments": tool.text}}
-            for tool in choice.tools
-        ]
+        rest["tool_calls"] = [call_of(tool) for tool in choice.tools]
+    if choice.items:
+        rest["output_items"] = choice.items
     return rest
 
 
@@ -170,8 +172,7 @@ class CompletionChunks:
         after = f',"logprobs":null,"finish_reason":null}}{self._end}'
 
         def render(text: str) -> bytes:
-            text = encode_basestring_ascii(text) if text.isascii() else quoted(text)  # as the chat's
-            return f"{before}{text}{after}".encode()
+            return f"{before}{encode_basestring_ascii(text)}{after}".encode()  # as the chat's
 
         return render
 
@@ -184,10 +185,11 @@ class CompletionChunks:
         if isinstance(event, Reasoning):
             rest = {"reasoning_content": event.text, "reasoning": event.text}
         elif isinstance(event, ToolBegin):
-            call = {"index": event.tool.index, "id": event.tool.id, "type": "function"}
-            rest = {"tool_calls": [{**call, "function": {"name": event.tool.name, "arguments": ""}}]}
+            rest = {"tool_calls": [begun(event.tool)]}
         elif isinstance(event, ToolArguments):
-            rest = {"tool_calls": [{"index": event.tool.index, "function": {"arguments": event.piece}}]}
+            rest = {"tool_calls": [delta_of(event.tool, event.piece)]}
+        elif isinstance(event, Item):
+            rest = {"output_items": [event.item]}
         elif "logprobs" in event.delta:
             return [self._chunk(index, '""', compact(event.delta["logprobs"]))]
         else:

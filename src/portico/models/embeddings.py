@@ -18,11 +18,11 @@ from portico.errors import InvalidRequest, UnusableOutput
 from portico.models.body import kind
 from portico.models.exchange import Exchange
 from portico.models.fields import MAX_DIMENSIONS, integer
+from portico.models.foreign.common import usage_of
 from portico.models.function import Cancel, Frames, drive
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.service import Service
-from portico.models.shapes import usage_of
 from portico.models.tokens import are_ids, count, text_of, usage_object
 
 MAX_INPUTS = 2048

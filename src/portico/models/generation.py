@@ -16,10 +16,12 @@ from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.exchange import Leaving
 from portico.models.function import TURN, Cancel, Frames, drive
-from portico.models.parts import Finish, Usage
+from portico.models.halves import has_half
+from portico.models.parts import Finish, Meta, Usage
 from portico.models.registry import AnyTokenizer
-from portico.models.shapes import Meta, gives_choices, parts_of
+from portico.models.shapes import Reading, gives_choices
 from portico.models.tokens import count, count_messages, usage_object
+from portico.models.tools import Offers
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -55,7 +57,8 @@ class Wanted:
 
     ``calls`` has one entry a choice: call it to run the function. ``n`` of them, one after the other, are choices for
     the same prompt. ``sees_n`` says that the function can know that number, and so may give all of them in one run.
-    ``limit`` is in tokens. ``check`` is given each whole text and raises if it is not what the response format says.
+    ``limit`` is in tokens. ``offers`` are the client's tools. ``check`` is given each whole text and raises if it is
+    not what the response format says.
     """
 
     calls: Sequence[Callable[[], Any]]
@@ -68,6 +71,7 @@ class Wanted:
     tokenizer: AnyTokenizer | None = None
     check: Callable[[str], None] | None = None
     threads: bool = True
+    offers: Offers = field(default_factory=dict)
 
 
 class Aborted(APIError):
@@ -85,7 +89,7 @@ class Generation:
     def __init__(self, wanted: Wanted, cancel: Cancel) -> None:
         self.wanted = wanted
         self.cancel = cancel
-        self.choices = [Choice(wanted.stops, wanted.limit, wanted.tokenizer) for _ in wanted.calls]
+        self.choices = [Choice(wanted.stops, wanted.limit, wanted.tokenizer, wanted.offers) for _ in wanted.calls]
         self.meta: dict[str, Any] = {}
         self._usages: dict[int, Usage] = {}
         self._finished: set[int] = set()
@@ -194,7 +198,7 @@ class Generation:
         """Gather one item of a run; the frames for what is new in it."""
         base, writer = run.base, run.writer
         frames: list[bytes] = []
-        for offset, part in parts_of(item, self.wanted.check is not None):
+        for offset, part in run.reading.parts(item):
             if isinstance(part, Usage):
                 self._usages[base] = part
                 continue
@@ -248,6 +252,7 @@ class _Run:
         self.room = room
         self.given = {base}
         """The choices that this run gives."""
+        self.reading = Reading(generation.wanted.check is not None)
         self._generation = generation
         self._choice = choice = generation.choices[base]
         keep = choice.texts.append
@@ -255,7 +260,7 @@ class _Run:
 
         def feed(item: Any) -> Frames:
             nonlocal begun
-            if item.__class__ is str and choice.plain and item:
+            if item.__class__ is str and choice.plain and item and (item.isascii() or not has_half(item)):
                 keep(item)
                 return render(item)
             frames = generation.take(self, item)
@@ -278,7 +283,7 @@ class _Run:
         if isinstance(value, str):
             return None  # most often the whole text once more
         frames: list[bytes] = []
-        for offset, part in parts_of(value):
+        for offset, part in self.reading.parts(value):
             if isinstance(part, Usage):
                 generation._usages[base] = part
             elif isinstance(part, Meta):

@@ -1,7 +1,7 @@
-"""What a model function may return or yield, beside text, dicts and SDK objects: five small dataclasses.
+"""What an answer is made of: five small dataclasses that a model function may give, and three that others become.
 
-Here: plain data that authors make, with no rule of the wire. How they, and every other shape, are understood is
-in `shapes`; how they are written to a client is in each endpoint's own module.
+Here: plain data, with no rule of the wire. How they, and every other shape, are understood is in `shapes`; how they
+are written to a client is in each endpoint's own module.
 """
 
 from __future__ import annotations
@@ -35,14 +35,21 @@ class ToolCall:
 
     Whole: ``ToolCall("get_weather", {"city": "Bern"})``; ``arguments`` is a mapping, or its JSON text. In fragments:
     the first names the function and its ``index``, the next ones carry ``index`` and a piece of the JSON text each.
-    ``id`` is made up where none is given. ``index`` counts the calls of one answer from 0; without it, a named
-    call is the next one and an unnamed fragment belongs to the last one.
+    ``id`` is made up where none is given. ``index`` counts the calls of one answer from 0. A fragment belongs to the
+    call of its ``id``; else to that of its ``index``; else a named one begins the next call, and an unnamed one belongs
+    to the last.
+
+    A call of a tool that the client offers as ``custom`` has the tool's input, a text, as its ``arguments``; a tool
+    without a name (``local_shell``, ``apply_patch``, ``web_search``...) is called by its type. ``type`` and
+    ``namespace`` are those of the tool that is offered under this name, unless given.
     """
 
     name: str | None = None
     arguments: str | Mapping[str, Any] = ""
     id: str | None = None
     index: int | None = None
+    type: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(slots=True)
@@ -63,3 +70,31 @@ class Finish:
     """
 
     reason: str
+
+
+@dataclass(slots=True)
+class Extra:
+    """Keys of a delta that are passed on as they are: ``refusal``, ``audio``, ``annotations``, and unknown ones."""
+
+    delta: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Meta:
+    """Keys of a whole answer that are passed on as they are: ``system_fingerprint``, ``service_tier``, unknown ones."""
+
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Item:
+    """A whole output item of the responses API that is passed on as it is: a search, an image, another server's call.
+
+    The chat API has no place for it, so its clients get it as ``output_items`` beside the message.
+    """
+
+    item: dict[str, Any]
+
+
+Part = Text | Reasoning | ToolCall | Usage | Finish | Extra | Meta | Item
+"""What is understood of an item that a function gives."""

@@ -1,38 +1,32 @@
 """Writes an answer as the events of the responses API, and keeps the response object up to date with them.
 
-Here: output items, their parts, and the sequence of events. Source: OpenAI API reference, "Streaming events";
-Open Responses specification, "Streaming".
+Here: the sequence of events. What parts and items look like is in `response_parts` and `tool_items`. Source: OpenAI
+API reference, "Streaming events"; Open Responses specification, "Streaming".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.errors import PorticoError
-from portico.models.choice import Event, Tool, ToolArguments, ToolBegin
+from portico.models.choice import Event
 from portico.models.exchange import new_id, now
 from portico.models.generation import Aborted, Generation
-from portico.models.parts import Reasoning, Text
+from portico.models.parts import Extra, Item, Reasoning, Text
+from portico.models.response_parts import Open, part_of, response_usage, summary_part
 from portico.models.sse import DONE, compact, quoted
+from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, is_whole
+from portico.models.tool_items import begun_item, hosted_item
+from portico.models.tools import CUSTOM, HOSTED
 
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish_reasons that leave a response incomplete, and what this API calls them."""
 
 
-class Open:
-    """An output item that has begun: its place, and the text of its one part so far."""
-
-    def __init__(self, kind: str, index: int, item: dict[str, Any]) -> None:
-        self.kind = kind
-        self.index = index
-        self.item = item
-        self.pieces: list[str] = []
-        self.logprobs: list[Any] = []
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces)
+_PLACED = frozenset(("refusal", "annotations", "content_parts", "encrypted_reasoning", "logprobs", "role", "content"))
+"""Keys of a delta that have a place in an item, or none here."""
 
 
 class ResponseEvents:
@@ -53,6 +47,10 @@ class ResponseEvents:
         self._message: Open | None = None
         self._reasoning: Open | None = None
         self._calls: dict[int, Open] = {}
+        self._hosted: list[Tool] = []
+        """Calls whose items go out whole, when all of their arguments have come."""
+        self._summary = bool(response["reasoning"].get("summary"))
+        """Whether the client wants reasoning as a summary too: some read nothing else of it."""
         self._before = ""
         # Written now, as they go out with the first item, when the response already holds it.
         self._opening = [
@@ -74,7 +72,7 @@ class ResponseEvents:
                 return self.event(index, Text(text))
             message.pieces.append(text)
             self._sequence = sequence = self._sequence + 1
-            return f'{self._before}{sequence - 1},"delta":{quoted(text)}{tail}'.encode("ascii")
+            return f'{self._before}{sequence - 1},"delta":{encode_basestring_ascii(text)}{tail}'.encode()
 
         return render
 
@@ -88,13 +86,14 @@ class ResponseEvents:
             return self._begin_call(event.tool)
         if isinstance(event, ToolArguments):
             return self._go_on_with_call(event)
-        refusal = event.delta.get("refusal")
-        return self._refuse(refusal) if isinstance(refusal, str) and refusal else []
+        if isinstance(event, Item):
+            return self._whole_item(event.item)
+        return self._other(event)
 
     def finish(self, index: int, generation: Generation) -> list[bytes]:
         """The events that end the items which are still open."""
         reason = generation.choices[index].finish_reason
-        return self._close_all("incomplete" if reason in _REASONS else "completed")
+        return self._close_hosted(last=True) + self._close_all("incomplete" if reason in _REASONS else "completed")
 
     def closing(self, generation: Generation) -> list[bytes]:
         """``response.completed`` or ``response.incomplete``, and the end."""
@@ -111,7 +110,8 @@ class ResponseEvents:
         else:
             response["completed_at"] = now()
         response["usage"] = response_usage(generation.usage())
-        for key, value in generation.meta.items():
+        extra = {key: value for key, value in generation.choices[0].extra.items() if key not in _PLACED}
+        for key, value in (*generation.meta.items(), *extra.items()):
             response.setdefault(key, value)
         self.ended()
 
@@ -164,6 +164,25 @@ class ResponseEvents:
         delta = {**place, "delta": event.text, "logprobs": event.logprobs or []}
         return [*frames, self._write("response.output_text.delta", delta)]
 
+    def _other(self, extra: Extra) -> list[bytes]:
+        """The keys of a delta that have a place in an item; the others go into the response at its end."""
+        frames: list[bytes] = []
+        refusal = extra.delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            frames += self._refuse(refusal)
+        annotations = extra.delta.get("annotations")
+        for annotation in annotations if isinstance(annotations, list) else ():
+            frames += self._annotate(annotation)
+        parts = extra.delta.get("content_parts")
+        for part in parts if isinstance(parts, list) else ():
+            frames += self._add_part(part)
+        sealed = extra.delta.get("encrypted_reasoning")
+        if sealed:
+            frames += self._begin_thought()
+            assert self._reasoning is not None
+            self._reasoning.item["encrypted_content"] = sealed
+        return frames
+
     def _refuse(self, text: str) -> list[bytes]:
         frames = self._begin_message("refusal")
         message = self._message
@@ -172,10 +191,51 @@ class ResponseEvents:
         place = {"item_id": message.item["id"], "output_index": message.index, "content_index": 0}
         return [*frames, self._write("response.refusal.delta", {**place, "delta": text})]
 
+    def _annotate(self, annotation: Any) -> list[bytes]:
+        frames = self._begin_message("text")
+        message = self._message
+        assert message is not None
+        if isinstance(annotation, dict) and isinstance(annotation.get(annotation.get("type")), dict):
+            annotation = {"type": annotation["type"], **annotation[annotation["type"]]}  # the chat API nests it
+        place = {"item_id": message.item["id"], "output_index": message.index, "content_index": 0}
+        event = {**place, "annotation_index": len(message.annotations), "annotation": annotation}
+        message.annotations.append(annotation)
+        return [*frames, self._write("response.output_text.annotation.added", event)]
+
+    def _add_part(self, part: Any) -> list[bytes]:
+        """A content part of no known type: a message of its own, which is whole."""
+        frames = self._close_texts("completed")
+        item = {"id": new_id("msg_"), "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+        opened, added = self._begin("message", item)
+        place = {"item_id": item["id"], "output_index": opened.index, "content_index": 0}
+        begun = self._write("response.content_part.added", {**place, "part": part})
+        ended = self._write("response.content_part.done", {**place, "part": part})
+        item |= {"content": [part], "status": "completed"}
+        done = self._write("response.output_item.done", {"output_index": opened.index, "item": item})
+        return [*frames, added, begun, ended, done]
+
+    def _whole_item(self, given: dict[str, Any]) -> list[bytes]:
+        """An item that is whole from its beginning, and what the API tells of one that it runs itself."""
+        frames = self._close_texts("completed")
+        item = {"id": new_id("item_"), **given}
+        status = item.get("status") if item.get("status") not in (None, "in_progress") else "completed"
+        opened, added = self._begin("item", {**item, "status": "in_progress"})
+        place = {"item_id": item["id"], "output_index": opened.index}
+        row = HOSTED.get(str(item["type"]).removesuffix("_call"))
+        signs = (
+            [self._write(f"response.{row.call}.{sign}", place) for sign in ("in_progress", "completed")]
+            if row is not None and row.runs
+            else []
+        )
+        item["status"] = status
+        self.response["output"][opened.index] = item
+        done = self._write("response.output_item.done", {"output_index": opened.index, "item": item})
+        return [*frames, added, *signs, done]
+
     def _begin_message(self, kind: str) -> list[bytes]:
         if self._message is not None and self._message.kind == kind:
             return []
-        frames = self._close_all("completed")
+        frames = self._close_texts("completed")
         item = {"id": new_id("msg_"), "type": "message", "status": "in_progress", "role": "assistant", "content": []}
         opened, added = self._begin(kind, item)
         self._message = opened
@@ -188,32 +248,53 @@ class ResponseEvents:
         return [*frames, added, self._part_event("added", opened)]
 
     def _think(self, text: str) -> list[bytes]:
-        frames: list[bytes] = []
-        if self._reasoning is None:
-            frames = self._close_all("completed")
-            item = {"id": new_id("rs_"), "type": "reasoning", "status": "in_progress", "summary": [], "content": []}
-            self._reasoning, added = self._begin("reasoning", item)
-            frames += [added, self._part_event("added", self._reasoning)]
+        frames = self._begin_thought()
         thought = self._reasoning
+        assert thought is not None
         thought.pieces.append(text)
-        place = {"item_id": thought.item["id"], "output_index": thought.index, "content_index": 0}
-        return [*frames, self._write("response.reasoning_text.delta", {**place, "delta": text})]
+        place = {"item_id": thought.item["id"], "output_index": thought.index}
+        frames.append(self._write("response.reasoning_text.delta", {**place, "content_index": 0, "delta": text}))
+        if self._summary:
+            delta = {**place, "summary_index": 0, "delta": text}
+            frames.append(self._write("response.reasoning_summary_text.delta", delta))
+        return frames
+
+    def _begin_thought(self) -> list[bytes]:
+        if self._reasoning is not None:
+            return []
+        frames = self._close_texts("completed")
+        item = {"id": new_id("rs_"), "type": "reasoning", "status": "in_progress", "summary": [], "content": []}
+        self._reasoning, added = self._begin("reasoning", item)
+        frames += [added, self._part_event("added", self._reasoning)]
+        if self._summary:
+            frames.append(self._summary_event("part.added", self._reasoning, part=summary_part("")))
+        return frames
 
     def _begin_call(self, tool: Tool) -> list[bytes]:
-        frames = self._close(self._reasoning, "completed") + self._close(self._message, "completed")
-        self._reasoning = self._message = None
-        item = {"id": new_id("fc_"), "type": "function_call", "status": "in_progress"}
-        item |= {"call_id": tool.id, "name": tool.name, "arguments": ""}
-        self._calls[tool.index], added = self._begin("call", item)
+        frames = self._close_texts("completed")
+        if tool.type in HOSTED:
+            self._hosted.append(tool)
+            return frames
+        self._calls[tool.index], added = self._begin("call", begun_item(tool))
         return [*frames, added]
 
     def _go_on_with_call(self, event: ToolArguments) -> list[bytes]:
         call = self._calls.get(event.tool.index)
-        if call is None:  # the model went back to a call that other output had ended; the item has it all at the end
-            return []
+        if call is None:
+            return []  # its item goes out whole
         call.pieces.append(event.piece)
         place = {"item_id": call.item["id"], "output_index": call.index}
-        return [self._write("response.function_call_arguments.delta", {**place, "delta": event.piece})]
+        name = "custom_tool_call_input" if event.tool.type == CUSTOM else "function_call_arguments"
+        return [self._write(f"response.{name}.delta", {**place, "delta": event.piece})]
+
+    def _close_hosted(self, last: bool) -> list[bytes]:
+        """The items of calls whose arguments have come; at the *last*, of all. Raises `UnusableOutput`."""
+        frames: list[bytes] = []
+        for tool in tuple(self._hosted):
+            if last or is_whole(tool.text):
+                self._hosted.remove(tool)
+                frames += self._whole_item(hosted_item(tool, HOSTED[tool.type]))
+        return frames
 
     def _begin(self, kind: str, item: dict[str, Any]) -> tuple[Open, bytes]:
         opened = Open(kind, len(self.response["output"]), item)
@@ -221,11 +302,16 @@ class ResponseEvents:
         self.response["output"].append(item)
         return opened, added
 
-    def _close_all(self, status: str) -> list[bytes]:
+    def _close_texts(self, status: str) -> list[bytes]:
+        """End what other output ends. Calls stay open, as models go back to them."""
         frames = self._close(self._reasoning, status) + self._close(self._message, status)
+        self._reasoning = self._message = None
+        return frames + self._close_hosted(last=False) if self._hosted else frames
+
+    def _close_all(self, status: str) -> list[bytes]:
+        frames = self._close_texts(status)
         for call in self._calls.values():
             frames += self._close(call, status)
-        self._reasoning = self._message = None
         self._calls.clear()
         return frames
 
@@ -237,9 +323,10 @@ class ResponseEvents:
         place = {"item_id": item["id"], "output_index": opened.index}
         frames: list[bytes] = []
         if opened.kind == "call":
-            item["arguments"] = text
-            done = {**place, "name": item["name"], "arguments": text}
-            frames.append(self._write("response.function_call_arguments.done", done))
+            custom = item["type"] == "custom_tool_call"
+            name, field = ("custom_tool_call_input", "input") if custom else ("function_call_arguments", "arguments")
+            item[field] = text
+            frames.append(self._write(f"response.{name}.done", {**place, "name": item["name"], field: text}))
         else:
             inner = {**place, "content_index": 0}
             if opened.kind == "text":
@@ -249,46 +336,29 @@ class ResponseEvents:
                 frames.append(self._write("response.refusal.done", {**inner, "refusal": text}))
             else:
                 frames.append(self._write("response.reasoning_text.done", {**inner, "text": text}))
-            item["content"] = [_part(opened)]
+            item["content"] = [part_of(opened)]
             frames.append(self._part_event("done", opened))
+            if opened.kind == "reasoning" and self._summary:
+                item["summary"] = [summary_part(text)]
+                frames.append(self._summary_event("text.done", opened, text=text))
+                frames.append(self._summary_event("part.done", opened, part=summary_part(text)))
         item["status"] = status
         frames.append(self._write("response.output_item.done", {"output_index": opened.index, "item": item}))
         return frames
 
     def _part_event(self, what: str, opened: Open) -> bytes:
         place = {"item_id": opened.item["id"], "output_index": opened.index, "content_index": 0}
-        return self._write(f"response.content_part.{what}", {**place, "part": _part(opened)})
+        return self._write(f"response.content_part.{what}", {**place, "part": part_of(opened)})
+
+    def _summary_event(self, what: str, opened: Open, **fields: Any) -> bytes:
+        place = {"item_id": opened.item["id"], "output_index": opened.index, "summary_index": 0}
+        return self._write(f"response.reasoning_summary_{what}", {**place, **fields})
 
     def _write(self, event: str, fields: dict[str, Any]) -> bytes:
         sequence = self._sequence
         self._sequence += 1
         body = compact({"type": event, "sequence_number": sequence, **fields})[:-1] + self._lane + "}"
         return (f"event: {event}\ndata: {body}\n\n" if self._lines else body).encode("ascii")
-
-
-def _part(opened: Open) -> dict[str, Any]:
-    match opened.kind:
-        case "text":
-            return {"type": "output_text", "text": opened.text, "annotations": [], "logprobs": opened.logprobs}
-        case "refusal":
-            return {"type": "refusal", "refusal": opened.text}
-        case _:
-            return {"type": "reasoning_text", "text": opened.text}
-
-
-def response_usage(usage: dict[str, Any]) -> dict[str, Any]:
-    """This API's usage, from the chat API's."""
-    prompt = usage.get("prompt_tokens_details") or {}
-    completion = usage.get("completion_tokens_details") or {}
-    known = ("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details")
-    return {
-        "input_tokens": usage["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, **prompt},
-        "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": 0, **completion},
-        "total_tokens": usage["total_tokens"],
-        **{key: value for key, value in usage.items() if key not in known},
-    }
 
 
 def _nothing() -> None:

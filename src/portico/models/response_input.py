@@ -13,6 +13,7 @@ from portico.errors import InvalidRequest
 from portico.models.body import kind
 from portico.models.exchange import new_id
 from portico.models.messages import check_content
+from portico.models.tool_items import history_of
 
 _ROLES = frozenset(("user", "assistant", "system", "developer"))
 
@@ -89,9 +90,9 @@ def _id(item: Mapping[str, Any], prefix: str) -> str:
 def messages_of(items: Sequence[Mapping[str, Any]], instructions: Any) -> list[dict[str, Any]]:
     """The chat API's messages for *items*, the instructions first.
 
-    Calls become ``tool_calls`` of the assistant's message before them, outputs ``tool`` messages, reasoning the
-    ``reasoning_content`` of the message after it. Items of other types have no message; functions find them in
-    ``request["input"]``.
+    Calls of every type become ``tool_calls`` of the assistant's message before them, outputs ``tool`` messages,
+    reasoning the ``reasoning_content`` of the message after it. What is none of these has no message; functions find it
+    in ``request["input"]``.
     """
     messages: list[dict[str, Any]] = []
     if isinstance(instructions, str) and instructions:
@@ -106,23 +107,19 @@ def messages_of(items: Sequence[Mapping[str, Any]], instructions: Any) -> list[d
                 if reasoning and item["role"] == "assistant":
                     message["reasoning_content"], reasoning = reasoning, ""
                 messages.append(message)
-            case "function_call" | "custom_tool_call":
-                arguments = item["arguments"] if item["type"] == "function_call" else item["input"]
-                call = {
-                    "id": item["call_id"],
-                    "type": "function",
-                    "function": {"name": item["name"], "arguments": arguments},
-                }
-                if not messages or messages[-1]["role"] != "assistant":
-                    messages.append({"role": "assistant", "content": None})
-                if reasoning:
-                    messages[-1]["reasoning_content"], reasoning = reasoning, ""
-                messages[-1].setdefault("tool_calls", []).append(call)
-            case "function_call_output" | "custom_tool_call_output":
-                messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": _content(item["output"])})
             case "reasoning":
-                parts = [*(item.get("content") or ()), *(item.get("summary") or ())]
+                parts = item.get("content") or item.get("summary") or ()
                 reasoning += "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+            case _:
+                call, id, result = history_of(item)
+                if call is not None:
+                    if not messages or messages[-1]["role"] != "assistant":
+                        messages.append({"role": "assistant", "content": None})
+                    if reasoning:
+                        messages[-1]["reasoning_content"], reasoning = reasoning, ""
+                    messages[-1].setdefault("tool_calls", []).append(call)
+                if result is not None:
+                    messages.append({"role": "tool", "tool_call_id": id, "content": _content(result)})
     return messages
 
 
@@ -159,8 +156,8 @@ def chat_request(body: Mapping[str, Any], messages: list[dict[str, Any]]) -> dic
     if body.get("tools"):
         request["tools"] = [_tool(tool) for tool in body["tools"]]
     choice = body.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") == "function" and "function" not in choice:
-        request["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    if isinstance(choice, dict):
+        request["tool_choice"] = _choice(choice)
     form = (body.get("text") or {}).get("format")
     if isinstance(form, dict) and "response_format" not in body:
         if form.get("type") == "json_schema":
@@ -174,7 +171,29 @@ def chat_request(body: Mapping[str, Any], messages: list[dict[str, Any]]) -> dic
     return request
 
 
+def _choice(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice of tools in the chat API's shape."""
+    match choice.get("type"):
+        case "function" | "custom" as kind if kind not in choice:
+            return {"type": kind, kind: {"name": choice.get("name")}}
+        case "allowed_tools" if "allowed_tools" not in choice:
+            tools = choice.get("tools")
+            allowed = (
+                [_choice(one) if isinstance(one, dict) else one for one in tools] if isinstance(tools, list) else []
+            )
+            return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode", "auto"), "tools": allowed}}
+        case _:
+            return choice
+
+
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    if tool.get("type", "function") != "function" or "function" in tool:
+    """A tool in the chat API's shape, which knows functions and custom tools; others as they are."""
+    kind = tool.get("type", "function")
+    if kind not in ("function", "custom") or kind in tool:
         return tool
-    return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
+    inner = {key: value for key, value in tool.items() if key != "type"}
+    form = inner.get("format")
+    if kind == "custom" and isinstance(form, dict) and form.get("type") == "grammar" and "grammar" not in form:
+        grammar = {key: value for key, value in form.items() if key != "type"}
+        inner["format"] = {"type": "grammar", "grammar": grammar}
+    return {"type": kind, kind: inner}

@@ -1,0 +1,90 @@
+"""What other libraries and servers give, understood: one file a library, or a wire format, and the table of them.
+
+A reader is made once for each run of a function, so that it can tell an event that only repeats others from one that
+is new; which one reads an object is found once for its type. Nothing of a library is imported here: its objects are
+known by the package that their classes come from. What no reader understands raises `UnusableOutput`, and what is in
+an object of a library never becomes JSON that visitors see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, Protocol
+
+from portico.models.parts import Part
+
+Parts = Iterable[tuple[int, Part]]
+"""Parts, each with the index of the choice that it belongs to."""
+
+
+class Reader(Protocol):
+    """Reads what one library gives, in one run of a function."""
+
+    def read(self, item: Any) -> Parts:
+        """The parts of *item*. Raises `UnusableOutput`."""
+
+
+BY_PACKAGE = {
+    "openai": "openai",
+    "agents": "openai_agents",
+    "anthropic": "anthropic",
+    "langchain_core": "langchain",
+    "langchain": "langchain",
+    "langgraph": "langchain",
+    "litellm": "litellm",
+    "llama_index": "llama_index",
+    "ollama": "ollama",
+    "haystack": "haystack",
+    "google": "google_genai",
+    "pydantic_ai": "pydantic_ai",
+    "crewai": "crewai",
+}
+"""The top-level package of an object's class, and the module here that reads it."""
+
+
+def module_for(cls: type) -> str | None:
+    """The module that reads objects of *cls*: by its own package first, then by those of what it is made from."""
+    for base in cls.__mro__:
+        found = BY_PACKAGE.get(base.__module__.partition(".")[0])
+        if found is not None:
+            return found
+    return None
+
+
+def module_of_dict(item: Mapping[str, Any]) -> str | None:
+    """The module that reads a dict in another server's wire format; None for the OpenAI API's own, and for deltas."""
+    kind = item.get("type")
+    if isinstance(kind, str):
+        if kind.startswith("response.") or kind in _ITEMS or (kind.endswith(("_call", "_output")) and "id" in item):
+            return "responses"
+        if kind in _ANTHROPIC and not (kind == "message" and "content" not in item):
+            return "anthropic"
+    if item.get("object") == "response":
+        return "responses"
+    if "candidates" in item or "usageMetadata" in item:
+        return "google_genai"
+    if "done" in item and ("message" in item or "response" in item):
+        return "ollama"
+    if "is_finished" in item and "text" in item:
+        return "litellm"
+    return None
+
+
+_ITEMS = frozenset(
+    ("function_call", "custom_tool_call", "reasoning", "mcp_list_tools", "mcp_approval_request", "error")
+)
+"""Of the responses API, without ``response.`` before: items of its output, and an error in its streams."""
+
+_ANTHROPIC = frozenset(
+    (
+        *("message", "message_start", "message_delta", "message_stop", "ping"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+    )
+)
+
+
+def reader_of(module: str) -> Reader:
+    """A new reader, of the class ``Reader`` of *module* here."""
+    made: Reader = import_module(f"{__name__}.{module}").Reader()
+    return made

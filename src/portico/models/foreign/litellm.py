@@ -1,0 +1,37 @@
+"""LiteLLM: its responses and chunks, which are the OpenAI API's, and the chunks of its custom providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from portico.models.foreign.common import reason_of, usage_of
+from portico.models.foreign.completions import tool_call
+from portico.models.foreign.openai import Reader as OpenAI
+from portico.models.parts import Finish, Part, Text
+
+
+class Reader:
+    """See `Reader` of this package."""
+
+    def __init__(self) -> None:
+        self._openai = OpenAI()
+
+    def read(self, item: Any) -> Iterator[tuple[int, Part]]:
+        """See `Reader.read` of this package."""
+        if not isinstance(item, Mapping):
+            yield from self._openai.read(item)
+            return
+        # A GenericStreamingChunk. Its index is that of the choice; each call has one of its own.
+        given = item.get("index")
+        index = given if isinstance(given, int) else 0
+        if item.get("text"):
+            yield index, Text(str(item["text"]))
+        if item.get("tool_use"):
+            calls = item["tool_use"]
+            for call in calls if isinstance(calls, list) else [calls]:
+                yield index, tool_call(call)
+        if item.get("usage"):
+            yield 0, usage_of(item["usage"])
+        if item.get("is_finished") and item.get("finish_reason"):
+            yield index, Finish(reason_of(item["finish_reason"]))
