@@ -73,7 +73,10 @@ class RelayServer(Server):
         command += [
             f"--data-dir={self.home}",
             f"--max-links={MOST_LINKS}",
+            f"--max-links-of-user={MOST_LINKS}",
+            f"--max-links-of-address={MOST_LINKS}",
             f"--max-services={MOST_LINKS}",
+            f"--max-services-of-user={MOST_LINKS}",
             "--log-level=warning",
         ]
         super().__init__(name, command, port, directory, {})

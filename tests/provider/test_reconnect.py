@@ -31,3 +31,15 @@ def test_a_link_that_worked_starts_it_anew() -> None:
 def test_any_delay_is_bounded_both_ways(failures: int, random: float, asked: float) -> None:
     delay = Backoff(failures).next_delay(random, asked)
     assert FIRST / 2 <= delay <= LONGEST + asked
+
+
+def test_a_hub_without_room_is_asked_more_and_more_seldom() -> None:
+    backoff = Backoff()
+    delays = []
+    for _ in range(6):
+        backoff.no_room()
+        delays.append(backoff.next_delay(1.0))
+    assert SOON < delays[0] < delays[1] < delays[2]
+    assert delays[-1] == LONGEST
+    backoff.reset()
+    assert backoff.next_delay(1.0) == FIRST

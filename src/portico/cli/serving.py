@@ -142,14 +142,16 @@ class _Watch:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._status = service.status
+        self._status, self._error = service.status, service.error
         self.gone = asyncio.Event()
 
     def changed(self, service: Service) -> None:
-        if service is not self._service or service.status == self._status:
+        if service is not self._service or (service.status, service.error) == (self._status, self._error):
             return
-        self._status = service.status
-        if service.status == "reconnecting":
+        again, self._status, self._error = service.status == self._status, service.status, service.error
+        if service.status == "reconnecting" and again:
+            print(f"portico: {service.error}; it is asked again", file=sys.stderr)
+        elif service.status == "reconnecting":
             print("portico: the link to the hub was lost; it is being dialled again", file=sys.stderr)
         elif service.status == "live":
             print("portico: live again", file=sys.stderr)

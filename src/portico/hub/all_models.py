@@ -292,7 +292,7 @@ class ModelsExchange:
                 )
                 if self._forward is not None:
                     break
-                await gateway.ready(entry.service)
+                await gateway.ready(entry.service, request.caller)
         except Answer as answer:
             self._answer(_for(caller, answer))
             return

@@ -27,6 +27,7 @@ from portico.errors import Refused
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.config import HubConfig
+from portico.hub.shares import network_of
 
 _FIELDS = frozenset({"password", "cidr", "expires", "rate", "concurrency", "max_body"})
 _MAX_PASSWORD = 1000  # characters
@@ -234,16 +235,6 @@ def _address(client: str | None) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def _subscriber(client: str | None) -> str:
-    """Who an address stands for where requests are counted: of IPv6 the /64, as one machine has all of that."""
-    if client is None or ":" not in client:
-        return client or ""
-    address = _address(client)
-    if isinstance(address, IPv6Address):
-        return f"{int(address) >> 64:x}::"
-    return str(address) if address is not None else client
-
-
 # --- what is counted --------------------------------------------------------------------------------------------
 
 
@@ -289,7 +280,7 @@ class Enforcer:
         elif visitor.user_id:
             who = f"user:{visitor.user_id}"
         else:
-            who = _subscriber(client)
+            who = network_of(client or "")
         clock = self._clock()
         a_second = rate.count / rate.seconds
         left, since = self._buckets.pop((service, who), (float(rate.count), clock))
@@ -307,7 +298,7 @@ class Enforcer:
     def try_password(self, conditions: Conditions, service: str, client: str | None, password: bytes) -> bool:
         """Whether *password* is the one. Raises an `Answer` (429) after too many wrong ones from this address."""
         assert conditions.password is not None
-        who = (service, _subscriber(client))
+        who = (service, network_of(client or ""))
         failures = self._failures.get(who)
         clock = self._clock()
         if failures is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from portico.hub.shares import a_quarter
 from portico.protocol import Limits
 
 
@@ -26,8 +27,24 @@ class HubConfig:
     kernel's own end is seen there, and C code may hold the interpreter for minutes."""
     kernel_poll: float = 2.0
     """How often a lost link's kernel is asked after."""
+    by_address: bool = False
+    """Whether links and requests are counted by address too. In a Jupyter server they are not: all kernels dial from
+    one machine, and all visitors may come by one proxy."""
     max_links: int = 1000
+    """Of providers that said who they are."""
+    max_links_of_user: int | None = None
+    """Of one kernel, user or anonymous workspace (`Principal.id`); None for a quarter of `max_links`."""
+    max_links_of_address: int | None = None
+    """None for a quarter of `max_links`."""
+    max_new_links: int = 512
+    """Links at a time that have not said who they are. They have `Limits.hello_timeout` to say it."""
+    max_new_links_of_address: int = 64
+    """As many programs behind one router as dial within one exchange of messages, when a hub comes back."""
     max_services: int = 1000
+    max_services_of_user: int | None = None
+    """Names that one kernel or user holds in one workspace; None for three quarters of `max_services`."""
+    max_streams_of_address: int | None = None
+    """Requests of one address on one link; None for a quarter of `Limits.max_streams`."""
     max_keys: int = 10_000
     """Keys that have not expired, of one maker (a kernel, a user)."""
     events_lifetime: float = 600.0
@@ -37,3 +54,22 @@ class HubConfig:
     """Of a request; None for no cap. Nothing is buffered either way."""
     identity_cache: float = 5.0
     """How long a decision of the server's identity provider is believed."""
+
+    @property
+    def links_of_user(self) -> int:
+        return a_quarter(self.max_links) if self.max_links_of_user is None else self.max_links_of_user
+
+    @property
+    def links_of_address(self) -> int:
+        return a_quarter(self.max_links) if self.max_links_of_address is None else self.max_links_of_address
+
+    @property
+    def services_of_user(self) -> int:
+        if self.max_services_of_user is not None:
+            return self.max_services_of_user
+        return -(-self.max_services * 3 // 4)  # most workspaces have one user: a quarter would be too few for them
+
+    @property
+    def streams_of_address(self) -> int:
+        most = self.max_streams_of_address
+        return a_quarter(self.limits.max_streams) if most is None else most

@@ -59,6 +59,7 @@ class HTTPForward:
 
     __slots__ = (
         "_busy",
+        "_caller",
         "_chunks",
         "_clean",
         "_failed",
@@ -86,15 +87,17 @@ class HTTPForward:
         self,
         responder: Responder,
         replica: Replica,
+        caller: str,
         clean: Callable[[Headers], Headers],
         on_done: Callable[[], None],
         retry: Callable[[], bool],
         max_body: int | None = None,
     ) -> None:
-        """*max_body* is in bytes, of the request; None for no limit."""
+        """*caller* is who the stream counts for; *max_body* is in bytes, of the request; None for no limit."""
         self.stream: Stream | None = None
         self._responder = responder
         self._replica = replica
+        self._caller = caller
         self._clean = clean
         self._on_done = on_done
         self._retry = retry
@@ -117,7 +120,7 @@ class HTTPForward:
         self._failed: Answer | None = None
         self._scheduled = False
         self._upload_waiter: asyncio.Future[None] | None = None
-        replica.in_flight += 1
+        replica.begin(self._caller)
 
     # --- from the stream ----------------------------------------------------------------------------------------
 
@@ -229,11 +232,11 @@ class HTTPForward:
 
     def move(self, replica: Replica) -> None:
         """The stream was refused; it is about to be opened anew on *replica*."""
-        self._replica.in_flight -= 1
+        self._replica.end(self._caller)
         if self.stream is not None:
             self.stream.release()
         self._replica = replica
-        replica.in_flight += 1
+        replica.begin(self._caller)
 
     def moved(self) -> None:
         """The stream is open anew: send again what was sent of the body."""
@@ -249,7 +252,7 @@ class HTTPForward:
         """The exchange is over: give the stream back."""
         stream, self.stream = self.stream, None
         if stream is not None:
-            self._replica.in_flight -= 1
+            self._replica.end(self._caller)
             stream.release()
             self._on_done()
             # No cycle is left behind: at thousands of requests a second the garbage collector would be felt.
@@ -393,6 +396,7 @@ class SocketForward:
         self,
         responder: SocketResponder,
         replica: Replica,
+        caller: str,
         clean: Callable[[Headers], Headers],
         on_done: Callable[[], None],
         retry: Callable[[], bool],
@@ -401,6 +405,7 @@ class SocketForward:
         self.stream: Stream | None = None
         self._responder = responder
         self._replica = replica
+        self._caller = caller
         self._clean = clean
         self._on_done = on_done
         self._retry = retry
@@ -413,7 +418,7 @@ class SocketForward:
         self._busy = False
         self._closing: tuple[int, str] | None = None
         self._upload_waiter: asyncio.Future[None] | None = None
-        replica.in_flight += 1
+        replica.begin(self._caller)
 
     # --- from the stream ----------------------------------------------------------------------------------------
 
@@ -521,11 +526,11 @@ class SocketForward:
 
     def move(self, replica: Replica) -> None:
         """As `HTTPForward.move`."""
-        self._replica.in_flight -= 1
+        self._replica.end(self._caller)
         if self.stream is not None:
             self.stream.release()
         self._replica = replica
-        replica.in_flight += 1
+        replica.begin(self._caller)
 
     def moved(self) -> None:
         """As `HTTPForward.moved`."""
@@ -540,7 +545,7 @@ class SocketForward:
     def _leave(self) -> None:
         stream, self.stream = self.stream, None
         if stream is not None:
-            self._replica.in_flight -= 1
+            self._replica.end(self._caller)
             stream.release()
             self._on_done()
         self._wake_upload()

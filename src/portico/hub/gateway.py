@@ -24,6 +24,7 @@ from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketRe
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
+from portico.hub.shares import Shares
 from portico.hub.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.protocol import Kind
 from portico.types import Headers
@@ -48,6 +49,9 @@ class VisitorRequest:
     prefix: bytes
     """What the path of every service starts with (``/portico/apps/``, with the server's base URL before it)."""
     subprotocols: tuple[str, ...] = ()
+    caller: str = ""
+    """Whom it counts for where each has a share: the network of the visitor's address; "" for nobody, where visitors
+    cannot be told apart (`HubConfig.by_address`), or a trusted proxy says nothing of its visitor."""
 
     # parsed by `Gateway.parse`
     name: str = ""
@@ -133,6 +137,8 @@ class Gateway:
         self._identities = identities
         self.enforcer = enforcer or Enforcer()
         self._since = time.monotonic()
+        self._streams_of_address = config.streams_of_address
+        self._waiters = Shares(MOST_WAITING_OF_ADDRESS)
         self.on_traffic: Callable[[Replica], None] = lambda replica: None
         """Told of each request that is opened, for activity."""
         self._leaving = False
@@ -441,8 +447,8 @@ class Gateway:
         for service in self._registry.services.values():
             service.wake()
 
-    async def ready(self, service: Service) -> None:
-        """Wait for a provider that has just lost its link. Raises an `Answer` (503, or what became of it).
+    async def ready(self, service: Service, caller: str = "") -> None:
+        """Wait for a provider that has just lost its link. Raises an `Answer` (503, or what became of it; 429).
 
         One that was lost longer ago than a request waits is not waited for.
         """
@@ -471,10 +477,28 @@ class Gateway:
             left = deadline - loop.time()
             if left <= 0:
                 raise answers.reconnecting()
-            try:
-                await asyncio.wait_for(service.changed.wait(), left)
-            except TimeoutError:
-                raise answers.reconnecting() from None
+            await self._wait(service, caller, left)
+
+    async def _wait(self, service: Service, caller: str, seconds: float) -> None:
+        """Wait for a change of the service's replicas. Each request that waits is held in memory: so many may."""
+        if not self._waiters.has_room(caller):
+            raise Answer(
+                429,
+                "too_many_waiting",
+                "Too many requests from your network wait for this app, which is reconnecting. Try again in a moment.",
+                retry_after=5,
+            )
+        if service.waiting >= MOST_WAITING:
+            raise answers.reconnecting()
+        self._waiters.take(caller)
+        service.waiting += 1
+        try:
+            await asyncio.wait_for(service.changed.wait(), seconds)
+        except TimeoutError:
+            raise answers.reconnecting() from None
+        finally:
+            service.waiting -= 1
+            self._waiters.give_back(caller)
 
     def forward(
         self,
@@ -504,7 +528,10 @@ class Gateway:
             max_body = self._limit(admission, max_body)
         if max_body is not None and not fin:
             _check_length(request, max_body)
-        forward = HTTPForward(responder, replica, self._cleaner(request, admission), on_done, retry, max_body)
+        caller = request.caller
+        if caller and replica.session.callers.get(caller, 0) >= self._streams_of_address:
+            raise _too_many_streams()
+        forward = HTTPForward(responder, replica, caller, self._cleaner(request, admission), on_done, retry, max_body)
         self._open(request, admission, replica, forward, fin)
         return forward
 
@@ -567,7 +594,7 @@ class Gateway:
 
         async def wait() -> None:
             try:
-                await self.ready(admission.service)
+                await self.ready(admission.service, request.caller)
                 if forward.stream is None:  # the visitor left meanwhile
                     return
                 _check_unchanged(admission)
@@ -592,9 +619,13 @@ class Gateway:
             or admission.descriptor is not admission.service.descriptor
         ):
             self._limit(admission, None)
+        caller = request.caller
+        if caller and replica.session.callers.get(caller, 0) >= self._streams_of_address:
+            raise _too_many_streams()
         forward = SocketForward(
             responder,
             replica,
+            caller,
             self._cleaner(request, admission),
             on_done,
             lambda: self._retry(request, admission, replica, forward, False),
@@ -661,7 +692,7 @@ class Gateway:
                 now=now,
             )
         except LocalProtocolError as error:
-            replica.in_flight -= 1
+            replica.end(request.caller)
             raise Answer(431, "too_large", f"The request cannot be passed on: {error}.") from None
         forward.stream = link.adopt(stream_id, forward)
         replica.requests += 1
@@ -711,6 +742,22 @@ class Gateway:
 
 
 _MOST_ORIGINS = 1000
+
+MOST_WAITING = 1000
+"""Requests that wait for one service's provider: some tens of MiB, with what they hold."""
+
+MOST_WAITING_OF_ADDRESS = 100
+"""Of one address, in one workspace: the pages of a class behind one router."""
+
+
+def _too_many_streams() -> Answer:
+    return Answer(
+        429,
+        "too_many_streams",
+        "As many requests from your network are under way at this app as it may have. Try again when one has ended.",
+        retry_after=2,
+    )
+
 
 _key_visitors: dict[str, Visitor] = {}
 

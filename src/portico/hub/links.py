@@ -12,7 +12,9 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
+from portico.hub.link_shares import AGAIN, LinkShares, Standing
 from portico.hub.registry import Principal, Registry, Session
+from portico.hub.shares import NoRoom, Refusals, network_of
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, ResetCode, Role
 from portico.protocol.events import (
@@ -63,6 +65,8 @@ class Linked:
     link: Link
     since: float
     """When it came, in seconds since 1970."""
+    standing: Standing
+    """How it counts for its address and its owner."""
     address: str = ""
     """Whence it came, where its transport knows."""
     agent: str = ""
@@ -82,9 +86,11 @@ PROVIDER_GONE = "The process that served this has gone. Start it again to bring 
 
 
 _STOPPING = "the server is stopping"
+_TOO_OFTEN = "too_often"
 
 _EARLY = 0.1  # seconds that a timer may be early, and more
 _FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
+_PARTING = 40.0  # seconds: a provider closes a link that it replaced within 30 s of its GOAWAY
 
 
 def _why_gone(session: Session) -> str:
@@ -111,6 +117,11 @@ class Links:
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: dict[Link, Linked] = {}
         self._numbers = itertools.count(1)
+        self.shares = LinkShares(config)
+        self.refusals = Refusals(logger)
+        """Links and registrations for which there was no room, by the limit, and providers that were not let in."""
+        self._held: dict[str, dict[Session, Place]] = {}
+        """Sessions without a link whose names are held, by whose they are, the longest held first."""
         self._leaving: set[Link] = set()
         """Links whose provider said that it is done, and will not come back."""
         self.refused = 0
@@ -124,15 +135,43 @@ class Links:
         connection = Connection(Role.HUB, self._config.limits, now=asyncio.get_running_loop().time())
         link = Link(connection, transport, self)
         address = str(getattr(transport, "address", ""))
+        standing = Standing(network_of(address) if self._config.by_address else "")
         self._links[link] = Linked(
-            id=next(self._numbers), link=link, since=time.time(), address=address, authenticate=authenticate
+            id=next(self._numbers),
+            link=link,
+            since=time.time(),
+            address=address,
+            authenticate=authenticate,
+            standing=standing,
         )
+        if self.shares.new.full:
+            self._make_room()
         link.start()
         if self._draining:
             link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=0.5)
-        elif len(self._links) > self._config.max_links:
-            link.close(ResetCode.OVERLOAD, "the hub holds as many links as it can", retry_jitter=10.0)
+            return link
+        try:
+            self.shares.come(standing)
+        except NoRoom as error:
+            self._turn_away(link, error)
         return link
+
+    def _make_room(self) -> None:
+        """Close a link that has not said who it is: the oldest of the address that has most of them.
+
+        Who means it says HELLO at once, and is let in long before it is the oldest.
+        """
+        network = self.shares.new.biggest()
+        for known in self._links.values():
+            if known.standing.state == "new" and known.standing.network == network:
+                self._turn_away(known.link, NoRoom("new_links", "too many links have not said who they are; try again"))
+                return
+
+    def _turn_away(self, link: Link, error: NoRoom) -> None:
+        known = self._links[link]
+        where = f" from {known.standing.network}" if known.standing.network else ""
+        self.refusals.add(error.limit, f"a link{where} was turned away: {error}")
+        link.close(ResetCode.OVERLOAD, str(error), retry_jitter=AGAIN)
 
     @property
     def count(self) -> int:
@@ -161,6 +200,8 @@ class Links:
         """Close every link; providers that outlive the server come back to it."""
         for link in tuple(self._links):
             link.close(ResetCode.NO_ERROR, reason, retry_jitter=retry_jitter)
+        for held in [session for sessions in self._held.values() for session in sessions]:
+            held.let_go()
         for task in tuple(self._tasks):
             task.cancel()
 
@@ -171,10 +212,15 @@ class Links:
             case Hello():
                 self._spawn(self._greet(link, event))
             case Register():
-                link.connection.send_ack(self._register(link, event))
-                link.flush_soon()
+                ack = self._register(link, event)
+                link.connection.send_ack(ack)
+                if ack.code == _TOO_OFTEN and self.shares.insists(self._links[link].standing, link.time()):
+                    link.close(ResetCode.OVERLOAD, "registrations come too often", retry_jitter=AGAIN)
+                else:
+                    link.flush_soon()
             case Unregister(request, name):
                 session = self._sessions.get(link)
+                self.shares.registers(self._links[link].standing, link.time())
                 ok = session is not None and self._places[link].registry.unregister(session, name)
                 link.connection.send_ack(Ack(request=request, ok=ok, error="" if ok else "no such service"))
                 link.flush_soon()
@@ -196,19 +242,26 @@ class Links:
             link.close(ResetCode.TIMEOUT, "the provider has been silent for too long")
 
     async def _greet(self, link: Link, hello: Hello) -> None:
+        known = self._links.get(link)
+        if known is None:
+            return
         try:
-            known = self._links.get(link)
-            authenticate = known.authenticate if known is not None else None
+            authenticate = known.authenticate
             place = await (authenticate or self._authenticate)(hello)
             if link.closed:
                 return
             registry = place.registry
             former = registry.sessions.get(hello.session)
-            old_link = former.link if former is not None else None
+            old_link = former.link if former is not None and former.principal == place.principal else None
+            instead = old_link is not None and not old_link.connection.going_away
+            self.shares.let_in(known.standing, place.principal.id, instead=instead)
             session = registry.join(hello.session, hello.epoch, place.principal, hello.info, link)
+        except NoRoom as error:
+            self._turn_away(link, error)
+            return
         except Refused as error:
             self.refused += 1
-            logger.info("a provider was not let in: %s", error)
+            self.refusals.add("hello", f"a provider was not let in: {error}")
             link.close(ResetCode.REFUSED, str(error))
             return
         except Exception:  # of whoever is asked about the token: the stranger must not stay, waiting for an answer
@@ -216,14 +269,15 @@ class Links:
             link.close(ResetCode.OVERLOAD, "the token could not be checked; try again", retry_jitter=5.0)
             return
         self._sessions[link], self._places[link] = session, place
-        if (known := self._links.get(link)) is not None:
-            known.agent = hello.agent
+        known.agent = hello.agent
         logger.info("%s is linked (%.100r)", place.principal.id, hello.agent)
         if old_link is not None:
             self._sessions.pop(old_link, None)
             self._places.pop(old_link, None)
-            if not old_link.connection.going_away:  # half-open: the provider knows before we do
+            if instead:  # half-open: the provider knows before we do
                 old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
+            else:
+                asyncio.get_running_loop().call_later(_PARTING, old_link.close, ResetCode.TIMEOUT, "it was replaced")
         link.connection.send_welcome(Welcome(base_url=place.base_url, agent=f"portico/{__version__}", info=place.info))
         link.flush_soon()
 
@@ -232,9 +286,16 @@ class Links:
         if session is None:
             return Ack(request=event.request, ok=False, error="HELLO comes first", code="refused")
         place = self._places[link]
+        wait = self.shares.registers(self._links[link].standing, link.time())
+        if wait:
+            text = f"Registrations come too often on this link. Try again in {wait:.1f} s."
+            self.refusals.add("registrations", f"a registration of {session.principal.id} was refused: {text}")
+            return Ack(request=event.request, ok=False, error=text, code=_TOO_OFTEN)
         try:
             service, replaced = place.registry.register(session, event.service)
         except Refused as error:
+            if isinstance(error, NoRoom):
+                self.refusals.add(error.limit, f"a registration of {session.principal.id} was refused: {error}")
             holder = getattr(error, "holder", {})
             return Ack(request=event.request, ok=False, error=str(error), code=error.code, detail=holder)
         name = service.descriptor.name
@@ -252,7 +313,8 @@ class Links:
         raise AssertionError("a hub's connection lets no OPEN in")
 
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
-        self._links.pop(link, None)
+        if (known := self._links.pop(link, None)) is not None:
+            self.shares.gone(known.standing)
         session, place = self._sessions.pop(link, None), self._places.pop(link, None)
         leaving = link in self._leaving
         self._leaving.discard(link)
@@ -266,22 +328,41 @@ class Links:
         self.hold(session, place)
 
     def hold(self, session: Session, place: Place) -> None:
-        """Hold the names of a session without a link for as long as its place allows; then drop it."""
-        self._spawn(self._hold(session, place))
+        """Hold the names of a session without a link for as long as its place allows; then drop it.
 
-    async def _hold(self, session: Session, place: Place) -> None:
-        """Keep a lost session's names for as long as its kernel lives, or for a while for one that is no kernel."""
-        kernel_id, lost_at = session.principal.kernel_id, session.lost_at
-        if not kernel_id:
-            await asyncio.sleep(place.hold)
+        So many sessions of one owner are held as it may have links: with more, the one that was lost first is dropped.
+        """
+        owner, kernel_id = session.principal.id, session.principal.kernel_id
+        held = self._held.setdefault(owner, {})
+        end: Callable[[], object]
+        if kernel_id:
+            end = self._spawn(self._hold_for_kernel(session, place)).cancel
+        else:
+            end = asyncio.get_running_loop().call_later(place.hold, self._give_up, session, place).cancel
+
+        def let_go() -> None:
+            end()
+            del held[session]
+            if not held and self._held.get(owner) is held:
+                del self._held[owner]
+
+        held[session], session.holding = place, let_go
+        if len(held) > self._config.links_of_user:
+            first = next(iter(held))
+            self.refusals.add("sessions_held_of_user", f"{owner} left more sessions than are held for it")
+            self._give_up(first, held[first])
+
+    @staticmethod
+    def _give_up(session: Session, place: Place) -> None:
+        place.registry.drop(session, _why_gone(session))
+
+    async def _hold_for_kernel(self, session: Session, place: Place) -> None:
+        """Keep a lost session's names for as long as its kernel lives."""
         wait = min(_FIRST_POLL, self._config.kernel_poll)
-        while session.lost_at == lost_at and session.id in place.registry.sessions:
-            if not kernel_id or not await self._lives(session):
-                if session.lost_at == lost_at:
-                    place.registry.drop(session, _why_gone(session))
-                return
+        while await self._lives(session):
             await asyncio.sleep(wait)
             wait = min(wait * 2, self._config.kernel_poll)
+        self._give_up(session, place)
 
     async def _lives(self, session: Session) -> bool:
         """Whether the session's kernel still runs; yes, while it cannot be known."""
@@ -312,10 +393,11 @@ class Links:
                     self._places.pop(link, None)
                     link.close(ResetCode.NO_ERROR, "the kernel has ended")
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

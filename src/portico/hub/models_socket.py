@@ -143,7 +143,7 @@ class ModelsSocket:
                 forward = gateway.forward_socket(request, admission, self, on_done=_nothing)
                 if forward is not None:
                     break
-                await gateway.ready(entry.service)
+                await gateway.ready(entry.service, request.caller)
         except Answer as answer:
             told = self._tell(answer, data)
             if told is not None:

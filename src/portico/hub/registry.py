@@ -18,6 +18,7 @@ from typing import Any
 from portico.errors import NameTaken, Refused
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
+from portico.hub.shares import NoRoom, Shares
 from portico.link import Link
 
 _TOMBSTONES = 1000
@@ -70,6 +71,16 @@ class Session:
     stalled: bool = False
     lost_at: float | None = None
     services: set[str] = field(default_factory=set)
+    callers: dict[str, int] = field(default_factory=dict)
+    """How many streams each caller (`VisitorRequest.caller`) has on its links."""
+    holding: Callable[[], None] | None = None
+    """Ends what holds it while it has no link (`portico.hub.links`)."""
+
+    def let_go(self) -> None:
+        """It is held no more: its provider is back, or it is dropped."""
+        holding, self.holding = self.holding, None
+        if holding is not None:
+            holding()
 
     @property
     def holder(self) -> dict[str, str]:
@@ -88,6 +99,23 @@ class Replica:
     last_turn: int = 0
     """Which request of the service was its newest."""
 
+    def begin(self, caller: str) -> None:
+        """One more request of *caller* is under way; "" counts for nobody."""
+        self.in_flight += 1
+        if caller:
+            callers = self.session.callers
+            callers[caller] = callers.get(caller, 0) + 1
+
+    def end(self, caller: str) -> None:
+        self.in_flight -= 1
+        if caller:
+            callers = self.session.callers
+            left = callers[caller] - 1
+            if left:
+                callers[caller] = left
+            else:
+                del callers[caller]
+
 
 @dataclass(eq=False, slots=True)
 class Service:
@@ -101,6 +129,8 @@ class Service:
     """When a request was last passed on to it, on the loop's clock."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, when a replica comes or goes."""
+    waiting: int = 0
+    """Requests that wait for one."""
 
     def wake(self) -> None:
         """Let those who wait for a replica look again."""
@@ -144,6 +174,8 @@ class Registry:
         """Of services that are not here any more: why, and the access that they had."""
         self._listeners: list[Callable[[str, str], None]] = []
         self._counter = itertools.count(1)
+        self._names = Shares(config.services_of_user)
+        """How many names each principal holds."""
 
     # --- listening ----------------------------------------------------------------------------------------------
 
@@ -176,6 +208,7 @@ class Registry:
             raise Refused(f"this session serves {beyond[0]!r}, which this token may not publish; begin a new session")
         session.epoch, session.info, session.principal = epoch, info, principal
         session.link, session.stalled, session.lost_at = link, False, None
+        session.let_go()
         self._wake(session)
         return session
 
@@ -193,6 +226,7 @@ class Registry:
         session = Session(f"held:{next(self._counter)}", Principal(id=owner), {}, None, 0, lost_at=0.0)
         self.sessions[session.id] = session
         session.services.add(descriptor.name)
+        self._names.take(owner)
         self.services[descriptor.name] = Service(descriptor, [Replica(session)])
         return session
 
@@ -215,6 +249,7 @@ class Registry:
         """Forget the session. *reason* is what visitors of the services that it alone held are told; "" for nothing."""
         self.sessions.pop(session.id, None)
         session.link = None
+        session.let_go()
         for name in tuple(session.services):
             self._remove(session, name, reason)
 
@@ -231,6 +266,7 @@ class Registry:
             patterns = ", ".join(session.principal.publishes or ()) or "nothing"
             raise Refused(f"This token may not publish {name!r}, only: {patterns}.", "scope")
         former = service = self.services.get(name)
+        owner = session.principal.id
         # everything is decided before anything is done, so that who is refused has changed nothing
         others = [r.session for r in service.replicas if r.session is not session] if service is not None else []
         successor = [other for other in others if self._may_succeed(other, session)]
@@ -243,6 +279,12 @@ class Registry:
                 replaced = successor + others
         if service is None and len(self.services) >= self._config.max_services:
             raise Refused(f"This server holds {self._config.max_services} services already; stop one.", "full")
+        if not _holds(service, owner) and not self._names.has_room(owner):
+            raise NoRoom(
+                "services_of_user",
+                f"You hold {self._names.of_one} names here already, which is your share "
+                "(max_services_of_user); stop some of your services.",
+            )
         for other in replaced:
             self._remove(other, name, "")
         service = self.services.get(name)
@@ -256,6 +298,8 @@ class Registry:
         service.descriptor = descriptor
         if name not in session.services:
             session.services.add(name)
+            if not _holds(service, owner):
+                self._names.take(owner)
             service.replicas.append(Replica(session))
         self._gone.pop(name, None)
         service.wake()
@@ -312,10 +356,17 @@ class Registry:
 
     def _remove(self, session: Session, name: str, reason: str) -> None:
         session.services.discard(name)
+        if session.link is None and not session.services:  # nothing is held for it any more
+            self.sessions.pop(session.id, None)
+            session.let_go()
         service = self.services.get(name)
         if service is None:
             return
+        owner = session.principal.id
+        held = _holds(service, owner)
         service.replicas = [replica for replica in service.replicas if replica.session is not session]
+        if held and not _holds(service, owner):
+            self._names.give_back(owner)
         service.wake()
         if service.replicas:
             self._tell("status", name)
@@ -334,6 +385,11 @@ class Registry:
     def access_of_gone(self, name: str) -> str:
         """The access that a service had which is not here any more; ``private`` if nothing is known of it."""
         return self._gone.get(name, ("", "private"))[1]
+
+
+def _holds(service: Service | None, owner: str) -> bool:
+    """Whether a principal has a replica of the service."""
+    return service is not None and any(replica.session.principal.id == owner for replica in service.replicas)
 
 
 def _taken(name: str, holder: Session) -> str:

@@ -53,7 +53,14 @@ class PorticoApp(ExtensionApp):
     )
     identity_cache = Float(5.0, help="Seconds that a decision of the identity provider is believed.").tag(config=True)
     max_links = Int(1000, help="Providers at a time.").tag(config=True)
+    max_links_of_user = Int(
+        None, allow_none=True, help="Of one kernel or one user; a quarter of max_links by default."
+    ).tag(config=True)
+    max_new_links = Int(512, help="Links at a time that have not said who they are.").tag(config=True)
     max_services = Int(1000, help="Services at a time.").tag(config=True)
+    max_services_of_user = Int(
+        None, allow_none=True, help="Of one kernel or one user; three quarters of max_services by default."
+    ).tag(config=True)
     max_streams = Int(4096, help="Requests in flight on one provider's link.").tag(config=True)
     max_held = Int(64 * 1024 * 1024, help="Bytes that one link's requests may hold in this server together.").tag(
         config=True
@@ -129,7 +136,10 @@ class PorticoApp(ExtensionApp):
             wait_for_provider=self.wait_for_provider,
             hold_name=self.hold_name,
             max_links=self.max_links,
+            max_links_of_user=self.max_links_of_user,
+            max_new_links=self.max_new_links,
             max_services=self.max_services,
+            max_services_of_user=self.max_services_of_user,
             max_keys=self.max_keys,
             max_websocket_message=self.max_websocket_message,
             identity_cache=self.identity_cache,

@@ -112,8 +112,13 @@ def _state(service: Service) -> str:
     if service.status == "live":
         return f"live since {_minute(service.served)}, while this {_holder(service)} runs"
     if service.status == "reconnecting":
-        return "reconnecting: the link to the hub was lost, and is being dialled again"
+        return _reconnecting("hub", service.error)
     return f"{service.status}: {_last_line(service.error)}" if service.error else service.status
+
+
+def _reconnecting(where: str, why: str) -> str:
+    lost = f"reconnecting: the link to the {where} was lost, and is being dialled again"
+    return f"{lost}: {_last_line(why)}" if why else lost
 
 
 def _last_line(text: str) -> str:
@@ -272,7 +277,7 @@ def _share_state(share: Share) -> str:
         until = f", open until {_minute(share.expires)}" if share.expires is not None else ""
         return f"since {_minute(share.shared)}{until or ', until it is unshared'}"
     if share.status == "reconnecting":
-        return "reconnecting: the link to the relay was lost, and is being dialled again"
+        return _reconnecting("relay", share.error)
     if share.status == "expired" and share.expires is not None:
         return f"expired at {_minute(share.expires)}"
     return f"{share.status}: {share.error}" if share.error else share.status

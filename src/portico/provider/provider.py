@@ -429,8 +429,8 @@ class Provider:
         if session.status == "linked":
             self._close_if_unused(session)
         for service in self._of(session):
-            if session.status == "connecting" and service.status == "live":
-                self._set_status(service, "reconnecting")
+            if session.status == "connecting" and service.status in ("live", "reconnecting"):
+                self._set_status(service, "reconnecting", session.no_room)
             elif session.status == "refused" and service.status in ("live", "reconnecting"):
                 service.failure = session.last_error
                 self._set_status(service, "failed", str(session.last_error))

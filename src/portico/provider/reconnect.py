@@ -30,6 +30,10 @@ class Backoff:
         self.failures += 1
         return at_least * random + delay * (0.5 + 0.5 * random)
 
+    def no_room(self) -> None:
+        """The hub was there, and had no room: to ask it every second would not make any."""
+        self.failures = max(self.failures, TRIES_SOON + 1)
+
     def reset(self) -> None:
         """A link worked."""
         self.failures = 0

@@ -139,6 +139,8 @@ class Session:
         self._was_linked = False
         self._has_said = False
         self._backoff = Backoff()
+        self._turned_away = False
+        """Whether the newest link was refused for want of room."""
         self.kept = False
         """Whether it lasts though nothing is published on it: someone may yet."""
         self._silences: dict[Link, asyncio.TimerHandle] = {}
@@ -158,7 +160,7 @@ class Session:
                 else:
                     self._give_up(error)
             except LinkClosed as error:
-                self.last_error = error
+                self.last_error, self._turned_away = error, False
                 self._say_once(error)
             except Exception as error:  # a way of failing that the transport does not know: the hub may come back
                 logger.exception("dialling %s failed", self.address.url)
@@ -233,6 +235,11 @@ class Session:
         while self.status not in ("closed", "refused"):
             self._changed.clear()
             await self._changed.wait()
+
+    @property
+    def no_room(self) -> str:
+        """Why the hub turned this provider away, if that is why there is no link; else empty."""
+        return str(self.last_error) if self._turned_away else ""
 
     @property
     def holds(self) -> bool:
@@ -340,6 +347,8 @@ class Session:
                 self._retry_jitter = event.retry_jitter
                 if event.code == ResetCode.REFUSED:
                     self._give_up(Refused(event.reason))
+                elif event.code == ResetCode.OVERLOAD and self.status != "linked":
+                    self._found_no_room(link, event.reason)
                 elif self.status == "linked":
                     self._part(link, event.reason)
             case Stalled(silence):
@@ -358,7 +367,7 @@ class Session:
                 workspace=workspace,
                 token=token if isinstance(token, str) and token else self.address.token,
             )
-        self.last_error = None
+        self.last_error, self._turned_away = None, False
         self._was_linked = True
         self._backoff.reset()
         self._set_status("linked")
@@ -370,6 +379,16 @@ class Session:
         self.last_error = LinkClosed("the hub is taking leave", reason)
         self._parting[link] = asyncio.get_running_loop().create_task(self._see_off(link))
         self._lose(self.last_error)
+
+    def _found_no_room(self, link: Link, reason: str) -> None:
+        """The hub turned this provider away for now. It is asked again, more and more seldom."""
+        error = LinkClosed("the hub has no room for this program", reason)
+        self.last_error, self._turned_away = error, True
+        self._backoff.no_room()
+        self._say_once(error)
+        link.close(ResetCode.TIMEOUT, "the hub has no room")
+        if self.status == "connecting":
+            self._owner.session_changed(self)  # so that cards say why
 
     async def _see_off(self, link: Link) -> None:
         """Close *link* once its streams have ended and another has come in its place, or after `_PARTING` seconds.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import secrets
 import time
 import unicodedata
@@ -23,6 +22,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
+from portico.hub.shares import network_of
 from portico.relay.config import ANONYMOUS, workspace_name
 from portico.relay.store import RelayStore, SessionRow, UserRow, WorkspaceRow
 
@@ -106,19 +106,6 @@ class Attempts:
 def _minutes(seconds: int) -> str:
     minutes = -(-seconds // 60)
     return "a minute" if minutes == 1 else f"{minutes} minutes"
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: of IPv6, the network of 64 bits that one household has. Anything else as it is."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:50]
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 class Accounts:

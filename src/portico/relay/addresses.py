@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from portico.hub.answers import Answer
-from portico.relay.accounts import network_of
+from portico.hub.shares import network_of
 
 MOST_CONNECTIONS = 512
 """Of one address that is no trusted proxy: a household, or an office behind one router."""
@@ -49,11 +49,13 @@ class Addresses:
 
     def connect(self, address: str) -> bool:
         """One more connection. False: there are as many as there may be; it is counted nonetheless."""
+        address = network_of(address)
         count = self._connections.get(address, 0) + 1
         self._connections[address] = count
         return count <= self._most_connections
 
     def disconnect(self, address: str) -> None:
+        address = network_of(address)
         count = self._connections.get(address, 0) - 1
         if count > 0:
             self._connections[address] = count

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.config import HubConfig
+from portico.hub.shares import a_quarter
 from portico.types import service_name
 
 VARIABLE = "PORTICO_RELAY_"
@@ -66,6 +67,8 @@ class RelayConfig:
     anonymous_lifetime: float = _DAY
     max_anonymous: int = 1000
     """Anonymous workspaces at a time."""
+    max_anonymous_of_address: int | None = None
+    """None for a quarter of `max_anonymous`."""
     token_lifetime: float = 30 * _DAY
     """Of a provider's token that says nothing of it."""
     max_token_lifetime: float = 365 * _DAY
@@ -90,7 +93,9 @@ class RelayConfig:
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    hub: HubConfig = field(default_factory=lambda: HubConfig(drop_silent=True, hold_name=_DAY, passwords=True))
+    hub: HubConfig = field(
+        default_factory=lambda: HubConfig(drop_silent=True, hold_name=_DAY, passwords=True, by_address=True)
+    )
 
     def __post_init__(self) -> None:
         if self.domain is None and not self.paths:
@@ -105,6 +110,11 @@ class RelayConfig:
             return f"https://{self.domain}"
         host = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def anonymous_of_address(self) -> int:
+        most = self.max_anonymous_of_address
+        return a_quarter(self.max_anonymous) if most is None else most
 
     # --- where it is --------------------------------------------------------------------------------------------
 
@@ -323,6 +333,7 @@ SETTINGS: dict[str, Setting] = {
     "anonymous": Setting(_yes_or_no, "give a provider without a token a workspace of its own"),
     "anonymous_lifetime": Setting(duration, "how long an anonymous workspace lasts"),
     "max_anonymous": Setting(_count(0, 1_000_000), "anonymous workspaces at a time"),
+    "max_anonymous_of_address": Setting(_count(1, 1_000_000), "of one address; a quarter of them by default"),
     "token_lifetime": Setting(duration, "how long a token lasts that says nothing of it"),
     "max_token_lifetime": Setting(duration, "the longest that a token may last"),
     "session_lifetime": Setting(duration, "how long a browser stays signed in"),
@@ -340,11 +351,21 @@ SETTINGS: dict[str, Setting] = {
     "wait_for_provider": Setting(duration, "how long a request waits for a provider that is reconnecting", "hub"),
     "hold_name": Setting(duration, "how long the name of a lost provider is held for it", "hub"),
     "max_links": Setting(_count(1, 1_000_000), "providers at a time", "hub"),
+    "max_links_of_user": Setting(_count(1, 1_000_000), "of one user; a quarter of max_links by default", "hub"),
+    "max_links_of_address": Setting(_count(1, 1_000_000), "of one address; a quarter of max_links by default", "hub"),
+    "max_new_links": Setting(_count(1, 1_000_000), "links at a time that have not said who they are", "hub"),
+    "max_new_links_of_address": Setting(_count(1, 1_000_000), "of one address", "hub"),
     "max_services": Setting(_count(1, 1_000_000), "services at a time, of one workspace", "hub"),
+    "max_services_of_user": Setting(
+        _count(1, 1_000_000), "of one user in one workspace; three quarters of max_services by default", "hub"
+    ),
     "max_keys": Setting(_count(1, 10_000_000), "keys that have not expired, of one user", "hub"),
     "max_websocket_message": Setting(size, "bytes of the longest WebSocket message, either way", "hub"),
     "max_body": Setting(size, "bytes of a request's body; no cap by default", "hub"),
     "max_streams": Setting(_count(1, 1_000_000), "requests in flight on one provider's link", "limits"),
+    "max_streams_of_address": Setting(
+        _count(1, 1_000_000), "of one visitor's address; a quarter of max_streams by default", "hub"
+    ),
     "max_held": Setting(size, "bytes that one link's requests may hold together", "limits"),
     "hello_timeout": Setting(duration, "for a new link to say who it is", "limits"),
     "ping_interval": Setting(duration, "silence after which a provider is asked whether it lives", "limits"),

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import InvalidName, InvalidOption
-from portico.relay.accounts import Account, Attempts, network_of
+from portico.hub.shares import network_of
+from portico.relay.accounts import Account, Attempts
 from portico.relay.config import duration
 from portico.relay.tokens import DEFAULT_SCOPES, Grant, TokenRing, read_scopes
 from portico.types import service_name

@@ -19,6 +19,7 @@ from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.headers import BODILESS
 from portico.hub.reply import date, reply, server_of
+from portico.hub.shares import network_of
 from portico.protocol import SUBPROTOCOL, Kind
 from portico.relay.addresses import Addresses
 from portico.relay.driving import drive
@@ -74,6 +75,13 @@ class Edge:
         self.sockets: set[_SocketVisit] = set()
         """Visitors' WebSockets that are under way."""
 
+    def _caller(self, client: tuple[str, int] | None, peer: tuple[str, int] | None) -> str:
+        """Whom a request counts for (`VisitorRequest.caller`). A proxy that names no visitor (*client* is *peer*) is
+        nobody, as all its visitors would share one share."""
+        if client is None or (client is peer and self.proxies.is_trusted(client[0])):
+            return ""
+        return network_of(client[0])
+
     # --- HTTP ---------------------------------------------------------------------------------------------------
 
     async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
@@ -91,8 +99,8 @@ class Edge:
     ) -> None:
         fin = not _has_body(request.headers)
         try:
-            if self.addresses.over and request.client is not None:
-                self.addresses.check(request.client[0])
+            if self.addresses.over and request.caller:
+                self.addresses.check(request.caller)
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.relay.workspaces.get(location.workspace)
@@ -128,7 +136,7 @@ class Edge:
             forward = gateway.forward(request, admission, visit, fin=fin, on_done=_nothing)
             if forward is not None:
                 return forward
-            await gateway.ready(admission.service)
+            await gateway.ready(admission.service, request.caller)
 
     def begin(
         self,
@@ -161,12 +169,13 @@ class Edge:
             client,
             server_of(host, scheme),
             location.prefix,
+            caller=self._caller(client, connection.client),
         )
         responder.request = request
         responder.workspace = location.workspace
         try:
-            if self.addresses.over and request.client is not None:
-                self.addresses.check(request.client[0])
+            if self.addresses.over and request.caller:
+                self.addresses.check(request.caller)
             self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
                 return None
@@ -209,8 +218,8 @@ class Edge:
         try:
             if self.relay.leaving:
                 raise restarting()
-            if self.addresses.over and request.client is not None:
-                self.addresses.check(request.client[0])
+            if self.addresses.over and request.caller:
+                self.addresses.check(request.caller)
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.relay.workspaces.get(location.workspace)
@@ -228,7 +237,7 @@ class Edge:
                 forward = gateway.forward_socket(request, admission, visit, on_done=_nothing)
                 if forward is not None:
                     break
-                await gateway.ready(admission.service)
+                await gateway.ready(admission.service, request.caller)
         except Answer as answer:
             visit.answer(answer)
             return
@@ -245,8 +254,9 @@ class Edge:
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
         headers = [(name.lower(), value) for name, value in scope["headers"]]
         client, _ = self.proxies.visitor(scope["client"], "http", headers)
-        transport = _LinkTransport(send, self.relay.counters, client[0] if client else "")
-        self.relay.links.accept(transport)
+        address = client[0] if client else ""
+        transport = _LinkTransport(send, self.relay.counters, address)
+        self.relay.links.accept(transport, lambda hello: self.relay.workspaces.place(hello, address))
         hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
         if hand_over is not None:
             hand_over(transport.received)
@@ -281,6 +291,7 @@ class Edge:
             client,
             server_of(host, scheme) if host else scope["server"],
             location.prefix,
+            caller=self._caller(client, scope["client"]),
         )
 
     def count(self, status: int) -> None:
@@ -293,7 +304,7 @@ class Edge:
         """A visit has ended: *left* by its visitor before the answer was whole, or as it should."""
         relay, client = self.relay, request.client
         if left:
-            self.abandoned(client)
+            self.abandoned(request.caller)
         if relay.access is not None:
             path = request.target.partition(b"?")[0]
             relay.access.add(
@@ -308,11 +319,11 @@ class Edge:
                 request_id,
             )
 
-    def abandoned(self, client: tuple[str, int] | None) -> None:
+    def abandoned(self, caller: str) -> None:
         """A visitor left before the answer was whole."""
         self.relay.counters.abandoned += 1
-        if client is not None and not self.proxies.is_trusted(client[0]):
-            self.addresses.abandoned(client[0])
+        if caller:
+            self.addresses.abandoned(caller)
 
     def leave(self) -> None:
         """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry)."""

@@ -137,6 +137,14 @@ class RelayCollector(Collector):
         refused = CounterMetricFamily("portico_relay_refused_hellos", "Providers that were not let in.")
         refused.add_metric([], links.refused)
         yield refused
+        reached = CounterMetricFamily(
+            "portico_relay_limits_reached",
+            "What was refused as there was no room for it, by the limit.",
+            labels=["limit"],
+        )
+        for limit, count in sorted(links.refusals.counts.items()):
+            reached.add_metric([limit], count)
+        yield reached
         traffic = CounterMetricFamily(
             "portico_relay_link_bytes", "Bytes on all links, which is about what visitors send and get.", labels=["way"]
         )

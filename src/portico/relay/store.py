@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -332,15 +332,22 @@ class RelayStore:
     def save_name(
         self, workspace: str, name: str, owner: str, access: str, descriptor: dict[str, Any], last_seen: float
     ) -> None:
-        self._run(
-            "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)",
-            workspace,
-            name,
-            owner,
-            access,
-            json.dumps(descriptor),
-            last_seen,
+        row = NameRow(
+            workspace=workspace, name=name, owner=owner, access=access, descriptor=descriptor, last_seen=last_seen
         )
+        self.write_names([row], [])
+
+    def write_names(self, names: Iterable[NameRow], gone: Iterable[tuple[str, str]]) -> None:
+        """Keep *names*, and forget those that are *gone*, each a workspace and a name."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM names WHERE workspace = ? AND name = ?", gone)
+            database.executemany(
+                "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (row.workspace, row.name, row.owner, row.access, json.dumps(row.descriptor), row.last_seen)
+                    for row in names
+                ],
+            )
 
     def load_names(self) -> list[NameRow]:
         rows = self._rows("SELECT workspace, name, owner, access, descriptor, last_seen FROM names")

@@ -270,6 +270,13 @@ class TokenRing:
                 self._revoked(child)
         return revoked
 
+    def forget_workspace(self, workspace: str) -> None:
+        """A workspace is being removed: its tokens open nothing any more, and are not kept in memory."""
+        for grant in [grant for grant in self._grants.values() if grant.workspace == workspace]:
+            self._revoked(grant)
+        for token_id in [grant.token_id for grant in self._grants.values() if grant.workspace == workspace]:
+            del self._grants[token_id]
+
     async def synchronize(self) -> None:
         """Take in what another process (the command line) wrote to the same file. Every few seconds."""
         version = await asyncio.to_thread(self._store.version)

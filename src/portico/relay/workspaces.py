@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable
 
@@ -14,18 +13,20 @@ from portico.hub.control import Control
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import Links, Place
-from portico.hub.registry import Principal, Registry, Service
+from portico.hub.registry import Principal, Registry
+from portico.hub.shares import network_of
 from portico.protocol.events import Hello
+from portico.relay.accounts import is_anonymous
+from portico.relay.anonymous import AnonymousWorkspaces
 from portico.relay.config import ANONYMOUS, RelayConfig
-from portico.relay.store import RelayStore, WorkspaceRow
-from portico.relay.tokens import DEFAULT_SCOPES, Grant, TokenRing
+from portico.relay.held_names import HeldNames
+from portico.relay.store import RelayStore
+from portico.relay.tokens import Grant, TokenRing
 
 logger = logging.getLogger(__name__)
 
 _REMEMBER_EVERY = 1800.0  # seconds: so that a relay that crashed knows which names were live
 _HOLD_ANONYMOUS = 600.0  # seconds: nobody can sign in to take such a name up again later
-_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_RANDOM_LETTERS = 25  # of 36: 129 bits
 
 
 class Workspace:
@@ -61,8 +62,8 @@ class Workspaces:
         self.links = Links(config.hub, authenticate=self.place, kernel_lives=_no_kernels)
         self._open: dict[str, Workspace] = {}
         self._opening = asyncio.Lock()
-        self._writing: asyncio.Task[None] | None = None
-        """The newest of those that write names down, each after the one before it."""
+        self._anonymous = AnonymousWorkspaces(config, store, tokens, is_idle=self._is_idle)
+        self._names = HeldNames(store)
         self._remembered = time.time()
         self._nobodys = self._make("", KeyRing(MemoryKeyStore()))
         self._stop_listening = tokens.listen(self._revoked)
@@ -95,12 +96,12 @@ class Workspaces:
 
     # --- providers ----------------------------------------------------------------------------------------------
 
-    async def place(self, hello: Hello) -> Place:
-        """Who says HELLO, by its token, and in which workspace. Raises `Refused`."""
+    async def place(self, hello: Hello, address: str = "") -> Place:
+        """Who says HELLO, by its token, and in which workspace. *address* is its own. Raises `Refused`."""
         wanted = hello.info.get("workspace", "")
         token = hello.token
         if not token:
-            token, grant = await self._anonymous()
+            token, grant = await self._anonymous.make(network_of(address))
         else:
             try:
                 grant = await self._tokens.authenticate(token)
@@ -108,7 +109,10 @@ class Workspaces:
                 raise Refused(f"{error}: ask for a new one, or sign in (portico login)") from None
             if wanted and wanted != grant.workspace:
                 raise Refused(f"this token is for the workspace {grant.workspace!r}, not for {str(wanted)[:30]!r}")
-        return await self._place_of(grant, token if not hello.token else "")
+        place = await self._place_of(grant, token if not hello.token else "")
+        if is_anonymous(grant.workspace):
+            self._anonymous.came_back(grant.workspace, network_of(address))
+        return place
 
     async def _place_of(self, grant: Grant, token: str) -> Place:
         name, config = grant.workspace, self._config
@@ -142,25 +146,10 @@ class Workspaces:
             info=info,
         )
 
-    async def _anonymous(self) -> tuple[str, Grant]:
-        """A workspace for someone who shows no token, where the admin allows it, with a name that nobody can guess."""
-        config = self._config
-        if not config.anonymous:
-            raise Refused("this relay wants a token: ask its admin for one, or sign in (portico login)")
-        rows = await asyncio.to_thread(self._store.workspaces)
-        now = time.time()
-        if sum(1 for row in rows if row.expires is not None and row.expires > now) >= config.max_anonymous:
-            raise Refused("this relay holds as many anonymous workspaces as it may; sign in (portico login)")
-        name = ANONYMOUS + "".join(secrets.choice(_LETTERS) for _ in range(_RANDOM_LETTERS))
-        row = WorkspaceRow(name=name, owner="", created=now, expires=now + config.anonymous_lifetime)
-        await asyncio.to_thread(self._store.add_workspace, row)
-        return await self._tokens.mint(
-            user_id=name,
-            workspace=name,
-            scopes=(*DEFAULT_SCOPES, "manage"),
-            lifetime=config.anonymous_lifetime,
-            label="anonymous",
-        )
+    def _is_idle(self, name: str) -> bool:
+        """Whether a workspace has neither a link nor a service: a session without both is none."""
+        workspace = self._open.get(name)
+        return workspace is None or not (workspace.registry.sessions or workspace.registry.services)
 
     def _revoked(self, grant: Grant) -> None:
         self.links.end(lambda session: session.principal.token_id == grant.token_id, "this token was revoked")
@@ -169,13 +158,14 @@ class Workspaces:
 
     async def restore(self) -> None:
         """Hold the names again that were held when the relay stopped, for what is left of their time."""
+        await self._anonymous.restore()
         now = time.time()
         for row in await asyncio.to_thread(self._store.load_names):
             left = row.last_seen + self._config.hub.hold_name - now
             workspace = await self.open(row.workspace) if left > 0 else None
             session = workspace.registry.restore(row.descriptor, row.owner) if workspace is not None else None
             if workspace is None or session is None:
-                await asyncio.to_thread(self._store.forget_name, row.workspace, row.name)
+                await asyncio.to_thread(self._store.write_names, [], [(row.workspace, row.name)])
                 continue
             self.links.hold(
                 session,
@@ -189,46 +179,12 @@ class Workspaces:
             )
 
     def _changed(self, workspace: str, what: str, name: str) -> None:
-        """Write down who holds which name, behind the event's back."""
-        service = self._open[workspace].registry.services.get(name)
-        if service is None or what == "removed":
-            self._soon(lambda: self._store.forget_name(workspace, name))
-        elif what in ("registered", "updated"):
-            self._soon(lambda: self._remember(workspace, service))
-
-    def _remember(self, workspace: str, service: Service) -> None:
-        """Write down a name that is live now. Blocks."""
-        descriptor = service.descriptor
-        if workspace.startswith(ANONYMOUS) or not service.replicas:
+        if what == "status":
             return
-        value = {
-            "name": descriptor.name,
-            "title": descriptor.title,
-            "kind": descriptor.kind,
-            "access": descriptor.access,
-            "models": list(descriptor.models),
-        }
-        owner = service.replicas[0].session.principal.id
-        self._store.save_name(workspace, descriptor.name, owner, descriptor.access, value, time.time())
-
-    def _remember_all(self) -> None:
-        for workspace in self.all():
-            for service in list(workspace.registry.services.values()):
-                if service.status != "reconnecting":
-                    self._remember(workspace.name, service)
-
-    def _soon(self, write: Callable[[], None]) -> None:
-        """Write in a thread, one after the other."""
-        self._writing = asyncio.get_running_loop().create_task(self._write(self._writing, write))
-
-    @staticmethod
-    async def _write(before: asyncio.Task[None] | None, write: Callable[[], None]) -> None:
-        if before is not None:
-            await asyncio.wait((before,))
-        try:
-            await asyncio.to_thread(write)
-        except Exception:  # a full disk must not take the service down
-            logger.exception("the name of a service could not be written down")
+        service = self._open[workspace].registry.services.get(name)
+        self._names.changed(workspace, name, service)
+        if service is not None and is_anonymous(workspace):
+            self._anonymous.served(workspace)
 
     # --- upkeep -------------------------------------------------------------------------------------------------
 
@@ -239,11 +195,12 @@ class Workspaces:
         await self._tokens.synchronize()
         now = time.time()
         self.links.end(lambda session: self._is_over(session.principal.token_id, now), "this token has expired")
-        for name in await asyncio.to_thread(self._store.remove_expired_workspaces, now):
+        over = await self._anonymous.sweep()
+        for name in over + await asyncio.to_thread(self._store.remove_expired_workspaces, now):
             self._open.pop(name, None)
         if now - self._remembered > _REMEMBER_EVERY:
             self._remembered = now
-            await asyncio.to_thread(self._remember_all)
+            await self.remember()
 
     def _is_over(self, token_id: str, now: float) -> bool:
         grant = self._tokens.get(token_id)
@@ -251,15 +208,17 @@ class Workspaces:
 
     async def remember(self) -> None:
         """Write down which names are live now."""
-        await asyncio.to_thread(self._remember_all)
+        live = [
+            (workspace.name, service) for workspace in self.all() for service in workspace.registry.services.values()
+        ]
+        await self._names.flush([(name, service) for name, service in live if service.status != "reconnecting"])
 
     async def stop(self) -> None:
         """Close every link, and write what is not written."""
         self._stop_listening()
         await self.remember()
         self.links.close()
-        if self._writing is not None:
-            await asyncio.wait((self._writing,))
+        await self._names.flush()
         for workspace in self.all():
             await workspace.keys.synchronize()
 
