@@ -171,9 +171,10 @@
   // src/extension.ts
   var NAME2 = "portico";
   var FOLDER = new URL("../preview/", document.currentScript.src);
+  var IN_JUPYTERLITE = document.querySelector("[data-jupyter-lite-root]") !== null;
   var early = [];
   var greeted = (...greeting) => void early.push(greeting);
-  watchWorkers((...greeting) => greeted(...greeting));
+  if (IN_JUPYTERLITE) watchWorkers((...greeting) => greeted(...greeting));
   var plugin = {
     id: `${NAME2}:preview`,
     description: "Shows what kernels in the browser serve with Portico, through a service worker.",

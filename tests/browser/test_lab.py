@@ -123,3 +123,9 @@ def test_notebook_7_shows_the_same_card(visitor: BrowserContext, server: Jupyter
     with visitor.expect_page() as opened:
         lab.cards.get_by_role("link").first.click()
     expect(opened.value.get_by_role("heading")).to_have_text("Hello from a cell")
+
+
+def test_the_extension_leaves_a_servers_page_as_it_is(lab: Lab) -> None:
+    assert lab.page.evaluate("() => '_JUPYTERLAB' in globalThis && 'portico' in globalThis._JUPYTERLAB")  # it is loaded
+    assert lab.page.evaluate("() => /^function Worker\\(\\) { \\[native code\\] }$/.test(String(Worker))")
+    assert lab.page.evaluate("() => Worker.name === 'Worker' && Worker.prototype.constructor === Worker")

@@ -1,6 +1,6 @@
 /**
  * The JupyterLab extension, as JupyterLite loads it: a container of webpack's module federation, written by hand, for it
- * shares no module with anybody.
+ * shares no module with anybody. Where there is a Jupyter server, it changes nothing in the page.
  */
 
 import type { Hello } from "./messages.ts";
@@ -13,10 +13,13 @@ const FOLDER = new URL("../preview/", (document.currentScript as HTMLScriptEleme
 
 type Greeting = [hello: Hello, port: MessagePort, ended: AbortSignal];
 
+/** Only JupyterLite's pages say where their site's root is; their kernels are workers. */
+const IN_JUPYTERLITE = document.querySelector("[data-jupyter-lite-root]") !== null;
+
 // The script runs before JupyterLite starts its first kernel, the plugin perhaps after.
 const early: Greeting[] = [];
 let greeted = (...greeting: Greeting): void => void early.push(greeting);
-watchWorkers((...greeting) => greeted(...greeting));
+if (IN_JUPYTERLITE) watchWorkers((...greeting) => greeted(...greeting));
 
 const plugin = {
   id: `${NAME}:preview`,
