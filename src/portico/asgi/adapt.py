@@ -7,12 +7,12 @@ by the time something comes here it should be an app.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from portico.asgi.libraries import LIBRARIES
+from portico.asgi.mount import check, mounted, strip, with_root_path
 from portico.errors import NotServable
 from portico.types import ASGIApp, Receive, Scope, Send
 
@@ -26,73 +26,6 @@ class Adapted:
     how: str
 
 
-def _gradio(blocks: Any) -> Any:
-    """gradio.Blocks and Interface: mounted on an empty FastAPI app, which also runs their startup events."""
-    gradio, fastapi = importlib.import_module("gradio"), importlib.import_module("fastapi")
-    return gradio.mount_gradio_app(fastapi.FastAPI(), blocks, path="/")
-
-
-@functools.cache  # there is one NiceGUI a process, and it takes its middleware once
-def _nicegui_host() -> ASGIApp:
-    nicegui, fastapi = importlib.import_module("nicegui"), importlib.import_module("fastapi")
-    host = fastapi.FastAPI()
-    nicegui.ui.run_with(host, show_welcome_message=False)
-
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        if "headers" in scope:  # NiceGUI puts the forwarded prefix before root_path, which says the same
-            headers = [pair for pair in scope["headers"] if pair[0] != b"x-forwarded-prefix"]
-            scope = {**scope, "headers": headers}
-        await host(scope, receive, send)
-
-    return call
-
-
-def _nicegui(_: Any) -> Any:
-    """NiceGUI's own app only runs inside its server: its pages are mounted on an empty FastAPI app instead."""
-    return _nicegui_host()
-
-
-def _mcp(server: Any) -> Any:
-    """MCP servers answer local host names alone unless told otherwise. Which names are good the hub has looked at."""
-    make = server.streamable_http_app
-    if "transport_security" not in inspect.signature(make).parameters:
-        return make()
-    settings = importlib.import_module("mcp.server.transport_security").TransportSecuritySettings
-    return make(transport_security=settings(enable_dns_rebinding_protection=False))
-
-
-def _dash(dash: Any) -> Any:
-    """Dash writes its URLs from a setting that is fixed when it is made, before anyone knows where it is served."""
-    app, config = adapt(dash.server).app, dash.config
-
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        prefix = scope.get("root_path", "") + "/"
-        if config["requests_pathname_prefix"] != prefix:
-            dict.__setitem__(config, "requests_pathname_prefix", prefix)  # it is read-only to its own __setitem__
-        await app(scope, receive, send)
-
-    return call
-
-
-@dataclass(frozen=True, slots=True)
-class _Carrier:
-    module: str
-    """The top-level package that the object's class comes from."""
-    needs: str
-    """An attribute that tells it from other objects of that package."""
-    how: str
-    take: Callable[[Any], Any]
-
-
-# Libraries whose objects carry an app, in the order in which they are tried. docs/how-to/apps.md lists them.
-_CARRIERS = (
-    _Carrier("gradio", "launch", "gradio.mount_gradio_app(FastAPI(), blocks)", _gradio),
-    _Carrier("nicegui", "on_startup", "nicegui.ui.run_with(FastAPI())", _nicegui),
-    _Carrier("fastmcp", "http_app", ".http_app()", lambda server: server.http_app()),
-    _Carrier("mcp", "streamable_http_app", ".streamable_http_app()", _mcp),
-    _Carrier("dash", "server", ".server", _dash),
-)
-
 _ACCEPTED = (
     "What can be served: an ASGI app (FastAPI, Starlette, Litestar, Quart, FastHTML, Django's asgi application...), "
     "a WSGI app (Flask, Dash), a gradio or NiceGUI app, a FastMCP server, "
@@ -100,13 +33,29 @@ _ACCEPTED = (
 )
 
 
-def adapt(thing: Any) -> Adapted:
-    """Make an ASGI 3 app of *thing*. Raises `NotServable`, saying what was given and what would work."""
+def adapt(thing: Any, mount: str | None = None) -> Adapted:
+    """Make an ASGI 3 app of *thing*.
+
+    *mount* says where it believes that it lives (`portico.asgi.mount`): ``root_path``, ``strip``, or as is known to be
+    right for its library.
+
+    Raises `NotServable`, saying what was given and what would work, and `InvalidOption` for another *mount*.
+    """
+    check(mount)
+    for library in LIBRARIES:
+        if library.carries(thing):
+            inner = _adapt(library.take(thing))
+            app = with_root_path(inner.app) if library.asks else inner.app
+            return Adapted(
+                strip(app) if mount == "strip" else app, inner.kind, f"{type(thing).__name__}, by {library.how}"
+            )
+    adapted = _adapt(thing)
+    app, how = mounted(adapted.app, mount)
+    return replace(adapted, app=app, how=f"{adapted.how}, {how}" if how else adapted.how)
+
+
+def _adapt(thing: Any) -> Adapted:
     root = type(thing).__module__.partition(".")[0]
-    for carrier in _CARRIERS:
-        if _comes_from(thing, carrier.module) and hasattr(thing, carrier.needs):
-            inner = adapt(carrier.take(thing))
-            return Adapted(inner.app, inner.kind, f"{type(thing).__name__}, by {carrier.how}")
     if hasattr(thing, "wsgi_app") and callable(thing) and not _is_asgi3(thing):
         return Adapted(_wsgi(thing), "wsgi", f"{type(thing).__name__}, a WSGI app, through a2wsgi")
     if not callable(thing):
@@ -126,12 +75,12 @@ def adapt(thing: Any) -> Adapted:
     raise NotServable(f"{_describe(thing)} is callable, but not as an app is. {_ACCEPTED}" + _advice(root))
 
 
-def _comes_from(thing: Any, package: str) -> bool:
-    return any(base.__module__.partition(".")[0] == package for base in type(thing).__mro__)
-
-
 def _advice(root: str) -> str:
-    if root in ("tornado", "aiohttp", "streamlit", "bokeh", "panel"):
+    if root == "streamlit":
+        return " Streamlit's scripts are served as streamlit.App('page.py'), which is an ASGI app."
+    if root in ("bokeh", "panel"):
+        return f" {root}'s pages can be added to a FastAPI app (panel.io.fastapi.add_application), which can be served."
+    if root in ("tornado", "aiohttp"):
         return f" {root} runs a server of its own and offers no ASGI or WSGI app."
     return ""
 

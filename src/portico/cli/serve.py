@@ -57,6 +57,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     app = parser.add_argument_group("the app")
     app.add_argument("--chat", action="store_true", help="it is a function, or several, to be served as chat models")
+    app.add_argument(
+        "--mount",
+        choices=("root_path", "strip"),
+        default=None,
+        help="strip: tell it paths without the service's own, if it answers all with 404 (as suits it)",
+    )
     app.add_argument("--factory", action="store_true", help="it is a function that makes the app")
     app.add_argument("--app-dir", metavar="DIR", default="", help="where its module is (the working directory)")
     app.add_argument("--env-file", metavar="FILE", default="", help="set environment variables from this file first")
@@ -106,6 +112,7 @@ def prepare(options: argparse.Namespace) -> Settings:
         origins=tuple(options.origin),
         replace=options.replace,
         replica=options.replica,
+        mount=options.mount,
         conditions=conditions(
             expires=options.expires,
             password=options.password,

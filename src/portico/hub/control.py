@@ -154,7 +154,7 @@ class Control:
 
         First ``services`` with the whole list, then ``registered``, ``updated``, ``status`` (each with the service) and
         ``removed`` (with its name) as they happen; ``activity`` with the counts of requests, at most once a second.
-        The stream ends after a while, and an EventSource comes back by itself: whoever may not any more is found out.
+        The stream ends after a while, and its reader comes back: so one who may not read it any more is found out.
         """
         self._only_managers(who)
         queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from portico.asgi.mount import MOUNTS
 from portico.errors import PorticoError
 from portico.notebook.binding import Bindings, is_passive
 from portico.notebook.display import Cards, show_login
@@ -51,6 +52,7 @@ def _parser() -> _Parser:
     parser.add_argument("--pin", action="store_true")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--replica", action="store_true")
+    parser.add_argument("--mount", choices=MOUNTS)
     parser.add_argument("--kernel-loop", action="store_true")
     parser.add_argument("--hub", default="")
     parser.add_argument("--token", default="")
@@ -119,6 +121,7 @@ class ServeMagics(Magics):
           --pin            stay with this object when the name is defined anew
           --replace        take the name over from another kernel
           --replica        stand beside another kernel, and share its requests
+          --mount strip    for an app that answers all with 404: it does not know of ASGI's root_path
           --kernel-loop    run on the kernel's own event loop (does not answer while a cell runs)
           --hub URL, --token TOKEN       where to publish, when it is not found by itself
 
@@ -179,6 +182,7 @@ class ServeMagics(Magics):
             chat=options.chat,
             replace=options.replace,
             replica=options.replica,
+            mount=options.mount,
             loop="kernel" if options.kernel_loop else "own",
             hub=options.hub,
             token=options.token,

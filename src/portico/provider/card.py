@@ -7,6 +7,7 @@ stays true in a saved notebook: it says since when, and for how long. A key is n
 
 from __future__ import annotations
 
+import inspect
 import time
 from functools import lru_cache
 from html import escape
@@ -94,7 +95,7 @@ def openai_snippet(service: Service) -> str:
 
 def docs_url(service: Service) -> str:
     """Where the app's own documentation page is, as FastAPI tells; empty if there is none."""
-    path = getattr(service.instance.app, "docs_url", None) if service.instance is not None else None
+    path = getattr(inspect.unwrap(service.instance.app), "docs_url", None) if service.instance is not None else None
     return service.url + path.lstrip("/") if isinstance(path, str) else ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from portico.asgi import mount
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
 from portico.provider.conditions import conditions
@@ -33,6 +34,8 @@ class Options:
     """Take the name over from whoever holds it."""
     replica: bool = False
     """Stand beside whoever holds the name, and share its requests."""
+    mount: str | None = None
+    """Where the app believes that it lives: ``root_path``, ``strip``, or None for what suits it. See `asgi.mount`."""
     loop: str = "own"
     """``own``: the provider's thread. ``kernel``: the loop that ``serve`` was called on."""
     conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -49,6 +52,7 @@ class Options:
                 )
         if self.replace and self.replica:
             raise InvalidOption("choose one of replace and replica")
+        mount.check(self.mount)
         if self.loop not in ("own", "kernel"):
             raise InvalidOption(f"loop is 'own' or 'kernel', not {self.loop!r}")
 

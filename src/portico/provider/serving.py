@@ -37,10 +37,12 @@ def is_chat(thing: Any) -> bool:
     return isinstance(thing, ChatServer) or info_of(thing) is not None
 
 
-def take(thing: Any, *, chat: bool = False, report: Callable[[str, BaseException], None]) -> Taken:
+def take(
+    thing: Any, *, chat: bool = False, mount: str | None = None, report: Callable[[str, BaseException], None]
+) -> Taken:
     """Make an ASGI app of *thing*: as chat model(s) if *chat* or if it is marked as one, else as an app.
 
-    Raises `NotServable`, saying what was given and what would work.
+    *mount* as in `Options`. Raises `NotServable`, saying what was given and what would work.
     """
     if chat or is_chat(thing):
         from portico.models import ChatServer, chat_server
@@ -51,7 +53,7 @@ def take(thing: Any, *, chat: bool = False, report: Callable[[str, BaseException
             else chat_server(thing, on_error=lambda error: report("the model", error))
         )
         return Taken(server, "chat", tuple(server.model_ids), f"chat model {', '.join(server.model_ids)}")
-    adapted = adapt(thing)
+    adapted = adapt(thing, mount)
     return Taken(adapted.app, "app", (), adapted.how)
 
 
@@ -65,6 +67,7 @@ def serve(
     chat: bool = False,
     replace: bool = False,
     replica: bool = False,
+    mount: str | None = None,
     loop: str = "own",
     hub: str = "",
     relay: str = "",
@@ -78,7 +81,9 @@ def serve(
     the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key`` (keys alone) or
     ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
     by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's workspace or in
-    *workspace*. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
+    *workspace*. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers everything with
+    404; where that is known of its library, it need not be said. *loop* is ``own`` (answers while a cell runs) or
+    ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
     everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``; where the browser can switch stacks
@@ -88,10 +93,12 @@ def serve(
     `NameTaken` or `Refused` (by the hub), `LinkClosed` (the hub cannot be reached).
     """
     provider = provider or current()
-    options = Options(title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, loop=loop)
+    options = Options(
+        title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, mount=mount, loop=loop
+    )
     checked = service_name(name) if name else _guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider)
-    taken = take(app, chat=chat, report=service.log.report)
+    taken = take(app, chat=chat, mount=mount, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     if hub and relay:
         raise InvalidOption("give hub or relay, not both: Service.share serves by a relay too")
@@ -139,7 +146,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
             service.models = models
             _now_or_soon(provider, provider.republish(service))
         return
-    taken = take(thing, chat=chat, report=service.log.report)
+    taken = take(thing, chat=chat, mount=service.options.mount, report=service.log.report)
     changed = (taken.kind, taken.models) != (service.kind, service.models)
     if service.options.loop == "kernel":
         provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
