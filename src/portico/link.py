@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from portico.errors import LinkClosed, RemoteProtocolError
+from portico.log_text import shown
 from portico.protocol import Connection, ResetCode
 from portico.protocol.events import Close, Data, Event, GoAway, Head, LinkEvent, Open, Reset
 from portico.transports.transport import Transport
@@ -291,7 +292,7 @@ class Link:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def _fail(self, error: RemoteProtocolError) -> None:
-        logger.warning("a link is closed for a protocol error: %s", error)
+        logger.warning("a link is closed for a protocol error: %s", shown(str(error)))
         self._write_last()
         self.transport.close(1002, str(error)[:100])
         self._end(str(error))

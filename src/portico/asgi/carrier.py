@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
+from portico.bounded import BoundedCache
 from portico.protocol.events import Open
 from portico.protocol.frames import HIGHEST_STATUS, LOWEST_STATUS, ResetCode
 from portico.types import Headers, Scope
@@ -43,13 +43,18 @@ Report = Callable[[str, BaseException], None]
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
-@lru_cache(maxsize=256)
+_IDENTITIES: BoundedCache[bytes, dict[str, Any]] = BoundedCache(256)
+
+
 def _identity(identity: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(identity)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    known = _IDENTITIES.get(identity)
+    if known is None:
+        try:
+            value = json.loads(identity)
+        except (ValueError, RecursionError):
+            value = {}
+        known = _IDENTITIES.keep(identity, value if isinstance(value, dict) else {}, 4 * len(identity))
+    return known
 
 
 def base_scope(request: Open, kind: str, scheme: str, state: dict[str, Any] | None) -> Scope:

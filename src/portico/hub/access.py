@@ -104,12 +104,16 @@ def same_origin(origin: bytes, host: str, *, secure: bool = False) -> bool:
     not, TLS may yet end at a proxy in front that it does not hear of.
     """
     try:
-        parts = urlsplit(origin.decode("latin-1"))
+        parts = urlsplit(origin[:_MOST_OF_ORIGIN].decode("latin-1"))  # it remembers what it was given
     except ValueError:  # as http://[
         return False
     if parts.scheme != "https" and (secure or parts.scheme != "http"):
         return False
     return bool(parts.netloc) and _without_default_port(parts.netloc) == _without_default_port(host)
+
+
+_MOST_OF_ORIGIN = 512
+"""Bytes of a Referer that are looked at: its host, which has up to 253 (RFC 1035 §2.3.4), is at the beginning."""
 
 
 def _without_default_port(netloc: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote_to_bytes
 
+from portico.bounded import BoundedCache
 from portico.errors import LocalProtocolError
 from portico.hub import access, answers, headers
 from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
@@ -143,8 +144,6 @@ class Gateway:
         """Told of each request that is opened, for activity."""
         self._leaving = False
         self._waiting: set[asyncio.Task[None]] = set()
-        self._forwarded: dict[tuple[str, str, str, str], Headers] = {}
-        """The hub's own headers towards an app, by the visitor's address, scheme and host, and the prefix."""
 
     # --- parsing ------------------------------------------------------------------------------------------------
 
@@ -647,7 +646,7 @@ class Gateway:
         now = link.time()
         client = request.client
         origin = (client[0] if client else "unknown", request.scheme, request.host, request.root_path)
-        forwarded = self._forwarded.get(origin) or self._forward_headers(origin)
+        forwarded = _FORWARDED.get(origin) or _forward_headers(origin)
         token = admission.token
         is_hub_argument = (
             self._is_hub_argument if token is None else lambda name, value: self._is_hub_argument(name, value, token)
@@ -701,19 +700,6 @@ class Gateway:
         replica.last_turn = admission.service.requests
         self.on_traffic(replica)
 
-    def _forward_headers(self, origin: tuple[str, str, str, str]) -> Headers:
-        address, scheme, host, prefix = origin
-        made = [
-            (b"x-forwarded-for", address.encode()),
-            (b"x-forwarded-proto", scheme.encode()),
-            (b"x-forwarded-host", host.encode("latin-1", "replace")),
-            (b"x-forwarded-prefix", prefix.encode("latin-1")),
-        ]
-        if len(self._forwarded) >= _MOST_ORIGINS:
-            self._forwarded.clear()
-        self._forwarded[origin] = made
-        return made
-
     def _is_hub_cookie(self, name: str) -> bool:
         return headers.is_own_cookie(name) or self._identities.is_hub_cookie(name)
 
@@ -741,7 +727,8 @@ class Gateway:
         return clean
 
 
-_MOST_ORIGINS = 1000
+_FORWARDED: BoundedCache[tuple[str, str, str, str], Headers] = BoundedCache()
+"""The hub's own headers towards an app, by the visitor's address, scheme and host, and the prefix."""
 
 MOST_WAITING = 1000
 """Requests that wait for one service's provider: some tens of MiB, with what they hold."""
@@ -759,15 +746,25 @@ def _too_many_streams() -> Answer:
     )
 
 
-_key_visitors: dict[str, Visitor] = {}
+def _forward_headers(origin: tuple[str, str, str, str]) -> Headers:
+    address, scheme, host, prefix = origin
+    made = [
+        (b"x-forwarded-for", address.encode()),
+        (b"x-forwarded-proto", scheme.encode()),
+        (b"x-forwarded-host", host.encode("latin-1", "replace")),
+        (b"x-forwarded-prefix", prefix.encode("latin-1")),
+    ]
+    return _FORWARDED.keep(origin, made, 2 * (len(address) + len(host) + len(prefix)))
+
+
+_KEY_VISITORS: BoundedCache[str, Visitor] = BoundedCache()
 
 
 def _visitor_of_key(key_id: str, services: tuple[str, ...]) -> Visitor:
-    visitor = _key_visitors.get(key_id)
+    visitor = _KEY_VISITORS.get(key_id)
     if visitor is None:
-        if len(_key_visitors) > 1000:
-            _key_visitors.clear()
-        visitor = _key_visitors[key_id] = Visitor(access="key", key_id=key_id, services=services, by_token=True)
+        made = Visitor(access="key", key_id=key_id, services=services, by_token=True)
+        visitor = _KEY_VISITORS.keep(key_id, made, sum(map(len, services)))
     return visitor
 
 

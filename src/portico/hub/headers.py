@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from portico.bounded import BoundedCache
 from portico.hub.cors import cors_headers, preflight_headers
 from portico.hub.field_names import (
     HOP_BY_HOP,
@@ -82,24 +83,37 @@ KEY_ARGUMENT = b"portico_key"
     _CHALLENGE,
 ) = range(11)
 
-_REQUEST_RULES = dict.fromkeys(NOT_FROM_VISITORS, _DROP) | {
-    b"authorization": _AUTHORIZATION,
-    b"cookie": _COOKIE,
-    b"referer": _REFERER,
-    b"connection": _CONNECTION,
-    b"x-csrftoken": _XSRF,
-    b"x-csrf-token": _XSRF,
-    b"x-xsrf-token": _XSRF,
-}
-_RESPONSE_RULES = dict.fromkeys(NOT_FROM_APPS, _DROP) | {
-    b"connection": _CONNECTION,
-    b"set-cookie": _COOKIE,
-    b"content-length": _LENGTH,
-    b"x-accel-buffering": _BUFFERING,
-    b"www-authenticate": _CHALLENGE,
-}
 _MOST_RULES = 1000
 """How many names are remembered: the other ends choose them."""
+_LONGEST_NAME = 100
+"""Bytes of a name that is remembered: no usual one has more."""
+
+_REQUEST_RULES: BoundedCache[bytes, int] = BoundedCache(
+    _MOST_RULES,
+    longest=_LONGEST_NAME,
+    always=dict.fromkeys(NOT_FROM_VISITORS, _DROP)
+    | {
+        b"authorization": _AUTHORIZATION,
+        b"cookie": _COOKIE,
+        b"referer": _REFERER,
+        b"connection": _CONNECTION,
+        b"x-csrftoken": _XSRF,
+        b"x-csrf-token": _XSRF,
+        b"x-xsrf-token": _XSRF,
+    },
+)
+_RESPONSE_RULES: BoundedCache[bytes, int] = BoundedCache(
+    _MOST_RULES,
+    longest=_LONGEST_NAME,
+    always=dict.fromkeys(NOT_FROM_APPS, _DROP)
+    | {
+        b"connection": _CONNECTION,
+        b"set-cookie": _COOKIE,
+        b"content-length": _LENGTH,
+        b"x-accel-buffering": _BUFFERING,
+        b"www-authenticate": _CHALLENGE,
+    },
+)
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 §5.6.2, in lower case
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # control characters, but for the tab (RFC 9110 §5.5)
@@ -112,9 +126,7 @@ def _request_rule(name: bytes) -> int:
     rule = _REQUEST_RULES.get(read_as, _PASS)
     if (read_as != name and rule != _PASS) or read_as.startswith(PREFIXES_NOT_FROM_VISITORS):
         rule = _DROP
-    if len(_REQUEST_RULES) < _MOST_RULES:
-        _REQUEST_RULES[name] = rule
-    return rule
+    return _REQUEST_RULES.keep(name, rule, len(name))
 
 
 def _response_rule(name: bytes) -> int:
@@ -128,9 +140,7 @@ def _response_rule(name: bytes) -> int:
         or read_as.endswith(SUFFIX_NOT_FROM_APPS)
     ):
         rule = _DROP
-    if len(_RESPONSE_RULES) < _MOST_RULES:
-        _RESPONSE_RULES[name] = rule
-    return rule
+    return _RESPONSE_RULES.keep(name, rule, len(name))
 
 
 def request_headers(

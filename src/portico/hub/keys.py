@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import jwt
 
+from portico.bounded import BoundedCache
 from portico.errors import LocalError
 
 ISSUER = "portico"
@@ -28,6 +29,9 @@ VISITOR = "portico:visitor"
 PROVIDER = "portico:provider"
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
+_CACHE_BYTES = 4 << 20
+"""Of tokens that were checked; usual ones fill half of it. Long ones are not kept: who holds a valid one can make more of
+it, of any length, by adding what base64 skips."""
 
 MARK = b"." + base64.urlsafe_b64encode(b'{"iss":"portico","')
 """What every key and token of a hub holds: the beginning of its claims, which are always in this order."""
@@ -201,7 +205,7 @@ class KeyRing:
         self._audience = f"{VISITOR}:{workspace}" if workspace else VISITOR
         self._secret = store.secret()
         self._keys = {key.id: key for key in store.load()}
-        self._verified: dict[str, tuple[str, float]] = {}
+        self._verified: BoundedCache[str, tuple[str, float]] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: the key's id and its expiry."""
         self._used: dict[str, float] = {}
         self._version = store.version()
@@ -267,10 +271,7 @@ class KeyRing:
             raise InvalidKey("this key has expired") from None
         except _NO_TOKEN:
             raise InvalidKey("this is no key of this server") from None
-        if len(self._verified) >= _CACHE_SIZE:
-            self._verified.clear()
-        known = self._verified[token] = (str(claims["jti"]), float(claims["exp"]))
-        return known
+        return self._verified.keep(token, (str(claims["jti"]), float(claims["exp"])), len(token))
 
     def list(self) -> list[Key]:
         """Every key that has not expired, the newest first."""

@@ -16,6 +16,7 @@ from portico.hub.link_shares import AGAIN, LinkShares, Standing
 from portico.hub.registry import Principal, Registry, Session
 from portico.hub.shares import NoRoom, Refusals, network_of
 from portico.link import Link, Stream, StreamHandler
+from portico.log_text import shown
 from portico.protocol import Connection, ResetCode, Role
 from portico.protocol.events import (
     Ack,
@@ -261,7 +262,7 @@ class Links:
             return
         except Refused as error:
             self.refused += 1
-            self.refusals.add("hello", f"a provider was not let in: {error}")
+            self.refusals.add("hello", f"a provider was not let in: {shown(str(error))}")
             link.close(ResetCode.REFUSED, str(error))
             return
         except Exception:  # of whoever is asked about the token: the stranger must not stay, waiting for an answer
@@ -320,7 +321,7 @@ class Links:
         self._leaving.discard(link)
         if session is None or place is None or session.link is not link:
             return
-        logger.info("the link of %s is gone: %s", session.principal.id, reason)
+        logger.info("the link of %s is gone: %s", session.principal.id, shown(str(reason)))
         if (leaving and not place.holds_goodbyes) or not session.services:
             place.registry.drop(session, _why_gone(session))
             return

@@ -6,6 +6,7 @@ import re
 import time
 from email.utils import formatdate
 
+from portico.bounded import BoundedCache
 from portico.hub.access import opens_page
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
@@ -32,7 +33,7 @@ def reply(answer: Answer, request: VisitorRequest | None) -> tuple[Headers, byte
 
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_SERVERS: dict[tuple[str, str], tuple[str, int]] = {}
+_SERVERS: BoundedCache[tuple[str, str], tuple[str, int]] = BoundedCache()
 
 
 def server_of(host: str, scheme: str) -> tuple[str, int] | None:
@@ -42,9 +43,7 @@ def server_of(host: str, scheme: str) -> tuple[str, int] | None:
         name, _, port = host.rpartition(":")
         if not _PORT.fullmatch(port) or int(port) > 65535 or not name:
             name, port = host, "443" if scheme == "https" else "80"
-        known = (name.strip("[]"), int(port))
-        if len(_SERVERS) < 1000:
-            _SERVERS[host, scheme] = known
+        known = _SERVERS.keep((host, scheme), (name.strip("[]"), int(port)), 2 * len(host))
     return known if host else None
 
 

@@ -12,9 +12,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from portico.bounded import BoundedCache
 from portico.hub.keys import MARK
 
 LEAST = 8
@@ -141,10 +141,15 @@ def basic_credentials(value: bytes) -> bytes | None:
         return None
 
 
-@lru_cache(maxsize=1000)  # visitors' cookies are among them: the usual visitors' alone are remembered
+_SECRETS: BoundedCache[tuple[bytes, ...], Secrets] = BoundedCache(most_bytes=4 << 20, longest=16 * 1024)
+"""Visitors' cookies are among them."""
+
+
 def secrets_of(*secrets: bytes) -> Secrets:
     """The `Secrets` that are *secrets*."""
-    return Secrets(secrets)
+    known = _SECRETS.get(secrets)
+    # each is kept as it is, in six spellings of base64, and in a pattern
+    return _SECRETS.keep(secrets, Secrets(secrets), 12 * sum(map(len, secrets))) if known is None else known
 
 
 MARKED = Secrets((MARK[1:],))

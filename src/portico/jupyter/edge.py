@@ -18,6 +18,7 @@ from collections.abc import Callable
 from http.client import responses
 from typing import Any
 
+from tornado import httputil
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPHeaders,
@@ -29,7 +30,9 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher
 
+from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
+from portico.hub.client_address import read_address
 from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.http1 import TOKEN, ResponseWriter, status_line
@@ -38,6 +41,7 @@ from portico.hub.registry import Principal
 from portico.hub.reply import date, reply, server_of
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import LinkTransport, ServerSocket
+from portico.log_text import MOST_PATH, shown
 from portico.protocol import SUBPROTOCOL, Kind
 from portico.types import Headers
 
@@ -243,7 +247,8 @@ class VisitorDelegate(HTTPMessageDelegate):
             path = path.partition("#")[0]  # a fragment is the visitor's own, and never belongs here (RFC 9112 §3.2)
         context: Any = self._connection.context
         address = context.address
-        remote_ip = context.remote_ip or ""
+        # where the server trusts X-Forwarded-For, tornado takes `1` and `127.1` for addresses too
+        remote_ip = read_address(context.remote_ip or "") or (str(address[0]) if isinstance(address, tuple) else "")
         client = (remote_ip, address[1] if isinstance(address, tuple) and len(address) > 1 else 0)
         return VisitorRequest(
             Kind.WEBSOCKET if websocket else Kind.HTTP,
@@ -362,10 +367,10 @@ class VisitorDelegate(HTTPMessageDelegate):
         edge, request = self._edge, self._request
         level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING
         if level >= edge.log_level and request is not None:
-            path = request.target.partition(b"?")[0].decode("latin-1")  # no query: it may hold a key
+            path = shown(request.target.partition(b"?")[0], MOST_PATH)  # no query: it may hold a key
             milliseconds = (time.monotonic() - self._started) * 1000
-            client = request.client[0] if request.client else "-"
-            edge.access_log.log(level, "%d %s %s (%s) %.2fms", self._status, request.method, path, client, milliseconds)
+            method, client = shown(request.method), shown(request.client[0]) if request.client else "-"
+            edge.access_log.log(level, "%d %s %s (%s) %.2fms", self._status, method, path, client, milliseconds)
 
     # --- WebSockets ------------------------------------------------------------------------------------------
 
@@ -488,8 +493,8 @@ class _VisitorSocket:
 
     def _log(self, status: int) -> None:
         level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
-        path = self._request.target.partition(b"?")[0].decode("latin-1")
-        client = self._request.client[0] if self._request.client else "-"
+        path = shown(self._request.target.partition(b"?")[0], MOST_PATH)
+        client = shown(self._request.client[0]) if self._request.client else "-"
         milliseconds = (time.monotonic() - self._started) * 1000
         self._edge.access_log.log(level, "%d WebSocket %s (%s) %.2fms", status, path, client, milliseconds)
 
@@ -538,15 +543,26 @@ def _has_body(headers: HTTPHeaders) -> bool:
     return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
 
-_LOWER: dict[str, bytes] = {}
+_LONGEST_NAME = 100
+"""Characters of a field's name that is remembered: visitors choose names, and no usual one has more."""
+
+
+def _forget_names() -> None:
+    """Have tornado forget the names of fields: it remembers the last thousand, of 64 KiB each if somebody wants that."""
+    forget = getattr(getattr(httputil, "_normalize_header", None), "cache_clear", None)
+    if forget is not None:
+        forget()
+
+
+_LOWER: BoundedCache[str, bytes] = BoundedCache(longest=_LONGEST_NAME)
 
 
 def _lower(name: str) -> bytes:
     lower = _LOWER.get(name)
     if lower is None:
-        lower = name.lower().encode("latin-1")
-        if len(_LOWER) < 1000:  # visitors choose names: remember the usual ones only
-            _LOWER[name] = lower
+        if len(name) > _LONGEST_NAME:
+            _forget_names()
+        lower = _LOWER.keep(name, name.lower().encode("latin-1"), len(name))
     return lower
 
 

@@ -18,9 +18,11 @@ from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, RequestStartLine
 
+from portico.bounded import BoundedCache
 from portico.hub.access import NOBODY, Recognised, User, same_origin
 from portico.hub.gateway import Identities, VisitorRequest
 from portico.hub.headers import KEY_COOKIE
+from portico.log_text import shown
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -47,8 +49,8 @@ class JupyterIdentities(Identities):
         self._identity_provider = identity_provider
         self._authorizer = authorizer
         self._cache_for = cache
-        self._cache: dict[bytes, tuple[float, Recognised]] = {}
-        self._hosts: dict[str, bool] = {}
+        self._cache: BoundedCache[bytes, tuple[float, Recognised]] = BoundedCache(_CACHE_SIZE)
+        self._hosts: BoundedCache[str, bool] = BoundedCache(_CACHE_SIZE)
         self._token: Any = ""
         self._own_tokens: tuple[bytes, ...] = ()
         names = {str(getattr(asked, "cookie_name", "") or "") for asked in (identity_provider, self._jupyterhub)}
@@ -72,10 +74,8 @@ class JupyterIdentities(Identities):
         if known is not None and now < known[0]:
             return known[1]
         found = await self._ask(request)
-        if len(self._cache) >= _CACHE_SIZE:
-            self._cache.clear()
-        self._cache[digest] = (now + self._cache_for, found)
-        return found
+        size = len(found.token or b"") + len(repr(found.user))
+        return self._cache.keep(digest, (now + self._cache_for, found), size)[1]
 
     def has_credentials(self, request: VisitorRequest) -> bool:
         if not self._auth_enabled:
@@ -90,7 +90,7 @@ class JupyterIdentities(Identities):
                 return False
             web.RequestHandler.check_xsrf_cookie(handler)
         except Exception as error:  # noqa: BLE001 -- whatever the check makes of hostile bytes, they are not valid
-            logger.debug("a request's _xsrf is not valid: %s", error)
+            logger.debug("a request's _xsrf is not valid: %s", shown(str(error)))
             return False
         return True
 
@@ -122,11 +122,9 @@ class JupyterIdentities(Identities):
                 request = _bare_request("GET", "/", HTTPHeaders({"Host": host or "-"}))
                 known = bool(JupyterHandler(self._web_app, request).check_host())
             except Exception as error:  # noqa: BLE001 -- a name that cannot be read is none of ours
-                logger.debug("the Host header %r cannot be checked: %s", host, error)
+                logger.debug("the Host header %s cannot be checked: %s", shown(host), shown(str(error)))
                 known = False
-            if len(self._hosts) > _CACHE_SIZE:
-                self._hosts.clear()
-            self._hosts[host] = known
+            self._hosts.keep(host, known, len(host))
         return known
 
     def may_link(self, request: VisitorRequest) -> bool:
@@ -217,7 +215,7 @@ class JupyterIdentities(Identities):
             if inspect.isawaitable(allowed):
                 allowed = await allowed
         except web.HTTPError as error:
-            logger.debug("the identity provider refused a visitor: %s", error)
+            logger.debug("the identity provider refused a visitor: %s", shown(str(error)))
             return Recognised(token=token)
         except Exception:  # a bad token is nobody's, whatever the provider makes of it; never a 500
             logger.exception("the identity provider failed on a visitor's credentials")

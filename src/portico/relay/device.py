@@ -63,6 +63,8 @@ class Pending:
     lifetime: float
     """Of the token."""
     address: str
+    network: str
+    """`network_of` the address."""
     agent: str
     """What the program says of itself: the User-Agent header."""
     label: str
@@ -128,7 +130,7 @@ class DeviceFlow:
         except InvalidOption as error:
             raise OAuthError("invalid_request", f"expires_in: {error}.") from None
         network = network_of(address)
-        held = sum(1 for pending in self._by_device.values() if network_of(pending.address) == network)
+        held = sum(1 for pending in self._by_device.values() if pending.network == network)
         if len(self._by_device) >= _MAX_PENDING or held >= _MAX_PENDING_OF_ADDRESS:
             raise OAuthError("temporarily_unavailable", "Too many programs are signing in. Try again later.", 429)
         device_code = secrets.token_urlsafe(32)  # 256 bits
@@ -140,6 +142,7 @@ class DeviceFlow:
             workspace=workspace,
             lifetime=min(lifetime, self._max_lifetime),
             address=address,
+            network=network,
             agent=_printable(agent),
             label=_line(form.get("label", ""), "label"),
             expires=self._now() + LIFETIME,

@@ -26,6 +26,7 @@ from urllib.parse import unquote
 
 import jwt
 
+from portico.bounded import BoundedCache
 from portico.hub import access, answers, headers, pages
 from portico.hub.access import User
 from portico.hub.answers import Answer, forbidden
@@ -40,6 +41,7 @@ UNDER = b"/.portico/"
 
 _STATE_LIFETIME = 900  # seconds to sign in
 _CACHE_SIZE = 4096
+_CACHE_BYTES = 4 << 20  # of cookies that were checked
 _NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)  # what PyJWT raises for hostile text
 
 
@@ -104,7 +106,9 @@ class Doorway:
         self._sign_in_url = sign_in_url
         self._lifetime = lifetime
         self._now = now
-        self._known: dict[tuple[str, str, bytes], tuple[float, SignedIn]] = {}
+        self._known: BoundedCache[tuple[str, str, bytes], tuple[float, SignedIn]] = BoundedCache(
+            _CACHE_SIZE, _CACHE_BYTES
+        )
         """Cookies whose signature was checked."""
 
     async def handle(self, workspace: Workspace, request: VisitorRequest, body: bytes) -> Answer:
@@ -222,9 +226,7 @@ class Doorway:
                     continue
                 user = User(id=str(claims["sub"]), name=str(claims["name"]))
                 known = float(claims["exp"]), SignedIn(user, str(claims["sid"]))
-                if len(self._known) >= _CACHE_SIZE:
-                    self._known.clear()
-                self._known[workspace, place, value] = known
+                self._known.keep((workspace, place, value), known, len(place) + len(value))
             if now < known[0]:
                 return known[1]
         return None

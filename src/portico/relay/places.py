@@ -8,10 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from portico.bounded import BoundedCache
 from portico.relay.config import RelayConfig
 from portico.types import Headers
 
-_MOST_HOSTS = 10_000
+_MOST_PLACES = 10_000
+_MOST_BYTES = 4 << 20
+_LONGEST = 600
+"""Bytes of a host and of what a path begins with, as often as a place holds them: twice a host name's 253 at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,10 @@ class Places:
         self._config = config
         self._suffix = "." + config.domain if config.domain else ""
         self._own = {urlsplit(config.base_url).hostname or "", config.domain or ""}
-        self._hosts: dict[str, Location | None] = {}
-        self._paths: dict[tuple[str, bytes], Location] = {}
+        self._hosts: BoundedCache[str, Location | None] = BoundedCache(_MOST_PLACES, _MOST_BYTES, longest=_LONGEST)
+        self._paths: BoundedCache[tuple[str, bytes], Location] = BoundedCache(
+            _MOST_PLACES, _MOST_BYTES, longest=_LONGEST
+        )
 
     def find(self, headers: Headers, raw_path: bytes) -> Location | None:
         """Where a request goes. None: to the relay itself."""
@@ -55,9 +61,7 @@ class Places:
         if self._suffix:
             found = self._hosts.get(host, _UNKNOWN)
             if found is _UNKNOWN:
-                found = self._by_host(host)
-                if len(self._hosts) < _MOST_HOSTS:
-                    self._hosts[host] = found
+                found = self._hosts.keep(host, self._by_host(host), 2 * len(host))
             if found is not None and found.models and not _begins(raw_path, b"/v1"):
                 return Location(host, found.workspace, "", b"")
             if found is not None or not self._config.paths:
@@ -86,8 +90,7 @@ class Places:
             name = workspace.decode("latin-1")
             prefix = b"/" + workspace + b"/apps/"
             known = Location(host, name, "", prefix, models, f"/{name}/v1" if models else "")
-            if len(self._paths) < _MOST_HOSTS:
-                self._paths[key] = known
+            self._paths.keep(key, known, len(host) + 4 * len(workspace))
         return known
 
 

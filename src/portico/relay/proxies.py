@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from portico.bounded import BoundedCache
+from portico.hub.client_address import read_address
 from portico.types import Headers
 
 _FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDED_PROTO = b"x-forwarded-proto"
+_MOST_HOPS = 32
+"""Addresses of X-Forwarded-For that are read, from the last on: more proxies stand in no row."""
 
 
 class TrustedProxies:
@@ -21,8 +24,12 @@ class TrustedProxies:
         self._networks: list[IPv4Network | IPv6Network] = []
         if not self._all:
             self._networks = [ip_network(item, strict=False) for item in items]
-        self.is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self._known: BoundedCache[str, bool] = BoundedCache(4096)
+
+    def is_trusted(self, address: str) -> bool:
         """Whether an address is one of theirs."""
+        known = self._known.get(address)
+        return self._known.keep(address, self._look_up(address), len(address)) if known is None else known
 
     def _look_up(self, address: str) -> bool:
         if self._all:
@@ -39,29 +46,26 @@ class TrustedProxies:
         """The visitor's address and port, and the scheme (``http`` or ``https``) that they use.
 
         Of X-Forwarded-For counts the last address that is no trusted proxy's: what stands before it, anyone may write.
+        So it is with what stands before something that is not an address, which is not believed itself.
         """
         if not self.is_trusted(client[0] if client else ""):
             return client, scheme
-        chain: list[str] = []
+        chain: list[bytes] = []
         for name, value in headers:
             if name == _FORWARDED_FOR:
-                chain += value.decode("latin-1").split(",")
+                chain += value.rsplit(b",", _MOST_HOPS)[-_MOST_HOPS:]
             elif name == _FORWARDED_PROTO:
                 given = value.strip().lower()
                 if given in (b"http", b"https", b"ws", b"wss"):
                     scheme = "https" if given in (b"https", b"wss") else "http"
-        for item in reversed(chain):
-            address = _without_port(item.strip())
-            if address:
-                client = (address, 0)
-                if not self.is_trusted(address):
-                    break
+        for item in reversed(chain[-_MOST_HOPS:]):
+            text = item.decode("latin-1").strip()
+            if not text:
+                continue  # an empty item of a list (RFC 9110 §5.6.1)
+            address = read_address(text)
+            if not address:
+                break
+            client = (address, 0)
+            if not self.is_trusted(address):
+                break
         return client, scheme
-
-
-def _without_port(text: str) -> str:
-    """An address as proxies write it: ``203.0.113.7:1234``, ``[2001:db8::1]:1234``, or without a port."""
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    host, colon, _ = text.partition(":")
-    return host if colon and ":" not in text[len(host) + 1 :] else text

@@ -25,6 +25,7 @@ from typing import Any
 
 import jwt
 
+from portico.bounded import BoundedCache
 from portico.errors import InvalidOption
 from portico.hub.keys import ISSUER, PROVIDER, InvalidKey
 from portico.hub.registry import Principal
@@ -37,6 +38,9 @@ EVERY_SCOPE = ("publish:*", "consume:*", "keys", "manage", "admin")
 
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
+_CACHE_BYTES = 4 << 20
+"""Of tokens that were checked; usual ones fill half of it. Long ones are not kept: who holds a valid one can make more of
+it, of any length, by adding what base64 skips."""
 _MAX_SCOPES = 50
 _SCOPE = re.compile(r"(publish|consume):([a-z0-9*?-]{1,64})|keys|manage|admin", re.ASCII)
 # What PyJWT raises for hostile text: its JSON may be nested so deep that reading it fails.
@@ -141,7 +145,7 @@ class TokenRing:
         self._secret = store.secret() if secret is None else secret
         self._version = store.version()
         self._grants = {row.id: _grant(row) for row in store.tokens()}
-        self._verified: dict[str, str] = {}
+        self._verified: BoundedCache[str, str] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: their id."""
         self._listeners: list[Callable[[Grant], None]] = []
 
@@ -229,10 +233,7 @@ class TokenRing:
             raise InvalidKey("this token has expired") from None
         except _NO_TOKEN:
             raise InvalidKey("this is no provider's token of this relay") from None
-        if len(self._verified) >= _CACHE_SIZE:
-            self._verified.clear()
-        token_id = self._verified[token] = str(claims["jti"])
-        return token_id
+        return self._verified.keep(token, str(claims["jti"]), len(token))
 
     def get(self, token_id: str) -> Grant | None:
         return self._grants.get(token_id)
