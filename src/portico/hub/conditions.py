@@ -34,7 +34,6 @@ _MAX_PASSWORD = 1000  # characters
 _MAX_NETWORKS = 100
 _MAX_COUNT = 1_000_000_000
 _MAX_BODY = 1 << 50
-_LONGEST_ADDRESS = 50  # characters of what is counted for somebody whose address cannot be read
 
 _ATTEMPTS = 10
 _ATTEMPTS_WITHIN = 600.0  # seconds

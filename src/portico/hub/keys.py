@@ -30,8 +30,7 @@ PROVIDER = "portico:provider"
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
 _CACHE_BYTES = 4 << 20
-"""Of tokens that were checked; usual ones fill half of it. Long ones are not kept: who holds a valid one can make more of
-it, of any length, by adding what base64 skips."""
+"""Of tokens that were checked; usual ones fill half of it."""
 
 MARK = b"." + base64.urlsafe_b64encode(b'{"iss":"portico","')
 """What every key and token of a hub holds: the beginning of its claims, which are always in this order."""

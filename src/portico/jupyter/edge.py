@@ -548,7 +548,7 @@ _LONGEST_NAME = 100
 
 
 def _forget_names() -> None:
-    """Have tornado forget the names of fields: it remembers the last thousand, of 64 KiB each if somebody wants that."""
+    """Have tornado forget names of fields: it remembers the last thousand, of 64 KiB each if a visitor wants that."""
     forget = getattr(getattr(httputil, "_normalize_header", None), "cache_clear", None)
     if forget is not None:
         forget()

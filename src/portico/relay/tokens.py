@@ -39,8 +39,7 @@ EVERY_SCOPE = ("publish:*", "consume:*", "keys", "manage", "admin")
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
 _CACHE_BYTES = 4 << 20
-"""Of tokens that were checked; usual ones fill half of it. Long ones are not kept: who holds a valid one can make more of
-it, of any length, by adding what base64 skips."""
+"""Of tokens that were checked; usual ones fill half of it."""
 _MAX_SCOPES = 50
 _SCOPE = re.compile(r"(publish|consume):([a-z0-9*?-]{1,64})|keys|manage|admin", re.ASCII)
 # What PyJWT raises for hostile text: its JSON may be nested so deep that reading it fails.
