@@ -251,3 +251,30 @@ def test_a_websocket_is_declined_and_a_lifespan_answered() -> None:
         ]
 
     run(work)
+
+
+@pytest.mark.parametrize("pieces", [(), (b"",), (b"delete=1",), (b"delete=1", b"2")])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_body_that_is_cut_calls_nothing(pieces: tuple[bytes, ...], asynchronous: bool) -> None:
+    """Its beginning may mean what the whole does not."""
+    called: list[Any] = []
+    sent: list[Any] = []
+
+    async def waits(event: Any) -> None:
+        called.append(event)
+
+    app = functions_app({"index": waits if asynchronous else called.append}, context=who)
+    coming = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
+
+    async def receive() -> Any:
+        return coming.pop(0) if coming else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def work() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+        await app(scope, receive, send)
+
+    run(work)
+    assert (called, sent) == ([], [])

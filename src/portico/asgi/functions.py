@@ -109,8 +109,11 @@ async def _call(
     if function is None:
         await _respond(send, 404, {}, {"detail": "Not Found"})
         return
-    body = await _read(receive, max_body)
-    if body is None:
+    try:
+        body = await _read(receive, max_body)
+    except EOFError:
+        return  # a function is never called with a part of what was to come
+    except OverflowError:
         await _respond(send, 413, {}, {"detail": f"a body of more than {max_body} bytes is not read"})
         return
     told = context(scope)
@@ -158,19 +161,22 @@ def _event(scope: Scope, path: str, parts: list[str], body: bytes) -> dict[str, 
     }
 
 
-async def _read(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None if it is longer than *most* bytes. A visitor who leaves meanwhile cancels the call."""
+async def _read(receive: Receive, most: int) -> bytes:
+    """The whole body.
+
+    Raises `OverflowError` if it is longer than *most* bytes, `EOFError` if the visitor leaves before its end.
+    """
     pieces: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return b"".join(pieces)
+            raise EOFError
         piece = message.get("body", b"")
         pieces.append(piece)
         size += len(piece)
         if size > most:
-            return None
+            raise OverflowError
         if not message.get("more_body", False):
             return b"".join(pieces)
 

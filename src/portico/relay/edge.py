@@ -116,8 +116,9 @@ class Edge:
                 return
             self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
-                answer = await self.relay.doorway.handle(workspace, request, await self._form(receive))
-                await reading.finish(visit.say(answer))
+                form = await self._form(receive)
+                if form is not None:
+                    await reading.finish(visit.say(await self.relay.doorway.handle(workspace, request, form)))
                 return
             forward = await self._open(workspace, request, visit, fin)
         except Answer as answer:
@@ -330,12 +331,13 @@ class Edge:
         for visit in tuple(self.sockets):
             visit.leave()
 
-    async def _form(self, receive: Receive) -> bytes:
+    async def _form(self, receive: Receive) -> bytes | None:
+        """A whole form; None if its visitor left before its end: a part of one is never acted on."""
         body = bytearray()
         while True:
             message = await self.in_time(receive)
             if message["type"] == "http.disconnect":
-                return bytes(body)
+                return None
             body += message.get("body", b"")
             if len(body) > _MOST_FORM:
                 raise Answer(413, "too_large", "The form is too large.")
