@@ -10,6 +10,7 @@
     │   ├── NotServable             the object is no ASGI app, nothing that carries one, and no function
     │   ├── StartupFailed           the app's own lifespan startup failed
     │   ├── NoHub                   no hub was found to publish on
+    │   ├── AnsweredWithError       an app answered with a status of 500 or more, and raised nothing that got out
     │   └── UnusableOutput          a model function gave something that no answer can be made of
     ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
     │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
@@ -66,6 +67,15 @@ class NoHub(LocalError):
     """No hub was found to publish on. The text says which ways were tried."""
 
     status = 503
+
+
+class AnsweredWithError(LocalError):
+    """An app answered with a status of 500 or more. Not raised: it is what a service's log says of such a request."""
+
+    status = 500
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the app answered with {status}; what it printed or logged may say why")
 
 
 class UnusableOutput(LocalError, TypeError):

@@ -307,3 +307,71 @@ def test_what_runs_with_a_token_that_is_revoked_ends_and_says_so(shell: Shell, r
     assert process.returncode == 1
     assert "revoked" in said.splitlines()[-1]
     assert get(url).status_code in (401, 503)
+
+
+EXITING = """
+import asyncio
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/fine")
+async def fine():
+    return "fine"
+
+@app.get("/exit")
+async def leave():
+    raise SystemExit(2)
+
+@app.get("/task")
+async def task():
+    async def work():
+        raise SystemExit(2)
+    asyncio.create_task(work())
+    return "begun"
+
+@app.get("/callback")
+async def callback():
+    def work():
+        raise KeyboardInterrupt
+    asyncio.get_running_loop().call_soon(work)
+    return "begun"
+
+async def make():
+    asyncio.get_running_loop()
+    return app
+
+def make_on_the_loop():
+    asyncio.get_running_loop()
+    return app
+
+def leaves():
+    raise SystemExit(2)
+"""
+
+
+@pytest.mark.parametrize("factory", ["", "make", "make_on_the_loop"])
+def test_an_app_that_exits_does_not_end_the_command(shell: Shell, interrupt: Interrupt, factory: str) -> None:
+    """And a factory is called on the loop that its app will run on."""
+    (shell.folder / "exiting.py").write_text(EXITING)
+    arguments = ("--factory", f"exiting:{factory}") if factory else ("exiting:app",)
+    process, url = shell.serve(*arguments, "--access=public")
+    statuses = [get(url + path).status_code for path in ("exit", "task", "callback", "fine")]
+    assert statuses == [500, 200, 200, 200]
+    said = interrupt(process)
+    assert said.count("SystemExit: 2") >= 2
+    assert "KeyboardInterrupt" in said
+
+
+def test_a_factory_that_exits_is_a_failure_with_its_traceback(shell: Shell) -> None:
+    (shell.folder / "exiting.py").write_text(EXITING)
+    said = shell.run("serve", "--factory", "exiting:leaves", status=1).stderr
+    assert "calling exiting:leaves failed" in said
+    assert "SystemExit: 2" in said
+
+
+def test_a_module_that_exits_is_a_failure_with_its_traceback(shell: Shell) -> None:
+    (shell.folder / "parses.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['--no'])\n")
+    said = shell.run("serve", "parses:app", status=1).stderr
+    assert "importing parses failed" in said
+    assert "SystemExit: 2" in said

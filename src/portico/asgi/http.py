@@ -10,7 +10,9 @@ import asyncio
 from typing import Any
 
 from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
-from portico.errors import LocalProtocolError, StreamReset
+from portico.calls.endings import is_failure
+from portico.calls.owner import REPORTED
+from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
 from portico.types import ASGIApp, Headers, Message
@@ -53,6 +55,8 @@ class HTTPExchange:
         "_request",
         "_response_done",
         "_sent",
+        "_status",
+        "_stopped",
         "_task",
         "_turn_bytes",
         "_turn_started",
@@ -95,6 +99,9 @@ class HTTPExchange:
         self._no_body = request.method == "HEAD"
         self._announced_length: int | None = None
         self._sent = 0
+        self._status = 0
+        self._stopped = False
+        """Whether we have cancelled the task. A CancelledError before that is the app's own."""
         self._turn_bytes = 0
         self._turn_started = 0.0
         self.scope = scope = base_scope(request, "http", request.scheme, state)
@@ -136,19 +143,20 @@ class HTTPExchange:
         self._wake()
         self.on_writable()
         if self._task is not None and not self._task.done() and not self._response_done:
-            self._cancel_handle = self._loop.call_later(self._cancel_after, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_after, self.cancel, "the visitor left")
 
     def _told(self) -> None:
         """The app knows now that the visitor left: give it longer to end by itself."""
         if self._cancel_handle is not None and self._task is not None and not self._was_told:
             self._was_told = True
             self._cancel_handle.cancel()
-            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self.cancel, "the visitor left")
 
-    def cancel(self) -> None:
-        """End the app's task now: the service is being stopped."""
+    def cancel(self, why: str = "the service is stopping") -> None:
+        """End the app's task now."""
         if self._task is not None:
-            self._task.cancel()
+            self._stopped = True
+            self._task.cancel(why)
 
     # --- the app's side -----------------------------------------------------------------------------------------
 
@@ -156,19 +164,22 @@ class HTTPExchange:
         try:
             self._turn_started = self._loop.time()
             await self._app(self.scope, self._receive, self._send)
-        except asyncio.CancelledError:
-            if not self._response_done:
-                self._carrier.reset(ResetCode.CANCEL, "the service is stopping")
-        except Exception as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
-            if not (isinstance(error, StreamReset) and self._disconnected):
+        except BaseException as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
+            failed = is_failure(error, stopped=self._stopped, task=self._task)
+            if failed and not (isinstance(error, StreamReset) and self._disconnected):
                 self._report(f"{self._request.method} {self.scope['path']}", error)
             if not self._response_done:
-                self._carrier.reset(ResetCode.APP_ERROR, "the app raised an exception")
+                if failed:
+                    self._carrier.reset(ResetCode.APP_ERROR, "the app raised an exception")
+                else:
+                    self._carrier.reset(ResetCode.CANCEL, "the service is stopping")
         else:
             if not self._response_done and not self._disconnected:
                 what = "ended within its response" if self._head_sent else "returned without a response"
                 self._report(f"{self._request.method} {self.scope['path']}", LocalProtocolError(f"the app {what}"))
                 self._carrier.reset(ResetCode.APP_ERROR, f"the app {what}")
+            elif self._status >= 500 and not REPORTED.get():
+                self._report(f"{self._request.method} {self.scope['path']}", AnsweredWithError(self._status))
         finally:
             if self._cancel_handle is not None:
                 self._cancel_handle.cancel()
@@ -250,6 +261,7 @@ class HTTPExchange:
                     raise StreamReset(ResetCode.CANCEL, "the visitor has left") from None
                 raise RuntimeError(str(error)) from None
             self._head_sent = True
+            self._status = status
         else:
             raise RuntimeError(f"{kind!r} is no event that an HTTP app may send")
 

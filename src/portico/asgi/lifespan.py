@@ -6,9 +6,11 @@ An app that knows no lifespan is served all the same, as the specification asks.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context, copy_context
 from typing import Any
 
 from portico.asgi.carrier import ASGI, Report
+from portico.calls.endings import is_failure
 from portico.errors import StartupFailed
 from portico.types import ASGIApp, Message, Scope
 
@@ -16,9 +18,11 @@ from portico.types import ASGIApp, Message, Scope
 class Lifespan:
     """Runs *app*'s lifespan in one task of its own, from `startup` to `shutdown`."""
 
-    def __init__(self, app: ASGIApp, report: Report) -> None:
+    def __init__(self, app: ASGIApp, report: Report, context: Context | None = None) -> None:
+        """The app's code runs in a copy of *context*, by default the caller's."""
         self._app = app
         self._report = report
+        self._context = context or copy_context()
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[bool] | None = None
@@ -26,6 +30,9 @@ class Lifespan:
         self._supported = False
         self._error: BaseException | None = None
         self._failure = ""
+        self._given_up = False
+        """Whether we have cancelled the task. A CancelledError before that is the app's own."""
+        self._ending = False
         self.state: dict[str, Any] = {}
         """What the app put into ``scope["state"]``; each request gets a copy."""
 
@@ -34,11 +41,11 @@ class Lifespan:
         loop = asyncio.get_running_loop()
         self._started = loop.create_future()
         self._to_app.put_nowait({"type": "lifespan.startup"})
-        self._task = loop.create_task(self._run())
+        self._task = self._context.run(loop.create_task, self._run())
         try:
             self._supported = await self._started
         except asyncio.CancelledError:
-            self._task.cancel()
+            self._cancel()
             raise
         if self._failure:
             await asyncio.wait([self._task], timeout=1.0)
@@ -48,6 +55,7 @@ class Lifespan:
         """Let the app shut down, for at most *timeout* seconds; what goes wrong is reported, not raised."""
         if self._task is None or self._task.done():
             return
+        self._ending = True
         if self._supported:
             self._to_app.put_nowait({"type": "lifespan.shutdown"})
             try:
@@ -56,22 +64,29 @@ class Lifespan:
                 self._report("shutdown", TimeoutError(f"the app's shutdown took more than {timeout:g} s"))
         done, _ = await asyncio.wait([self._task], timeout=0.1 if self._stopped.is_set() else 0)
         if not done:
-            self._task.cancel()
+            self._cancel()
             await asyncio.wait([self._task], timeout=1.0)
+
+    def _cancel(self) -> None:
+        self._given_up = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run(self) -> None:
         scope: Scope = {"type": "lifespan", "asgi": dict(ASGI), "state": self.state}
         assert self._started is not None
         try:
             await self._app(scope, self._to_app.get, self._send)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - before startup.complete it means "no lifespan here" (ASGI, Lifespan)
+        except BaseException as error:  # noqa: BLE001 - the app's own, told to its author below
+            if not is_failure(error, stopped=self._given_up, task=self._task):
+                return
             self._error = error
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            if self._started.done():
+                if not self._failure:
+                    self._report("shutdown" if self._ending else "lifespan", error)
+            elif not isinstance(error, Exception):
                 self._failure = f"the app ended with {type(error).__name__} while it started"
-            elif self._started.done() and not self._failure:
-                self._report("shutdown", error)
+            # any other exception before startup.complete means "no lifespan here" (ASGI, Lifespan)
         finally:
             self._stopped.set()
             if not self._started.done():

@@ -14,7 +14,9 @@ from typing import Any
 
 from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
 from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER, YIELD_BYTES, YIELD_SECONDS
-from portico.errors import LocalProtocolError, StreamReset
+from portico.calls.endings import is_failure
+from portico.calls.owner import REPORTED
+from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
 from portico.types import ASGIApp, Headers, Message
@@ -63,6 +65,10 @@ class WebSocketExchange:
         self._closed_with = (ABNORMAL, "")
         """Code and reason of the app's own close, which it is told again when it asks what comes next."""
         self._was_told = False
+        self._stopped = False
+        """Whether we have cancelled the task. A CancelledError before that is the app's own."""
+        self._status = 0
+        """That of a denial, once it was sent."""
         self._waiter: asyncio.Future[None] | None = None
         self._drain: asyncio.Future[None] | None = None
         self._turn_bytes = 0
@@ -79,10 +85,14 @@ class WebSocketExchange:
 
     def cancel(self) -> None:
         """End the app's task now: the service is being stopped."""
+        if self._state == _ACCEPTED and self._gone is None:
+            self._finish(1012, "the service is stopping")
+        self._cancel("the service is stopping")
+
+    def _cancel(self, why: str) -> None:
         if self._task is not None:
-            if self._state == _ACCEPTED and self._gone is None:
-                self._finish(1012, "the service is stopping")
-            self._task.cancel()
+            self._stopped = True
+            self._task.cancel(why)
 
     # --- the stream's events ------------------------------------------------------------------------------------
 
@@ -136,7 +146,7 @@ class WebSocketExchange:
         self._wake()
         self.on_writable()
         if self._task is not None and not self._task.done():
-            self._cancel_handle = self._loop.call_later(self._cancel_after, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_after, self._cancel, "the visitor left")
 
     # --- the app's side -----------------------------------------------------------------------------------------
 
@@ -144,16 +154,19 @@ class WebSocketExchange:
         doing = f"WebSocket {self.scope['path']}"
         try:
             await self._app(self.scope, self._receive, self._send)
-        except asyncio.CancelledError:
-            self._end_early(1012, "the service is stopping", ResetCode.CANCEL)
-        except Exception as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
-            if not (isinstance(error, StreamReset) and self._gone is not None):
-                self._report(doing, error)
-            self._end_early(1011, "", ResetCode.APP_ERROR)
+        except BaseException as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
+            if not is_failure(error, stopped=self._stopped, task=self._task):
+                self._end_early(1012, "the service is stopping", ResetCode.CANCEL)
+            else:
+                if not (isinstance(error, StreamReset) and self._gone is not None):
+                    self._report(doing, error)
+                self._end_early(1011, "", ResetCode.APP_ERROR)
         else:
             if self._gone is None and self._state in (_ASKED, _DENYING):
                 what = "ended within its denial" if self._state == _DENYING else "returned without an answer"
                 self._report(doing, LocalProtocolError(f"the app {what}"))
+            elif self._status >= 500 and not REPORTED.get():
+                self._report(doing, AnsweredWithError(self._status))
             self._end_early(1000, "", ResetCode.APP_ERROR)
         finally:
             if self._cancel_handle is not None:
@@ -208,7 +221,7 @@ class WebSocketExchange:
         if self._cancel_handle is not None and self._task is not None and not self._was_told:
             self._was_told = True
             self._cancel_handle.cancel()
-            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self._task.cancel, "the visitor left")
+            self._cancel_handle = self._loop.call_later(self._cancel_told_after, self._cancel, "the visitor left")
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
@@ -264,7 +277,8 @@ class WebSocketExchange:
             self._wake()
         elif kind == "websocket.http.response.start":
             headers = app_headers(message.get("headers", ()))
-            self._carrier.send_head(app_status(message["status"]), headers)
+            self._status = app_status(message["status"])
+            self._carrier.send_head(self._status, headers)
             self._state = _DENYING
         else:
             raise RuntimeError(f"{kind!r} may not be sent before the WebSocket is accepted")

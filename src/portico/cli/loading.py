@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from portico.calls.endings import is_failure
 from portico.errors import InvalidOption, StartupFailed
 from portico.provider.log import Entry
 from portico.types import APP_NAMES, suggest_name
 
 
-def load_app(target: str, *, app_dir: str = "", factory: bool = False) -> Any:
-    """Import what *target* names, with *app_dir* in front of ``sys.path``, and call it if it is a *factory*.
+def load_app(target: str, *, app_dir: str = "") -> Any:
+    """Import what *target* names, with *app_dir* in front of ``sys.path``.
 
     Raises `InvalidOption` if there is no such thing, `StartupFailed` with the author's part of the traceback as its
     text if its code fails.
@@ -32,11 +35,23 @@ def load_app(target: str, *, app_dir: str = "", factory: bool = False) -> Any:
             found = getattr(found, part)
         except AttributeError:
             raise InvalidOption(f"the module {module_name} has no {attribute!r}{_instead(module)}") from None
-    if not factory:
-        return found
+    return found
+
+
+async def make_app(factory: Any, target: str) -> Any:
+    """The app that *factory* makes, which may be a coroutine function: what it makes may need the running loop.
+
+    Raises `InvalidOption` for what cannot be called, `StartupFailed` as `load_app` does.
+    """
+    if not callable(factory):
+        raise InvalidOption(f"--factory: {target} is a {type(factory).__name__}, and cannot be called")
     try:
-        return found()
-    except Exception as error:
+        made = factory()
+        return await made if inspect.isawaitable(made) else made
+    except BaseException as error:
+        task = asyncio.current_task()
+        if not is_failure(error, stopped=task is not None and task.cancelling() > 0, task=task):
+            raise
         raise _failed(f"calling {target}", error) from error
 
 
@@ -65,7 +80,7 @@ def _import(name: str, folder: str) -> Any:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
             raise InvalidOption(f"there is no module {error.name!r} in {folder} (see --app-dir)") from None
         raise _failed(f"importing {name}", error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that reads its command line, and ends
         raise _failed(f"importing {name}", error) from error
 
 

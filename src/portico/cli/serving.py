@@ -12,7 +12,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from portico.cli.loading import load_app, own
+from portico.calls.loops import run_to_the_end
+from portico.cli.loading import load_app, make_app, own
 from portico.cli.serve import Settings
 from portico.errors import LinkClosed, PorticoError, StartupFailed
 from portico.provider.discovery import HubAddress
@@ -32,9 +33,11 @@ _ACCESS = {
 def serve(options: argparse.Namespace, settings: Settings, control: Control | None = None) -> int:
     """Serve until the end; returns the exit status. Raises `PorticoError` for what does not work."""
     logging.getLogger("portico").setLevel(logging.WARNING)
-    thing = load_app(options.app, app_dir=options.app_dir, factory=options.factory)
+    thing = load_app(options.app, app_dir=options.app_dir)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(thing, options, settings, control or Control()))
+        loop = runner.get_loop()
+        serving = loop.create_task(_serve(thing, options, settings, control or Control()))
+        return run_to_the_end(loop, serving, lambda error: isinstance(error, _LostPatience))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -44,6 +47,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
+
+
+class _LostPatience(SystemExit):
+    """The end was asked for a second time. An app's own SystemExit is the app's failure, and ends nothing."""
 
 
 class Control:
@@ -68,7 +75,7 @@ class Control:
 
     def end(self, hold: bool = False) -> None:
         if self.ended.is_set():  # whoever says it again has lost patience
-            raise SystemExit(1)
+            raise _LostPatience(1)
         self.hold = hold
         self.ended.set()
 
@@ -78,6 +85,8 @@ class Control:
 
 async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, control: Control) -> int:
     control.install()
+    if options.factory:
+        thing = await make_app(thing, options.app)
     async with _hub(options, settings) as (address, dial):
         provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
         service = Service(settings.name, settings.options, "app", (), "", provider)

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Protocol
 
+from portico.calls.endings import UNUSUAL, raise_failure
+
 THREADS = sys.platform != "emscripten"
 """Whether synchronous functions get a thread. There are none in a browser, so there they run inline."""
 
@@ -95,8 +97,17 @@ async def drive(call: Callable[[], Any], on_loop: bool, sink: Sink, *, threads: 
     """Call *call* once and hand to *sink* each item of what it returns.
 
     Accepted are a value, an awaitable of anything accepted, and any iterator, iterable, async iterator or generator.
-    A synchronous one runs on a thread unless *threads* is false. However this ends, the generator is closed.
+    A synchronous one runs on a thread unless *threads* is false. However this ends, the generator is closed. A
+    CancelledError of the function's own, where nobody has cancelled the task, becomes a RuntimeError.
     """
+    task = asyncio.current_task()
+    try:
+        await _drive(call, on_loop, sink, threads)
+    except UNUSUAL as error:
+        raise_failure(error, task)
+
+
+async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bool) -> None:
     if on_loop or not threads:
         produced = call()
     else:

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
@@ -112,8 +112,6 @@ class Generation:
                     await self._run_in_turn(range(len(self.wanted.calls)), writer, write or discard())
             if self._scope.left:
                 raise Aborted
-        except asyncio.CancelledError:
-            raise_cancelled()
         finally:
             self.cancel.set()
 
@@ -330,23 +328,9 @@ class _Runs:
 
     async def _kept(self, run: Coroutine[Any, Any, None]) -> None:
         try:
-            try:
-                await run
-            except asyncio.CancelledError:
-                raise_cancelled()
+            await run
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- `wait` raises it; a SystemExit would end the loop
             self._failures.append(error)
-
-
-def raise_cancelled() -> NoReturn:
-    """In the handler of a CancelledError: raise it again if the task is cancelled, else what the model is to blame for.
-
-    Raises `asyncio.CancelledError` or `RuntimeError`.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise
-    raise RuntimeError("Something that the model waited for was cancelled.") from None
 
 
 def _nothing(text: str) -> None:

@@ -99,11 +99,18 @@ class Cards:
         self.refresh(service)
 
     def refresh(self, service: Service) -> None:
-        """Update the card soon; from the provider's loop."""
+        """Update the card soon; from the provider's loop, or at once where that has ended."""
         name = service.name
-        if name in self._ids and name not in self._scheduled:
+        if name not in self._ids:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._update(service)
+            return
+        if name not in self._scheduled:
             self._scheduled.add(name)
-            asyncio.get_running_loop().call_later(_EVERY, self._update, service)
+            loop.call_later(_EVERY, self._update, service)
 
     def _update(self, service: Service) -> None:
         self._scheduled.discard(service.name)

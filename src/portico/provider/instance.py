@@ -7,6 +7,7 @@ one ends once its last request has.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context, copy_context
 from typing import Any
 
 from portico.asgi.carrier import Carrier, Report
@@ -26,10 +27,12 @@ Exchange = HTTPExchange | WebSocketExchange
 class Instance:
     """An app between `start` and `retire`."""
 
-    def __init__(self, app: ASGIApp, report: Report) -> None:
+    def __init__(self, app: ASGIApp, report: Report, context: Context | None = None) -> None:
+        """All of the app's code runs in copies of *context*, by default the caller's."""
         self.app = app
         self._report = report
-        self._lifespan = Lifespan(app, report)
+        self._context = context or copy_context()
+        self._lifespan = Lifespan(app, report, self._context)
         self._exchanges: set[Exchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -56,7 +59,7 @@ class Instance:
         )
         self._exchanges.add(exchange)
         self._idle.clear()
-        exchange.start()
+        self._context.run(exchange.start)
         return exchange
 
     def _finished(self, exchange: Any) -> None:

@@ -9,13 +9,17 @@ import re
 import sys
 import sysconfig
 import textwrap
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from portico.calls.owner import REPORTED
+
 _KEPT = 100
+_MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines, more than is read in a notebook
 _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
 
 logger = logging.getLogger("portico.service")
@@ -68,6 +72,9 @@ class Log:
     def __init__(self, name: str) -> None:
         self._name = name
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
+        self._output: deque[str] = deque()
+        self._output_size = 0
+        self._printing = threading.Lock()
         self.total = 0
         self.listener: Callable[[Entry], None] | None = None
         """Shows a new entry to the author. Without one, it goes to the logger ``portico.service``."""
@@ -76,6 +83,7 @@ class Log:
 
     def report(self, doing: str, error: BaseException) -> None:
         """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
+        REPORTED.set(True)
         entry = Entry(doing, error, self.rename)
         self._entries.append(entry)
         self.total += 1
@@ -83,6 +91,20 @@ class Log:
             self.listener(entry)
         else:
             logger.error("%s: %s\n%s", self._name, doing, entry.traceback)
+
+    def printed(self, text: str) -> None:
+        """Keep *text*, which the service's code has printed or logged; of all of it the last 20,000 characters."""
+        with self._printing:
+            self._output.append(text[-_MAX_OUTPUT:])
+            self._output_size += len(self._output[-1])
+            while self._output_size > _MAX_OUTPUT:
+                self._output_size -= len(self._output.popleft())
+
+    @property
+    def output(self) -> str:
+        """The last of what the service's code has printed and logged."""
+        with self._printing:
+            return "".join(self._output)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
@@ -95,11 +117,16 @@ class Log:
 
     def clear(self) -> None:
         self._entries.clear()
+        with self._printing:
+            self._output.clear()
+            self._output_size = 0
 
     def __repr__(self) -> str:
-        if not self._entries:
-            return f"<log of {self._name}: nothing went wrong>"
-        return "\n".join(str(entry) for entry in self._entries)
+        entries = "\n".join(str(entry) for entry in self._entries)
+        output = self.output.rstrip("\n")
+        if not output:
+            return entries or f"<log of {self._name}: nothing went wrong>"
+        return f"{entries or 'No error.'}\n--- the last that {self._name} printed and logged ---\n{output}"
 
 
 def _is_own(filename: str) -> bool:

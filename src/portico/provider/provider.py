@@ -48,6 +48,7 @@ class Provider:
 
             shim.install()
         self.thread = thread or LoopThread()
+        self.thread.on_death = self._thread_died
         self.services: dict[str, Service] = {}
         self.sessions: dict[tuple[str, str], Session] = {}
         """By hub and workspace, as they were asked for."""
@@ -58,6 +59,8 @@ class Provider:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.shares: dict[tuple[Session, str], Share] = {}
         """What is published beside its home, by hub and name."""
+        self._identities: dict[tuple[str, str], tuple[str, int]] = {}
+        """Of sessions whose thread has died: a hub that knows them gives what was served there back."""
         self._former: dict[str, Service] = {}
         """The services in whose place one of the same name is being published."""
         self._news = asyncio.Event()
@@ -95,7 +98,7 @@ class Provider:
         return service
 
     async def _publish(self, service: Service, app: ASGIApp, address: HubAddress) -> None:
-        instance = Instance(app, service.log.report)
+        instance = service._instance_of(app)
         await instance.start()
         name = service.name
         session = self._session(address)
@@ -211,7 +214,7 @@ class Provider:
 
         Raises `StartupFailed`, and keeps the old app, if the new one does not start.
         """
-        instance = Instance(app, service.log.report)
+        instance = service._instance_of(app)
         await instance.start()
         old, service.instance = service.instance, instance
         if old is not None:
@@ -329,7 +332,7 @@ class Provider:
         if asyncio.get_running_loop() is loop:
             await waiting
         else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(waiting, loop))
+            await asyncio.wrap_future(self.thread.submit(waiting))
         return service
 
     async def _wait_live(self, service: Service | Share) -> None:
@@ -401,7 +404,8 @@ class Provider:
             from portico.browser.preview import PreviewSession
 
             return PreviewSession(self, address)
-        return Session(self, address, _who(address), dial=self._dial, limits=self._limits)
+        identity = self._identities.pop((address.url, address.workspace), None)
+        return Session(self, address, _who(address), dial=self._dial, limits=self._limits, identity=identity)
 
     def _close_if_unused(self, session: Session) -> None:
         if session.kept or self._of(session) or (session.status == "connecting" and session.holds):
@@ -469,6 +473,27 @@ class Provider:
         self._news = asyncio.Event()
         if self.listener is not None:
             self.listener(service.service if isinstance(service, Share) else service)
+
+    def _thread_died(self, why: str, forked: bool) -> None:
+        """The loop is gone, and with it every link and app. What was published can be served again.
+
+        In a fork the links are the parent's, and stay as they are.
+        """
+        sessions, self.sessions = list(self.sessions.values()), {}
+        if not forked:
+            self._identities = {session.key: session.identity for session in sessions if session.status != "refused"}
+        published: list[Service | Share] = [*self.shares.values(), *self._former.values(), *self.services.values()]
+        self.shares.clear()
+        self._former.clear()
+        self._tasks.clear()
+        for session in sessions:
+            session.abandon(forked)
+        for one in published:
+            if isinstance(one, Service):
+                one.instance = None
+            if one.status != "stopped":
+                one.failure = LinkClosed(f"{why}; serve {one.name!r} again")
+                self._set_status(one, "failed", str(one.failure))
 
     # --- streams ------------------------------------------------------------------------------------------------
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextvars
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from portico.asgi import mount
+from portico.calls.owner import OWNER
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
 from portico.provider.conditions import conditions
+from portico.provider.instance import Instance
 from portico.provider.log import Log
 from portico.provider.sharing import AwaitableShare, Share
-from portico.types import ServiceName
+from portico.types import ASGIApp, ServiceName
 
 if TYPE_CHECKING:
-    from portico.provider.instance import Instance
     from portico.provider.provider import Provider
     from portico.provider.session import Session
 
@@ -90,6 +92,13 @@ class Service:
 
     def __post_init__(self) -> None:
         self.log = Log(self.name)
+        # Its app's code runs in copies of this: that of the cell that served it, where what it prints is shown.
+        self._context = contextvars.copy_context()
+        self._context.run(OWNER.set, self.log)
+
+    def _instance_of(self, app: ASGIApp) -> Instance:
+        """*app*, to be started in this service's place: what it raises goes to its log."""
+        return Instance(app, self.log.report, self._context)
 
     @property
     def title(self) -> str:

@@ -101,7 +101,9 @@ class Session:
         *,
         dial: Dial = dial_websocket,
         limits: Limits | None = None,
+        identity: tuple[str, int] | None = None,
     ) -> None:
+        """*identity* is that of a session that this one continues: the hub takes it for the same."""
         self.address = address
         """With what the hub has said in WELCOME: the workspace, and the token of a provider that had none."""
         self.key = (address.url, address.workspace)
@@ -118,8 +120,7 @@ class Session:
         self._info = info
         self._dial = dial
         self._limits = limits or _LIMITS
-        self._id = secrets.token_hex(16)
-        self._epoch = 0
+        self._id, self._epoch = identity or (secrets.token_hex(16), 0)
         self._link: Link | None = None
         """The newest link: the only one on which anything is registered."""
         self._parting: dict[Link, asyncio.Task[None]] = {}
@@ -258,6 +259,26 @@ class Session:
                 if link is not None:
                     link.close(code, reason)
             self._lost.set()
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """Its id, and how many links it has had: for a session that continues it."""
+        return self._id, self._epoch
+
+    def abandon(self, forked: bool) -> None:
+        """The loop does not run any more: cut the links, so that the hub and its visitors hear of it at once.
+
+        Not if this process has *forked* from the one whose links they are.
+        """
+        self.status = "closed"
+        for link in (*self._parting, self._link):
+            cut = (
+                getattr(link.transport, "cut", None) if link is not None else None
+            )  # a provider's own transport has it
+            if cut is not None and not forked:
+                cut()
+        self._parting.clear()
+        self._link = None
 
     @property
     def streams(self) -> int:

@@ -7,12 +7,18 @@ own; in a program that is asynchronous itself, such as the command line, the pro
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import logging
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from portico.errors import LocalError
+from portico.calls.endings import is_failure
+from portico.calls.loops import contain, keep_running
+from portico.errors import LinkClosed, LocalError
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -24,12 +30,21 @@ if HAS_THREADS:
 
 
 class LoopThread:
-    """An event loop that runs in a daemon thread from `start` until the process ends, or `stop`; or one adopted."""
+    """An event loop that runs in a daemon thread from `start` until the process ends, or `stop`; or one adopted.
+
+    Whatever apps raise on it, the loop goes on. Should its thread end all the same, ``on_death`` is told, who waits
+    for something on it gets `LinkClosed`, and the next `start` makes another.
+    """
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.on_death: Callable[[str, bool], None] | None = None
+        """Called with why the thread has ended, in plain words, and whether it is only this process that has none: a
+        fork has the loop's files, which are its parent's, and no thread. Called on the dying thread, or by `start`."""
         self._thread_id: int | None = None
         self._thread: Any = None
+        self._stopping = False
+        self._waited_for: set[concurrent.futures.Future[Any]] = set()
         self._starting = threading.Lock() if HAS_THREADS else nullcontext()
 
     @classmethod
@@ -37,6 +52,7 @@ class LoopThread:
         """One without a thread of its own, for *loop*: to be called on the thread that runs it."""
         adopted = cls()
         adopted._take(loop)
+        contain(loop)
         return adopted
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,43 +63,76 @@ class LoopThread:
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the loop if it does not run, and return it."""
         with self._starting:  # two threads may serve their first app at once
+            if self.loop is not None and self._thread is not None and not self._thread.is_alive():
+                self._died("this process is a fork of the one that serves: it has no thread for it", forked=True)
             return self.loop or self._start()
 
     def _start(self) -> asyncio.AbstractEventLoop:
         if not HAS_THREADS:
             self._take(loop := asyncio.get_running_loop())
             return loop
-        ready = threading.Event()
-
-        def run() -> None:
-            self._thread_id = threading.get_ident()
-            with asyncio.Runner(loop_factory=_new_loop) as runner:
-                self.loop = runner.get_loop()
-                self.loop.call_soon(ready.set)
-                try:
-                    self.loop.run_forever()
-                finally:
-                    self.loop = None
-
-        self._thread = threading.Thread(target=run, name="portico", daemon=True)
+        ready: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, args=(ready,), name="portico", daemon=True)
         self._thread.start()
-        ready.wait()
-        assert self.loop is not None
-        return self.loop
+        return ready.result()
+
+    def _work(self, ready: concurrent.futures.Future[asyncio.AbstractEventLoop]) -> None:
+        self._thread_id = threading.get_ident()
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                self.loop = loop = runner.get_loop()
+                loop.call_soon(ready.set_result, loop)
+                try:
+                    keep_running(loop, lambda: self._stopping)
+                except BaseException as error:  # none is expected here; whichever it is, others must hear of it
+                    self._died(f"the provider's thread ended: {error!r}")
+                    raise
+                finally:
+                    if self.loop is loop:  # else there is another already
+                        self.loop = None
+        except BaseException as error:  # as above: this thread ends, and nobody else sees why
+            logger.exception("the provider's thread ended; what it served has failed, and can be served again")
+            if not ready.done():
+                ready.set_exception(LocalError(f"the provider's thread could not start: {error!r}"))
+
+    def _died(self, why: str, forked: bool = False) -> None:
+        self.loop = self._thread_id = None
+        waited_for, self._waited_for = self._waited_for, set()
+        for future in () if forked else tuple(waited_for):
+            if not future.done():
+                future.set_exception(LinkClosed(why))
+        if self.on_death is not None:
+            self.on_death(why, forked)
 
     def stop(self) -> None:
         """Stop the loop and wait for its thread to end. One that was adopted goes on."""
         if self.loop is not None and self._thread is not None:
+            self._stopping = True
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(5)
             self._thread = None
 
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run *coroutine* on the loop, from another thread. Its future ends with the loop's thread, too."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.start())
+        except BaseException as error:
+            coroutine.close()
+            if isinstance(error, RuntimeError):  # the loop was closed in this very moment
+                raise LinkClosed(f"the provider's thread has ended: {error}") from error
+            raise
+        self._waited_for.add(future)
+        future.add_done_callback(self._waited_for.discard)
+        return future
+
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run *coroutine* on the loop and wait for its result, where `can_wait`.
 
-        Raises `LocalError` when called on the loop's own thread, where waiting would block everything.
+        Raises `LocalError` when called on the loop's own thread, where waiting would block everything, and
+        `LinkClosed` if that thread ends meanwhile.
         """
-        loop = self.start()
+        self.start()
         if IN_TAB and self.can_wait():
             from pyodide.ffi import run_sync
 
@@ -95,7 +144,7 @@ class LoopThread:
         if self.is_current():
             coroutine.close()
             raise LocalError("this call would wait for its own thread: await it instead")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        future = self.submit(coroutine)
         try:
             return future.result(timeout)
         except BaseException:  # an interrupted cell, above all: what it waited for must not go on behind its back
@@ -132,8 +181,10 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 def on_loop(app: Any, app_loop: asyncio.AbstractEventLoop) -> Any:
     """Wrap an ASGI *app* so that it runs on *app_loop*, another thread's, while its stream stays on the caller's.
 
-    For apps that hold objects of the kernel's own loop. They do not answer while a cell runs.
+    For apps that hold objects of the kernel's own loop. They do not answer while a cell runs. Whatever they raise, the
+    kernel goes on.
     """
+    contain(app_loop)
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         home = asyncio.get_running_loop()
@@ -144,7 +195,25 @@ def on_loop(app: Any, app_loop: asyncio.AbstractEventLoop) -> Any:
         async def far_send(message: Any) -> None:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send(message), home))
 
-        future = asyncio.run_coroutine_threadsafe(app(scope, far_receive, far_send), app_loop)
-        await asyncio.wrap_future(future)
+        async def boxed() -> BaseException | None:
+            """What the app raised, as a result: raised by a task, it could end the loop."""
+            try:
+                await app(scope, far_receive, far_send)
+            except BaseException as error:
+                task = asyncio.current_task()
+                if not is_failure(error, stopped=stopped, task=task):
+                    raise
+                return error
+            return None
+
+        stopped = False
+        future = asyncio.run_coroutine_threadsafe(boxed(), app_loop)
+        try:
+            error = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stopped = True
+            raise
+        if error is not None:
+            raise error
 
     return call

@@ -5,6 +5,7 @@ Messages go straight from the library's protocol object to the link, with no que
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any, cast
 
@@ -93,6 +94,15 @@ class WebSocketTransport:
             connection.protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
             connection.send_data()
         self._end_soon()
+
+    def cut(self) -> None:
+        """End the connection at once, with nothing said. Works without the event loop, which may be gone."""
+        connection = self._connection.transport.get_extra_info("socket")
+        if connection is not None:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it is not connected any more
+                pass
 
     def _end_soon(self) -> None:
         """The other end may be gone without a word: do not wait long for it to close the connection."""

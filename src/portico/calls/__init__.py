@@ -1,0 +1,5 @@
+"""How user code is run: what an exception of it means, whose it is, and which thread it gets.
+
+`endings` says what an exception that left user code means; `owner` says whose code runs; `loops` keeps an event loop
+going whatever the code on it raises. Not here: what is called and with what, which is `asgi`'s and `models`' business.
+"""

@@ -1,0 +1,25 @@
+"""Whose code runs: a context variable, which tasks, callbacks and threads carry on by themselves.
+
+Set for each service, in the context that all of its code runs in.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class Owner(Protocol):
+    """Keeps for a service's author what its code did."""
+
+    def report(self, doing: str, error: BaseException) -> None:
+        """*error* left the code while it was *doing* something. May be called from any thread."""
+
+    def printed(self, text: str) -> None:
+        """The code has printed or logged *text*. May be called from any thread."""
+
+
+OWNER: ContextVar[Owner | None] = ContextVar("portico_owner", default=None)
+
+REPORTED: ContextVar[bool] = ContextVar("portico_reported", default=False)
+"""Set by `Owner.report`: whether the present call has had its failure reported, so that nobody does it twice."""

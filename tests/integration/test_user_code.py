@@ -1,0 +1,130 @@
+"""Apps that raise what ends programs: their visitors get an error, their authors a traceback, and all else goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.integration.exiting import BEHIND, CUT, KINDS, WHOLE
+from tests.integration.visit import begin, eventually, get
+from tests.live_jupyter import JupyterServer, Kernel
+
+LOOPS = ("own", "kernel")
+
+
+@pytest.fixture(scope="module")
+def kernel(jupyter_server: JupyterServer) -> Iterator[Kernel]:
+    kernel = jupyter_server.kernel()
+    kernel.execute(
+        """
+import asyncio, portico
+from tests.integration import apps, exiting
+neighbour = portico.serve(apps.raw, "neighbour", access="public")
+served = {loop: await portico.serve(exiting.exiting(), "exiting-" + loop, access="public", loop=loop)
+          for loop in ("own", "kernel")}
+"""
+    ).check()
+    yield kernel
+    kernel.shutdown()
+
+
+def _url(server: JupyterServer, name: str) -> str:
+    return f"{server.url}portico/apps/{name}/"
+
+
+def _value(kernel: Kernel, expression: str) -> str:
+    return kernel.execute(f"print({expression})").check().text.strip()
+
+
+def _all_goes_on(server: JupyterServer, kernel: Kernel) -> None:
+    assert get(_url(server, "neighbour"))[1] == b"hello"
+    for loop in LOOPS:
+        assert get(_url(server, f"exiting-{loop}") + "fine")[1] == b'"fine"'
+    assert _value(kernel, "[s.status for s in (neighbour, *served.values())]") == "['live', 'live', 'live']"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_an_app_raises_all_else_goes_on(
+    jupyter_server: JupyterServer, kernel: Kernel, loop: str, kind: str
+) -> None:
+    url = _url(jupyter_server, f"exiting-{loop}")
+    kernel.execute(f"log = served[{loop!r}].log; log.clear(); log.total = 0").check()
+    # a task group takes a cancelled task of its own for one that has ended
+    whole = [where for where in WHOLE if (where, kind) != ("group", "cancelled")]
+    for where in whole:
+        head, body = get(f"{url}{where}/{kind}")
+        assert (where, head.status) == (where, 500)
+        assert b"Traceback" not in body
+    for where in CUT:
+        wire, answer = begin(f"{url}{where}/{kind}", b"some")
+        answer.read_rest()
+        assert not answer.complete
+        wire.close()
+    for where in BEHIND:
+        assert get(f"{url}{where}/{kind}")[0].status == 200
+    with connect(f"{url.replace('http', 'ws', 1)}websocket/{kind}", proxy=None) as visitor:
+        visitor.send("go")
+        with pytest.raises(Exception, match="1011"):
+            visitor.recv(10)
+    _all_goes_on(jupyter_server, kernel)
+    told = _value(kernel, "[e.doing for e in log]")
+    for where in whole:
+        assert f"{where}/{kind}" in told
+
+
+def test_a_startup_that_exits_fails_and_nothing_else(jupyter_server: JupyterServer, kernel: Kernel) -> None:
+    output = kernel.execute("portico.serve(exiting.starting(lambda: SystemExit(2)), 'starting')")
+    assert output.error is not None
+    assert output.error[0] == "StartupFailed"
+    _all_goes_on(jupyter_server, kernel)
+
+
+def test_a_thread_that_dies_is_told_and_serving_again_works(jupyter_server: JupyterServer) -> None:
+    kernel = jupyter_server.kernel()
+    try:
+        kernel.execute(
+            """
+%load_ext portico
+import portico
+from tests.integration import apps
+app = apps.raw
+%serve app --name dies --access public
+"""
+        ).check()
+        url = _url(jupyter_server, "dies")
+        assert get(url)[1] == b"hello"
+        kernel.execute(
+            """
+loop = service.provider.thread.loop
+def fail(timeout=None):
+    loop._selector.select = type(loop._selector).select.__get__(loop._selector)
+    raise OSError(9, "Bad file descriptor")
+loop.call_soon_threadsafe(setattr, loop._selector, "select", fail)
+"""
+        ).check()
+        eventually(lambda: _value(kernel, "service.status") == "failed", 10)
+        assert "thread ended" in _value(kernel, "service.error")
+        updated = kernel.updates
+        eventually(lambda: _value(kernel, "1") and any("failed" in str(update["data"]) for update in updated), 10)
+        eventually(lambda: get(url)[0].status >= 500, 15, "the hub has heard of it")
+        kernel.execute("%serve app --name dies --access public").check()
+        eventually(lambda: get(url)[1] == b"hello", 10)
+        assert _value(kernel, "service.status") == "live"
+    finally:
+        kernel.shutdown()
+
+
+def test_the_users_own_interrupt_ends_the_cell(jupyter_server: JupyterServer, kernel: Kernel) -> None:
+    waits = "import time; display('waits'); time.sleep(60)"
+    turns = "display('turns')\nwhile True: await asyncio.sleep(0.05)"
+    for waiting in (waits, turns):
+        output = kernel.wait(
+            kernel.send(waiting),
+            on_display=lambda _: jupyter_server.api("POST", f"api/kernels/{kernel.id}/interrupt"),
+        )
+        assert output.error is not None
+        assert output.error[0] in ("KeyboardInterrupt", "CancelledError")
+    _all_goes_on(jupyter_server, kernel)
