@@ -23,25 +23,28 @@ from portico.hub.answers import Answer, unauthorized
 from portico.hub.exchange import HTTPForward, Responder, Upload
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
 from portico.hub.headers import cors_headers, preflight_headers
+from portico.hub.held_bodies import HeldBodies, HeldBody
 from portico.hub.model_field import Found, ModelField, NotAnObject
 from portico.hub.models_socket import ModelsSocket
+from portico.hub.no_page import NoPage
 from portico.hub.registry import Registry, Service
+from portico.hub.shares import network_of
 from portico.hub.stored_responses import StoredResponse
-from portico.types import Headers
 
 logger = logging.getLogger(__name__)
-
-MOST_HELD = 32 * 1024 * 1024
-"""Bytes of a body that are kept while its ``model`` has not come: SDKs send ``messages``, images and all, before it."""
 
 
 class AllModels:
     """One base URL, over the services of one registry. Cheap to make, and without state of its own."""
 
-    __slots__ = ("base", "gateway", "registry")
+    __slots__ = ("base", "gateway", "held", "registry")
 
-    def __init__(self, gateway: Gateway, registry: Registry, base: str) -> None:
-        """*base* is the path of the base URL as requests have it, without a slash at its end: ``/portico/v1``."""
+    def __init__(self, gateway: Gateway, registry: Registry, base: str, held: HeldBodies | None = None) -> None:
+        """*base* is the path of the base URL as requests have it, without a slash at its end: ``/portico/v1``.
+
+        *held* is what all that are made share.
+        """
+        self.held = HeldBodies() if held is None else held
         self.gateway = gateway
         self.registry = registry
         self.base = base.encode("latin-1")
@@ -108,6 +111,7 @@ class ModelsExchange:
         "_field",
         "_fin",
         "_forward",
+        "_held",
         "_over",
         "_passing",
         "_request",
@@ -120,12 +124,14 @@ class ModelsExchange:
         self._all = all_models
         self._request = request
         self._responder: Responder = responder
-        self._service_responder = _NoPage(responder)
+        self._service_responder = NoPage(responder)
         self._fin = fin
         self._rest = b""
         """What follows the base URL: ``/chat/completions``."""
         self._caller: Caller | None = None
         self._field: ModelField | None = None
+        self._held: HeldBody | None = None
+        """What the field holds of the body."""
         self._forward: Upload | None = None
         self._passing = False
         """The model is known, and its service is not open yet."""
@@ -166,6 +172,7 @@ class ModelsExchange:
             raise Answer(400, "missing_model", "POST a JSON object that names its model.")
         self._all.refuse_strangers(caller)
         self._caller, self._field = caller, ModelField()
+        self._held = self._all.held.begin(_who(caller, request))
         return True
 
     def _cross_origin(self) -> None:
@@ -246,13 +253,13 @@ class ModelsExchange:
         if field is None or self._over:
             return None
         assert not self._passing, "the future of the last piece is not done"
+        assert self._held is not None
         try:
+            self._held.grow(len(data))
             found = field.feed(data)
             if found is not None:
                 self._passing = True
                 return asyncio.ensure_future(self._pass_on(found))
-            if len(field.body) > MOST_HELD:
-                raise Answer(413, "too_large", f"The model was not named within {MOST_HELD} bytes.")
         except NotAnObject as error:
             self._answer(Answer(400, "invalid_body", f"{str(error).capitalize()}."))
         except Answer as answer:
@@ -270,6 +277,8 @@ class ModelsExchange:
     def visitor_left(self) -> None:
         """The visitor's connection is gone: the app, if there is one yet, is told, and cancelled."""
         self._over = True
+        if not self._passing:
+            self._let_go()
         if self._forward is not None:
             self._forward.visitor_left()
 
@@ -277,6 +286,13 @@ class ModelsExchange:
 
     async def _pass_on(self, found: Found) -> None:
         """The model is known: let the visitor in to its service, and pass on what has come of the body."""
+        try:
+            await self._open_and_pass(found)
+        finally:
+            self._passing = False
+            self._let_go()
+
+    async def _open_and_pass(self, found: Found) -> None:
         request, caller, field, gateway = self._request, self._caller, self._field, self._all.gateway
         assert caller is not None
         assert field is not None
@@ -300,53 +316,33 @@ class ModelsExchange:
             logger.exception("a request to %s could not be passed on", request.name)
             self._answer(Answer(500, "internal_error", "The hub failed on this request."))
             return
-        finally:
-            self._passing = False
+        self._passing = False
         if self._forward is None:
             return
         wait = self._forward.upload(body)
+        del body
         if self._ended:
             self._forward.upload_done()
-        elif wait is not None:
+        if wait is not None:
             await wait
 
     def _answer(self, answer: Answer) -> None:
         if not self._over:
             self._over = True
+            if not self._passing:
+                self._let_go()
             self._responder.answer(answer)
+
+    def _let_go(self) -> None:
+        """Hold nothing of the body any more."""
+        if self._field is not None:
+            self._field.body.clear()
+        if self._held is not None:
+            self._held.release()
 
 
 _RESPONSE = re.compile(rb"/responses/[A-Za-z0-9_-]{1,200}(?:/(input_items|cancel))?")
 _METHODS = {b"": ("GET", "HEAD", "DELETE"), b"input_items": ("GET", "HEAD"), b"cancel": ("POST",)}
-
-
-class _NoPage:
-    """The responder of a service: hands its answer on as an API's, which is no page of the base URL's origin.
-
-    A service has a path, or a host, of its own for pages; here all of them speak from one place.
-    """
-
-    __slots__ = ("_responder",)
-
-    def __init__(self, responder: Responder) -> None:
-        self._responder = responder
-
-    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        headers = [pair for pair in headers if pair[0] not in _OF_A_PAGE]
-        headers += ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
-        return self._responder.respond(status, headers, body, fin)
-
-    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        return self._responder.write(body, fin)
-
-    def answer(self, answer: Answer) -> None:
-        self._responder.answer(answer)
-
-    def cut(self) -> None:
-        self._responder.cut()
-
-
-_OF_A_PAGE = frozenset({b"set-cookie", b"content-security-policy", b"x-content-type-options"})
 
 
 def _not_allowed(method: str, allowed: str) -> Answer:
@@ -357,6 +353,16 @@ def _not_allowed(method: str, allowed: str) -> Answer:
 def _for(caller: Caller, answer: Answer) -> Answer:
     """A stranger is asked for a key where someone known is told that there is no such thing."""
     return unauthorized() if answer.status == 404 and caller.visitor is ANONYMOUS else answer
+
+
+def _who(caller: Caller, request: VisitorRequest) -> str:
+    """For whom counts what is held of a request's body."""
+    visitor = caller.visitor
+    if visitor.key_id:
+        return f"key:{visitor.key_id}"
+    if visitor.user_id:
+        return f"user:{visitor.user_id}"
+    return network_of(request.client[0]) if request.client else ""
 
 
 def _lengthen(request: VisitorRequest, difference: int) -> None:

@@ -85,7 +85,9 @@ def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
         return named[0]
     if named:
         choices = ", ".join(entry.qualified for entry in named)
-        raise Answer(400, "model_ambiguous", f"Several services have a model {name!r}. Say which: {choices}.")
+        raise Answer(400, "model_ambiguous", f"Several services have a model {name[:200]!r}. Say which: {choices}.")
     raise Answer(
-        404, "model_not_found", f"The model {name!r} does not exist, or you may not use it. GET models lists yours."
+        404,
+        "model_not_found",
+        f"The model {name[:200]!r} does not exist, or you may not use it. GET models lists yours.",
     )

@@ -300,7 +300,8 @@ class HTTPForward:
     def _keep(self, data: bytes) -> None:
         """Keep *data*, in case that the stream is refused."""
         if self._kept is None:
-            if self._uploaded == 0 and self._head is None and not self._started:
+            short = len(data) <= _MOST_KEPT or self._waiting
+            if self._uploaded == 0 and self._head is None and not self._started and short:
                 self._kept = [data]
         elif self._waiting or self._uploaded + len(data) <= _MOST_KEPT:
             self._kept.append(data)

@@ -224,7 +224,8 @@ class ModelField:
     def replaced(self, value: str) -> bytes:
         """All that was fed, with *value* in the place of the one that was found."""
         assert self.found is not None
-        return bytes(self.body[: self.found.start]) + json.dumps(value).encode() + bytes(self.body[self.found.end :])
+        with memoryview(self.body) as body:
+            return b"".join((body[: self.found.start], json.dumps(value).encode(), body[self.found.end :]))
 
 
 def _brackets(block: bytes, in_string: bool) -> tuple[bytes, bool]:

@@ -18,6 +18,7 @@ from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.headers import BODILESS
+from portico.hub.held_bodies import HeldBodies
 from portico.hub.reply import date, reply, server_of
 from portico.hub.shares import network_of
 from portico.protocol import SUBPROTOCOL, Kind
@@ -72,6 +73,8 @@ class Edge:
         self.places = Places(relay.config)
         self.proxies = TrustedProxies(relay.config.forwarded_allow_ips)
         self.addresses = Addresses()
+        self.held = HeldBodies()
+        """What is held of bodies that have not named their model, in all workspaces."""
         self.sockets: set[_SocketVisit] = set()
         """Visitors' WebSockets that are under way."""
 
@@ -105,7 +108,7 @@ class Edge:
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.relay.workspaces.get(location.workspace)
             if location.models:
-                exchange = AllModels(workspace.gateway, workspace.registry, location.base).exchange(
+                exchange = AllModels(workspace.gateway, workspace.registry, location.base, self.held).exchange(
                     request, visit, fin=fin
                 )
                 if await exchange.start():
@@ -226,7 +229,7 @@ class Edge:
             workspace = self.relay.workspaces.get(location.workspace)
             gateway = workspace.gateway
             if location.models:
-                models = AllModels(gateway, workspace.registry, location.base).socket(request)
+                models = AllModels(gateway, workspace.registry, location.base, self.held).socket(request)
                 await models.admit()
                 await visit.read(models.begin(visit), receive)
                 return
