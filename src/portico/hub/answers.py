@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 
 from portico.hub import pages
+from portico.hub.redirects import here
 from portico.types import Headers
 
 _TYPES = {
@@ -72,6 +73,14 @@ class Answer(Exception):
 def wants_page(headers: Headers) -> bool:
     """Whether a browser navigates (it accepts text/html); fetch(), curl and SDKs do not say so."""
     return any(name == b"accept" and b"text/html" in value for name, value in headers)
+
+
+def redirect(status: int, code: str, message: str, path: bytes, *more: tuple[bytes, bytes]) -> Answer:
+    """Send a browser to *path* on the host that it asked, with *more* headers."""
+    return Answer(status, code, message, headers=((b"location", here(path)), *more))
+
+
+NO_REFERRER = (b"referrer-policy", b"no-referrer")
 
 
 def unauthorized(message: str = "A key or a login is needed here.") -> Answer:

@@ -160,7 +160,7 @@ class Gateway:
         request.root_path = (request.prefix + raw_name).decode("latin-1")
         if not slash and _A_NAME.fullmatch(name):  # whether there is such a service is not said before the gate
             location = request.prefix + raw_name + b"/" + mark + query
-            raise Answer(308, "slash", "The URL of a service ends with a slash.", headers=((b"location", location),))
+            raise answers.redirect(308, "slash", "The URL of a service ends with a slash.", location)
 
     # --- the gate -----------------------------------------------------------------------------------------------
 
@@ -332,7 +332,7 @@ class Gateway:
             if login:
                 target = quote(request.target, safe="/?&=%:@!$'()*+,;~#[]-._")
                 location = f"{login}{'&' if '?' in login else '?'}next={quote(target, safe='/')}"
-                return Answer(302, "login", "Sign in first.", headers=((b"location", location.encode()),))
+                return answers.redirect(302, "login", "Sign in first.", location.encode("latin-1"), answers.NO_REFERRER)
         return answer
 
     def _bearer(self, request: VisitorRequest) -> tuple[Visitor, bool] | None:
@@ -373,16 +373,8 @@ class Gateway:
             location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
             seconds = max(1, int(key.expires - time.time()))
             access.check("key", request.name, visitor)
-            raise Answer(
-                303,
-                "key_taken",
-                "The key was taken.",
-                headers=(
-                    (b"location", location),
-                    headers.set_own_cookie(KEY_COOKIE, token, request.root_path, request.scheme, seconds),
-                    (b"referrer-policy", b"no-referrer"),
-                ),
-            )
+            cookie = headers.set_own_cookie(KEY_COOKIE, token, request.root_path, request.scheme, seconds)
+            raise answers.redirect(303, "key_taken", "The key was taken.", location, cookie, answers.NO_REFERRER)
         return visitor, False
 
     def _cookie_key(self, request: VisitorRequest, level: str) -> tuple[Visitor, bool] | None:

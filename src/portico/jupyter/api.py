@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import re
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -19,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey
+from portico.hub.redirects import is_below
 from portico.hub.registry import Principal
 from portico.jupyter.kernels import Kernels
 
@@ -189,12 +189,9 @@ class LoginHandler(JupyterHandler):
         self.redirect(way_back(self.get_argument("next", ""), self.base_url))
 
 
-_ADDRESS = re.compile(r"[!-\[\]-~]+")  # visible ASCII but the backslash, which browsers read as a slash
-
-
 def way_back(target: str, base_url: str) -> str:
     """*target*, if it is an app of this server, else *base_url*: nobody is sent to another site."""
-    return target if target.startswith(base_url + "portico/apps/") and _ADDRESS.fullmatch(target) else base_url
+    return target if is_below(target, base_url + "portico/apps/") else base_url
 
 
 async def _is_authorized(handler: JupyterHandler, user: Any, action: str) -> bool:

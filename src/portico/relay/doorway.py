@@ -22,7 +22,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 import jwt
 
@@ -34,6 +33,7 @@ from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.gateway import Gateway, VisitorRequest
 from portico.hub.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
 from portico.hub.keys import ISSUER
+from portico.hub.redirects import is_below
 from portico.hub.registry import Registry
 
 UNDER = b"/.portico/"
@@ -178,7 +178,11 @@ class Doorway:
             302,
             "login",
             "Sign in first.",
-            headers=((b"location", url.encode("ascii")), _cookie(STATE_COOKIE, number, request, _STATE_LIFETIME)),
+            headers=(  # the relay's own, which stands in its configuration
+                (b"location", url.encode("ascii")),
+                _cookie(STATE_COOKIE, number, request, _STATE_LIFETIME),
+                answers.NO_REFERRER,
+            ),
         )
 
     async def _callback(self, workspace: Workspace, request: VisitorRequest) -> Answer:
@@ -287,26 +291,15 @@ def _form(request: VisitorRequest, body: bytes) -> dict[bytes, bytes]:
     return fields
 
 
-_PLAIN = re.compile(rb"[!-\[\]-~]+")  # visible ASCII without the backslash, which browsers take for a slash
-
-
 def _inside(request: VisitorRequest, target: bytes) -> str:
     """*target*, if it is the path of a page of this service; else the service's root. There is no way out of here."""
-    root = request.root_path + "/"
-    if not _PLAIN.fullmatch(target):
-        return root
-    path = target.partition(b"?")[0].decode()
-    below = path.removeprefix(root)
-    if below == path or below.startswith(("/", ".portico/")):
-        return root
-    if any(unquote(segment) in (".", "..") for segment in below.split("/")):
-        return root
-    return target.decode()
+    root, asked = request.root_path + "/", target.decode("latin-1")
+    return asked if is_below(asked, root) and not asked.startswith(root + ".portico/") else root
 
 
 def _see_other(request: VisitorRequest, target: str, *cookies: tuple[bytes, bytes]) -> Answer:
-    location = (b"location", target.encode("latin-1"))
-    return Answer(303, "seen", "Go on.", headers=(location, *cookies, (b"referrer-policy", b"same-origin")))
+    policy = (b"referrer-policy", b"same-origin")
+    return answers.redirect(303, "seen", "Go on.", target.encode("latin-1"), *cookies, policy)
 
 
 def _failed(request: VisitorRequest, message: str) -> Answer:

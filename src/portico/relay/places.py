@@ -5,6 +5,7 @@ By host name (``<name>--<workspace>.<domain>``), or by path (``/<workspace>/apps
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ _MOST_PLACES = 10_000
 _MOST_BYTES = 4 << 20
 _LONGEST = 600
 """Bytes of a host and of what a path begins with, as often as a place holds them: twice a host name's 253 at least."""
+_A_NAME = re.compile(rb"[a-z0-9-]+")
+"""What a workspace's name is made of (`portico.types.service_name`): all else is no path of a service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Places:
     def _by_path(self, host: str, raw_path: bytes) -> Location | None:
         workspace, _, rest = raw_path[1:].partition(b"/")
         models = not rest.startswith(b"apps/")
-        if (models and not _begins(rest, b"v1")) or workspace == b"portico":
+        if (models and not _begins(rest, b"v1")) or workspace == b"portico" or not _A_NAME.fullmatch(workspace):
             return None
         key = (host, workspace + (b"/v1" if models else b""))
         known = self._paths.get(key)

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from portico.errors import InvalidName
 from portico.hub.answers import Answer
+from portico.hub.redirects import is_below
 from portico.relay.accounts import Account, Accounts, SignIn
 from portico.relay.config import RelayConfig
 from portico.relay.device import DeviceFlow, Pending
@@ -30,7 +31,6 @@ from portico.types import service_name
 
 CODE_LIFETIME = 60.0  # seconds
 _MAX_CODES = 10_000
-_ADDRESS = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)  # a path and a query: visible ASCII but the backslash
 _STATE = re.compile(r"[A-Za-z0-9_.~-]{0,4000}", re.ASCII)
 _HOME = "/portico/"
 
@@ -336,9 +336,7 @@ _NO_CODE = "No program waits with that code. Is it older than ten minutes, or us
 
 def way_back(target: str) -> str:
     """*target*, if it is one of the relay's own pages, else its home page: nobody is sent to another site."""
-    ours = target.startswith(_HOME) and _ADDRESS.fullmatch(target) and len(target) <= 8000
-    path = target.partition("?")[0]
-    return target if ours and not ("/../" in path or path.endswith("/..")) else _HOME
+    return target if is_below(target, _HOME) else _HOME
 
 
 def plainly(scope: str) -> str:
