@@ -240,6 +240,10 @@ def _connection_names(value: bytes) -> frozenset[bytes]:
 _WORTH_FINDING = 16
 """Bytes of a cookie's value that is looked for elsewhere. What the hubs set is longer, and hard to guess."""
 
+_MOST_FOUND = 16
+"""Such values of one request. A browser holds a login and a proof for each server of its host; a request with thousands
+would make each look at its headers thousands."""
+
 
 def clean_cookies(
     value: bytes,
@@ -257,7 +261,7 @@ def clean_cookies(
         if is_hub_cookie(_cookie_name(part)):
             if found is not None:
                 held = part.partition(b"=")[2].strip(b' \t"')
-                if len(held) >= _WORTH_FINDING:
+                if len(held) >= _WORTH_FINDING and len(found) < _MOST_FOUND:
                     found.append(held)
         elif secrets is None or not secrets.within(part):
             kept.append(part)

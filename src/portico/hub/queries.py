@@ -37,7 +37,8 @@ def has_argument(query: bytes, name: bytes) -> bool:
     return (name in query or b"%" in query) and any(name == found.strip() for _, found, _ in arguments(query))
 
 
-_HUBS_OWN = re.compile(rb"token|portico_key|_xsrf|2\||MnwxOjB8|%|\\\\")
+_HUBS_OWN = re.compile(rb"token|portico_key|_xsrf|2\||MnwxOjB8")
+"""What is in every query that has something of the hub's but a secret, once it is decoded."""
 
 
 def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool], secrets: Secrets = MARKED) -> bytes:
@@ -46,11 +47,10 @@ def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool], secrets: Sec
     A semicolon separates arguments to some, and to others it is a part of a value. Untouched, byte for byte, if there
     is nothing to be dropped.
     """
-    if not query or not (_HUBS_OWN.search(query) or secrets.within(query)):
+    if not query or not (_is_suspect(query) or secrets.within(query)):
         return query
-    parts = query.split(b"&")
     kept: list[bytes] = []
-    for part in parts:
+    for part in query.split(b"&"):
         if b";" in part:
             pieces = part.split(b";")
             whole = [piece for piece in pieces if not _is_hubs(piece, drop, secrets)]
@@ -63,14 +63,24 @@ def clean_query(query: bytes, drop: Callable[[bytes, bytes], bool], secrets: Sec
     return b"&".join(kept)
 
 
+def _is_suspect(text: bytes) -> bool:
+    """Whether *text* may hold an argument of the hub's, decoded once or more: a look at all of it, for most queries."""
+    if _HUBS_OWN.search(text):
+        return True
+    return b"%" in text and any(further is None or _HUBS_OWN.search(further) for further in readings(text))
+
+
 def _is_hubs(argument: bytes, drop: Callable[[bytes, bytes], bool], secrets: Secrets) -> bool:
     """Whether an argument of a query, as it stands, is the hub's, to anyone who decodes it once or more."""
+    if secrets.within(argument):
+        return True
     name, _, value = argument.partition(b"=")
-    name, value = _decoded(name), _decoded(value)
-    if drop(name.strip(), value) or is_xsrf(value) or secrets.within(argument):
+    name, value = _decoded(name).strip(), _decoded(value)
+    if drop(name, value) or _XSRF_VALUE.match(value):
         return True
     if b"%" in name or b"%" in value:
-        return drop(_undone(name).strip(), _undone(value))
+        name, value = _undone(name).strip(), _undone(value)
+        return drop(name, value) or _XSRF_VALUE.match(value) is not None
     return False
 
 
