@@ -19,12 +19,14 @@ from urllib.parse import unquote_to_bytes
 
 from portico.hub import catalog
 from portico.hub.access import ANONYMOUS
-from portico.hub.answers import Answer, unauthorized
+from portico.hub.answers import Answer, invalid_key, unauthorized
+from portico.hub.encoded_body import EncodedBody, decoder_for
 from portico.hub.exchange import HTTPForward, Responder, Upload
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
 from portico.hub.headers import cors_headers, preflight_headers
-from portico.hub.held_bodies import HeldBodies, HeldBody
+from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBodies, HeldBody
 from portico.hub.model_field import Found, ModelField, NotAnObject
+from portico.hub.models_request import lengthen, shows_a_key
 from portico.hub.models_socket import ModelsSocket
 from portico.hub.no_page import NoPage
 from portico.hub.registry import Registry, Service
@@ -107,6 +109,7 @@ class ModelsExchange:
     __slots__ = (
         "_all",
         "_caller",
+        "_encoded",
         "_ended",
         "_field",
         "_fin",
@@ -129,6 +132,7 @@ class ModelsExchange:
         self._rest = b""
         """What follows the base URL: ``/chat/completions``."""
         self._caller: Caller | None = None
+        self._encoded: EncodedBody | None = None
         self._field: ModelField | None = None
         self._held: HeldBody | None = None
         """What the field holds of the body."""
@@ -171,6 +175,9 @@ class ModelsExchange:
         if self._fin:
             raise Answer(400, "missing_model", "POST a JSON object that names its model.")
         self._all.refuse_strangers(caller)
+        decoder = decoder_for(request, MOST_OF_A_BODY)
+        if decoder is not None:
+            self._encoded = EncodedBody(decoder, MOST_OF_A_BODY, self._take, self._taken, self._refuse)
         self._caller, self._field = caller, ModelField()
         self._held = self._all.held.begin(_who(caller, request))
         return True
@@ -190,6 +197,9 @@ class ModelsExchange:
 
     def _list(self, caller: Caller) -> None:
         """``GET models`` and ``GET models/{id}``."""
+        if caller.visitor is ANONYMOUS and shows_a_key(self._request):
+            # Public models or not: SDKs try a key by this list.
+            raise invalid_key("this key is not one of this server's")
         known = catalog.models(self._all.registry, caller.visitor)
         if not known and caller.visitor is ANONYMOUS:
             raise unauthorized()
@@ -247,6 +257,16 @@ class ModelsExchange:
 
     def upload(self, data: bytes) -> asyncio.Future[None] | None:
         """Take *data* of the request's body. A future that is returned says when to read more."""
+        return self._take(data) if self._encoded is None else self._encoded.upload(data)
+
+    def upload_done(self) -> None:
+        """The request's body is whole."""
+        if self._encoded is None:
+            self._taken()
+        else:
+            self._encoded.upload_done()
+
+    def _take(self, data: bytes) -> asyncio.Future[None] | None:
         if self._forward is not None:
             return self._forward.upload(data)
         field = self._field
@@ -266,13 +286,20 @@ class ModelsExchange:
             self._answer(answer)
         return None
 
-    def upload_done(self) -> None:
-        """The request's body is whole."""
+    def _taken(self) -> None:
         self._ended = True
         if self._forward is not None:
             self._forward.upload_done()
         elif self._field is not None and not self._passing:
             self._answer(Answer(400, "invalid_body", "The body ends before it names its model."))
+
+    def _refuse(self, answer: Answer) -> None:
+        """The body cannot be read on: the app, if there is one yet, hears that nobody waits for its answer."""
+        if self._forward is None:
+            self._answer(answer)
+            return
+        self._forward.visitor_left()
+        self._service_responder.end_with(answer)
 
     def visitor_left(self) -> None:
         """The visitor's connection is gone: the app, if there is one yet, is told, and cancelled."""
@@ -300,7 +327,7 @@ class ModelsExchange:
             entry = self._all.resolve(caller, found.value)
             admission = self._all.admit(request, caller, entry.service)
             body = bytes(field.body) if entry.model == found.value else field.replaced(entry.model)
-            _lengthen(request, len(body) - len(field.body))
+            lengthen(request, len(body) - len(field.body))
             field.body.clear()
             while not self._over:
                 self._forward = gateway.forward(
@@ -363,17 +390,6 @@ def _who(caller: Caller, request: VisitorRequest) -> str:
     if visitor.user_id:
         return f"user:{visitor.user_id}"
     return network_of(request.client[0]) if request.client else ""
-
-
-def _lengthen(request: VisitorRequest, difference: int) -> None:
-    """Make Content-Length true again after the model's name was changed."""
-    if difference:
-        request.headers = [
-            (name, str(int(value) + difference).encode())
-            if name == b"content-length" and value.isdigit()
-            else (name, value)
-            for name, value in request.headers
-        ]
 
 
 def _nothing() -> None: ...

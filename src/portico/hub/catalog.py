@@ -78,8 +78,15 @@ def origin_allowed(registry: Registry, origin: str) -> bool:
 
 
 def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
-    """Whose model *name* is. Raises an `Answer`: 404 for one that there is not, 400 for one of several services."""
+    """Whose model *name* is. Raises an `Answer`: 404 for one that there is not, 400 for one of several services.
+
+    Without a name it is the only one, if there is only one.
+    """
     entries = list(_usable(registry, visitor))
+    if not name:
+        if len(entries) == 1:
+            return entries[0]
+        raise Answer(400, "missing_model", "The request must name its model. GET models lists yours.")
     named = [entry for entry in entries if entry.model == name] or [e for e in entries if e.qualified == name]
     if len(named) == 1:
         return named[0]

@@ -15,12 +15,21 @@ class NoPage:
     A service has a path, or a host, of its own for pages; here all of them speak from one place.
     """
 
-    __slots__ = ("_responder",)
+    __slots__ = ("_begun", "_responder")
 
     def __init__(self, responder: Responder) -> None:
         self._responder = responder
+        self._begun = False
+
+    def end_with(self, answer: Answer) -> None:
+        """Answer in the service's place, or break off what it has begun to say."""
+        if self._begun:
+            self._responder.cut()
+        else:
+            self._responder.answer(answer)
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
+        self._begun = True
         headers = [pair for pair in headers if pair[0] not in _OF_A_PAGE]
         headers += ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
         return self._responder.respond(status, headers, body, fin)

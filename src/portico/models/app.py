@@ -10,13 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from portico.errors import APIError, InvalidRequest, ModelNotFound
+from portico.errors import APIError, ModelNotFound
 from portico.models.body import parse, read_body
 from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
+from portico.models.content_coding import CODINGS, UnknownCoding, decoder_of
 from portico.models.embeddings import embeddings
 from portico.models.exchange import Exchange, Leaving
-from portico.models.fields import make_whole
+from portico.models.fields import make_plain
 from portico.models.function import THREADS
 from portico.models.openapi import description
 from portico.models.registry import AnyTokenizer, Entry, Kind, Models
@@ -213,11 +214,15 @@ class ChatServer:
 
     async def _post(self, exchange: Exchange, post: Post) -> None:
         settings = self._service.settings
-        if exchange.headers.get("content-encoding", "identity").lower() != "identity":
-            raise InvalidRequest("A compressed body is not supported; send it as it is.", code="content_encoding")
-        raw = await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"))
+        try:
+            decoder = decoder_of(exchange.headers.get("content-encoding", ""), settings.max_body)
+        except UnknownCoding as error:
+            accepted = (b"accept-encoding", ", ".join(CODINGS).encode())  # RFC 9110 §15.5.16
+            await exchange.error(APIError(str(error), 415, code="content_encoding"), [accepted])
+            return
+        raw = await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"), decoder)
         body = parse(raw)
-        make_whole(body)
+        make_plain(body)
         del raw
         with self._service.slot():
             async with Leaving(exchange.receive) as leaving:

@@ -6,12 +6,14 @@ Here: size, JSON, and the checks that hold for any field. What each field must b
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from portico.errors import APIError, InvalidRequest
+from portico.models.content_coding import Decoder, NotCoded, TooLong
 from portico.types import Receive
 
 MAX_DEPTH = 64
@@ -19,12 +21,15 @@ MAX_DEPTH = 64
 
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _BAD = re.compile("[\x00\ud800-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
+_MEMBER = re.compile(r"(?:messages|input)\[\d+\]")
 
 
-async def read_body(receive: Receive, limit: int, announced: str | None) -> bytes:
+async def read_body(receive: Receive, limit: int, announced: str | None, decoder: Decoder | None = None) -> bytes:
     """The whole body. Raises `APIError` with status 413 over *limit* bytes, and `EOFError` if the client leaves.
 
-    *announced* is the Content-Length header, so that a large upload is refused before it comes.
+    *announced* is the Content-Length header, so that a large upload is refused before it comes. With a *decoder* the
+    limit holds for what is sent, and the decoder's own for what becomes of it.
     """
     if announced is not None and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
@@ -38,16 +43,33 @@ async def read_body(receive: Receive, limit: int, announced: str | None) -> byte
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
+        more = message.get("more_body", False)
+        if decoder is None:
+            chunks.append(chunk)
+        else:
+            await _decode(decoder, chunk, chunks, limit, last=not more)
+        if not more:
             return b"".join(chunks)
+
+
+async def _decode(decoder: Decoder, chunk: bytes, chunks: list[bytes], limit: int, last: bool) -> None:
+    try:
+        for piece in decoder.pieces(chunk):
+            chunks.append(piece)
+            await asyncio.sleep(0)  # a body that becomes thousands of times as long must not keep the loop
+        if last:
+            decoder.end()
+    except TooLong:
+        raise _too_large(limit) from None
+    except NotCoded as error:
+        raise InvalidRequest(f"The request's body cannot be decoded: {error}.", code="content_encoding") from None
 
 
 def parse(raw: bytes | str) -> dict[str, Any]:
     """The JSON object that *raw* is.
 
-    Raises `InvalidRequest` for anything else, for NaN and Infinity, NUL and lone surrogates in a text, and for more
-    than `MAX_DEPTH` levels.
+    Raises `InvalidRequest` for anything else, for NaN and Infinity, lone surrogates in a text, NUL in one that no tool
+    and no model has given, and for more than `MAX_DEPTH` levels.
     """
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogatepass")
@@ -113,16 +135,25 @@ def _inner(value: Any) -> Iterator[Any]:
 
 
 def _check_texts(body: dict[str, Any]) -> None:
-    rows: list[tuple[str, Any]] = [("", body)]
+    rows: list[tuple[str, Any, re.Pattern[str]]] = [("", body, _BAD)]
     while rows:
-        path, value = rows.pop()
+        path, value, bad = rows.pop()
         if isinstance(value, str):
-            if _BAD.search(value):
+            if bad.search(value):
                 raise InvalidRequest(f"{path!r} holds a NUL or half of a surrogate pair, which is no text.", path)
         elif isinstance(value, dict):
+            bad = _HALF if _is_output(path, value) else bad
             for key, inner in value.items():
-                if _BAD.search(key):
+                if bad.search(key):
                     raise InvalidRequest("A key holds a NUL or half of a surrogate pair.", path or None)
-                rows.append((f"{path}.{key}" if path else key, inner))
+                rows.append((f"{path}.{key}" if path else key, inner, bad))
         elif isinstance(value, list):
-            rows.extend((f"{path}[{index}]", inner) for index, inner in enumerate(value))
+            rows.extend((f"{path}[{index}]", inner, bad) for index, inner in enumerate(value))
+
+
+def _is_output(path: str, value: dict[str, Any]) -> bool:
+    """Whether *value* is what a tool or a model has given before: a program's output may hold a NUL."""
+    if _MEMBER.fullmatch(path) is None:
+        return False
+    role = value.get("role")
+    return role in ("tool", "function", "assistant") if role is not None else isinstance(value.get("type"), str)

@@ -63,12 +63,22 @@ _RANGES: dict[str, tuple[float, float]] = {
 _INTEGERS = ("n", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "dimensions")
 
 
-def make_whole(body: dict[str, Any]) -> None:
-    """Make integers of 3.0 and the like where integers are meant: JSON has one kind of number (RFC 8259, section 6)."""
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+
+
+def make_plain(body: dict[str, Any]) -> None:
+    """Write fields as everybody understands them.
+
+    Integers of 3.0 and the like where integers are meant, as JSON has one kind of number (RFC 8259, section 6); and no
+    limit of tokens where it is 0 or -1, by which clients say that they want none.
+    """
     for name in _INTEGERS:
         value = body.get(name)
         if isinstance(value, float) and value.is_integer():
             body[name] = int(value)
+    for name in _LIMITS:
+        if body.get(name) in (0, -1) and not isinstance(body[name], bool):
+            del body[name]
 
 
 def check_fields(body: Mapping[str, Any]) -> None:
@@ -84,7 +94,7 @@ def check_fields(body: Mapping[str, Any]) -> None:
         value = body.get(name)
         if isinstance(value, int | float) and not low <= value <= high:
             raise InvalidRequest(f"{name!r} must be between {low:g} and {high:g}, not {value:.20g}.", name)
-    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+    for name in _LIMITS:
         integer(body, name, 1, None)
     integer(body, "n", 1, MAX_CHOICES)
     options = body.get("stream_options")

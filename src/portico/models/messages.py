@@ -7,6 +7,7 @@ chat completion", ``messages``. The responses API's input is turned into it in `
 from __future__ import annotations
 
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,24 +75,30 @@ def _check_part(part: dict[str, Any], at: str) -> None:
                 raise InvalidRequest(f"'{at}.text' must be a string.", f"{at}.text")
         case "image_url":
             image = part.get("image_url")
-            url = image.get("url") if isinstance(image, dict) else image
-            _check_url(url, f"{at}.image_url.url")
+            if isinstance(image, dict):
+                image["url"] = _checked_url(image.get("url"), f"{at}.image_url.url")
+            else:
+                part["image_url"] = _checked_url(image, f"{at}.image_url.url")
         case "input_image":
             if part.get("image_url") is not None:
-                _check_url(part["image_url"], f"{at}.image_url")
+                part["image_url"] = _checked_url(part["image_url"], f"{at}.image_url")
         case "input_audio":
             audio = part.get("input_audio")
             if not isinstance(audio, dict) or not isinstance(audio.get("data"), str):
                 raise InvalidRequest(f"'{at}.input_audio.data' must be a string.", f"{at}.input_audio.data")
-            _check_base64(audio["data"], f"{at}.input_audio.data")
+            audio["data"] = _checked_base64(audio["data"], f"{at}.input_audio.data")
         case "file" | "input_file":
             inner = part.get("file") if part["type"] == "file" else part
             data = inner.get("file_data") if isinstance(inner, dict) else None
-            if isinstance(data, str):
-                _check_url(data if data.startswith("data:") else f"data:;base64,{data}", f"{at}.file_data")
+            if isinstance(inner, dict) and isinstance(data, str):
+                where = f"{at}.file_data"
+                inner["file_data"] = (
+                    _checked_url(data, where) if data.startswith("data:") else _checked_base64(data, where)
+                )
 
 
-def _check_url(url: Any, where: str) -> None:
+def _checked_url(url: Any, where: str) -> str:
+    """*url*, whose base64, if it has any, is valid."""
     if not isinstance(url, str) or not url:
         raise InvalidRequest(f"'{where}' must be a URL.", where)
     if url[:5].lower() == "data:":
@@ -99,20 +106,28 @@ def _check_url(url: Any, where: str) -> None:
         if not comma:
             raise InvalidRequest(f"'{where}' is a data URL without data.", where)
         if head.lower().endswith(";base64"):
-            _check_base64(data, where)
+            return f"{head},{_checked_base64(data, where)}"
+    return url
 
 
-def _check_base64(data: str, where: str) -> None:
+def _checked_base64(data: str, where: str) -> str:
+    """*data*, with the padding that some clients leave out, as functions decode it by strict rules."""
+    bare = data.translate(_WHITE)
+    padding = "" if bare.endswith("=") else "=" * (-len(bare) % 4)
     try:
-        binascii.a2b_base64(data.translate(_WHITE).encode("ascii"), strict_mode=True)
+        binascii.a2b_base64((bare + padding).encode("ascii"), strict_mode=True)
     except ValueError:  # binascii.Error and UnicodeEncodeError are both of it
         raise InvalidRequest(f"'{where}' is not valid base64.", where) from None
+    return data + padding
 
 
 _WHITE = {ord(space): None for space in " \t\r\n"}
 
 
 def _check_calls(message: dict[str, Any], where: str) -> None:
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict):
+        legacy["arguments"] = arguments_text(legacy.get("arguments"))
     calls = message.get("tool_calls")
     if calls is None:
         return
@@ -127,5 +142,13 @@ def _check_calls(message: dict[str, Any], where: str) -> None:
             continue
         if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
             raise InvalidRequest(f"'{at}.function.name' must be a string.", f"{at}.function.name")
-        if not isinstance(inner.get("arguments", ""), str):
+        inner["arguments"] = arguments_text(inner.get("arguments"))
+        if not isinstance(inner["arguments"], str):
             raise InvalidRequest(f"'{at}.function.arguments' must be a string.", f"{at}.function.arguments")
+
+
+def arguments_text(arguments: Any) -> Any:
+    """A call's arguments as JSON text, where a client sends null, nothing, or the object itself; else as they are."""
+    if arguments is None or (isinstance(arguments, str) and not arguments.strip()):
+        return "{}"
+    return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict) else arguments

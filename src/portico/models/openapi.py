@@ -46,7 +46,7 @@ _SAMPLING: dict[str, Any] = {
 
 _CHOICES: dict[str, Any] = {
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_CHOICES},
-    "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+    "max_tokens": {"type": ["integer", "null"], "minimum": -1},
     "stream_options": {
         "type": ["object", "null"],
         "properties": {"include_usage": {"type": ["boolean", "null"]}},
@@ -76,7 +76,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
             **_SAMPLING,
             **_CHOICES,
             "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
-            "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
+            "max_completion_tokens": {"type": ["integer", "null"], "minimum": -1},
         },
     },
     "completions": {
@@ -111,9 +111,9 @@ _REQUESTS: dict[str, dict[str, Any]] = {
         "required": ["model", "input"],
         "properties": {
             **_SAMPLING,
-            "input": {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "items": _INPUT}]},
+            "input": {"anyOf": [_TEXT, {"type": "array", "items": _INPUT}]},
             "instructions": {"type": ["string", "null"]},
-            "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
+            "max_output_tokens": {"type": ["integer", "null"], "minimum": -1},
             "previous_response_id": {"type": ["string", "null"]},
             "store": {"type": ["boolean", "null"]},
         },
@@ -171,7 +171,7 @@ def description(kinds: Mapping[str, Kind]) -> dict[str, Any]:
 def _with_models(schema: dict[str, Any], ids: list[str]) -> dict[str, Any]:
     """*schema* with the models that it is for. Where there is one, requests need not name it."""
     optional = len(ids) == 1
-    model: dict[str, Any] = {"type": ["string", "null"] if optional else "string"}
+    model: dict[str, Any] = {"type": ["string", "null"]} if optional else {"type": "string", "minLength": 1}
     if ids:
         model["examples"] = ids[:20]
     required = [name for name in schema["required"] if not (optional and name == "model")]

@@ -175,10 +175,10 @@ class Registry:
     def find(self, id: Any, kind: Kind) -> Entry:
         """The model that a request asks for.
 
-        *id* None means that the body names none, which is fine where there is one model of that kind. Raises
+        *id* None or empty means that the body names none, which is fine where there is one model of that kind. Raises
         `InvalidRequest` (wrong type, wrong kind, none named) and `ModelNotFound`.
         """
-        if id is None:
+        if id is None or id == "":
             of_kind = [entry for entry in self.entries.values() if entry.info.kind == kind]
             if len(of_kind) == 1:
                 return of_kind[0]

@@ -12,7 +12,7 @@ from typing import Any
 from portico.errors import InvalidRequest
 from portico.models.body import kind
 from portico.models.exchange import new_id
-from portico.models.messages import check_content
+from portico.models.messages import arguments_text, check_content
 from portico.models.tool_items import history_of
 
 _ROLES = frozenset(("user", "assistant", "system", "developer"))
@@ -66,6 +66,7 @@ def _checked(item: dict[str, Any], where: str) -> dict[str, Any]:
             "status": item.get("status") or "completed",
             "content": content,
         }
+    item = _made_plain(type_, item)
     wanted = {
         "function_call": ("call_id", "name", "arguments"),
         "function_call_output": ("call_id",),
@@ -80,6 +81,15 @@ def _checked(item: dict[str, Any], where: str) -> dict[str, Any]:
             raise InvalidRequest(f"'{where}.output' is missing.", f"{where}.output")
         check_content(item["output"], f"{where}.output")
     return {**item, "id": _id(item, "fc_" if "call" in type_ else "item_"), "status": item.get("status") or "completed"}
+
+
+def _made_plain(type_: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A call whose arguments are JSON text, and whose input is a text, whatever the client made of them."""
+    if type_ == "function_call":
+        return {**item, "arguments": arguments_text(item.get("arguments"))}
+    if type_ == "custom_tool_call" and item.get("input") is None:
+        return {**item, "input": ""}
+    return item
 
 
 def _id(item: Mapping[str, Any], prefix: str) -> str:

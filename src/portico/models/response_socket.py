@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from portico.errors import APIError, InvalidRequest, PorticoError
 from portico.models.body import parse
 from portico.models.exchange import Exchange, Leaving, error_object
+from portico.models.fields import make_plain
 from portico.models.response_store import Store
 from portico.models.sse import ClientLeft, Stream, compact
 from portico.types import Message, Receive, Scope, Send
@@ -75,6 +76,7 @@ class ResponseSocket:
         lane: str | None = None
         try:
             body = parse(message.get("text") or message.get("bytes") or "")
+            make_plain(body)
             lane = body.pop("stream_id", None)
             if not isinstance(lane, str | None):
                 raise InvalidRequest("'stream_id' must be a string.", "stream_id")

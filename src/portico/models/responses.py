@@ -123,12 +123,14 @@ class Responses:
             own = unstored if unstored is not None and unstored.has(previous) else self.store
             earlier = own.get(previous, owner, "previous_response_id").conversation
         items = items_of(body.get("input"), lambda id: self.store.item(id, owner))
-        if not items and not earlier:
+        if not items and not earlier and body.get("input") is None:
             raise InvalidRequest("You must provide 'input'.", "input")
         check = check_of((body.get("text") or {}).get("format"), "text.format")
         messages = messages_of([*earlier, *items], body.get("instructions"))
-        if not messages:
+        if not messages and items:
             raise InvalidRequest("'input' holds no message.", "input")
+        if not messages:  # an empty array: functions may still count on a message
+            messages = [{"role": "user", "content": ""}]
         cancel = Cancel()
         request = chat_request(body, messages)
         injected = service.injected(exchange, request, entry, cancel)

@@ -24,6 +24,9 @@ class Reader:
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
         """See `Reader.read` of this package."""
+        if type(item).__name__ in _ANSWERS:  # what most streams yield needs no looking into
+            yield from from_answer(item.model_dump(mode="json", exclude_none=True, warnings=False))
+            return
         kind = getattr(item, "type", None)
         chunk = getattr(item, "chunk", None)
         if kind == "chunk" and chunk is not None:
@@ -79,4 +82,5 @@ _REPEATS = frozenset(
         *("logprobs.content.delta", "logprobs.content.done", "logprobs.refusal.delta", "logprobs.refusal.done"),
     )
 )
+_ANSWERS = frozenset(("ChatCompletionChunk", "ChatCompletion", "Completion"))
 _DELTAS = frozenset(("ChoiceDelta", "ChatCompletionMessage", "ParsedChatCompletionMessage"))
