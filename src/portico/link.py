@@ -100,6 +100,17 @@ class Stream:
         if link.connection.has_output:
             link.flush_soon()
 
+    def keep(self, count: int, pieces: int = 1) -> bool:
+        """Say that *count* bytes, which came in *pieces* frames, wait for the rest of their message, which may come.
+
+        They are to be `consumed` with it. False if too much waits on this link: give the stream up.
+        """
+        link = self.link
+        kept = link.connection.keep(self.id, count, pieces)
+        if link.connection.has_output:
+            link.flush_soon()
+        return kept
+
     def release(self) -> None:
         """Hear no more of the stream, and consume no more. To be called for every stream, once.
 

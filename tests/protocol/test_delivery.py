@@ -243,7 +243,7 @@ class Play:
                 assert window.overhead >= 0
                 assert 0 <= window.held <= window.size <= self.limits.max_stream_window
                 if stream.state not in (ANSWERED, CLOSED):  # no credit goes back for what nobody reads
-                    assert window.held + window.overhead + window.owed + window.credit == window.size
+                    assert window.held + window.overhead + window.owed + window.credit == window.size + window.lent
                 assert stream.queued == sum(len(item) for item, flags in stream.queue)
                 grown += window.size - self.limits.stream_window
             assert streams.growth_left == self.limits.max_held - grown >= 0

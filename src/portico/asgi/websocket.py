@@ -55,10 +55,11 @@ class WebSocketExchange:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._messages: deque[tuple[str | bytes, int]] = deque()
-        self._fragments: list[bytes] = []
-        self._fragments_size = 0
-        self._uncredited = 0
-        """Bytes of the message that is coming in whose credit waits for the app to catch up."""
+        self._unfinished = bytearray()
+        """What has come of a message whose end has not."""
+        self._unkept = 0
+        """Bytes of it that the link was not told of as kept: they hold the sender back until the app catches up."""
+        self._unkept_pieces = 0
         self._connect_given = False
         self._state = _ASKED
         self._gone: Message | None = None
@@ -100,30 +101,40 @@ class WebSocketExchange:
         pass
 
     def on_data(self, data: Data) -> None:
-        self._fragments.append(data.data)
-        self._fragments_size += len(data.data)
-        self._uncredited += len(data.data)
-        if self._fragments_size > MAX_MESSAGE:
-            self._fragments.clear()
-            if self._state == _ACCEPTED:
-                self._finish(1009, f"a message may have at most {MAX_MESSAGE} bytes")
-            self._leave(1009, "message too big")
+        body = data.data
+        size = len(self._unfinished) + len(body)
+        if size > MAX_MESSAGE:
+            self._give_up(1009, f"a message may have at most {MAX_MESSAGE} bytes")
             return
         if not data.message_end:
-            self._credit_fragments()
+            self._unfinished += body
+            self._unkept += len(body)
+            self._unkept_pieces += 1
+            self._keep()
             return
-        body = b"".join(self._fragments)
-        self._fragments.clear()
-        self._fragments_size = 0
-        owed, self._uncredited = self._uncredited, 0
-        self._messages.append((body.decode("utf-8", "replace") if data.text else body, owed))
+        if size != len(body) or self._unkept_pieces:
+            self._unfinished += body
+            body = bytes(self._unfinished)
+            self._unfinished = bytearray()
+            self._unkept = self._unkept_pieces = 0
+        self._messages.append((body.decode("utf-8", "replace") if data.text else body, size))
         self._wake()
 
-    def _credit_fragments(self) -> None:
+    def _keep(self) -> None:
         """Let the rest of a long message come, once the app has taken all that came before it."""
-        if self._uncredited and not self._messages:
-            self._carrier.consumed(self._uncredited)
-            self._uncredited = 0
+        if not self._unkept_pieces or self._messages:
+            return
+        kept = self._carrier.keep(self._unkept, self._unkept_pieces)
+        self._unkept = self._unkept_pieces = 0
+        if not kept:
+            self._give_up(1013, "too much waits of messages whose end has not come")
+
+    def _give_up(self, code: int, reason: str) -> None:
+        """Close, for what the sender does."""
+        self._unfinished = bytearray()
+        if self._state == _ACCEPTED:
+            self._finish(code, reason)
+        self._leave(code, reason)
 
     def on_close(self, code: int, reason: str) -> None:
         self._leave(code, reason)
@@ -172,6 +183,7 @@ class WebSocketExchange:
             if self._cancel_handle is not None:
                 self._cancel_handle.cancel()
             self._messages.clear()
+            self._unfinished = bytearray()
             self._carrier.release()
             self._finished(self)
 
@@ -199,7 +211,7 @@ class WebSocketExchange:
             if self._messages:
                 content, owed = self._messages.popleft()
                 self._carrier.consumed(owed)
-                self._credit_fragments()
+                self._keep()
                 if isinstance(content, str):
                     return {"type": "websocket.receive", "text": content}
                 return {"type": "websocket.receive", "bytes": content}

@@ -175,6 +175,9 @@ class _Carrier:
     def consumed(self, count: int) -> None:
         self._exchanges.credit(self._id, count)
 
+    def keep(self, count: int, pieces: int = 1) -> bool:  # of a WebSocket's message
+        raise NotImplementedError
+
     def release(self) -> None:
         self._requests.forget(self._id)
 

@@ -386,6 +386,8 @@ class VisitorSocket(Protocol):
 
 _MAX_DENIAL = 1024 * 1024  # bytes; a denial's body is written whole
 
+_TOO_MUCH = "too much waits of messages whose end has not come"
+
 _OF_THE_HANDSHAKE = (b"sec-websocket-", b"content-length")
 """How the names of fields begin that an app cannot give to the answer that accepts a WebSocket."""
 
@@ -413,8 +415,11 @@ class SocketForward:
         self._max_message = max_message
         self._accepted = False
         self._denial: Head | None = None
-        self._fragments: list[bytes] = []
-        self._size = 0
+        self._unfinished = bytearray()
+        """What has come of the app's message, or of its denial, whose end has not."""
+        self._unkept = 0
+        """Bytes of it that the link was not told of as kept (`Stream.keep`): they hold the app back."""
+        self._unkept_pieces = 0
         self._queue: deque[tuple[bytes, bool, int]] = deque()
         self._busy = False
         self._closing: tuple[int, str] | None = None
@@ -435,34 +440,52 @@ class SocketForward:
                 self._deny()
 
     def on_data(self, data: Data) -> None:
-        stream = self.stream
+        stream, message, unfinished = self.stream, data.data, self._unfinished
         if stream is None:
             return
-        self._fragments.append(data.data)
-        self._size += len(data.data)
+        size = len(unfinished) + len(message)
         if self._denial is not None:
-            stream.consumed(len(data.data))
-            if data.fin or self._size > _MAX_DENIAL:
+            unfinished += message
+            if data.fin or size > _MAX_DENIAL:
                 self._deny()
+            elif not stream.keep(len(message)):
+                stream.reset(ResetCode.OVERLOAD, _TOO_MUCH)
+                self.refuse(overloaded())
             return
-        if self._size > self._max_message:
-            self._responder.close(1009, f"a message of the app has more than {self._max_message} bytes")
-            stream.reset(ResetCode.TOO_LARGE, f"a message has more than {self._max_message} bytes")
-            self._leave()
+        if size > self._max_message:
+            self._give_up(1009, ResetCode.TOO_LARGE, f"a message of the app has more than {self._max_message} bytes")
             return
         if not data.message_end:
-            stream.consumed(len(data.data))
+            unfinished += message
+            self._unkept += len(message)
+            self._unkept_pieces += 1
+            self._keep()
             return
-        if len(self._fragments) == 1:
-            message = data.data
-        else:
-            message = b"".join(self._fragments)
-        self._fragments.clear()
-        self._size = 0
+        if unfinished or self._unkept_pieces:
+            unfinished += message
+            message = bytes(unfinished)
+            self._unfinished = bytearray()
+            self._unkept = self._unkept_pieces = 0
         if self._busy:
-            self._queue.append((message, data.text, len(data.data)))
+            self._queue.append((message, data.text, size))
         else:
-            self._send(message, data.text, len(data.data))
+            self._send(message, data.text, size)
+
+    def _keep(self) -> None:
+        """Let the rest of the app's message come, once the visitor has taken all that came before it."""
+        stream = self.stream
+        if stream is None or self._busy or self._queue or self._closing is not None or not self._unkept_pieces:
+            return
+        kept = stream.keep(self._unkept, self._unkept_pieces)
+        self._unkept = self._unkept_pieces = 0
+        if not kept:
+            self._give_up(1013, ResetCode.OVERLOAD, _TOO_MUCH)
+
+    def _give_up(self, close_code: int, code: ResetCode, reason: str) -> None:
+        self._responder.close(close_code, reason)
+        if self.stream is not None:
+            self.stream.reset(code, reason)
+        self._leave()
 
     def _send(self, message: bytes, text: bool, credit: int) -> None:
         done = self._responder.message(message, text)
@@ -479,6 +502,7 @@ class SocketForward:
             self.stream.consumed(credit)
         while self._queue and not self._busy:
             self._send(*self._queue.popleft())
+        self._keep()
         if self._closing is not None and not self._queue and not self._busy:
             self._close(*self._closing)
 
@@ -539,7 +563,7 @@ class SocketForward:
     def _deny(self) -> None:
         head = self._denial
         assert head is not None
-        body = b"" if head.status in BODILESS else b"".join(self._fragments)
+        body = b"" if head.status in BODILESS else bytes(self._unfinished)
         self._responder.deny(head.status, self._clean(head.headers), body)
         self._leave()
 
@@ -549,6 +573,7 @@ class SocketForward:
             self._replica.end(self._caller)
             stream.release()
             self._on_done()
+        self._unfinished = bytearray()  # an edge may know this object for as long as its visitor stays
         self._wake_upload()
 
     # --- from the edge ------------------------------------------------------------------------------------------

@@ -122,9 +122,9 @@ class Connection:
         return self._outbox.unsent_opens()
 
     def queued(self, stream_id: int) -> int:
-        """Bytes of a stream that wait to be sent."""
+        """Bytes of a stream that wait to be sent; for a WebSocket with 64 more for each message."""
         stream = self._streams.by_id.get(stream_id)
-        return stream.queued if stream else 0
+        return stream.waiting if stream else 0
 
     # --- the handshake and registrations ------------------------------------------------------------------------
 
@@ -294,7 +294,7 @@ class Connection:
     ) -> int:
         """Queue bytes of a body or of a WebSocket message. *data* is not copied: it must not change.
 
-        Returns how many bytes of this stream wait now; above ``limits.queue_high`` the owner should wait until
+        Returns how many bytes of this stream wait now, as `queued` counts them; above ``limits.queue_high`` the owner should wait until
         `low_streams` names the stream (see `notify_low`).
         """
         stream = self._sendable(stream_id)
@@ -307,7 +307,7 @@ class Connection:
         if data or fin or stream.overhead:  # an empty piece of a body means nothing; an empty message does
             flags = (FIN if fin else 0) | (TEXT if text else 0) | (MESSAGE_END if message_end else 0)
             self._outbox.enqueue(stream, data, flags)
-        return stream.queued
+        return stream.queued + stream.overhead * len(stream.queue)
 
     def send_close(self, stream_id: int, code: int, reason: str = "") -> None:
         """Close a WebSocket stream, after what is queued on it. The stream ends."""
@@ -332,6 +332,16 @@ class Connection:
         stream = self._streams.by_id.get(stream_id)
         if stream is not None:
             self._streams.consumed(stream, count, now)
+
+    def keep(self, stream_id: int, count: int, pieces: int = 1) -> bool:
+        """Say that *count* bytes, which came in *pieces* frames, are kept until the rest of their message has come.
+
+        The other end may send as much more; the bytes still count as held, until they are `consumed`. False if the
+        link's streams hold more than ``limits.max_held`` together: then the rest will not come, and the stream should
+        be given up. True if the stream is over.
+        """
+        stream = self._streams.by_id.get(stream_id)
+        return stream is None or self._streams.keep(stream, count, pieces)
 
     def forget(self, stream_id: int) -> None:
         """Say that nothing more of the stream will be consumed.

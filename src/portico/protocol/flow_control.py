@@ -76,10 +76,11 @@ GROW_WITHIN = 0.2
 class ReceiveWindow:
     """What the other end may still send on one stream.
 
-    ``held`` is what came and is not consumed. It never exceeds ``size``: `received` says so when it would.
+    ``held`` is what came and is not consumed. It never exceeds ``size`` and ``lent`` together: `received` says so when
+    it would.
     """
 
-    __slots__ = ("credit", "held", "overhead", "owed", "since", "size")
+    __slots__ = ("credit", "held", "lent", "overhead", "owed", "since", "size")
 
     def __init__(self, size: int, now: float) -> None:
         self.size = size
@@ -89,6 +90,8 @@ class ReceiveWindow:
         """Taken from the window by what is held, besides its bytes."""
         self.owed = 0
         """Consumed, and not yet given back."""
+        self.lent = 0
+        """By how much the window is wider while a message is longer than it."""
         self.since = now
         """When credit was last given back."""
 
@@ -107,12 +110,17 @@ class ReceiveWindow:
         Returns the credit to give back now (0 while it is not worth a frame), and by how much of *allowance* the
         window grew towards *maximum*.
         """
+        freed = count
         if self.overhead:
             share = self.overhead if count == self.held else self.overhead * count // self.held
             self.overhead -= share
-            self.owed += share
+            freed += share
         self.held -= count
-        self.owed += count
+        if self.lent:  # it shrinks again before anything is given back
+            repaid = min(self.lent, freed)
+            self.lent -= repaid
+            freed -= repaid
+        self.owed += freed
         if self.owed * 2 < self.size:
             return 0, 0
         growth = 0
@@ -124,3 +132,18 @@ class ReceiveWindow:
         self.owed = 0
         self.since = now
         return credit, growth
+
+    def keep(self, count: int, overhead: int) -> int:
+        """Let as much more come as *count* bytes that stay held, and as the *overhead* of their frames, which does not.
+
+        Returns the credit to give back now (0 while it is not worth a frame).
+        """
+        overhead = min(overhead, self.overhead)
+        self.overhead -= overhead
+        self.lent += count
+        self.owed += count + overhead
+        if self.owed * 2 < self.size:
+            return 0
+        credit, self.owed = self.owed, 0
+        self.credit += credit
+        return credit

@@ -73,7 +73,7 @@ class Outbox:
 
     def notify_low(self, stream: Stream) -> None:
         """Put *stream* into ``low`` once at most ``queue_low`` bytes of it wait."""
-        if stream.queued <= self._queue_low:
+        if stream.waiting <= self._queue_low:
             self.low.append(stream.id)
         else:
             stream.notify = True
@@ -181,7 +181,7 @@ class Outbox:
         stream.send_credit -= size + overhead
         self.link_credit -= size
         stream.queued -= size
-        if stream.notify and stream.queued <= self._queue_low:
+        if stream.notify and stream.waiting <= self._queue_low:
             stream.notify = False
             self.low.append(stream.id)
         if queue:

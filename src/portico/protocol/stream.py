@@ -142,7 +142,13 @@ class Stream:
         self.queue: deque[tuple[bytes | memoryview, int]] = deque()
         """(payload, flags) that wait for their turn and for credit."""
         self.queued = 0
+        """Their bytes."""
         self.ready = False
         """Whether it stands in the connection's round-robin."""
         self.notify = False
         """Whether its owner waits to hear that the queue is low."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be sent, with the overhead of each message: or empty ones would wait without bound."""
+        return self.queued + self.overhead * len(self.queue)

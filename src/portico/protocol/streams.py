@@ -60,6 +60,15 @@ class Streams:
         self.growth_left -= growth
         self._end_or_credit(stream, credit)
 
+    def keep(self, stream: Stream, count: int, pieces: int) -> bool:
+        """Let the rest of a message come of which *count* bytes in *pieces* frames stay held. False: too much is held."""
+        if self.held > self._limits.max_held:
+            return False
+        credit = stream.receive.keep(count, pieces * stream.overhead)
+        if credit and stream.state != CLOSED:
+            self._outbox.control(frames.pack_window(stream.id, credit))
+        return True
+
     def throw_away(self, stream: Stream, size: int) -> bool:
         """*size* bytes came that nobody will read: *stream* was closed here. False if its window does not allow them.
 
