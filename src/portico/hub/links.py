@@ -147,6 +147,7 @@ class Links:
         )
         if self.shares.new.full:
             self._make_room()
+        transport.allow(self._config.limits.max_hello)  # as yet it is a stranger's
         link.start()
         if self._draining:
             link.close(ResetCode.NO_ERROR, _STOPPING, retry_jitter=0.5)
@@ -279,6 +280,7 @@ class Links:
                 old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
             else:
                 asyncio.get_running_loop().call_later(_PARTING, old_link.close, ResetCode.TIMEOUT, "it was replaced")
+        link.transport.allow(self._config.limits.max_batch)
         link.connection.send_welcome(Welcome(base_url=place.base_url, agent=f"portico/{__version__}", info=place.info))
         link.flush_soon()
 

@@ -39,6 +39,7 @@ from portico.hub.http1 import TOKEN, ResponseWriter, status_line
 from portico.hub.hub import Hub
 from portico.hub.registry import Principal
 from portico.hub.reply import date, reply, server_of
+from portico.hub.unfinished import Unfinished
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import LinkTransport, ServerSocket
 from portico.log_text import MOST_PATH, shown
@@ -86,6 +87,7 @@ class Edge(HTTPServerConnectionDelegate):
         self.link_path = (base_path + "link").encode("latin-1")
         self.access_log = access_log
         self.log_level = log_level
+        self.unfinished = Unfinished()
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
         return VisitorDelegate(self, request_conn)
@@ -410,7 +412,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             if item.strip()
         )
         stream = self._connection.detach()
-        socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message)
+        socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message, edge.unfinished)
         _VisitorSocket(edge, socket, request).begin(begin)
 
 

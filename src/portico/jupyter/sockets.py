@@ -19,13 +19,18 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from portico.hub.unfinished import Unfinished
 from portico.jupyter.streams import take_over
+from portico.transports.sansio import MOST_UNREAD, limit_messages, unparsed
 from portico.transports.transport import Receiver
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
 
-_CLOSE_TIMEOUT = 5.0  # seconds for the other end to answer a close
+_CLOSE_TIMEOUT = 5.0  # seconds for the other end to answer a close, and to take what was said before it
+_SLICE = 16 * 1024
+"""Bytes of a visitor's that are read before its owner is asked whether it takes more: of small messages there are
+thousands in one read, and each frame costs far more to keep than its bytes."""
 
 
 class SocketOwner(Protocol):
@@ -43,15 +48,25 @@ class SocketOwner(Protocol):
 class ServerSocket:
     """One WebSocket, from its upgrade request to its end."""
 
-    def __init__(self, stream: IOStream, handshake: Headers, max_message: int) -> None:
-        """*handshake* is the upgrade request's headers."""
+    def __init__(
+        self, stream: IOStream, handshake: Headers, max_message: int, unfinished: Unfinished | None = None
+    ) -> None:
+        """*handshake* is the upgrade request's headers; *unfinished* counts what a visitor's messages hold."""
         self._protocol = ServerProtocol(max_size=max_message, logger=_QUIET)
         self._protocol.receive_data(_replay(handshake))
         events = self._protocol.events_received()
         self._request = events[0] if events and isinstance(events[0], Request) else None
         self._owner: SocketOwner | None = None
         self._on_gone: Callable[[], None] | None = None
-        self._fragments: list[bytes] = []
+        self._budget = unfinished
+        self._unfinished: bytearray | None = None
+        """What has come of a message in several frames."""
+        self._unread = 0
+        """Bytes of pongs that were written while the other end took nothing."""
+        self._rest = b""
+        """What has come and is not read yet: the owner takes no more."""
+        self._roomless = False
+        """There is no room for more of an unfinished message."""
         self._text = False
         self._closed = False
         self._closed_here = False
@@ -95,6 +110,7 @@ class ServerSocket:
         self._on_gone = None
         self._bytes.write(head + body)
         self._bytes.close()
+        self._end_soon()
 
     # --- sending ---------------------------------------------------------------------------------------------
 
@@ -127,36 +143,89 @@ class ServerSocket:
             except ProtocolError:  # a code that may not be sent (RFC 6455 §7.4)
                 self._protocol.send_close(1011, "the app closed with an invalid code")
             self._flush()
-            asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._bytes.abort)
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        """Whoever does not read what waits, or does not answer the close, is not waited for."""
+        asyncio.get_running_loop().call_later(_CLOSE_TIMEOUT, self._bytes.abort)
+
+    def limit(self, size: int) -> None:
+        """Take no longer messages than *size* bytes from now on."""
+        limit_messages(self._protocol, size)
 
     def abort(self) -> None:
         """Break the connection."""
         self._bytes.abort()
 
     def _flush(self) -> None:
-        for data in self._protocol.data_to_send():
+        self._write(self._protocol.data_to_send())
+
+    def _write(self, written: list[bytes]) -> None:
+        for data in written:
             if data:
                 self._bytes.write(data)
             else:  # the library would half-close: both ends have said goodbye
                 self._bytes.close()
+                self._end_soon()
 
     # --- receiving -------------------------------------------------------------------------------------------
 
     def bytes_received(self, data: bytes) -> None:
-        protocol = self._protocol
         if self._owner is None:
             return  # before the handshake is complete a client must not send (RFC 6455 §4.1)
+        if self._waiting:  # what was on its way when reading paused: one read at most
+            self._rest += data
+        elif self._budget is None or len(data) <= _SLICE:
+            self._read(data)
+        else:
+            self._read_slices(data)
+
+    def _read_slices(self, data: bytes) -> None:
+        for position in range(0, len(data), _SLICE):
+            if self._waiting:
+                self._rest = data[position:]
+                return
+            self._read(data[position : position + _SLICE])
+
+    def _read(self, data: bytes) -> None:
+        protocol = self._protocol
+        if self._closed:
+            return
         protocol.receive_data(data)
         events = protocol.events_received()
-        if self._waiting:
-            self._held.extend(events)
-        else:
-            for position, event in enumerate(events):
-                waiting = self._frame(event)
-                if waiting is not None:
-                    self._wait(waiting, events[position + 1 :])
-                    break
-        self._flush()
+        for position, event in enumerate(events):
+            waiting = self._frame(event)
+            if waiting is not None:
+                self._wait(waiting, events[position + 1 :])
+                break
+        self._answer()
+        if self._budget is not None:
+            held = unparsed(protocol) + (len(self._unfinished) if self._unfinished is not None else 0)
+            if not self._budget.hold(self, held) and not self._roomless:
+                self._roomless = True
+                self._bytes.pause()
+
+    def _answer(self) -> None:
+        """Write what the library answers by itself: pongs, and a close."""
+        answers = self._protocol.data_to_send()
+        if not answers:
+            return
+        if not self._bytes.writable:
+            self._unread += sum(map(len, answers))
+            if self._unread > MOST_UNREAD:
+                self._bytes.abort()
+                return
+        self._write(answers)
+
+    # as a `portico.hub.unfinished.Holder`
+
+    def read_on(self) -> None:
+        self._roomless = False
+        if not self._waiting:
+            self._bytes.resume()
+
+    def cut_off(self) -> None:
+        self.close(1013, "a message did not come to its end, and others wait")
 
     def _wait(self, waiting: asyncio.Future[None], rest: list[Any]) -> None:
         """The owner takes no more until *waiting* is done: hold the rest, and the sender."""
@@ -172,9 +241,16 @@ class ServerSocket:
             if waiting is not None:
                 self._wait(waiting, [])
                 return
-        self._bytes.resume()
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._read_slices(rest)
+            if self._waiting:
+                return
+        if not self._roomless:
+            self._bytes.resume()
 
     def bytes_writable(self) -> None:
+        self._unread = 0
         if self._owner is not None:
             self._owner.socket_writable()
 
@@ -182,6 +258,9 @@ class ServerSocket:
         if self._closed:
             return
         self._closed = True
+        self._rest, self._unfinished = b"", None
+        if self._budget is not None:
+            self._budget.free(self)
         protocol = self._protocol
         protocol.receive_eof()
         owner, on_gone = self._owner, self._on_gone
@@ -199,15 +278,16 @@ class ServerSocket:
     def _frame(self, frame: object) -> asyncio.Future[None] | None:
         if not isinstance(frame, Frame) or frame.opcode not in _DATA:
             return None
-        if frame.fin and not self._fragments:
+        if frame.fin and self._unfinished is None:
             return self._deliver(bytes(frame.data), frame.opcode is Opcode.TEXT)
-        if not self._fragments:
+        if self._unfinished is None:
+            self._unfinished = bytearray()
             self._text = frame.opcode is Opcode.TEXT
-        self._fragments.append(bytes(frame.data))
+        self._unfinished += frame.data
         if not frame.fin:
             return None
-        message = b"".join(self._fragments)
-        self._fragments = []
+        message = bytes(self._unfinished)
+        self._unfinished = None
         return self._deliver(message, self._text)
 
     def _deliver(self, message: bytes, text: bool) -> asyncio.Future[None] | None:
@@ -257,6 +337,9 @@ class LinkTransport:
             receiver.message_received(message)
         if self._closed_reason is not None:
             receiver.transport_closed(self._closed_reason)
+
+    def allow(self, size: int) -> None:
+        self._socket.limit(size)
 
     def send(self, message: bytes) -> None:
         self._socket.send(message)

@@ -294,8 +294,8 @@ class Connection:
     ) -> int:
         """Queue bytes of a body or of a WebSocket message. *data* is not copied: it must not change.
 
-        Returns how many bytes of this stream wait now, as `queued` counts them; above ``limits.queue_high`` the owner should wait until
-        `low_streams` names the stream (see `notify_low`).
+        Returns how many bytes of this stream wait now, as `queued` counts them; above ``limits.queue_high`` the owner
+        should wait until `low_streams` names the stream (see `notify_low`).
         """
         stream = self._sendable(stream_id)
         state = stream.state

@@ -61,7 +61,7 @@ class Streams:
         self._end_or_credit(stream, credit)
 
     def keep(self, stream: Stream, count: int, pieces: int) -> bool:
-        """Let the rest of a message come of which *count* bytes in *pieces* frames stay held. False: too much is held."""
+        """Let the rest of a message come, of which *count* bytes in *pieces* frames stay held. False: too much is."""
         if self.held > self._limits.max_held:
             return False
         credit = stream.receive.keep(count, pieces * stream.overhead)

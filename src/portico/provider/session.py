@@ -202,6 +202,7 @@ class Session:
                 info={**self._info, "workspace": self.address.workspace},
             )
         )
+        transport.allow(self._limits.max_batch)
         self._link = Link(connection, transport, self)
         self._link.start()
 

@@ -21,6 +21,7 @@ from portico.hub.headers import BODILESS
 from portico.hub.held_bodies import HeldBodies
 from portico.hub.reply import date, reply, server_of
 from portico.hub.shares import network_of
+from portico.hub.unfinished import Unfinished
 from portico.protocol import SUBPROTOCOL, Kind
 from portico.relay.addresses import Addresses
 from portico.relay.driving import drive
@@ -48,7 +49,8 @@ _CONTINUE_AFTER = 0.05
 _HIGHEST_STATUS = 599  # uvicorn knows no status line for more
 
 OWN_MESSAGES = "portico.own_messages"
-"""An ASGI extension of the relay's own server: a function to call with one that takes a WebSocket's binary messages."""
+"""An ASGI extension of the relay's own server: a function to call with one that takes a WebSocket's binary messages. It
+returns one that is told how long a message may be; other servers take as long ones as they are set to."""
 
 
 class OwnConnection(Protocol):
@@ -75,6 +77,7 @@ class Edge:
         self.addresses = Addresses()
         self.held = HeldBodies()
         """What is held of bodies that have not named their model, in all workspaces."""
+        self.unfinished = Unfinished()
         self.sockets: set[_SocketVisit] = set()
         """Visitors' WebSockets that are under way."""
 
@@ -261,9 +264,11 @@ class Edge:
         address = client[0] if client else ""
         transport = _LinkTransport(send, self.relay.counters, address)
         self.relay.links.accept(transport, lambda hello: self.relay.workspaces.place(hello, address))
+        transport = _LinkTransport(send, self.relay.counters, client[0] if client else "")
         hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
         if hand_over is not None:
-            hand_over(transport.received)
+            transport.limit = hand_over(transport.received)
+        self.relay.links.accept(transport)
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
@@ -729,6 +734,8 @@ class _LinkTransport:
         self._counters = counters
         self.address = address
         """The provider's, for lists."""
+        self.limit: Callable[[int], None] | None = None
+        """Tells the server how long a message may be, where it can be told."""
         self._receiver: LinkReceiver | None = None
         self._sending: asyncio.Task[None] | None = None
         self._ended: str | None = None
@@ -740,6 +747,10 @@ class _LinkTransport:
 
     def start(self, receiver: LinkReceiver) -> None:
         self._receiver = receiver
+
+    def allow(self, size: int) -> None:
+        if self.limit is not None:
+            self.limit(size)
 
     def send(self, message: bytes) -> None:
         self._counters.to_providers += len(message)

@@ -27,6 +27,7 @@ from portico.hub.reply import reply
 from portico.relay.edge import OWN_MESSAGES
 from portico.relay.framing import END_OF_HEAD, FRAMING, REQUEST_LINE, Framing, Malformed, read
 from portico.relay.log import new_request_id
+from portico.transports.sansio import MOST_UNREAD, limit_messages, unparsed
 from portico.types import Headers
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ _MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
 _NO_REQUEST = "This is no HTTP request that can be answered."
 _PLAIN, _OLD = Framing(), Framing(keep_alive=False)
 """Of HTTP/1.1 and of HTTP/1.0, where no field of the head says more."""
+_SLICE = 16 * 1024
+"""Bytes of a WebSocket that are read before its app is asked whether it takes more: of small messages there are
+thousands in one read, and each costs far more to keep than its bytes."""
+_LAST_WORDS = 15.0  # seconds for the other end to take what waits when a WebSocket is over; a close has 10 of uvicorn's
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
@@ -607,18 +612,28 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.counted = ""
         """The address that this connection counts for."""
         self._take: Callable[[bytes], None] | None = None
+        self._rest = b""
+        """What has come and is not read yet: the app takes no more."""
+        self._roomless = False
+        """There is no room for more of an unfinished message."""
+        self._unread = 0
+        """Bytes of pongs that were written while the other end took nothing."""
+        self._last: asyncio.TimerHandle | None = None
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.scope["extensions"] = {**(self.scope["extensions"] or {}), OWN_MESSAGES: self.hand_over}  # type: ignore[dict-item]
 
-    def hand_over(self, take: Callable[[bytes], None]) -> None:
+    def hand_over(self, take: Callable[[bytes], None]) -> Callable[[int], None]:
         """Give each binary message to *take* as it comes, and not to ASGI's ``receive``.
 
         So a message costs no turn of the loop, and reading is not paused for it: links have windows of their own.
+        Returns what bounds the length of a message.
         """
         self._take = take
+        self.relay.edge.unfinished.free(self)
+        return lambda size: limit_messages(self.conn, size)
 
     def send_receive_event_to_app(self) -> None:
         take = self._take
@@ -629,11 +644,75 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        if self._take is not None:
+            super().data_received(data)
+        elif self.read_paused or self._rest:
+            self._rest += data
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        for position in range(0, len(data), _SLICE):
+            if self.read_paused:
+                self._rest = data[position:]
+                break
+            if self.transport.is_closing():
+                return
+            super().data_received(data[position : position + _SLICE])
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             # websockets will not read such a head (a line of more than 8 KiB); uvicorn leaves its answer lying
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+        held = unparsed(self.conn) + (len(self.frames[0]) if self.frames else 0)
+        if not self.relay.edge.unfinished.hold(self, held) and not self._roomless:
+            self._roomless = True
+            self.transport.pause_reading()
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if self._rest and not self.read_paused:
+            rest, self._rest = self._rest, b""
+            self._read(rest)
+        if self._roomless:  # uvicorn has read on
+            self.transport.pause_reading()
+        return message
+
+    def handle_cont(self, event: Any) -> None:
+        """Join the pieces of a message as they come: empty ones would each cost an entry of a list."""
+        first = self.frames[0]
+        joined = first if isinstance(first, bytearray) else bytearray(first)
+        joined += event.data
+        self.frames = [bytes(joined) if event.fin else joined]  # type: ignore[list-item]
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        pongs = b"".join(self.conn.data_to_send())
+        if not self.writable.is_set():
+            self._unread += len(pongs)
+            if self._unread > MOST_UNREAD:
+                self._takes_nothing()
+                return
+        self.transport.write(pongs)
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        # A transport that is closed waits until what was written is taken, however long.
+        self._last = self.loop.call_later(_LAST_WORDS, self.transport.abort)
+
+    # as a `portico.hub.unfinished.Holder`
+
+    def read_on(self) -> None:
+        self._roomless = False
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def cut_off(self) -> None:
+        if not self.handshake_complete or self.close_sent:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.conn.fail(1013, "a message did not come to its end, and others wait")
+            self.handle_parser_exception()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -642,10 +721,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         self._forget()
+        self._unread = 0
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        if self._last is not None:
+            self._last.cancel()
+        self.relay.edge.unfinished.free(self)
+        self.frames, self._rest = [], b""
         if self.counted:
             self.relay.edge.addresses.disconnect(self.counted)
         super().connection_lost(exc)

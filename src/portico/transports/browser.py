@@ -32,6 +32,7 @@ class BrowserTransport:
         self._send = socket.send
         self._receiver: Receiver | None = None
         self._early: list[bytes] = []
+        self._most: int | None = None
         self._lost_reason: str | None = None
         self._said_close = False
         self._buffered = 0
@@ -81,6 +82,9 @@ class BrowserTransport:
         if self._lost_reason is not None:
             receiver.transport_closed(self._lost_reason)
 
+    def allow(self, size: int) -> None:
+        self._most = size
+
     def send(self, message: bytes) -> None:
         if self._lost_reason is None and not self._said_close:
             self._buffered += len(message)
@@ -105,6 +109,9 @@ class BrowserTransport:
         data = event.data
         if isinstance(data, str):
             self.close(1003, "a link's messages are binary")
+            return
+        if self._most is not None and data.byteLength > self._most:  # the browser holds it; Python need not as well
+            self.close(1009, f"a message has at most {self._most} bytes")
             return
         message: bytes = data.to_bytes()  # its proxy goes with its last reference, at once
         if self._receiver is None:

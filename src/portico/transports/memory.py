@@ -33,6 +33,9 @@ class MemoryTransport:
         self._receiver = receiver
         self._schedule()
 
+    def allow(self, size: int) -> None:
+        """Nothing to do: messages come whole, and are handed on as they are."""
+
     def send(self, message: bytes) -> None:
         peer = self._peer
         if self._closed or self._closing is not None or peer._closed:

@@ -27,6 +27,9 @@ class Transport(Protocol):
     def start(self, receiver: Receiver) -> None:
         """Deliver to *receiver* from now on, beginning with what came before. Called once."""
 
+    def allow(self, size: int) -> None:
+        """Take no longer messages than *size* bytes from now on, nor hold more of one that is not whole."""
+
     def send(self, message: bytes) -> None:
         """Take *message* without waiting. Does nothing once the transport is closed."""
 

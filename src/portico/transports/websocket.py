@@ -16,10 +16,13 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from portico.errors import LinkClosed, Refused
+from portico.transports.sansio import MOST_UNREAD, limit_messages
 from portico.transports.transport import Receiver
 
 _OPEN_TIMEOUT = 10.0  # seconds for TCP, TLS and the upgrade
 _CLOSE_TIMEOUT = 2.0  # seconds for what is buffered and for the other end's answer to our close
+_MOST_EARLY = 64 * 1024  # bytes that may come before the link is there, which is a turn of the loop or two
+_EARLY_MESSAGE = 64  # bytes that an empty message counts for: about what it costs to keep
 _WRITE_HIGH = 512 * 1024  # bytes: two batches, so that one is written while the next is made
 
 
@@ -34,6 +37,8 @@ class _Connection(ClientConnection):
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self.link_transport._frame_received(event)
         else:
+            if isinstance(event, Frame) and event.opcode is Opcode.PING:
+                self.link_transport._answered(len(event.data))
             super().process_event(event)
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +69,11 @@ class WebSocketTransport:
         self._connection = connection
         self._receiver: Receiver | None = None
         self._early: list[bytes] = []
-        self._fragments: list[bytes] = []
+        self._early_size = 0
+        self._unfinished: bytearray | None = None
+        """What has come of a message in several frames."""
+        self._unread = 0
+        """Bytes of pongs that were written while the other end took nothing."""
         self._lost_reason: str | None = None
         self._ending = False
         self._said_close = False
@@ -80,6 +89,9 @@ class WebSocketTransport:
             receiver.message_received(message)
         if self._lost_reason is not None:
             receiver.transport_closed(self._lost_reason)
+
+    def allow(self, size: int) -> None:
+        limit_messages(self._connection.protocol, size)
 
     def send(self, message: bytes) -> None:
         connection = self._connection
@@ -115,20 +127,33 @@ class WebSocketTransport:
             self.close(1003, "a link's messages are binary")
         if self._said_close:
             return
-        if not frame.fin or self._fragments:  # rare: hubs send batches whole
-            self._fragments.append(bytes(frame.data))
+        if not frame.fin or self._unfinished is not None:  # rare: hubs send batches whole
+            if self._unfinished is None:
+                self._unfinished = bytearray()
+            self._unfinished += frame.data
             if not frame.fin:
                 return
-            message = b"".join(self._fragments)
-            self._fragments = []
+            message = bytes(self._unfinished)
+            self._unfinished = None
         else:
             message = bytes(frame.data)
-        if self._receiver is None:
-            self._early.append(message)
-        else:
+        if self._receiver is not None:
             self._receiver.message_received(message)
+            return
+        self._early.append(message)
+        self._early_size += len(message) + _EARLY_MESSAGE
+        if self._early_size > _MOST_EARLY:
+            self.close(1008, "a hub says nothing before it is spoken to")
+
+    def _answered(self, size: int) -> None:
+        """A pong of *size* bytes was sent."""
+        if self._connection.paused:
+            self._unread += size + 2
+            if self._unread > MOST_UNREAD:
+                self._connection.transport.abort()
 
     def _writable_again(self) -> None:
+        self._unread = 0
         if self._receiver is not None:
             self._receiver.transport_writable()
 
