@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
+from portico.hub.control import MADE_AT_ONCE, MOST_READERS
 from portico.hub.registry import Principal
 from tests.hub.in_process import HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import run
@@ -208,5 +209,60 @@ def test_a_reader_that_lags_starts_over_from_the_whole() -> None:
             hub.registry.stalled(next(iter(hub.registry.sessions.values())), True)
         assert len(await following(events, wanted="services")) == 2
         await events.aclose()  # type: ignore[attr-defined]
+
+    with_two_kernels(work)
+
+
+def test_keys_that_are_made_at_once_are_no_more_than_their_maker_may_hold() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        tries = [hub.control.mint(who_is("k1"), {"services": ["cat"]}) for _ in range(20)]
+        made = [item for item in await asyncio.gather(*tries, return_exceptions=True) if isinstance(item, dict)]
+        assert len(made) == hub.keys.held_by("kernel:k1") == 3
+
+    with_two_kernels(work, HubConfig(max_keys=3))
+
+
+def test_a_key_that_could_not_be_kept_does_not_count() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        def full(key: Any) -> None:
+            raise OSError("the disk is full")
+
+        save, hub.keys._store.save = hub.keys._store.save, full  # type: ignore[method-assign]
+        with pytest.raises(OSError, match="full"):
+            await hub.control.mint(USER, {"services": ["cat"]})
+        hub.keys._store.save = save  # type: ignore[method-assign]
+        assert hub.keys.held_by(USER.id) == 0
+
+    with_two_kernels(work)
+
+
+def test_keys_made_in_a_loop_come_slowly_for_their_maker_alone() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        for _ in range(MADE_AT_ONCE):
+            await hub.control.mint(who_is("k1"), {"services": ["cat"], "expires_in": 1})
+        answer = await refused(hub.control.mint(who_is("k1"), {"services": ["cat"]}))
+        assert (answer.status, answer.code) == (429, "made_too_often")
+        assert answer.retry_after == 1
+        await hub.control.mint(who_is("k2"), {"services": ["dog"]})
+
+    with_two_kernels(work)
+
+
+def test_one_user_reads_so_many_streams_of_events() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        streams = [hub.control.events(USER) for _ in range(MOST_READERS)]
+        for events in streams:
+            await anext(events)
+        answer = await refused(anext(hub.control.events(USER)))
+        assert (answer.status, answer.code) == (429, "too_many_readers")
+        assert answer.retry_after
+        other = hub.control.events(Principal(id="user:eve"))
+        await anext(other)
+        await streams.pop().aclose()  # type: ignore[attr-defined]
+        streams += [hub.control.events(USER), other]
+        await anext(streams[-2])
+        for events in streams:
+            await events.aclose()  # type: ignore[attr-defined]
+        assert hub.control._readers.total == 0
 
     with_two_kernels(work)

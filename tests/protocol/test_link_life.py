@@ -157,3 +157,25 @@ def test_unknown_extensions_are_skipped_and_unknown_frames_are_not() -> None:
 def test_events_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Welcome(base_url="x").base_url = "y"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        frames.pack(frames.PING, 0, 0, bytes(8)),
+        frames.pack(frames.PONG, 0, 0, bytes(8)),
+        frames.pack_window(0, 1),
+        frames.pack_goaway(0, ResetCode.NO_ERROR, 0, ""),
+    ],
+    ids=["PING", "PONG", "WINDOW", "GOAWAY"],
+)
+def test_a_flood_of_frames_that_move_nothing_ends_a_providers_link(frame: bytes) -> None:
+    link = FakeLink()
+    for second in range(3):
+        link.hub.receive_message(frame * 10_000, float(second))  # as many as a busy link may need
+        link.hub.data_to_send()
+    link.hub.receive_message(frame * 10_000, 2.5)
+    with pytest.raises(RemoteProtocolError, match="in a second"):
+        link.hub.receive_message(frame, 2.5)
+    goaway = split(link.hub.data_to_send())
+    assert frames.unpack_goaway(goaway[0][3])[1] is ResetCode.OVERLOAD

@@ -8,6 +8,7 @@ import pytest
 
 from portico.errors import LinkClosed, NameTaken, Refused, StartupFailed
 from portico.protocol import Limits, ResetCode
+from portico.provider import card
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.serving import serve
@@ -276,6 +277,41 @@ def test_a_hub_that_goes_away_is_come_back_to() -> None:
                 link.close(ResetCode.NO_ERROR, "the server is stopping", retry_jitter=0.05)
             await until(lambda: live.status == "reconnecting")
             await until(lambda: live.status == "live")
+
+    run(work)
+
+
+def test_a_hub_without_room_is_asked_again_and_the_card_says_why() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            live = await provider.publish(service(provider), saying(b""), ADDRESS)
+            hub.links.shares.of_owner.of_one = 0
+            hub.cut()
+            await until(lambda: "has no room" in live.error)
+            assert live.status == "reconnecting"
+            assert "max_links_of_user" in live.error
+            assert "max_links_of_user" in card.text(live)
+            assert "max_links_of_user" in card.html(live)
+            hub.links.shares.of_owner.of_one = 1
+            await until(lambda: live.status == "live")
+            assert live.error == ""
+            assert hub.dialled <= 4, "it is asked seldom"
+
+    run(work)
+
+
+def test_who_finds_no_room_at_first_is_told_why() -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            hub.links.shares.of_owner.of_one = 0
+            session = Session(provider, ADDRESS, {}, dial=hub.dial)
+            running = asyncio.create_task(session.run())
+            await until(lambda: session.no_room)
+            with pytest.raises(LinkClosed, match="max_links_of_user"):
+                await session.linked(timeout=0.0)
+            assert session.status == "connecting"
+            session.close()
+            await running
 
     run(work)
 

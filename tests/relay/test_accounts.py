@@ -278,3 +278,34 @@ def test_a_sign_in_during_a_synchronisation_is_kept(tmp_path: Path) -> None:
         assert accounts.get("bob") is not None
 
     run(inside)
+
+
+def test_strangers_who_try_a_name_keep_its_owner_out_in_new_places_alone() -> None:
+    async def work(accounts: Accounts, _: RelayStore) -> None:
+        home = "2001:db8:1::"
+        assert await accounts.check_password("alice", PASSWORD, home + "1") is not None
+        for count in range(10):
+            await accounts.check_password("alice", "wrong", f"10.0.0.{count}")
+        with pytest.raises(Answer):
+            await accounts.check_password("alice", PASSWORD, "10.0.1.1")
+        assert await accounts.check_password("alice", PASSWORD, home + "2") is not None
+        for _ in range(10):
+            await accounts.check_password("alice", "wrong", home + "3")
+        with pytest.raises(Answer):  # whoever shares her network has tries of their own, and no more
+            await accounts.check_password("alice", PASSWORD, home + "1")
+
+    with_accounts(work)
+
+
+def test_one_address_cannot_have_all_passwords_checked_at_once() -> None:
+    async def work(accounts: Accounts, _: RelayStore) -> None:
+        tries = [accounts.check_password(f"user{count}", "wrong", "10.0.0.66") for count in range(20)]
+        flood = asyncio.gather(*tries, return_exceptions=True)
+        await asyncio.sleep(0)  # all of them have begun
+        assert await accounts.check_password("alice", PASSWORD, "10.0.0.7") is not None
+        turned_away = [item for item in await flood if isinstance(item, Answer)]
+        assert len(turned_away) == 12
+        assert {(answer.status, answer.retry_after) for answer in turned_away} == {(429, 5)}
+        assert accounts._waiting.total == 0
+
+    with_accounts(work)

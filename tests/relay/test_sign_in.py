@@ -254,6 +254,24 @@ def test_a_code_is_for_its_root_and_its_minute() -> None:
     with_relay(work)
 
 
+def test_one_user_cannot_have_all_codes() -> None:
+    async def work(relay: AccountsRelay) -> None:
+        codes = OneTimeCodes(relay.accounts, now=lambda: 0.0)
+        who = relay.accounts.signed_in(await relay.accounts.sign_in(relay.account()))
+        other = relay.accounts.signed_in(await relay.accounts.sign_in(relay.account("bob")))
+        assert who is not None
+        assert other is not None
+        root = "https://cat--alice.share.example.org/"
+        theirs = codes.issue(other, root)
+        mine = [codes.issue(who, root) for _ in range(1000)]
+        assert len(codes._codes) == 101
+        assert codes.redeem(mine[0], root) is None
+        assert codes.redeem(mine[-1], root) is not None
+        assert codes.redeem(theirs, root) is not None
+
+    with_relay(work, domain=DOMAIN)
+
+
 def test_who_may_not_enter_a_workspace_is_told_and_gets_no_code() -> None:
     async def work(relay: AccountsRelay) -> None:
         async with relay.browser() as browser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -18,11 +19,18 @@ from portico.hub.config import HubConfig
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
 from portico.hub.registry import Principal, Registry, Service
+from portico.hub.shares import Rates, Shares
 from portico.types import service_name
 
 _HEARTBEAT = 15.0  # seconds between comments in a silent event stream, so that proxies keep it
 _DEFAULT_LIFETIME = 3600.0
 _MAX_QUEUE = 1000
+
+MOST_READERS = 64
+"""Streams of events of one user: each holds what its reader has not taken, and looks around once a second."""
+
+MADE_AT_ONCE, MADE_A_SECOND = 1000, 1.0
+"""Keys, and tokens, that one maker makes: a course's at once, then as a program needs them. Each is kept on disk."""
 
 
 class Control:
@@ -35,6 +43,8 @@ class Control:
         self._links = links
         self._keys = keys
         self._url_of = url_of
+        self._readers = Shares(MOST_READERS)
+        self._making = Rates(MADE_AT_ONCE, MADE_A_SECOND)
 
     # --- services -----------------------------------------------------------------------------------------------
 
@@ -125,10 +135,21 @@ class Control:
             foreign = [name for name in services if not self._publishes(who, name)]
             if foreign:
                 raise forbidden(f"This credential makes keys only for what it serves; {foreign[0]!r} is not that.")
-        if self._keys.held_by(who.id) >= self._config.max_keys:
-            raise Answer(429, "too_many_keys", "You hold as many keys as you may. Revoke some, or let them expire.")
+        self.check_making(who.id)
         token, key = await self._keys.mint(services, float(lifetime), label=label, created_by=who.id)
         return {"key": token, **key.public()}
+
+    def check_making(self, maker: str) -> None:
+        """Whether *maker* may make one more key. To be followed by the making, with nothing awaited between.
+
+        Raises an `Answer` (429).
+        """
+        if self._keys.held_by(maker) >= self._config.max_keys:
+            raise Answer(
+                429, "too_many_keys", "You hold as many keys as you may; a revoked one counts until it expires."
+            )
+        if wait := self._making.take(maker):
+            raise too_often("keys", wait)
 
     def _publishes(self, who: Principal, name: str) -> bool:
         """Whether *who* serves *name*, and shares it with no other user, whose visitors its keys would let in."""
@@ -157,6 +178,13 @@ class Control:
         The stream ends after a while, and its reader comes back: so one who may not read it any more is found out.
         """
         self._only_managers(who)
+        if not self._readers.has_room(who.id):
+            raise Answer(
+                429,
+                "too_many_readers",
+                f"You read {MOST_READERS} streams of events already. Close some.",
+                retry_after=10,
+            )
         queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         lagging = asyncio.Event()
 
@@ -167,6 +195,7 @@ class Control:
                 lagging.set()
 
         stop = self._registry.listen(listen)
+        self._readers.take(who.id)
         try:
             yield _event("services", {"services": self.services(who), "time": time.time()})
             counts = self._counts()
@@ -200,12 +229,23 @@ class Control:
                     yield _event(what, {"service": self._describe(service)})
         finally:
             stop()
+            self._readers.give_back(who.id)
 
     def _counts(self) -> dict[str, dict[str, int]]:
         return {
             name: {"requests": service.requests, "in_flight": sum(r.in_flight for r in service.replicas)}
             for name, service in self._registry.services.items()
         }
+
+
+def too_often(what: str, wait: float) -> Answer:
+    """*what* is made too often; there is one more in *wait* seconds."""
+    return Answer(
+        429,
+        "made_too_often",
+        f"You make {what} too often. Wait {math.ceil(wait)} s, or make one that lasts longer.",
+        retry_after=math.ceil(wait),
+    )
 
 
 def _event(name: str, data: dict[str, Any]) -> str:

@@ -236,8 +236,12 @@ class KeyRing:
             self._secret,
             algorithm=_ALGORITHM,
         )
-        await asyncio.to_thread(self._store.save, key)
-        self._keys[key.id] = key
+        self._keys[key.id] = key  # so that it counts (`held_by`) while it is being written
+        try:
+            await asyncio.to_thread(self._store.save, key)
+        except BaseException:
+            self._keys.pop(key.id, None)
+            raise
         return token, key
 
     def verify(self, token: str) -> Key:

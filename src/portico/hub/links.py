@@ -214,18 +214,12 @@ class Links:
             case Hello():
                 self._spawn(self._greet(link, event))
             case Register():
-                ack = self._register(link, event)
-                link.connection.send_ack(ack)
-                if ack.code == _TOO_OFTEN and self.shares.insists(self._links[link].standing, link.time()):
-                    link.close(ResetCode.OVERLOAD, "registrations come too often", retry_jitter=AGAIN)
-                else:
-                    link.flush_soon()
+                self._acknowledge(link, self._register(link, event))
             case Unregister(request, name):
                 session = self._sessions.get(link)
                 self.shares.registers(self._links[link].standing, link.time())
                 ok = session is not None and self._places[link].registry.unregister(session, name)
-                link.connection.send_ack(Ack(request=request, ok=ok, error="" if ok else "no such service"))
-                link.flush_soon()
+                self._acknowledge(link, Ack(request=request, ok=ok, error="" if ok else "no such service"))
             case Stalled() | Resumed():
                 if (session := self._sessions.get(link)) is not None:
                     self._places[link].registry.stalled(session, isinstance(event, Stalled))
@@ -234,6 +228,13 @@ class Links:
                     asyncio.get_running_loop().call_later(patience, self._drop_silent, link)
             case GoAway() if event.code == ResetCode.NO_ERROR:
                 self._leaving.add(link)
+
+    def _acknowledge(self, link: Link, ack: Ack) -> None:
+        link.connection.send_ack(ack)
+        if self.shares.insists(self._links[link].standing, link.time()):
+            self._turn_away(link, NoRoom("registrations", "registrations come too often on this link"))
+        else:
+            link.flush_soon()
 
     def _drop_silent(self, link: Link) -> None:
         """The provider said nothing for too long: its names are held, and it may come back."""

@@ -36,6 +36,9 @@ from portico.protocol.streams import Streams
 Handler = Callable[[int, int, bytes, float, list[Event]], None]
 
 _BEFORE_HANDSHAKE = frozenset({frames.HELLO, frames.WELCOME, frames.GOAWAY})
+MOST_IDLE = 20_000
+"""A second, from a provider. At 100 MB/s it gives credit back a thousand times, and 4,096 streams may add some each."""
+
 _KINDS = (Kind.HTTP, Kind.WEBSOCKET)
 
 
@@ -50,6 +53,9 @@ class Receiver:
         self._link_credit = limits.link_window
         """What the other end may still send on the link."""
         self._link_owed = 0
+        self._idle = 0
+        """Frames since `_idle_since` that move nothing."""
+        self._idle_since = 0.0
         self.blame = ResetCode.PROTOCOL
         """The code that goes with the `RemoteProtocolError` that was raised."""
         # the inputs of stream.TRANSITIONS that the other end's frames stand for
@@ -152,16 +158,33 @@ class Receiver:
         if len(payload) > self._limits.max_control_frame:
             raise RemoteProtocolError(f"a control frame of {len(payload)} bytes is too long")
 
+    def _count_idle(self, now: float) -> None:
+        """Raise if frames that move nothing come by tens of thousands: each costs this end more than its sender.
+
+        A provider has chosen its hub; a hub's callers are strangers.
+        """
+        if not self._life.is_hub:
+            return
+        if now - self._idle_since >= 1.0:
+            self._idle_since, self._idle = now, 0
+        self._idle += 1
+        if self._idle > MOST_IDLE:
+            self.blame = ResetCode.OVERLOAD
+            raise RemoteProtocolError(f"more than {MOST_IDLE} PING, PONG, WINDOW and GOAWAY frames came in a second")
+
     def _got_ping(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
+        self._count_idle(now)
         if len(payload) != 8:
             raise RemoteProtocolError("a PING's payload is not 8 bytes long")
         self._outbox.control(frames.pack(frames.PONG, 0, 0, payload))
 
     def _got_pong(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
+        self._count_idle(now)
         if len(payload) != 8:
             raise RemoteProtocolError("a PONG's payload is not 8 bytes long")
 
     def _got_goaway(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
+        self._count_idle(now)
         last_stream, code, jitter, reason = frames.unpack_goaway(payload)
         self._life.going_away = True
         events.append(GoAway(last_stream=last_stream, code=code, retry_jitter=jitter / 1000, reason=reason))
@@ -284,6 +307,7 @@ class Receiver:
         self._streams.settle(stream)
 
     def _got_window(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
+        self._count_idle(now)
         credit = frames.unpack_window(payload)
         if stream_id == 0:
             if self._outbox.link_credit + credit > frames.MAX_CREDIT:

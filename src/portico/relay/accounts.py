@@ -22,7 +22,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
-from portico.hub.shares import network_of
+from portico.hub.shares import Shares, network_of
 from portico.relay.config import ANONYMOUS, workspace_name
 from portico.relay.store import RelayStore, SessionRow, UserRow, WorkspaceRow
 
@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 _AT_ONCE = 2  # hashes of 64 MiB each
 _WAITING = 64  # for a hash; more, and the relay is being flooded
+_WAITING_OF_ADDRESS = 8
+_KNOWN = 10_000  # users at networks that are known to be theirs
 _SESSIONS_OF_ONE = 100
 
 _USER_ATTEMPTS = 10
@@ -125,9 +127,13 @@ class Accounts:
         self._now = now
         self._hasher = hasher or PasswordHasher()
         self._hashing = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._waiting = Shares(_WAITING_OF_ADDRESS, _WAITING)
         self._of_user = Attempts(_USER_ATTEMPTS, _WINDOW)
         self._of_address = Attempts(_ADDRESS_ATTEMPTS, _WINDOW)
+        self._of_user_at_home = Attempts(_USER_ATTEMPTS, _WINDOW)
+        self._homes: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Users and the networks from which they signed in since the start: strangers who try out passwords under a
+        name keep its owner out nowhere but in new places."""
         self._writing = asyncio.Lock()
         """So that what is read of the store is never older than what is here."""
         self._version = store.version()
@@ -210,14 +216,21 @@ class Accounts:
         """
         name, network = name[:100], network_of(address)
         self._of_address.take(network, "Too many attempts to sign in came from your network.")
-        self._of_user.take(name, "Too many attempts to sign in were made under this name.")
+        at_home = (name, network) in self._homes
+        who = f"{name} at {network}" if at_home else name
+        of_user = self._of_user_at_home if at_home else self._of_user
+        of_user.take(who, "Too many attempts to sign in were made under this name.")
         row = self._users.get(name)
-        right = await self._verify(row.password if row is not None and row.password else _NOBODYS, password)
+        right = await self._verify(row.password if row is not None and row.password else _NOBODYS, password, network)
         row = self._users.get(name)  # they may have been disabled meanwhile
         if not right or row is None or row.disabled or not row.password:
             return None
         self._of_address.give_back(network)
-        self._of_user.forget(name)
+        of_user.forget(who)
+        self._homes[name, network] = None
+        self._homes.move_to_end((name, network))
+        if len(self._homes) > _KNOWN:
+            self._homes.popitem(last=False)
         if self._hasher.check_needs_rehash(row.password):
             hashed = await self._hash(password)
             async with self._writing:
@@ -225,35 +238,35 @@ class Accounts:
                 await self._reread()
         return _account(row)
 
-    async def _verify(self, hashed: str, password: str) -> bool:
+    async def _verify(self, hashed: str, password: str, network: str) -> bool:
         def verify() -> bool:
             try:
                 return self._hasher.verify(hashed, _prepared(password))
             except (VerificationError, InvalidHashError):
                 return False
 
-        return await self._in_turn(verify)
+        return await self._in_turn(verify, network)
 
     async def _hash(self, password: str) -> str:
         if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
             raise InvalidOption(f"A password has from {MIN_PASSWORD} to {MAX_PASSWORD} characters.")
         return await self._in_turn(lambda: self._hasher.hash(_prepared(password)))
 
-    async def _in_turn(self, work: Callable[[], T]) -> T:
+    async def _in_turn(self, work: Callable[[], T], network: str = "") -> T:
         """Two at a time, each in a thread: a hash takes 64 MiB, and most of a tenth of a second of a processor."""
-        if self._waiting >= _WAITING:
+        if self._waiting.full or not self._waiting.has_room(network):
             raise Answer(
                 429,
                 "too_many_attempts",
                 "Too many people are signing in at once. Try again in a moment.",
                 retry_after=5,
             )
-        self._waiting += 1
+        self._waiting.take(network)
         try:
             async with self._hashing:
                 return await asyncio.to_thread(work)
         finally:
-            self._waiting -= 1
+            self._waiting.give_back(network)
 
     # --- workspaces ---------------------------------------------------------------------------------------------
 

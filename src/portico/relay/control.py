@@ -22,12 +22,13 @@ from starlette.routing import Route
 from portico.errors import InvalidOption
 from portico.hub.access import EVERY_SERVICE
 from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
-from portico.hub.control import Control
+from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, Control, too_often
 from portico.hub.keys import InvalidKey, KeyRing
 from portico.hub.registry import Principal
+from portico.hub.shares import Rates
 from portico.relay.accounts import Account, Accounts, is_anonymous
 from portico.relay.config import RelayConfig
-from portico.relay.device import GRANT_TYPE, DeviceFlow, OAuthError
+from portico.relay.device import GRANT_TYPE, RETRY_AFTER, DeviceFlow, OAuthError
 from portico.relay.forms import Endpoint, Pages, address_of, answer_to, answering, read_body, read_fields, say
 from portico.relay.sign_in import OneTimeCodes, SignInPages
 from portico.relay.tokens import EVERY_SCOPE, Grant, TokenRing, read_scopes
@@ -78,6 +79,7 @@ class ControlApp:
         self._accounts = accounts
         self._tokens = tokens
         self._open = open_workspace
+        self._making = Rates(MADE_AT_ONCE, MADE_A_SECOND)
         self.codes = OneTimeCodes(accounts)
         self.pages = Pages(config, secret)
         self.devices = DeviceFlow(
@@ -275,8 +277,12 @@ class ControlApp:
             if not who.grant.has(scope):
                 raise forbidden(f"This token has not {scope!r}, so it cannot give it.", "scope")
         lifetime = _lifetime(body, self._config.token_lifetime, self._config.max_token_lifetime)
-        if len(self._tokens.list(user_id=who.grant.user_id)) >= self._config.hub.max_keys:
-            raise Answer(429, "too_many_tokens", "You hold as many tokens as you may. Revoke some, or let them expire.")
+        if self._tokens.held_by(who.grant.user_id) >= self._config.hub.max_keys:
+            raise Answer(
+                429, "too_many_tokens", "You hold as many tokens as you may; a revoked one counts until it expires."
+            )
+        if wait := self._making.take(who.grant.user_id):
+            raise too_often("tokens", wait)
         token, grant = await self._tokens.mint(
             user_id=who.grant.user_id,
             workspace=who.grant.workspace,
@@ -293,8 +299,7 @@ class ControlApp:
         longest = self._config.hub.max_key_lifetime
         lifetime = _lifetime(body, min(_DEFAULT_LIFETIME, longest), longest)
         maker = who.principal.id
-        if who.tenant.keys.held_by(maker) >= self._config.hub.max_keys:
-            raise Answer(429, "too_many_keys", "You hold as many keys as you may. Revoke some, or let them expire.")
+        who.tenant.control.check_making(maker)
         token, key = await who.tenant.keys.mint([EVERY_SERVICE], lifetime, label=label, created_by=maker)
         return {"token": token, "key": token, **key.public()}
 
@@ -367,7 +372,10 @@ def _answer(request: Request, answer: Answer) -> Response:
 
 async def _oauth_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, OAuthError)
-    return _secret_json(error.body(), error.status)
+    response = _secret_json(error.body(), error.status)
+    if error.status == 429:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -32,6 +32,10 @@ _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _CODE_LENGTH = 8  # 34 bits: 10 attempts a user in 5 minutes find nothing
 _MAX_PENDING = 1000
 _MAX_PENDING_OF_ADDRESS = 20
+
+RETRY_AFTER = 60
+"""Seconds that a program is told to wait where too many wait already."""
+
 _MAX_TEXT = 200
 _ATTEMPTS = 10
 _WINDOW = 300.0  # seconds
@@ -131,7 +135,13 @@ class DeviceFlow:
             raise OAuthError("invalid_request", f"expires_in: {error}.") from None
         network = network_of(address)
         held = sum(1 for pending in self._by_device.values() if pending.network == network)
-        if len(self._by_device) >= _MAX_PENDING or held >= _MAX_PENDING_OF_ADDRESS:
+        if held >= _MAX_PENDING_OF_ADDRESS:
+            raise OAuthError(
+                "temporarily_unavailable",
+                f"{_MAX_PENDING_OF_ADDRESS} programs at your address are signing in already. Try again later.",
+                429,
+            )
+        if len(self._by_device) >= _MAX_PENDING:
             raise OAuthError("temporarily_unavailable", "Too many programs are signing in. Try again later.", 429)
         device_code = secrets.token_urlsafe(32)  # 256 bits
         pending = Pending(

@@ -22,6 +22,7 @@ from portico.relay.visitors import SocketProtocol, VisitorProtocol
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 4096
+_MOST_FILES = 65_536  # of more connections one process could not serve, and some systems' hard limit is a billion
 _KEEP_ALIVE = 75  # seconds; longer than the proxies in front keep an idle connection
 _LAST_WORDS = 5  # seconds for connections to close once the relay has drained
 
@@ -114,9 +115,26 @@ class RelayServer(uvicorn.Server):
 def run(config: RelayConfig, *, on_listening: Callable[[str], None] | None = None) -> None:
     """Run a relay until it is told to stop. Blocks; takes the process's signals."""
     configure(config)
+    _allow_connections()
     relay = Relay(config)
     relay.access = AccessLog.of(config)
     RelayServer(relay, on_listening=on_listening).run()
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files as far as this process may: shells begin with 1,024, which two addresses could take
+    (`portico.relay.addresses.MOST_CONNECTIONS`)."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as error:  # macOS has a limit of its own below the hard one
+            logger.warning("the limit of open files stays at %d: %s", soft, error)
 
 
 def _keep_alive(listening: socket.socket) -> None:

@@ -31,6 +31,7 @@ from portico.types import service_name
 
 CODE_LIFETIME = 60.0  # seconds
 _MAX_CODES = 10_000
+_MAX_CODES_OF_USER = 100  # in a minute: as many services as one opens at once, and a script that goes round
 _STATE = re.compile(r"[A-Za-z0-9_.~-]{0,4000}", re.ASCII)
 _HOME = "/portico/"
 
@@ -65,6 +66,9 @@ class OneTimeCodes:
         now = self._now()
         for digest in [digest for digest, held in self._codes.items() if held.expires <= now]:
             del self._codes[digest]
+        theirs = [digest for digest, held in self._codes.items() if held.user_id == who.account.id]
+        if len(theirs) >= _MAX_CODES_OF_USER:
+            del self._codes[theirs[0]]  # the oldest: it was most likely given up
         if len(self._codes) >= _MAX_CODES:
             raise Answer(503, "overloaded", "Too many people are signing in at once. Try again.", retry_after=5)
         code = secrets.token_urlsafe(32)

@@ -18,6 +18,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -147,6 +148,8 @@ class TokenRing:
         self._verified: BoundedCache[str, str] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: their id."""
         self._listeners: list[Callable[[Grant], None]] = []
+        self._minting: Counter[str] = Counter()
+        """Tokens that are being written, by their user: they count (`held_by`)."""
 
     def listen(self, listener: Callable[[Grant], None]) -> Callable[[], None]:
         """Call *listener* with each token that is revoked, here or elsewhere; returns how to stop."""
@@ -190,7 +193,13 @@ class TokenRing:
             "exp": grant.expires,
         }
         token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
-        await asyncio.to_thread(self._store.add_token, _row(grant))
+        self._minting[user_id] += 1
+        try:
+            await asyncio.to_thread(self._store.add_token, _row(grant))
+        finally:
+            self._minting[user_id] -= 1
+            if not self._minting[user_id]:
+                del self._minting[user_id]
         self._grants[grant.token_id] = grant
         return token, grant
 
@@ -233,6 +242,12 @@ class TokenRing:
         except _NO_TOKEN:
             raise InvalidKey("this is no provider's token of this relay") from None
         return self._verified.keep(token, str(claims["jti"]), len(token))
+
+    def held_by(self, user_id: str) -> int:
+        """How many tokens of a user have not expired."""
+        now = time.time()
+        held = sum(1 for grant in self._grants.values() if grant.user_id == user_id and grant.expires > now)
+        return held + self._minting[user_id]
 
     def get(self, token_id: str) -> Grant | None:
         return self._grants.get(token_id)
