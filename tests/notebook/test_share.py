@@ -63,6 +63,80 @@ def test_a_password_and_a_key(run: Run, shared: RelayProcess) -> None:
     assert asked(link, headers={"Authorization": f"Bearer {key}"}).status_code == 404
 
 
+def test_what_restricts_a_link_stays_until_it_is_taken_away(run: Run, shared: RelayProcess) -> None:
+    run("e = answering('e')\n%serve e --name kept --share --password sesame --expires 2h --rate 1000/min")
+    expires = run("print(service.shares[0].expires)").text
+    [card] = [display["data"] for display in run("%serve e --name kept --share").displays]
+    link = shared.service_url("kept")
+    assert asked(link).status_code == 401
+    assert asked(link, auth=("", "sesame")).json() == "e"
+    assert run("print(service.shares[0].expires)").text == expires, "the time is the one that was said first"
+    assert (
+        "The link has a password, an expiry and a rate, as before (--no-password, --no-expires, --no-rate to"
+        in (card["text/plain"])
+    )
+    assert "--no-password" in card["text/html"]
+    [card] = [display["data"] for display in run("%serve e --name kept --share --no-password").displays]
+    assert "The link does not have a password any more." in card["text/plain"]
+    assert asked(link).json() == "e"
+    assert run("print(service.shares[0].expires)").text == expires
+    run("%serve e --name kept --share --no-expires --expires 1h")
+    assert run("print(service.shares[0].expires)").text != expires
+    run("service.stop()")
+
+
+def test_a_password_is_put_aside_where_keys_alone_open(run: Run, shared: RelayProcess) -> None:
+    run("f = answering('f')\n%serve f --name aside --share --password sesame")
+    link = shared.service_url("aside")
+    run("%serve f --name aside --share --access key")
+    run("%serve f --name aside --share")
+    assert asked(link, auth=("", "sesame")).status_code == 401, "it is open to keys alone until that is taken away"
+    [card] = [display["data"] for display in run("%serve f --name aside --share --access public").displays]
+    assert "The link has a password, as before" in card["text/plain"]
+    assert asked(link).status_code == 401
+    assert asked(link, auth=("", "sesame")).json() == "f"
+    run("service.stop()")
+
+
+def test_a_link_holds_while_the_cell_asks_for_it(run: Run, shared: RelayProcess) -> None:
+    run("g = answering('g')\n%serve g --name while --share")
+    link = shared.service_url("while")
+    assert asked(link).json() == "g"
+    [card] = [display["data"] for display in run("%serve g --name while").displays]
+    assert "It is not shared any more by" in card["text/plain"]
+    assert asked(link).status_code == 401
+    run("link = service.share(os.environ['PORTICO_RELAY'])")
+    run("%serve g --name while")
+    assert asked(link).json() == "g", "one that a cell made by itself is that cell's to take back"
+    run("service.stop()")
+
+
+def test_public_access_and_origins_hold_while_they_are_named(run: Run, shared: RelayProcess) -> None:
+    run("h = answering('h')\n%serve h --name open --access public --origin https://a.example --title Open")
+    [card] = [display["data"] for display in run("%serve h --name open --share --expires 1h").displays]
+    text = card["text/plain"]
+    assert "It is open to you and whoever has a key now; before it was public." in text
+    assert "Pages of https://a.example cannot call it any more" in text
+    assert run("print(service.access, service.origins, service.title)").text.strip() == "private () Open"
+    run("%serve h --name open --access key")
+    run("%serve h --name open")
+    assert run("print(service.access)").text.strip() == "key"
+    run("service.stop()")
+
+
+def test_nothing_typed_is_no_password(notebook: Kernel, shared: RelayProcess) -> None:
+    typed = "get_ipython().kernel.getpass = lambda *arguments, **options: ''"  # what ipykernel gives to each cell
+    notebook.execute(f"i = answering('i')\n{typed}").check()
+    error = notebook.execute("%serve i --name typed --share --password").error
+    assert error is not None
+    assert "no password was given" in error[1]
+    assert asked(shared.service_url("typed")).status_code == 401, "it is not shared"
+    card = notebook.execute("%serve i --name typed --share --password sesame").check().displays[0]["data"]
+    assert "The password is in this cell" in card["text/plain"]
+    assert "sesame" not in notebook.execute("service.shares[0].conditions").check().result
+    notebook.execute("service.stop()").check()
+
+
 def test_by_a_stranger_the_link_cannot_be_guessed(run: Run, shared: RelayProcess) -> None:
     run("del os.environ['PORTICO_TOKEN']")
     run("c = answering('c')\n%serve c --name nobodys --share")

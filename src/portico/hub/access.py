@@ -35,6 +35,10 @@ class Recognised:
     """The credential of the server that is shown in a header or in the query, which no app may see, even where it lets
     nobody in here. None if there is none; b"" if there is one and it cannot be told which."""
 
+    login: tuple[bytes, ...] | None = field(default=None, repr=False)
+    """Where the token was in the query: the Set-Cookie fields by which the server keeps the login that it gave, none if
+    the browser has the cookie already. None if the server keeps no such login."""
+
 
 NOBODY = Recognised()
 
@@ -89,9 +93,16 @@ def check(access: str, service: str, visitor: Visitor) -> None:
         raise forbidden(
             f"{service!r} is open to keys alone. Ask its author for one, or make one in the notebook.", "key_needed"
         )
-    if access == "key":
-        raise unauthorized("A key is needed here: a login does not open this.")
-    raise unauthorized()
+    raise needs_key(login=access != "key")
+
+
+def needs_key(*, login: bool = True) -> Answer:
+    """What somebody unknown is told: how to come in. It is the same whether there is such a service or not."""
+    needed = "A key or a login is needed here." if login else "A key is needed here: a login does not open this."
+    return unauthorized(
+        f"{needed} A key is sent in the header Authorization: Bearer KEY. Its author makes one in the notebook: "
+        "service.key()"
+    )
 
 
 # --- a browser that is logged in may be made to call by another site's page ------------------------------------

@@ -84,7 +84,7 @@ class AllModels:
     def refuse_strangers(self, caller: Caller) -> None:
         """Raise an `Answer` (401) for someone unknown where no model is public, before anything of theirs is held."""
         if caller.visitor is ANONYMOUS and not catalog.models(self.registry, ANONYMOUS):
-            raise unauthorized()
+            raise _key_needed()
 
     def resolve(self, caller: Caller, model: str) -> catalog.Entry:
         """Whose model that is. Raises an `Answer`; a stranger is asked for a key rather than told what there is."""
@@ -202,7 +202,7 @@ class ModelsExchange:
             raise invalid_key("this key is not one of this server's")
         known = catalog.models(self._all.registry, caller.visitor)
         if not known and caller.visitor is ANONYMOUS:
-            raise unauthorized()
+            raise _key_needed()
         parts = self._rest.strip(b"/").split(b"/", 1)
         value: dict[str, Any]
         if parts == [b"models"]:
@@ -379,7 +379,13 @@ def _not_allowed(method: str, allowed: str) -> Answer:
 
 def _for(caller: Caller, answer: Answer) -> Answer:
     """A stranger is asked for a key where someone known is told that there is no such thing."""
-    return unauthorized() if answer.status == 404 and caller.visitor is ANONYMOUS else answer
+    return _key_needed() if answer.status == 404 and caller.visitor is ANONYMOUS else answer
+
+
+def _key_needed() -> Answer:
+    return unauthorized(
+        "A key is needed here, as the client's api_key. The author of a model makes one in its notebook: service.key()"
+    )
 
 
 def _who(caller: Caller, request: VisitorRequest) -> str:

@@ -218,7 +218,7 @@ class Gateway:
             visitor, ours, recognised = await self._identify(request, level)
             if service is None:
                 if visitor is ANONYMOUS and level != "public":
-                    raise answers.unauthorized()
+                    raise access.needs_key()
                 if visitor.access == "key" and level != "public":
                     access.check("key", request.name, visitor)
                 reason = self._registry.why_gone(request.name)
@@ -226,6 +226,7 @@ class Gateway:
             access.check(level, request.name, visitor)
         except Answer as answer:
             raise self._explain(answer, request, level) from None
+        self._keep_login(request, recognised)
         if self._registry.interstitial:
             self._warn(request)
         if service.descriptor.conditions is not None:
@@ -246,6 +247,33 @@ class Gateway:
             if asks_for_user and recognised.user is not None:
                 visitor = self._of_user(recognised.user, request, level)
         return visitor, ours, recognised
+
+    def _keep_login(self, request: VisitorRequest, recognised: Recognised) -> None:
+        """A page that is opened with the server's token in its address: the login is kept, and the address made clean.
+
+        The page's own requests bring no token. As the server does on its own pages. Raises an `Answer`.
+        """
+        login, token = recognised.login, recognised.token
+        if (
+            login is None
+            or not token
+            or request.kind is not Kind.HTTP
+            or request.method not in ("GET", "HEAD")
+            or not access.opens_page(request.headers)
+        ):
+            return
+        query = headers.clean_query(
+            request.query, lambda name, value: name.strip() == b"token" and value.strip() == token
+        )
+        location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
+        if query != request.query:
+            kept = tuple((b"set-cookie", cookie) for cookie in login)
+            raise Answer(
+                303,
+                "login",
+                "The token was taken.",
+                headers=((b"location", location), *kept, (b"referrer-policy", b"no-referrer")),
+            )
 
     async def identify(self, request: VisitorRequest) -> Caller:
         """Who calls for a model, before it is known whose. Raises an `Answer` for a credential that is no good."""

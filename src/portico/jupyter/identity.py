@@ -179,7 +179,7 @@ class JupyterIdentities(Identities):
         for name, value in request.headers:
             if name in _WHAT_DECIDES:
                 state.update(name + b"\0" + value + b"\0")
-        state.update(request.host.encode("latin-1", "replace"))
+        state.update(f"{request.scheme} {request.host}".encode("latin-1", "replace"))
         return state.digest()
 
     def _handler(self, request: VisitorRequest) -> JupyterHandler:
@@ -194,20 +194,24 @@ class JupyterIdentities(Identities):
             headers = _tornado_headers(request.headers)
         except (ValueError, HTTPInputError):
             return NOBODY
-        found = await self._ask_jupyter("GET", request.target.decode("latin-1"), headers)
+        found = await self._ask_jupyter("GET", request.target.decode("latin-1"), headers, request.scheme)
         if found == NOBODY and "Authorization" in headers and _may_hold_token(request.query):
             # the app's own `token` argument, which Jupyter takes for its own and believes before any header
-            found = await self._ask_jupyter("GET", request.target.partition(b"?")[0].decode("latin-1"), headers)
+            path = request.target.partition(b"?")[0].decode("latin-1")
+            found = await self._ask_jupyter("GET", path, headers, request.scheme)
         return found
 
-    async def _ask_jupyter(self, method: str, target: str, headers: HTTPHeaders) -> Recognised:
+    async def _ask_jupyter(self, method: str, target: str, headers: HTTPHeaders, scheme: str = "http") -> Recognised:
         token: bytes | None = None
+        login: tuple[bytes, ...] | None = None
         try:
-            handler = JupyterHandler(self._web_app, _bare_request(method, target, headers))
+            handler = JupyterHandler(self._web_app, _bare_request(method, target, headers, scheme))
             found = self._identity_provider.get_user(handler)
             user = await found if inspect.isawaitable(found) else found
             if getattr(handler, "_token_authenticated", False):
                 token = self._token_of(handler)
+                if "Authorization" not in headers:
+                    login = await self._login_of(handler)
             if user is None:
                 return Recognised(token=token)
             handler.current_user = handler._jupyter_current_user = user
@@ -229,7 +233,16 @@ class JupyterIdentities(Identities):
                 by_token=token is not None,
             ),
             token=token,
+            login=login,
         )
+
+    async def _login_of(self, handler: JupyterHandler) -> tuple[bytes, ...] | None:
+        """As `Recognised.login`, of a handler whose request has brought a token in its query."""
+        cookies = getattr(handler, "_new_cookie", None)  # where tornado keeps what set_cookie was called with
+        if cookies:
+            return tuple(cookie.OutputString(None).encode("latin-1") for cookie in cookies.values())
+        known = getattr(self._identity_provider, "get_user_cookie", lambda handler: None)(handler)
+        return () if (await known if inspect.isawaitable(known) else known) is not None else None
 
     def _token_of(self, handler: JupyterHandler) -> bytes:
         """The token that the provider took the request by; b"" if it does not say."""
@@ -255,12 +268,12 @@ def _tornado_headers(headers: Headers) -> HTTPHeaders:
     return made
 
 
-def _bare_request(method: str, uri: str, headers: HTTPHeaders) -> HTTPServerRequest:
+def _bare_request(method: str, uri: str, headers: HTTPHeaders, scheme: str = "http") -> HTTPServerRequest:
     nobody: Any = _NoConnection()
     headers.setdefault("Host", "-")
     request = HTTPServerRequest(
         start_line=RequestStartLine(method, uri, "HTTP/1.1"), headers=headers, connection=nobody
     )
     request.remote_ip = "127.0.0.1"
-    request.protocol = "http"
+    request.protocol = scheme  # a cookie that is set over https is marked Secure
     return request

@@ -13,12 +13,16 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from portico.asgi.mount import MOUNTS
 from portico.errors import PorticoError
+from portico.notebook import again
 from portico.notebook.binding import Bindings, is_passive
 from portico.notebook.display import Cards, show_login
 from portico.notebook.doctor import examine
+from portico.provider import discovery, sharing
+from portico.provider.conditions import AS_BEFORE
 from portico.provider.provider import current
 from portico.provider.service import Service
-from portico.provider.serving import serve
+from portico.provider.serving import guess_name, serve
+from portico.provider.sharing import Share
 from portico.provider.thread import IN_TAB
 from portico.types import suggest_name
 
@@ -45,7 +49,7 @@ def _parser() -> _Parser:
     parser = _Parser(prog="%serve", add_help=False, allow_abbrev=False)
     parser.add_argument("words", nargs="*")
     parser.add_argument("--name")
-    parser.add_argument("--title", default="")
+    parser.add_argument("--title")
     parser.add_argument("--access", choices=("private", "key", "public"))
     parser.add_argument("--origin", action="append", default=[])
     parser.add_argument("--chat", action="store_true")
@@ -59,11 +63,16 @@ def _parser() -> _Parser:
     parser.add_argument("--share", action="store_true")
     parser.add_argument("--relay", default="")
     parser.add_argument("--workspace", default="")
+    # None is for an option that was not given, _NONE for one that was taken away
     parser.add_argument("--expires")
     parser.add_argument("--password", nargs="?", const=_ASK)
-    parser.add_argument("--cidr", action="append", default=[])
+    parser.add_argument("--cidr", action="append")
     parser.add_argument("--rate")
     parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--max-body", type=int)
+    for condition in _CONDITIONS:
+        flag = condition.replace("_", "-")
+        parser.add_argument(f"--no-{flag}", dest=condition, action="store_const", const=_NONE)
     parser.add_argument("--unshare", metavar="NAME")
     parser.add_argument("--login", action="store_true")
     parser.add_argument("--list", action="store_true")
@@ -75,7 +84,12 @@ def _parser() -> _Parser:
 _ASK = "\0"
 """Stands for a password that is asked for, so that it is not in the notebook."""
 
-_OF_A_SHARE = ("relay", "workspace", "expires", "password", "cidr", "rate", "concurrency")
+_NONE = "\0none"
+"""Stands for a condition that is taken away."""
+
+_CONDITIONS = ("expires", "password", "cidr", "rate", "concurrency", "max_body")
+
+_OF_A_SHARE = ("relay", "workspace", *_CONDITIONS)
 
 _OPTION = re.compile(r"(?:^|\s)--[a-z]")
 
@@ -104,6 +118,8 @@ class ServeMagics(Magics):
         super().__init__(shell)
         self.provider = current()
         self.cards = Cards(shell, self.provider)
+        self._links: dict[str, Share] = {}
+        """The links that cells asked for, by the names of their services."""
         self.bindings = Bindings(shell, self.provider, self._rebound, self.cards.why)
 
     @line_magic
@@ -128,8 +144,14 @@ class ServeMagics(Magics):
           --share          by a link too, from anywhere, through a relay: public, unless --access says otherwise
           --relay URL, --workspace NAME  which; else PORTICO_RELAY, else the one you logged in at
           --expires 2h     until when the link may be opened
-          --password       a password for its visitors, which is asked for here; --password WORD says it
-          --cidr NETWORK, --rate 60/min, --concurrency 8     from where, how often, how many at once
+          --password       a password for its visitors, which is asked for here; --password WORD says it, and the
+                           notebook keeps it
+          --cidr NETWORK, --rate 60/min, --concurrency 8, --max-body BYTES     from where, how often, how much
+          --no-password, --no-expires, --no-cidr, --no-rate, --no-concurrency, --no-max-body
+                           take away what the link had before
+
+        Run again, a cell keeps what restricts (a password, an expiry, --access key...) until it is taken away, and what
+        opens (--access public, --origin, --share) only while it is there. The card says what changed.
 
         Afterwards `service` is the service, unless that name is yours already; so is what `x = %serve app` gives:
         service.url, service.key(expires="1h"), service.log, service.stop().
@@ -168,16 +190,18 @@ class ServeMagics(Magics):
         except SyntaxError:
             raise ServeError(f"{expression!r} is no Python expression. See %serve?") from None
         if not options.share and (given := [name for name in _OF_A_SHARE if getattr(options, name)]):
-            raise ServeError(f"--{given[0]} is of a link: add --share")
+            raise ServeError(f"--{given[0].replace('_', '-')} is of a link: add --share")
         if options.share and options.login:
             self._login(options)
-        # With --share, who may open the link is asked; here on the server it stays as it is by default.
-        access = "private" if options.share else options.access
+        name = options.name or _name_of(expression)
+        served = self.provider.services.get(name or guess_name(thing))
+        before = served.options if served is not None else None
         service = serve(
             thing,
-            options.name or _name_of(expression),
-            title=options.title,
-            access=access or "private",
+            name,
+            title=again.title(before, options.title),
+            # with --share, --access is about the link
+            access=again.access(before, None if options.share else options.access),
             origins=options.origin,
             chat=options.chat,
             replace=options.replace,
@@ -193,31 +217,55 @@ class ServeMagics(Magics):
             self.bindings.bind(service, expression, thing, chat=options.chat)
         if isinstance(self.shell.user_ns.get("service", service), Service):
             self.shell.user_ns["service"] = service
+        service.notes = tuple(again.changes(before, service.options))
         try:
-            if options.share:
-                self._share(service, options)
+            self._link(service, options)
         finally:  # it is live here, whatever became of the link
             self.cards.show(service)
         return service
 
-    def _share(self, service: Service, options: argparse.Namespace) -> None:
-        password = options.password
-        if password == _ASK:
+    def _link(self, service: Service, options: argparse.Namespace) -> None:
+        """Share *service*, or take back the link that an earlier run of such a cell made."""
+        before = self._links.get(service.name)
+        if before is not None and before not in service.shares:
+            before = None
+        if options.share:
+            share = self._links[service.name] = self._share(service, options, before)
+        elif before is not None:
+            share = None
+            del self._links[service.name]
+        if before is not None and before.status not in ("stopped", "failed") and before is not share:
+            before.stop()
+            service.notes += (again.ended(before),)
+
+    def _share(self, service: Service, options: argparse.Namespace, before: Share | None) -> Share:
+        """*before* is the link of an earlier run, perhaps by another relay; what restricted it holds still."""
+        given = {name: value for name in _CONDITIONS if (value := getattr(options, name)) is not None}
+        is_saved = given.get("password") not in (None, _ASK, _NONE)
+        if given.get("password") == _ASK:
             from getpass import getpass
 
-            password = getpass(f"Password for the visitors of {service.name}: ")
+            given["password"] = getpass(f"Password for the visitors of {service.name}: ")
+        if given.get("password") == "":
+            raise ServeError("no password was given. --no-password takes away the one that there was")
+        conditions = {name: None if value == _NONE else value for name, value in given.items()}
         # --token is the hub's, and a relay's is not for a notebook that others read
-        service.share(
-            options.relay,
-            access=options.access or "public",
-            expires=options.expires,
-            password=password or None,
-            cidr=options.cidr,
-            rate=options.rate,
-            concurrency=options.concurrency,
-            workspace=options.workspace,
+        address = discovery.find_relay(options.relay, "", options.workspace)
+        before = sharing.former(service, address, service.name) or before
+        share = sharing.share(
+            service,
+            address,
+            service.name,
+            options.access or AS_BEFORE,
             replace=options.replace,
+            before=before,
+            **conditions,
         )
+        named = {*given, "access"} if options.access else {*given}
+        service.notes += tuple(again.link_changes(before, share, named))
+        if is_saved:
+            service.notes += (again.PASSWORD_IS_SAVED,)
+        return share
 
     def _unshare(self, name: str) -> None:
         service = self._find(name)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from portico.errors import LinkClosed, Refused
 from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
+from portico.provider.secret import Secret
 from portico.provider.thread import IN_TAB
 
 _TIMEOUT = 15.0  # seconds
@@ -57,7 +58,7 @@ def _key_of(answer: dict[str, Any]) -> str:
     key = answer.get("key")
     if not isinstance(key, str):
         raise Refused("the hub's answer holds no key")
-    return key
+    return Secret(key)
 
 
 def _authorization(address: HubAddress) -> dict[str, str]:

@@ -72,7 +72,11 @@ def key_call(service: Service) -> str:
 
 
 def _key_hint(service: Service) -> str:
-    return f"PORTICO_KEY: a key, as {key_call(service)} makes"
+    call = key_call(service)
+    return (
+        f'To call it by !curl from this notebook: import os, portico; os.environ["PORTICO_KEY"] = {call}. '
+        f"To see a key: print({call}), after import portico; clear that output before you save."
+    )
 
 
 def openai_snippet(service: Service) -> str:
@@ -171,6 +175,7 @@ def text(service: Service) -> str:
         if service.url:
             lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else [])]
         lines.append(f"  {_who_may(service)}")
+        lines += [f"  {note}" for note in service.notes]
         if not is_previewed(service):
             lines += _programs_text(service)
         if _opens_pages(service):
@@ -197,6 +202,7 @@ def html(service: Service) -> str:
         if service.url:
             rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
         rows.append(f'<div style="{_DIM}">{escape(_who_may(service))}</div>')
+        rows += [f'<div style="{_NOTE}">{escape(note)}</div>' for note in service.notes]
         if not is_previewed(service):
             rows += _programs(service)
         if _opens_pages(service):
@@ -318,6 +324,7 @@ _FRAME = (
     "box-sizing:border-box;display:block;width:100%;max-width:60em;height:24em;margin-top:.5em;background:#fff;"
     "border:1px solid rgba(128,128,128,.5);border-radius:6px"
 )
+_NOTE = "margin-top:.3em;padding-left:.7em;border-left:3px solid #c98a00"
 _DIM = "color:var(--jp-ui-font-color2,inherit)"
 _SUMMARY = f"cursor:pointer;{_DIM}"
 # Lines are wrapped, not cut: what is copied is the one line that it is.

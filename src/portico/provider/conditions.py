@@ -7,10 +7,25 @@ say, which holds requests against them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Final
 
 from portico.errors import InvalidOption
+from portico.provider.secret import Secret
+
+
+class AsBefore(Enum):
+    """The type of `AS_BEFORE`."""
+
+    VALUE = "as before"
+
+    def __repr__(self) -> str:
+        return "AS_BEFORE"
+
+
+AS_BEFORE: Final = AsBefore.VALUE
+"""Stands for an option that is not named: what held before holds still, and at first there is none."""
 
 
 def expiry_seconds(text: str | float) -> float:
@@ -30,25 +45,40 @@ def expiry_seconds(text: str | float) -> float:
 
 def conditions(
     *,
-    expires: str | float | None = None,
-    password: str | None = None,
-    cidr: str | Iterable[str] = (),
-    rate: str | None = None,
-    concurrency: int | None = None,
-    max_body: int | None = None,
+    expires: str | float | AsBefore | None = AS_BEFORE,
+    password: str | AsBefore | None = AS_BEFORE,
+    cidr: str | Iterable[str] | AsBefore | None = AS_BEFORE,
+    rate: str | AsBefore | None = AS_BEFORE,
+    concurrency: int | AsBefore | None = AS_BEFORE,
+    max_body: int | AsBefore | None = AS_BEFORE,
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The conditions as a hub reads them; empty if there are none. Raises `InvalidOption` for what is no duration.
 
     *expires* is how long from now on; *cidr* are networks (``10.0.0.0/8``); *rate* is of each visitor (``60/min``);
-    *concurrency* requests of all visitors at once; *max_body* is in bytes.
+    *concurrency* requests of all visitors at once; *max_body* is in bytes. What is not named (`AS_BEFORE`) is as it was
+    *before*; None takes it away.
     """
-    networks = [cidr] if isinstance(cidr, str) else list(cidr or ())
-    given = {
-        "expires": time.time() + expiry_seconds(expires) if expires is not None else None,
+    named: dict[str, Any] = {
+        "expires": expires,
         "password": password,
-        "cidr": networks or None,
+        "cidr": cidr,
         "rate": rate,
         "concurrency": concurrency,
         "max_body": max_body,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    held = dict(before or {})
+    for name, value in named.items():
+        if value is AS_BEFORE:
+            continue
+        if name == "expires" and value is not None:
+            value = time.time() + expiry_seconds(value)
+        elif name == "password" and value is not None:
+            value = Secret(value)
+        elif name == "cidr":
+            value = [value] if isinstance(value, str) else list(value or ()) or None
+        if value is None:
+            held.pop(name, None)
+        else:
+            held[name] = value
+    return held

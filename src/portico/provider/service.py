@@ -12,7 +12,7 @@ from portico.asgi import mount
 from portico.calls.owner import OWNER
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
-from portico.provider.conditions import conditions
+from portico.provider.conditions import AS_BEFORE, AsBefore
 from portico.provider.instance import Instance
 from portico.provider.log import Log
 from portico.provider.sharing import AwaitableShare, Share
@@ -89,6 +89,8 @@ class Service:
     session: Session | None = field(default=None, repr=False)
     failure: PorticoError | None = field(default=None, repr=False)
     """The exception behind ``failed``."""
+    notes: tuple[str, ...] = field(default=(), repr=False)
+    """What is different since it was served before, for the card."""
 
     def __post_init__(self) -> None:
         self.log = Log(self.name)
@@ -142,13 +144,13 @@ class Service:
         self,
         relay: str = "",
         *,
-        expires: str | float | None = None,
-        access: str = "public",
-        password: str | None = None,
-        cidr: str | Iterable[str] = (),
-        rate: str | None = None,
-        concurrency: int | None = None,
-        max_body: int | None = None,
+        expires: str | float | AsBefore | None = AS_BEFORE,
+        access: str | AsBefore = AS_BEFORE,
+        password: str | AsBefore | None = AS_BEFORE,
+        cidr: str | Iterable[str] | AsBefore | None = AS_BEFORE,
+        rate: str | AsBefore | None = AS_BEFORE,
+        concurrency: int | AsBefore | None = AS_BEFORE,
+        max_body: int | AsBefore | None = AS_BEFORE,
         name: str | None = None,
         token: str = "",
         workspace: str = "",
@@ -156,29 +158,30 @@ class Service:
     ) -> AwaitableShare:
         """Publish the service by a *relay* too, beside where it is, and return the `Share`, with its link.
 
-        *access* is ``public``, ``key`` or ``private`` (who may sign in at the relay, and keys). *expires* is how long
-        from now on; *password* is asked of visitors; *cidr* are the networks they come from; *rate* is of each
+        *access* is ``public`` (at first), ``key`` or ``private`` (who may sign in at the relay, and keys). *expires* is
+        how long from now on; *password* is asked of visitors; *cidr* are the networks they come from; *rate* is of each
         visitor (``60/min``), *concurrency* of all of them. Relay and token: as given, else ``PORTICO_RELAY`` and
         ``PORTICO_TOKEN``, else those of the newest ``portico login``. *replace* takes the *name* over from who has it
-        there. Lasts until the share or the service is stopped.
+        there. Lasts until the share or the service is stopped. Shared again, what restricts the link stays as it was,
+        unless it is named; None takes a condition away.
 
         Raises `NoHub`, `InvalidOption`, `Refused`, `NameTaken` or `LinkClosed`.
         """
-        made = sharing.make(
+        address = discovery.find_relay(relay, token, workspace)
+        return sharing.share(
             self,
-            discovery.find_relay(relay, token, workspace),
-            name=name or self.name,
-            access=access,
+            address,
+            name or self.name,
+            access,
             replace=replace,
-            conditions=conditions(
-                expires=expires, password=password, cidr=cidr, rate=rate, concurrency=concurrency, max_body=max_body
-            ),
+            before=sharing.former(self, address, name or self.name),
+            expires=expires,
+            password=password,
+            cidr=cidr,
+            rate=rate,
+            concurrency=concurrency,
+            max_body=max_body,
         )
-        if self.provider.thread.can_wait():
-            self.provider.run(self.provider.share(made))
-        else:
-            self.provider.share_soon(made)
-        return made
 
     @property
     def shares(self) -> tuple[Share, ...]:

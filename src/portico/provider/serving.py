@@ -96,7 +96,7 @@ def serve(
     options = Options(
         title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, mount=mount, loop=loop
     )
-    checked = service_name(name) if name else _guess_name(app)
+    checked = service_name(name) if name else guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider)
     taken = take(app, chat=chat, mount=mount, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
@@ -166,7 +166,8 @@ def _now_or_soon(provider: Provider, coroutine: Coroutine[Any, Any, Any]) -> Non
         provider.soon(coroutine)
 
 
-def _guess_name(app: Any) -> Any:
+def guess_name(app: Any) -> Any:
+    """The name that *app* is served under if none is given."""
     name = getattr(app, "__name__", None) or "app"
     try:
         return service_name(suggest_name(str(name)))

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api
+from portico.provider.conditions import AS_BEFORE, AsBefore
+from portico.provider.conditions import conditions as conditions_of
 from portico.provider.discovery import HubAddress, hub_url
 from portico.types import ServiceName, service_name
 
@@ -40,6 +42,8 @@ class Share:
     address: HubAddress = field(repr=False)
     access: str = "public"
     conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What held when it was shared before, and does not go with its access: it holds again where it does."""
     replace: bool = False
     """Whether the name is taken over from who has it there."""
     url: str = ""
@@ -130,6 +134,7 @@ def make(
     name: str,
     access: str = "public",
     conditions: Mapping[str, Any],
+    aside: Mapping[str, Any] | None = None,
     replace: bool = False,
 ) -> AwaitableShare:
     """A share that is still to be published. Raises `InvalidOption`, `InvalidName`, `LinkClosed` or `Refused`."""
@@ -138,7 +143,46 @@ def make(
     if service.status in ("stopped", "failed"):
         raise LinkClosed(f"{service.name!r} is {service.status}: serve it again to share it")
     check_allowed(service.provider.sessions.values(), address.url)
-    return AwaitableShare(service, service_name(name), address, access, conditions, replace)
+    return AwaitableShare(service, service_name(name), address, access, conditions, aside or {}, replace)
+
+
+def former(service: Service, address: HubAddress, name: str) -> Share | None:
+    """The link that sharing *service* by that relay, under that *name*, puts something in the place of."""
+    for share in service.shares:
+        at = share.address
+        if (at.url, at.workspace, share.name) == (address.url, address.workspace, name):
+            return share
+    return None
+
+
+def share(
+    service: Service,
+    address: HubAddress,
+    name: str,
+    access: str | AsBefore = AS_BEFORE,
+    *,
+    replace: bool = False,
+    before: Share | None = None,
+    **named: Any,
+) -> AwaitableShare:
+    """Share *service* by the relay at *address*, and wait until it is live where that can be waited for.
+
+    What restricted the link *before* (access but for ``public``, and every condition) holds still, unless it is *named*
+    among the arguments of `portico.provider.conditions.conditions`. Raises as `Service.share`.
+    """
+    if isinstance(access, AsBefore):
+        access = before.access if before is not None else "public"
+    held = conditions_of(before={**before.aside, **before.conditions} if before is not None else {}, **named)
+    aside = {}
+    if access != "public" and named.get("password", AS_BEFORE) is AS_BEFORE and "password" in held:
+        aside["password"] = held.pop("password")  # it goes with public access alone
+    made = make(service, address, name=name, access=access, conditions=held, aside=aside, replace=replace)
+    provider = service.provider
+    if provider.thread.can_wait():
+        provider.run(provider.share(made))
+    else:
+        provider.share_soon(made)
+    return made
 
 
 def check_allowed(sessions: Any, relay: str) -> None:
