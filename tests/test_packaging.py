@@ -57,7 +57,7 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile):
     [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = wheel.read(name).decode().splitlines()
     needed = {line.partition(": ")[2].split(";")[0].split(">")[0] for line in metadata if is_core_requirement(line)}
-    assert needed == {"anyio", "websockets", "a2wsgi", "segno"}
+    assert needed == {"anyio", "websockets", "segno"}
     assert {"Provides-Extra: jupyter", "Provides-Extra: relay"} <= set(metadata)
 
 

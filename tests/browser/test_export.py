@@ -158,12 +158,12 @@ def test_missing_files_are_told_and_it_can_be_tried_again(
 ) -> None:
     export(write(folder, HELLO), folder / "site")
     hidden = folder / "hidden"
-    [wheel] = (folder / "site" / "packages").glob("a2wsgi-*.whl")
+    [wheel] = (folder / "site" / "packages").glob("segno-*.whl")
     for missing, message in (
         ("portico-preview/service-worker.js", "The service worker in"),  # first: a browser keeps one that it once had
         ("app/site.py", "The file site.py of the app is missing here (404)."),
         ("pyodide/pyodide.mjs", "Python could not be loaded from"),
-        (wheel.relative_to(folder / "site").as_posix(), "The package a2wsgi could not be loaded."),
+        (wheel.relative_to(folder / "site").as_posix(), "The package segno could not be loaded."),
     ):
         (folder / "site" / missing).rename(hidden)
         page = visit(visitor, static, folder / "site")
@@ -182,12 +182,12 @@ def test_missing_files_are_told_and_it_can_be_tried_again(
 
 def test_a_wheel_that_was_changed_is_not_loaded(visitor: BrowserContext, static: StaticHost, folder: Path) -> None:
     export(write(folder, HELLO), folder / "site")
-    [wheel] = (folder / "site" / "packages").glob("a2wsgi-*.whl")
+    [wheel] = (folder / "site" / "packages").glob("segno-*.whl")
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr("added.py", "x = 1")
     page = visit(visitor, static, folder / "site")
     assert settled(page) == "failed"
-    expect(page.get_by_role("alert")).to_contain_text("The package a2wsgi could not be loaded.")
+    expect(page.get_by_role("alert")).to_contain_text("The package segno could not be loaded.")
 
 
 def test_a_page_from_a_file_says_what_to_do(browser: Browser, static: StaticHost, folder: Path) -> None:
@@ -233,7 +233,7 @@ def test_pip_fetches_what_the_browsers_python_needs(folder: Path) -> None:
     assert main(["export", str(app), str(folder / "site"), *beside]) == 0
     lock = json.loads((folder / "site" / "packages" / "pyodide-lock.json").read_text())
     assert "_wasm32.whl" in lock["packages"]["pydantic-core"]["file_name"]
-    assert {"portico", "anyio", "a2wsgi", "pydantic"} <= set(lock["packages"])
+    assert {"portico", "anyio", "segno", "pydantic"} <= set(lock["packages"])
     assert "websockets" not in lock["packages"], "that is for this machine's platform"
 
 
@@ -273,7 +273,7 @@ def test_porticos_own_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None
     ]
     about = wheels.Wheel.read(wheel)
     assert about.name == "portico"
-    assert {need.name for need in about.needs} >= {"anyio", "a2wsgi"}
+    assert {need.name for need in about.needs} >= {"anyio", "segno"}
     assert not [need for need in about.needs if need.marker and "extra" in str(need.marker)]
 
 

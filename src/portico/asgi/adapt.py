@@ -13,6 +13,7 @@ from typing import Any
 
 from portico.asgi.libraries import LIBRARIES
 from portico.asgi.mount import check, mounted, strip, with_root_path
+from portico.asgi.wsgi import THREADS, WSGIApp, check_threads
 from portico.errors import NotServable
 from portico.types import ASGIApp, Receive, Scope, Send
 
@@ -33,38 +34,40 @@ _ACCEPTED = (
 )
 
 
-def adapt(thing: Any, mount: str | None = None) -> Adapted:
+def adapt(thing: Any, mount: str | None = None, threads: int = THREADS) -> Adapted:
     """Make an ASGI 3 app of *thing*.
 
     *mount* says where it believes that it lives (`portico.asgi.mount`): ``root_path``, ``strip``, or as is known to be
-    right for its library.
+    right for its library. *threads* is how many requests a WSGI app works on at a time.
 
-    Raises `NotServable`, saying what was given and what would work, and `InvalidOption` for another *mount*.
+    Raises `NotServable`, saying what was given and what would work, and `InvalidOption` for another *mount* or for what
+    is no number of threads.
     """
     check(mount)
+    check_threads(threads)
     for library in LIBRARIES:
         if library.carries(thing):
-            inner = _adapt(library.take(thing))
+            inner = _adapt(library.take(thing), threads)
             app = with_root_path(inner.app) if library.asks else inner.app
             return Adapted(
                 strip(app) if mount == "strip" else app, inner.kind, f"{type(thing).__name__}, by {library.how}"
             )
-    adapted = _adapt(thing)
+    adapted = _adapt(thing, threads)
     app, how = mounted(adapted.app, mount)
     return replace(adapted, app=app, how=f"{adapted.how}, {how}" if how else adapted.how)
 
 
-def _adapt(thing: Any) -> Adapted:
+def _adapt(thing: Any, threads: int) -> Adapted:
     root = type(thing).__module__.partition(".")[0]
     if hasattr(thing, "wsgi_app") and callable(thing) and not _is_asgi3(thing):
-        return Adapted(_wsgi(thing), "wsgi", f"{type(thing).__name__}, a WSGI app, through a2wsgi")
+        return Adapted(WSGIApp(thing, threads=threads), "wsgi", f"{type(thing).__name__}, a WSGI app")
     if not callable(thing):
         raise NotServable(f"{_describe(thing)} is no app. {_ACCEPTED}")
     if _is_asgi3(thing):
         return Adapted(thing, "asgi", f"{type(thing).__name__}, an ASGI app")
     parameters = _positional(thing)
     if parameters is not None and len(parameters) == 2 and parameters[0] in ("environ", "env"):
-        return Adapted(_wsgi(thing), "wsgi", "a WSGI app, through a2wsgi")
+        return Adapted(WSGIApp(thing, threads=threads), "wsgi", "a WSGI app")
     if parameters is not None and len(parameters) == 1 and parameters[0] == "scope":
         return Adapted(_asgi2(thing), "asgi2", "an ASGI 2 app")
     if inspect.isfunction(thing) or inspect.ismethod(thing):
@@ -126,13 +129,6 @@ def _is_asgi3(thing: Any) -> bool:
         target = target.func
     call = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004 - wanted is the method
     return inspect.iscoroutinefunction(call) or parameters[1:] == ["receive", "send"]
-
-
-def _wsgi(app: Any) -> ASGIApp:
-    from a2wsgi import WSGIMiddleware
-
-    adapted: ASGIApp = WSGIMiddleware(app)
-    return adapted
 
 
 def _asgi2(app: Any) -> ASGIApp:

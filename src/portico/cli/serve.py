@@ -63,6 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="strip: tell it paths without the service's own, if it answers all with 404 (as suits it)",
     )
+    app.add_argument(
+        "--threads", type=int, default=40, help="requests that a WSGI app (Flask) works on at a time (%(default)s)"
+    )
     app.add_argument("--factory", action="store_true", help="it is a function that makes the app")
     app.add_argument("--app-dir", metavar="DIR", default="", help="where its module is (the working directory)")
     app.add_argument("--env-file", metavar="FILE", default="", help="set environment variables from this file first")
@@ -113,6 +116,7 @@ def prepare(options: argparse.Namespace) -> Settings:
         replace=options.replace,
         replica=options.replica,
         mount=options.mount,
+        threads=options.threads,
         conditions=conditions(
             expires=options.expires,
             password=options.password,

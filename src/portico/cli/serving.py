@@ -90,7 +90,13 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, co
     async with _hub(options, settings) as (address, dial):
         provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
         service = Service(settings.name, settings.options, "app", (), "", provider)
-        taken = take(thing, chat=options.chat, mount=settings.options.mount, report=service.log.report)
+        taken = take(
+            thing,
+            chat=options.chat,
+            mount=settings.options.mount,
+            threads=settings.options.threads,
+            report=service.log.report,
+        )
         service.kind, service.models, service.how = taken.kind, taken.models, taken.how
         publishing = asyncio.ensure_future(provider.publish(service, taken.app, address))
         await _first(publishing, control)

@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from portico.asgi.mount import MOUNTS
+from portico.asgi.wsgi import THREADS
 from portico.errors import PorticoError
 from portico.notebook import again
 from portico.notebook.binding import Bindings, is_passive
@@ -57,6 +58,7 @@ def _parser() -> _Parser:
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--replica", action="store_true")
     parser.add_argument("--mount", choices=MOUNTS)
+    parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--kernel-loop", action="store_true")
     parser.add_argument("--hub", default="")
     parser.add_argument("--token", default="")
@@ -137,6 +139,7 @@ class ServeMagics(Magics):
           --pin            stay with this object when the name is defined anew
           --replace        take the name over from another kernel
           --replica        stand beside another kernel, and share its requests
+          --threads N      requests that a WSGI app (Flask) works on at a time
           --mount strip    for an app that answers all with 404: it does not know of ASGI's root_path
           --kernel-loop    run on the kernel's own event loop (does not answer while a cell runs)
           --hub URL, --token TOKEN       where to publish, when it is not found by itself
@@ -207,6 +210,7 @@ class ServeMagics(Magics):
             replace=options.replace,
             replica=options.replica,
             mount=options.mount,
+            threads=options.threads,
             loop="kernel" if options.kernel_loop else "own",
             hub=options.hub,
             token=options.token,

@@ -168,7 +168,7 @@ class Server:
                 raise NotServable('a service of type "asgi" has its app, or a function that calls one, under "serve"')
             if _takes_args(serve):
                 return Taken(_serving(serve, self._context, require_context), "app", (), "a function that calls an app")
-            return take(serve, report=made.log.report)
+            return take(serve, mount=made.options.mount, threads=made.options.threads, report=made.log.report)
         if kind == "functions":
             functions = {key: value for key, value in service.items() if key not in _SERVICE_KEYS}
             app = functions_app(functions, context=self._context, require_context=require_context)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from portico.asgi import mount
+from portico.asgi.wsgi import THREADS, check_threads
 from portico.calls.owner import OWNER
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api, card, discovery, sharing
@@ -38,6 +39,8 @@ class Options:
     """Stand beside whoever holds the name, and share its requests."""
     mount: str | None = None
     """Where the app believes that it lives: ``root_path``, ``strip``, or None for what suits it. See `asgi.mount`."""
+    threads: int = THREADS
+    """How many requests a WSGI app works on at a time; more wait for one of its threads."""
     loop: str = "own"
     """``own``: the provider's thread. ``kernel``: the loop that ``serve`` was called on."""
     conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -55,6 +58,7 @@ class Options:
         if self.replace and self.replica:
             raise InvalidOption("choose one of replace and replica")
         mount.check(self.mount)
+        check_threads(self.threads)
         if self.loop not in ("own", "kernel"):
             raise InvalidOption(f"loop is 'own' or 'kernel', not {self.loop!r}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.asgi.adapt import adapt
+from portico.asgi.wsgi import THREADS
 from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
 from portico.provider.provider import Provider, current
@@ -38,11 +39,16 @@ def is_chat(thing: Any) -> bool:
 
 
 def take(
-    thing: Any, *, chat: bool = False, mount: str | None = None, report: Callable[[str, BaseException], None]
+    thing: Any,
+    *,
+    chat: bool = False,
+    mount: str | None = None,
+    threads: int = THREADS,
+    report: Callable[[str, BaseException], None],
 ) -> Taken:
     """Make an ASGI app of *thing*: as chat model(s) if *chat* or if it is marked as one, else as an app.
 
-    *mount* as in `Options`. Raises `NotServable`, saying what was given and what would work.
+    *mount* and *threads* as in `Options`. Raises `NotServable`, saying what was given and what would work.
     """
     if chat or is_chat(thing):
         from portico.models import ChatServer, chat_server
@@ -53,7 +59,7 @@ def take(
             else chat_server(thing, on_error=lambda error: report("the model", error))
         )
         return Taken(server, "chat", tuple(server.model_ids), f"chat model {', '.join(server.model_ids)}")
-    adapted = adapt(thing, mount)
+    adapted = adapt(thing, mount, threads)
     return Taken(adapted.app, "app", (), adapted.how)
 
 
@@ -68,6 +74,7 @@ def serve(
     replace: bool = False,
     replica: bool = False,
     mount: str | None = None,
+    threads: int = THREADS,
     loop: str = "own",
     hub: str = "",
     relay: str = "",
@@ -82,8 +89,8 @@ def serve(
     ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
     by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's workspace or in
     *workspace*. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers everything with
-    404; where that is known of its library, it need not be said. *loop* is ``own`` (answers while a cell runs) or
-    ``kernel`` (runs on the caller's loop).
+    404; where that is known of its library, it need not be said. *threads* is how many requests a WSGI app works on at
+    a time. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
     everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``; where the browser can switch stacks
@@ -94,11 +101,18 @@ def serve(
     """
     provider = provider or current()
     options = Options(
-        title=title, access=access, origins=tuple(origins), replace=replace, replica=replica, mount=mount, loop=loop
+        title=title,
+        access=access,
+        origins=tuple(origins),
+        replace=replace,
+        replica=replica,
+        mount=mount,
+        threads=threads,
+        loop=loop,
     )
     checked = service_name(name) if name else guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider)
-    taken = take(app, chat=chat, mount=mount, report=service.log.report)
+    taken = take(app, chat=chat, mount=mount, threads=threads, report=service.log.report)
     service.kind, service.models, service.how = taken.kind, taken.models, taken.how
     if hub and relay:
         raise InvalidOption("give hub or relay, not both: Service.share serves by a relay too")
@@ -146,7 +160,9 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
             service.models = models
             _now_or_soon(provider, provider.republish(service))
         return
-    taken = take(thing, chat=chat, mount=service.options.mount, report=service.log.report)
+    taken = take(
+        thing, chat=chat, mount=service.options.mount, threads=service.options.threads, report=service.log.report
+    )
     changed = (taken.kind, taken.models) != (service.kind, service.models)
     if service.options.loop == "kernel":
         provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
