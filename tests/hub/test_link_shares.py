@@ -241,7 +241,7 @@ def test_one_provider_cannot_leave_sessions_without_end() -> None:
         assert len(held) <= 3
         assert sum(len(sessions) for sessions in hub.links._held.values()) == len(held)
 
-    with_hub(work, HubConfig(hold_name=86400.0, max_links_of_user=3, max_links=1000))
+    with_hub(work, HubConfig(hold_name=86400.0, max_links_of_user=3, max_services_of_user=3))
 
 
 def test_a_session_lost_and_found_in_a_loop_leaves_nothing_behind() -> None:

@@ -28,7 +28,7 @@ class Clock:
 class Flow(DeviceFlow):
     """In which alice enters `alice` and `team`, eve and root what is called as they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.clock = Clock()
         self.ring = TokenRing(RelayStore())
         self.entries = {
@@ -44,6 +44,7 @@ class Flow(DeviceFlow):
             max_token_lifetime=7200.0,
             may_enter=lambda user, workspace: self.entries.get((user, workspace)),
             now=self.clock,
+            **options,
         )
 
     def ask(self, address: str = "10.0.0.1", **form: str) -> dict[str, Any]:
@@ -231,3 +232,23 @@ def test_questions_that_make_no_sense(form: dict[str, str], code: str) -> None:
     with pytest.raises(OAuthError) as raised:
         Flow().ask(**form)
     assert raised.value.code == code
+
+
+def test_a_user_holds_so_many_tokens() -> None:
+    flow = Flow(max_tokens=2)
+
+    async def work() -> None:
+        for _ in range(2):
+            begun = flow.ask()
+            assert flow.allow(flow._by_user_code[begun["user_code"].replace("-", "")], ALICE, "alice")
+            assert (await flow.try_to_get(begun))["access_token"]
+        begun = flow.ask()
+        assert flow.allow(flow._by_user_code[begun["user_code"].replace("-", "")], ALICE, "alice")
+        with pytest.raises(OAuthError, match="as many tokens") as raised:
+            await flow.try_to_get(begun)
+        assert raised.value.status == 429
+        begun = flow.ask()
+        assert flow.allow(flow._by_user_code[begun["user_code"].replace("-", "")], EVE, "eve")
+        assert (await flow.try_to_get(begun))["access_token"]
+
+    run(work)

@@ -334,7 +334,8 @@ class Links:
     def hold(self, session: Session, place: Place) -> None:
         """Hold the names of a session without a link for as long as its place allows; then drop it.
 
-        So many sessions of one owner are held as it may have links: with more, the one that was lost first is dropped.
+        So many sessions of one owner are held as it may have links, or names, if those are more: after a restart each
+        name is a session's. Of more, the one that was lost first is dropped.
         """
         owner, kernel_id = session.principal.id, session.principal.kernel_id
         held = self._held.setdefault(owner, {})
@@ -351,7 +352,7 @@ class Links:
                 del self._held[owner]
 
         held[session], session.holding = place, let_go
-        if len(held) > self._config.links_of_user:
+        if len(held) > max(self._config.links_of_user, self._config.services_of_user):
             first = next(iter(held))
             self.refusals.add("sessions_held_of_user", f"{owner} left more sessions than are held for it")
             self._give_up(first, held[first])

@@ -66,6 +66,11 @@ class _PorticoHandler(APIHandler):
         action = "read" if self.request.method in ("GET", "HEAD") else "write"
         if not await _is_authorized(self, user, action):
             raise forbidden("You may not do that on this server.")
+        provider = self.identity_provider
+        if getattr(provider, "hub_auth", None) is None and (self.token_authenticated or not provider.auth_enabled):
+            # The server's one token is nobody's in particular: Jupyter makes up a name each time that it is asked, and
+            # each would have a share of its own (as `JupyterIdentities.user_of_token`).
+            return user_principal("owner")
         return user_principal(str(getattr(user, "username", "") or "user"))
 
     def body(self) -> Any:

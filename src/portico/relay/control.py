@@ -88,6 +88,7 @@ class ControlApp:
             token_lifetime=config.token_lifetime,
             max_token_lifetime=config.max_token_lifetime,
             may_enter=self._who_may_enter,
+            max_tokens=config.hub.max_keys,
         )
         people = SignInPages(config, self.pages, accounts, tokens, self.devices, self.codes)
         self._app = Starlette(

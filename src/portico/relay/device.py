@@ -96,14 +96,19 @@ class DeviceFlow:
         token_lifetime: float,
         max_token_lifetime: float,
         may_enter: Callable[[str, str], Account | None],
+        max_tokens: int = 10_000,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*may_enter* gives the account of a user's id if it may enter a workspace (now, not when it was asked)."""
+        """*may_enter* gives the account of a user's id if it may enter a workspace (now, not when it was asked).
+
+        *max_tokens* is how many tokens a user may hold.
+        """
         self._tokens = tokens
         self._uri = verification_uri
         self._lifetime = token_lifetime
         self._max_lifetime = max_token_lifetime
         self._may_enter = may_enter
+        self._max_tokens = max_tokens
         self._now = now
         self._by_user_code: dict[str, Pending] = {}
         self._by_device: dict[str, Pending] = {}
@@ -194,6 +199,10 @@ class DeviceFlow:
         account = self._may_enter(pending.user_id, pending.workspace)
         if account is None:
             raise OAuthError("access_denied", "The user may not enter the workspace any more.")
+        if self._tokens.held_by(account.id) >= self._max_tokens:
+            raise OAuthError(
+                "access_denied", "The user holds as many tokens as they may; a revoked one counts too.", 429
+            )
         token, grant = await self._tokens.mint(
             user_id=account.id,
             workspace=pending.workspace,

@@ -157,7 +157,14 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=float(value))
 
 
-_LIMITS = ("rate_limited", "too_many_attempts", "too_many_aborted", "concurrency")
+_LIMITS = (
+    "rate_limited",
+    "too_many_attempts",
+    "too_many_aborted",
+    "too_many_streams",
+    "too_many_waiting",
+    "concurrency",
+)
 
 
 def _limited(counters: Counters) -> int:
