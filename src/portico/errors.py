@@ -11,6 +11,7 @@
     │   ├── StartupFailed           the app's own lifespan startup failed
     │   ├── NoHub                   no hub was found to publish on
     │   ├── AnsweredWithError       an app answered with a status of 500 or more, and raised nothing that got out
+    │   ├── StoreFailed             what a relay remembers could not be read or written
     │   └── UnusableOutput          a model function gave something that no answer can be made of
     ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
     │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
@@ -76,6 +77,12 @@ class AnsweredWithError(LocalError):
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the app answered with {status}; what it printed or logged may say why")
+
+
+class StoreFailed(LocalError):
+    """What a relay remembers could not be read or written: a full disk, a file that may not be written."""
+
+    status = 503
 
 
 class UnusableOutput(LocalError, TypeError):

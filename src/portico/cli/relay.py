@@ -267,7 +267,7 @@ async def _make_token(
     options: argparse.Namespace, config: RelayConfig, account: Account, accounts: Accounts, tokens: TokenRing
 ) -> str:
     from portico.relay.config import duration
-    from portico.relay.tokens import DEFAULT_SCOPES
+    from portico.relay.grants import DEFAULT_SCOPES
 
     workspace = options.workspace or account.id
     if not accounts.may_enter(account, workspace):

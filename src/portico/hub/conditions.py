@@ -250,6 +250,8 @@ class Enforcer:
         remembered: int = _REMEMBERED,
     ) -> None:
         """*clock* never goes back, *now* is in seconds since 1970."""
+        self.workspace = workspace
+        """What passes are bound to. Another workspace of the same name has another."""
         self._workspace = workspace.encode()
         self._clock = clock
         self._now = now

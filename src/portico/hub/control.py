@@ -107,15 +107,15 @@ class Control:
         self._only_managers(who)
         return [key.public() for key in self._keys.list()]
 
-    async def mint(self, who: Principal, body: Any) -> dict[str, Any]:
-        """``POST keys`` with ``{"services": [...], "expires_in": seconds, "label": ""}``."""
+    async def mint(self, who: Principal, body: Any, *, made_with: str = "") -> dict[str, Any]:
+        """``POST keys`` with ``{"services": [...], "expires_in": seconds, "label": ""}``; *made_with*: see `Key`."""
         if not isinstance(body, dict):
             raise Answer(400, "invalid_body", 'Send a JSON object: {"services": ["name"], "expires_in": 3600}.')
         names = body.get("services")
-        if not isinstance(names, list) or not names or len(names) > 100:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not 0 < len(names) <= 100:
             raise Answer(400, "invalid_services", "services is a list of one to a hundred names.")
         try:
-            services = [service_name(str(name)) for name in names]
+            services = [service_name(name) for name in names]
         except InvalidName as error:
             raise Answer(400, "invalid_services", str(error)) from None
         longest = self._config.max_key_lifetime
@@ -127,7 +127,7 @@ class Control:
                 f"expires_in is a number of seconds from 1 to {longest:g}, the longest that this server allows.",
             )
         label = body.get("label", "")
-        if not isinstance(label, str) or len(label) > 200:
+        if not isinstance(label, str) or len(label) > 200 or not _can_be_kept(label):
             raise Answer(400, "invalid_label", "label is a text of at most 200 characters.")
         if not who.mints:
             raise forbidden("This token may not make keys.", "scope")
@@ -136,7 +136,9 @@ class Control:
             if foreign:
                 raise forbidden(f"This credential makes keys only for what it serves; {foreign[0]!r} is not that.")
         self.check_making(who.id)
-        token, key = await self._keys.mint(services, float(lifetime), label=label, created_by=who.id)
+        token, key = await self._keys.mint(
+            services, float(lifetime), label=label, created_by=who.id, made_with=made_with
+        )
         return {"key": token, **key.public()}
 
     def check_making(self, maker: str) -> None:
@@ -246,6 +248,11 @@ def too_often(what: str, wait: float) -> Answer:
         f"You make {what} too often. Wait {math.ceil(wait)} s, or make one that lasts longer.",
         retry_after=math.ceil(wait),
     )
+
+
+def _can_be_kept(text: str) -> bool:
+    """JSON can hold half of a pair of surrogates, which no file can (RFC 8259 §8.2)."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _event(name: str, data: dict[str, Any]) -> str:

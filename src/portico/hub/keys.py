@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ import jwt
 
 from portico.bounded import BoundedCache
 from portico.errors import LocalError
+from portico.hub.finishing import finish
 
 ISSUER = "portico"
 VISITOR = "portico:visitor"
@@ -58,6 +59,8 @@ class Key:
     created_by: str
     revoked: bool = False
     last_used: float | None = None
+    made_with: str = ""
+    """The id of a relay's token by which it was made; it is revoked with that."""
 
     def public(self) -> dict[str, Any]:
         """As the control API shows it."""
@@ -203,16 +206,18 @@ class KeyRing:
         self._store = store
         self._audience = f"{VISITOR}:{workspace}" if workspace else VISITOR
         self._secret = store.secret()
+        self._version = store.version()  # before what is read: what is written meanwhile is seen as a change
         self._keys = {key.id: key for key in store.load()}
         self._verified: BoundedCache[str, tuple[str, float]] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: the key's id and its expiry."""
         self._used: dict[str, float] = {}
-        self._version = store.version()
+        self._writing = asyncio.Lock()
+        """So that what is read of the store is never older than what is here."""
 
     # --- visitors' keys -----------------------------------------------------------------------------------------
 
     async def mint(
-        self, services: Iterable[str], lifetime: float, *, label: str = "", created_by: str = ""
+        self, services: Iterable[str], lifetime: float, *, label: str = "", created_by: str = "", made_with: str = ""
     ) -> tuple[str, Key]:
         """Make a key for *services* that lasts *lifetime* seconds; returns it and what is kept of it."""
         now = time.time()
@@ -223,6 +228,7 @@ class KeyRing:
             created=now,
             expires=now + lifetime,
             created_by=created_by,
+            made_with=made_with,
         )
         token = jwt.encode(
             {
@@ -238,11 +244,17 @@ class KeyRing:
         )
         self._keys[key.id] = key  # so that it counts (`held_by`) while it is being written
         try:
-            await asyncio.to_thread(self._store.save, key)
+            await finish(self._save(key))
         except BaseException:
             self._keys.pop(key.id, None)
             raise
         return token, key
+
+    async def _save(self, key: Key) -> None:
+        """The store first: what is said to be so is so after a crash too."""
+        async with self._writing:
+            await asyncio.to_thread(self._store.save, key)
+            self._keys[key.id] = key
 
     def verify(self, token: str) -> Key:
         """Return the key that *token* is. Raises `InvalidKey`."""
@@ -287,37 +299,46 @@ class KeyRing:
         return sorted(keys, key=lambda key: -key.created)
 
     async def revoke(self, key_id: str) -> Key | None:
-        """Make a key invalid at once. None if there is no such key."""
+        """Make a key invalid at once, once the store has it. None if there is no such key."""
         key = self._keys.get(key_id)
         if key is None:
             return None
-        revoked = self._keys[key_id] = replace(key, revoked=True, last_used=self._used.get(key_id, key.last_used))
-        await asyncio.to_thread(self._store.save, revoked)
+        revoked = replace(key, revoked=True, last_used=self._used.get(key_id, key.last_used))
+        await finish(self._save(revoked))
         return revoked
 
+    def end_made_with(self, token_ids: Collection[str]) -> None:
+        """The store has the keys revoked that were made by these tokens: so they are here."""
+        for key in [key for key in self._keys.values() if key.made_with in token_ids and not key.revoked]:
+            self._keys[key.id] = replace(key, revoked=True)
+
     async def synchronize(self) -> None:
-        """Write when keys were used, and take in what another server of this user has changed. Every few seconds."""
+        """Take in what another server of this user has changed, and write when keys were used. Every few seconds."""
+        async with self._writing:
+            version = await asyncio.to_thread(self._store.version)
+            if version != self._version:
+                self._merge(await asyncio.to_thread(self._store.load))
+                self._version = version  # last: what fails on the way is tried again
+        now = time.time()
+        for key_id in [key.id for key in self._keys.values() if key.expires <= now]:
+            del self._keys[key_id]
         used, self._used = dict(self._used), {}
         if used:
             for key_id, when in used.items():
                 if key_id in self._keys:
                     self._keys[key_id] = replace(self._keys[key_id], last_used=when)
-            await asyncio.to_thread(self._store.touch, used)
-        version = await asyncio.to_thread(self._store.version)
-        if version != self._version:
-            self._version = version
-            self._merge(await asyncio.to_thread(self._store.load))
-        now = time.time()
-        for key_id in [key.id for key in self._keys.values() if key.expires <= now]:
-            del self._keys[key_id]
+            try:
+                await asyncio.to_thread(self._store.touch, used)
+            except BaseException:
+                self._used = used | self._used  # for the next time
+                raise
 
     def _merge(self, stored: Iterable[Key]) -> None:
-        """Take in what the store held a moment ago: what was minted or revoked here meanwhile is newer."""
-        for key in stored:
-            mine = self._keys.get(key.id)
-            if mine is not None and mine.revoked and not key.revoked:
-                key = replace(key, revoked=True)
-            self._keys[key.id] = key
+        """Take in what the store holds. What it does not hold any more opens nothing."""
+        before, self._keys = self._keys, {key.id: key for key in stored}
+        for key in before.values():
+            if key.id not in self._keys or (key.revoked and not self._keys[key.id].revoked):
+                self._keys[key.id] = replace(key, revoked=True)
 
     def held_by(self, created_by: str) -> int:
         """How many keys of one maker have not expired."""

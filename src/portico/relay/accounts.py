@@ -14,7 +14,7 @@ import time
 import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -22,9 +22,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
+from portico.hub.finishing import finish
 from portico.hub.shares import Shares, network_of
 from portico.relay.config import ANONYMOUS, workspace_name
-from portico.relay.store import RelayStore, SessionRow, UserRow, WorkspaceRow
+from portico.relay.rows import SessionRow, UserRow, WorkspaceRow
+from portico.relay.store import RelayStore
 
 MIN_PASSWORD = 8
 """Characters (NIST SP 800-63B §5.1.1.1)."""
@@ -56,6 +58,8 @@ class Account:
     email: str = ""
     admin: bool = False
     disabled: bool = False
+    uid: str = field(default="", compare=False)
+    """Tells them from another user of that name, who was removed or comes later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +183,9 @@ class Accounts:
             raise InvalidOption(f"{email[:80]!r} is no address of e-mail")
         hashed = await self._hash(password) if password else ""
         row = UserRow(id=name, email=email, admin=admin, disabled=False, password=hashed, created=self._now())
-        async with self._writing:
-            if not await asyncio.to_thread(self._store.add_user, row):
-                raise InvalidName(f"There is a user or a workspace named {name!r} already.")
-            await self._reread()
-        return _account(row)
+        if not await self._write(self._store.add_user, row):
+            raise InvalidName(f"There is a user or a workspace named {name!r} already.")
+        return self.get(name) or _account(row)
 
     async def set_password(self, name: str, password: str) -> None:
         """Signs the user out everywhere. Raises `InvalidOption` or `InvalidName`."""
@@ -202,10 +204,21 @@ class Accounts:
         await self._change(name, self._store.remove_user)
 
     async def _change(self, name: str, change: Callable[..., bool], *values: object) -> None:
-        async with self._writing:
-            if not await asyncio.to_thread(change, name, *values):
-                raise InvalidName(f"There is no user named {name!r}.")
-            await self._reread()
+        if not await self._write(change, name, *values):
+            raise InvalidName(f"There is no user named {name!r}.")
+
+    async def _write(self, change: Callable[..., bool], *values: object) -> bool:
+        """Change the store, then what is here. Where the second fails, it is done at the next `synchronize`."""
+
+        async def write() -> bool:
+            async with self._writing:
+                version, self._version = self._version, -1
+                changed = await asyncio.to_thread(change, *values)
+                await self._reread()
+                self._version = version
+            return changed
+
+        return await finish(write())
 
     # --- passwords ----------------------------------------------------------------------------------------------
 
@@ -220,11 +233,14 @@ class Accounts:
         who = f"{name} at {network}" if at_home else name
         of_user = self._of_user_at_home if at_home else self._of_user
         of_user.take(who, "Too many attempts to sign in were made under this name.")
+        asked = self._users.get(name)
+        held = asked.password if asked is not None and asked.password else _NOBODYS
+        right = await self._verify(held, password, network)
         row = self._users.get(name)
-        right = await self._verify(row.password if row is not None and row.password else _NOBODYS, password, network)
-        row = self._users.get(name)  # they may have been disabled meanwhile
-        if not right or row is None or row.disabled or not row.password:
+        if not right or asked is None or row is None or row.disabled or not row.password:
             return None
+        if (row.uid, row.password) != (asked.uid, asked.password):
+            return None  # the password is another by now, or the user is another of that name
         self._of_address.give_back(network)
         of_user.forget(who)
         self._homes[name, network] = None
@@ -233,9 +249,7 @@ class Accounts:
             self._homes.popitem(last=False)
         if self._hasher.check_needs_rehash(row.password):
             hashed = await self._hash(password)
-            async with self._writing:
-                await asyncio.to_thread(self._store.keep_hash, name, row.password, hashed)
-                await self._reread()
+            await self._write(self._store.keep_hash, name, row.password, hashed)
         return _account(row)
 
     async def _verify(self, hashed: str, password: str, network: str) -> bool:
@@ -282,6 +296,11 @@ class Accounts:
             return False
         return account.id == row.owner or account.id in row.members
 
+    def uid_of(self, workspace: str) -> str | None:
+        """Tells a workspace from another one of that name, which is gone or comes later. None: there is none."""
+        row = self._workspaces.get(workspace)
+        return None if row is None else row.uid
+
     async def add_workspace(self, name: str, owner: str, members: Iterable[str] = ()) -> None:
         """A workspace that several share. Raises `InvalidName`."""
         everyone = list(dict.fromkeys(member for member in members if member != owner))
@@ -291,20 +310,22 @@ class Accounts:
         row = WorkspaceRow(
             name=workspace_name(name), owner=owner, created=self._now(), expires=None, members=tuple(everyone)
         )
-        async with self._writing:
-            if not await asyncio.to_thread(self._store.add_workspace, row):
-                raise InvalidName(f"There is a workspace named {name!r} already.")
-            await self._reread()
+        if not await self._write(self._store.add_workspace, row):
+            raise InvalidName(f"There is a workspace named {name!r} already.")
 
     # --- sign-ins -----------------------------------------------------------------------------------------------
 
     async def sign_in(self, account: Account) -> str:
-        """Begin a session; returns the value of its cookie, 256 random bits."""
+        """Begin a session; returns the value of its cookie, 256 random bits.
+
+        One that opens nothing, if the user was removed or disabled meanwhile.
+        """
         value = secrets.token_urlsafe(32)
         now = self._now()
         async with self._writing:
             row = SessionRow(digest=_digest(value), user=account.id, created=now, expires=now + self._lifetime)
-            await asyncio.to_thread(self._store.add_session, row)
+            if not await asyncio.to_thread(self._store.add_session, row, user_uid=account.uid or None):
+                return value
             self._sessions[row.digest] = row
             theirs = [other for other in self._sessions.values() if other.user == account.id]
             if len(theirs) > _SESSIONS_OF_ONE:
@@ -333,12 +354,17 @@ class Accounts:
 
     async def sign_out(self, value: str) -> None:
         """End a session, and with it the visits to services that were begun by it (`is_live`)."""
-        async with self._writing:
-            await self._end(_digest(value))
+
+        async def end() -> None:
+            async with self._writing:
+                await self._end(_digest(value))
+
+        await finish(end())
 
     async def _end(self, digest: str) -> None:
-        self._sessions.pop(digest, None)
+        """Whoever calls holds the lock. The store first: who was told that they are signed out stays so."""
         await asyncio.to_thread(self._store.remove_session, digest)
+        self._sessions.pop(digest, None)
 
 
 def is_anonymous(workspace: str) -> bool:
@@ -347,7 +373,7 @@ def is_anonymous(workspace: str) -> bool:
 
 
 def _account(row: UserRow) -> Account:
-    return Account(row.id, row.email, row.admin, row.disabled)
+    return Account(row.id, row.email, row.admin, row.disabled, row.uid)
 
 
 def _digest(value: str) -> str:

@@ -20,14 +20,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from portico.errors import InvalidName
+from portico.errors import InvalidName, StoreFailed
 from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
 from portico.hub.registry import Principal
 from portico.link import Stream
 from portico.relay.accounts import SignIn
-from portico.relay.forms import answer_to, answering, read_body, say, see_other
+from portico.relay.forms import answer_to, answering, read_body, say, see_other, store_failed
 from portico.types import Receive, Scope, Send
 from portico.version import __version__
 
@@ -67,7 +67,7 @@ class Admin:
                     (_API + "/users/{name}", self._change_user, ["PATCH"]),
                 )
             ],
-            exception_handlers={HTTPException: _http_error},
+            exception_handlers={HTTPException: _http_error, StoreFailed: store_failed},
         )
         self._app.router.redirect_slashes = False
 

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from portico.errors import Refused
 from portico.hub.shares import NoRoom, Rates, Shares
 from portico.relay.config import ANONYMOUS, RelayConfig
-from portico.relay.store import RelayStore, WorkspaceRow
-from portico.relay.tokens import DEFAULT_SCOPES, Grant, TokenRing
+from portico.relay.grants import DEFAULT_SCOPES, Grant
+from portico.relay.rows import WorkspaceRow
+from portico.relay.store import RelayStore
+from portico.relay.tokens import TokenRing
 
 IDLE = 60.0
 """Seconds: a provider registers its first service within one, and one whose link broke is back within some."""
@@ -53,13 +55,15 @@ class AnonymousWorkspaces:
         tokens: TokenRing,
         *,
         is_idle: Callable[[str], bool],
+        on_removed: Callable[[str], None] = lambda name: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """*is_idle* says of a workspace whether it has neither a link nor a service."""
+        """*is_idle* says of a workspace whether it has neither a link nor a service; *on_removed* hears of its end."""
         self._config = config
         self._store = store
         self._tokens = tokens
         self._is_idle = is_idle
+        self._on_removed = on_removed
         self._now = now
         self._shares = Shares(config.anonymous_of_address, config.max_anonymous)
         self._made = Rates(config.anonymous_of_address + 1.0, _A_SECOND)
@@ -174,5 +178,5 @@ class AnonymousWorkspaces:
 
     async def _remove(self, name: str) -> None:
         self._drop(name)
-        self._tokens.forget_workspace(name)
-        await asyncio.to_thread(self._store.remove_workspace, name)
+        await self._tokens.remove_workspace(name)
+        self._on_removed(name)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from portico.errors import InvalidOption
+from portico.errors import InvalidOption, StoreFailed
 from portico.hub.access import EVERY_SERVICE
 from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
 from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, Control, too_often
@@ -28,11 +28,23 @@ from portico.hub.registry import Principal
 from portico.hub.shares import Rates
 from portico.relay.accounts import Account, Accounts, is_anonymous
 from portico.relay.config import RelayConfig
+from portico.relay.cors import for_every_origin
 from portico.relay.device import GRANT_TYPE, RETRY_AFTER, DeviceFlow, OAuthError
-from portico.relay.forms import Endpoint, Pages, address_of, answer_to, answering, read_body, read_fields, say
+from portico.relay.forms import (
+    Endpoint,
+    Pages,
+    address_of,
+    answer_to,
+    answering,
+    read_body,
+    read_fields,
+    say,
+    store_failed,
+)
+from portico.relay.grants import EVERY_SCOPE, Grant, read_scopes
 from portico.relay.sign_in import OneTimeCodes, SignInPages
-from portico.relay.tokens import EVERY_SCOPE, Grant, TokenRing, read_scopes
-from portico.types import ASGIApp, Message, Receive, Scope, Send
+from portico.relay.tokens import TokenRing
+from portico.types import Receive, Scope, Send
 
 METADATA = "/.well-known/oauth-authorization-server"
 """RFC 8414 §3. The only path of this app that is not under ``/portico/``."""
@@ -89,6 +101,7 @@ class ControlApp:
             max_token_lifetime=config.max_token_lifetime,
             may_enter=self._who_may_enter,
             max_tokens=config.hub.max_keys,
+            uid_of=accounts.uid_of,
         )
         people = SignInPages(config, self.pages, accounts, tokens, self.devices, self.codes)
         self._app = Starlette(
@@ -96,7 +109,12 @@ class ControlApp:
                 Route(path, answering(endpoint, _answer), methods=methods)
                 for path, endpoint, methods in [*people.routes(), *self._routes()]
             ],
-            exception_handlers={OAuthError: _oauth_error, HTTPException: _http_error},
+            exception_handlers={
+                OAuthError: _oauth_error,
+                HTTPException: _http_error,
+                InvalidKey: _invalid_key,
+                StoreFailed: store_failed,
+            },
         )
         self._app.router.redirect_slashes = False  # a redirect would name a host that the visitor chose
 
@@ -118,7 +136,7 @@ class ControlApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http" and (path.startswith(_API) or path in _MACHINES):
-            await _for_every_origin(self._app, scope, receive, send)
+            await for_every_origin(self._app, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -201,11 +219,24 @@ class ControlApp:
     async def _keys(self, request: Request) -> Response:
         who = await self._who(request)
         if request.method == "POST":
-            body = await _json(request)
+            who, body = await self._with_body(request, who)
             if isinstance(body, dict) and body.get("services") == [EVERY_SERVICE]:
                 return _secret_json(await self._make_key(who, body, _label(body)), 201)
-            return _secret_json(await who.tenant.control.mint(_minter(who, body), body), 201)
+            made = await who.tenant.control.mint(_minter(who, body), body, made_with=who.grant.token_id)
+            return _secret_json(await self._unless_over(who, made), 201)
         return JSONResponse({"keys": who.tenant.control.keys(who.principal)})
+
+    async def _with_body(self, request: Request, who: _Caller) -> tuple[_Caller, Any]:
+        """Who calls, and the body: that may take a while to come, and the token of *who* may be revoked meanwhile."""
+        body = await _json(request)
+        return await self._who(request), body
+
+    async def _unless_over(self, who: _Caller, made: dict[str, Any]) -> dict[str, Any]:
+        """A key that was *made*, unless the token that made it was revoked while it was: then the key is too."""
+        if self._is_over(who.grant):
+            await who.tenant.keys.revoke(made["id"])
+            raise invalid_key("this token was revoked")
+        return made
 
     async def _key(self, request: Request) -> Response:
         who = await self._who(request)
@@ -239,7 +270,7 @@ class ControlApp:
     async def _many_tokens(self, request: Request) -> Response:
         who = await self._who(request)
         if request.method == "POST":
-            return _secret_json(await self._make(who, await _json(request)), 201)
+            return _secret_json(await self._make(*await self._with_body(request, who)), 201)
         return JSONResponse({"tokens": [grant.public() for grant in self._visible(who)]})
 
     def _visible(self, who: _Caller) -> list[Grant]:
@@ -271,7 +302,7 @@ class ControlApp:
         if asked is None:
             return await self._make_key(who, body, label)
         try:
-            scopes = read_scopes(asked if isinstance(asked, list) else str(asked))
+            scopes = read_scopes(asked if isinstance(asked, (list, str)) else [asked])
         except InvalidOption as error:
             raise Answer(400, "invalid_scopes", f"{error}.") from None
         for scope in scopes:
@@ -284,14 +315,17 @@ class ControlApp:
             )
         if wait := self._making.take(who.grant.user_id):
             raise too_often("tokens", wait)
-        token, grant = await self._tokens.mint(
-            user_id=who.grant.user_id,
-            workspace=who.grant.workspace,
-            scopes=scopes,
-            lifetime=lifetime,
-            label=label,
-            parent=who.grant.token_id,
-        )
+        try:
+            token, grant = await self._tokens.mint(
+                user_id=who.grant.user_id,
+                workspace=who.grant.workspace,
+                scopes=scopes,
+                lifetime=lifetime,
+                label=label,
+                parent=who.grant.token_id,
+            )
+        except InvalidOption as error:
+            raise forbidden(f"{str(error).capitalize()}.", "too_deep") from None
         return {"token": token, **grant.public()}
 
     async def _make_key(self, who: _Caller, body: dict[str, Any], label: str) -> dict[str, Any]:
@@ -301,8 +335,10 @@ class ControlApp:
         lifetime = _lifetime(body, min(_DEFAULT_LIFETIME, longest), longest)
         maker = who.principal.id
         who.tenant.control.check_making(maker)
-        token, key = await who.tenant.keys.mint([EVERY_SERVICE], lifetime, label=label, created_by=maker)
-        return {"token": token, "key": token, **key.public()}
+        token, key = await who.tenant.keys.mint(
+            [EVERY_SERVICE], lifetime, label=label, created_by=maker, made_with=who.grant.token_id
+        )
+        return await self._unless_over(who, {"token": token, "key": token, **key.public()})
 
 
 def _minter(who: _Caller, body: Any) -> Principal:
@@ -314,10 +350,11 @@ def _minter(who: _Caller, body: Any) -> Principal:
     if who.grant.has("keys"):
         return replace(principal, manages=True, mints=True)
     names = body.get("services") if isinstance(body, dict) else None
-    foreign = [name for name in names if not who.grant.may_publish(str(name))] if isinstance(names, list) else []
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    foreign = [name for name in texts if not who.grant.may_publish(name)]
     if foreign:
         raise forbidden(
-            f"This token makes keys only for what it may publish; {str(foreign[0])[:80]!r} is not that.", "scope"
+            f"This token makes keys only for what it may publish; {foreign[0][:80]!r} is not that.", "scope"
         )
     return replace(principal, manages=False, mints=bool(who.grant.publishes))
 
@@ -379,33 +416,10 @@ async def _oauth_error(request: Request, error: Exception) -> Response:
     return response
 
 
+async def _invalid_key(request: Request, error: Exception) -> Response:
+    """A token that ended while its request was under way."""
+    return _answer(request, invalid_key(str(error)))
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     return _answer(request, answer_to(error, "There is no such page; see the documentation."))
-
-
-_CORS = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"retry-after, www-authenticate"),
-]
-_PREFLIGHT = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"GET, POST, DELETE"),
-    (b"access-control-allow-headers", b"authorization, content-type"),
-    (b"access-control-max-age", b"600"),
-    (b"vary", b"access-control-request-headers"),
-]
-
-
-async def _for_every_origin(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Fetch §3.2: any page may call what asks for a token in a header, as none of them holds one by itself."""
-    if scope["method"] == "OPTIONS":
-        await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
-        await send({"type": "http.response.body", "body": b""})
-        return
-
-    async def send_for_all(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *_CORS]
-        await send(message)
-
-    await app(scope, receive, send_for_all)

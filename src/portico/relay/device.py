@@ -14,11 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from portico.errors import InvalidName, InvalidOption
+from portico.errors import InvalidName, InvalidOption, StoreFailed
+from portico.hub.keys import InvalidKey
 from portico.hub.shares import network_of
 from portico.relay.accounts import Account, Attempts
 from portico.relay.config import duration
-from portico.relay.tokens import DEFAULT_SCOPES, Grant, TokenRing, read_scopes
+from portico.relay.grants import DEFAULT_SCOPES, Grant, read_scopes
+from portico.relay.tokens import TokenRing
 from portico.types import service_name
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -79,6 +81,9 @@ class Pending:
     """``pending``, ``allowed`` or ``denied``."""
     user_id: str = ""
     granted: tuple[str, ...] = field(default=())
+    user_uid: str = ""
+    workspace_uid: str | None = None
+    """Of who allowed it, and of the workspace: others of the same names may have come by the time it is asked for."""
 
     @property
     def shown_code(self) -> str:
@@ -97,11 +102,13 @@ class DeviceFlow:
         max_token_lifetime: float,
         may_enter: Callable[[str, str], Account | None],
         max_tokens: int = 10_000,
+        uid_of: Callable[[str], str | None] = lambda workspace: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """*may_enter* gives the account of a user's id if it may enter a workspace (now, not when it was asked).
 
         *max_tokens* is how many tokens a user may hold.
+        *uid_of* tells a workspace from another one of its name.
         """
         self._tokens = tokens
         self._uri = verification_uri
@@ -109,6 +116,7 @@ class DeviceFlow:
         self._max_lifetime = max_token_lifetime
         self._may_enter = may_enter
         self._max_tokens = max_tokens
+        self._uid_of = uid_of
         self._now = now
         self._by_user_code: dict[str, Pending] = {}
         self._by_device: dict[str, Pending] = {}
@@ -197,19 +205,30 @@ class DeviceFlow:
             raise OAuthError("authorization_pending", "The user has not answered yet.")
         self._forget(pending)  # before anything is waited for: a code is good once
         account = self._may_enter(pending.user_id, pending.workspace)
-        if account is None:
+        same = account is not None and account.uid == pending.user_uid
+        if account is None or not same or self._uid_of(pending.workspace) != pending.workspace_uid:
             raise OAuthError("access_denied", "The user may not enter the workspace any more.")
+        if "admin" in pending.granted and not account.admin:
+            raise OAuthError("access_denied", "The user does not administer the relay any more.")
         if self._tokens.held_by(account.id) >= self._max_tokens:
             raise OAuthError(
                 "access_denied", "The user holds as many tokens as they may; a revoked one counts too.", 429
             )
-        token, grant = await self._tokens.mint(
-            user_id=account.id,
-            workspace=pending.workspace,
-            scopes=pending.granted,
-            lifetime=pending.lifetime,
-            label=pending.label or pending.client_id,
-        )
+        try:
+            token, grant = await self._tokens.mint(
+                user_id=account.id,
+                workspace=pending.workspace,
+                scopes=pending.granted,
+                lifetime=pending.lifetime,
+                label=pending.label or pending.client_id,
+                user_uid=account.uid or None,
+                workspace_uid=pending.workspace_uid,
+            )
+        except InvalidKey:
+            raise OAuthError("access_denied", "The user may not enter the workspace any more.") from None
+        except StoreFailed:  # nothing was given: the program may ask again
+            self._by_device[pending.device_digest] = pending
+            raise
         return {
             "access_token": token,
             "token_type": "Bearer",
@@ -248,6 +267,7 @@ class DeviceFlow:
             return False
         pending.status, pending.user_id = "allowed", account.id
         pending.workspace, pending.granted = workspace, pending.scopes
+        pending.user_uid, pending.workspace_uid = account.uid, self._uid_of(workspace)
         return True
 
     @staticmethod

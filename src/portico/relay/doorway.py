@@ -63,6 +63,8 @@ class SignedIn:
     user: User
     session: str = ""
     """Whatever tells sign-ins apart, so that one that is over can be known."""
+    workspace: str = ""
+    """The identity of the workspace that it was to: another one of its name is none of it."""
 
 
 Redeem = Callable[[str, str], Awaitable[SignedIn | None]]
@@ -205,6 +207,7 @@ class Doorway:
             sub=found.user.id,
             name=found.user.name,
             sid=found.session,
+            of=workspace.gateway.enforcer.workspace,
         )
         cookie = _cookie(VISITOR_COOKIE, value, request, int(self._lifetime))
         return _see_other(request, str(state["next"]), cookie)
@@ -229,7 +232,7 @@ class Doorway:
                 if claims is None or claims["place"] != place:
                     continue
                 user = User(id=str(claims["sub"]), name=str(claims["name"]))
-                known = float(claims["exp"]), SignedIn(user, str(claims["sid"]))
+                known = float(claims["exp"]), SignedIn(user, str(claims["sid"]), str(claims.get("of", "")))
                 self._known.keep((workspace, place, value), known, len(place) + len(value))
             if now < known[0]:
                 return known[1]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,6 +25,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from portico.hub.access import same_origin
 from portico.hub.answers import Answer, forbidden, wants_page
 from portico.relay.config import RelayConfig
+
+logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -191,6 +194,14 @@ def answer_to(error: Exception, not_found: str) -> Answer:
         allow = ((b"allow", (error.headers or {}).get("Allow", "").encode()),)
         return Answer(405, "method_not_allowed", "That method is not for this.", headers=allow)
     return Answer(404, "not_found", not_found)
+
+
+async def store_failed(request: Request, error: Exception) -> Response:
+    """What the relay remembers could not be read or written: the caller is told that nothing was changed."""
+    logger.error("%s", error)
+    page = not request.url.path.startswith("/portico/api/")
+    message = "The relay could not write this down, so nothing was changed. Try again later; its operator can see why."
+    return say(request, Answer(503, "store_failed", message, retry_after=10), page=page)
 
 
 def see_other(location: str) -> Response:

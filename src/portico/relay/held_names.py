@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 from portico.hub.registry import Service
 from portico.relay.config import ANONYMOUS
-from portico.relay.store import NameRow, RelayStore
+from portico.relay.rows import NameRow
+from portico.relay.store import RelayStore
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +31,20 @@ class HeldNames:
         self._store = store
         self._changes: dict[tuple[str, str], Service | None] = {}
         """By workspace and name: the service that has it; None if none has."""
+        self._uids: dict[str, str | None] = {}
+        """Of the workspaces in which something changed."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def changed(self, workspace: str, name: str, service: Service | None) -> None:
-        """Another has the name now, or says another thing of it. It is read when it is written."""
+    def changed(self, workspace: str, name: str, service: Service | None, uid: str | None = None) -> None:
+        """Another has the name now, or says another thing of it. It is read when it is written.
+
+        *uid* is the workspace's: nothing is written where another one of its name is by then.
+        """
         if not workspace.startswith(ANONYMOUS):  # nobody can sign in to take such a name up again later
             self._changes[workspace, name] = service
+            self._uids[workspace] = uid
             self._in(WITHIN)
 
     def _in(self, seconds: float) -> None:
@@ -49,24 +56,31 @@ class HeldNames:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def flush(self, live: Iterable[tuple[str, Service]] = ()) -> None:
-        """Write what is not written, and when these *live* services, with their workspaces, were seen: now."""
+    async def flush(self, live: Iterable[tuple[str, Service, str | None]] = ()) -> None:
+        """Write what is not written, and when these *live* services were seen: now.
+
+        Each comes between its workspace's name and uid.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         async with self._writing:
             changes, self._changes = self._changes, {}
+            uids, self._uids = self._uids, {}
+            seen = [found for found in live if not found[0].startswith(ANONYMOUS)]
+            uids = {workspace: uid for workspace, _, uid in seen} | uids
             known = [(workspace, service) for (workspace, _), service in changes.items() if service is not None]
-            known += [(workspace, service) for workspace, service in live if not workspace.startswith(ANONYMOUS)]
+            known += [(workspace, service) for workspace, service, _ in seen]
             rows = [_row(workspace, service) for workspace, service in known if service.replicas]
             gone = [key for key, service in changes.items() if service is None or not service.replicas]
             if not rows and not gone:
                 return
             try:
-                await asyncio.to_thread(self._store.write_names, rows, gone)
+                await asyncio.to_thread(self._store.write_names, rows, gone, uids)
             except Exception:  # a full disk must not take the services down
                 logger.exception("the names of services could not be written down")
                 self._changes = changes | self._changes
+                self._uids = uids | self._uids
                 self._in(_AGAIN)
 
 

@@ -9,6 +9,7 @@ from portico.hub.gateway import Identities, VisitorRequest
 from portico.hub.headers import VISITOR_COOKIE, is_own_cookie
 from portico.relay.accounts import Accounts
 from portico.relay.doorway import Doorway, login_path
+from portico.relay.rows import identity_of
 
 _HAS_COOKIE = VISITOR_COOKIE.encode()
 
@@ -34,6 +35,8 @@ class RelayIdentities(Identities):
     async def recognise(self, request: VisitorRequest) -> Recognised:
         signed_in = self._doorway.visitor(self._workspace, request)
         if signed_in is None or (signed_in.session and not self._accounts.is_live(signed_in.session)):
+            return NOBODY
+        if signed_in.workspace != identity_of(self._workspace, self._accounts.uid_of(self._workspace)):
             return NOBODY
         account = self._accounts.get(signed_in.user.id)
         if account is None or not self._accounts.may_enter(account, self._workspace):

@@ -8,208 +8,129 @@ password, token, key or cookie is kept, only what checks them. Several processes
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from portico.hub.keys import Key
+from portico.relay.database import CHANGES, Database
+from portico.relay.rows import Identities, NameRow, SessionRow, TokenRow, UserRow, WorkspaceRow
+from portico.relay.workspace_keys import WorkspaceKeys
 
-_FORGET = 30 * 86400.0  # seconds after its expiry that a key or a token is of no use to anyone who lists them
+__all__ = ["NameRow", "RelayStore", "SessionRow", "TokenRow", "UserRow", "WorkspaceRow"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS relay (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS users (
-    id TEXT PRIMARY KEY, email TEXT NOT NULL, admin INTEGER NOT NULL, disabled INTEGER NOT NULL,
-    password TEXT NOT NULL, created REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS workspaces (
-    name TEXT PRIMARY KEY, owner TEXT NOT NULL, created REAL NOT NULL, expires REAL);
-CREATE TABLE IF NOT EXISTS members (workspace TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (workspace, user));
-CREATE TABLE IF NOT EXISTS tokens (
-    id TEXT PRIMARY KEY, user TEXT NOT NULL, workspace TEXT NOT NULL, scopes TEXT NOT NULL, label TEXT NOT NULL,
-    created REAL NOT NULL, expires REAL NOT NULL, revoked INTEGER NOT NULL, parent TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS keys (
-    id TEXT PRIMARY KEY, workspace TEXT NOT NULL, services TEXT NOT NULL, label TEXT NOT NULL, created REAL NOT NULL,
-    expires REAL NOT NULL, created_by TEXT NOT NULL, revoked INTEGER NOT NULL, last_used REAL);
-CREATE INDEX IF NOT EXISTS keys_of_workspace ON keys (workspace);
-CREATE TABLE IF NOT EXISTS sessions (
-    digest TEXT PRIMARY KEY, user TEXT NOT NULL,
-    created REAL NOT NULL, expires REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS names (
-    workspace TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, access TEXT NOT NULL, descriptor TEXT NOT NULL,
-    last_seen REAL NOT NULL, PRIMARY KEY (workspace, name));
-"""
+FORGET = 30 * 86400.0  # seconds after its expiry that a key or a token is of no use to anyone who lists them
+
+_MADE = (
+    "WITH RECURSIVE made(id) AS "
+    "(SELECT id FROM tokens WHERE {which} UNION SELECT tokens.id FROM tokens JOIN made ON tokens.parent = made.id) "
+)
+"""The tokens of *which*, those that were made by them, and so on. UNION, so that a circle in a broken file ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserRow:
-    id: str
-    email: str
-    admin: bool
-    disabled: bool
-    password: str
-    """An argon2 hash (RFC 9106) in its usual text form, or "" for a user who cannot sign in by one."""
-    created: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkspaceRow:
-    name: str
-    owner: str
-    created: float
-    expires: float | None
-    """None for one that lasts."""
-    members: tuple[str, ...] = ()
-    """Users beside the owner."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRow:
-    id: str
-    user: str
-    workspace: str
-    scopes: tuple[str, ...]
-    label: str
-    created: float
-    expires: float
-    revoked: bool
-    parent: str = ""
-    """The id of the token by which this one was made, if it was by one; it is revoked with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
-    digest: str
-    """SHA-256 of the cookie's value, in hex."""
-    user: str
-    created: float
-    expires: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameRow:
-    """A service's name that is held for its owner over a restart of the relay."""
-
-    workspace: str
-    name: str
-    owner: str
-    """The id of the principal who may take it up."""
-    access: str
-    descriptor: dict[str, Any]
-    last_seen: float
-
-
-class RelayStore:
-    """All times are in seconds since 1970."""
-
-    def __init__(self, path: str | Path = ":memory:") -> None:
-        """Open the file at *path*, or make it: readable by its owner alone, as are new folders above it."""
-        self._lock = threading.RLock()
-        if str(path) != ":memory:":
-            _make_private(Path(path))
-        self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")  # a reader in another process never waits for a writer
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        with self._lock:
-            self._database.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or nothing."""
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._database.execute(query, values).fetchall()
-
-    def _run(self, query: str, *values: object) -> int:
-        with self._lock:
-            return self._database.execute(query, values).rowcount
+class RelayStore(Database):
+    """All times are in seconds since 1970. Every method raises `StoreFailed`, and has then changed nothing."""
 
     def secret(self) -> bytes:
         """What keys, tokens and forms are signed with: 256 bits, made at the first call."""
-        self._run("INSERT OR IGNORE INTO relay VALUES ('secret', ?)", secrets.token_bytes(32))
-        return bytes(self._rows("SELECT value FROM relay WHERE name = 'secret'")[0][0])
+        query = "SELECT value FROM relay WHERE name = 'secret'"
+        if not self.rows(query):
+            self._run("INSERT OR IGNORE INTO relay VALUES ('secret', ?)", secrets.token_bytes(32))
+        return bytes(self.rows(query)[0][0])
 
     def version(self) -> int:
-        """Changes when another process has written."""
-        return int(self._rows("PRAGMA data_version")[0][0])
+        """Changes when another process has written, or this one past those who keep in memory what is here."""
+        return int(self.rows("PRAGMA data_version")[0][0]) * (CHANGES + 1) + self.changes
 
     # --- users --------------------------------------------------------------------------------------------------
 
     def users(self) -> list[UserRow]:
-        rows = self._rows("SELECT id, email, admin, disabled, password, created FROM users ORDER BY id")
+        rows = self.rows("SELECT id, email, admin, disabled, password, created, uid FROM users ORDER BY id")
         return [
-            UserRow(id=row[0], email=row[1], admin=bool(row[2]), disabled=bool(row[3]), password=row[4], created=row[5])
+            UserRow(
+                id=row[0],
+                email=row[1],
+                admin=bool(row[2]),
+                disabled=bool(row[3]),
+                password=row[4],
+                created=row[5],
+                uid=row[6],
+            )
             for row in rows
         ]
 
     def add_user(self, user: UserRow) -> bool:
         """Add a user, and a workspace of the same name. False if the name is taken already."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             taken = database.execute(
                 "SELECT 1 FROM users WHERE id = ?1 UNION SELECT 1 FROM workspaces WHERE name = ?1", (user.id,)
             ).fetchone()
             if taken:
                 return False
+            uid = user.uid or _new_uid()
             database.execute(
-                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?)",
-                (user.id, user.email, int(user.admin), int(user.disabled), user.password, user.created),
+                "INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (user.id, user.email, int(user.admin), int(user.disabled), user.password, user.created, uid),
             )
-            database.execute("INSERT INTO workspaces VALUES (?, ?, ?, NULL)", (user.id, user.id, user.created))
+            _empty_workspace(database, user.id)
+            database.execute("INSERT INTO workspaces VALUES (?, ?, ?, NULL, ?)", (user.id, user.id, user.created, uid))
         return True
+
+    def identities(self) -> Identities:
+        """The uids of all users and workspaces."""
+        with self._lock:
+            users = dict(self.rows("SELECT id, uid FROM users"))
+            return Identities(users=users, workspaces=dict(self.rows("SELECT name, uid FROM workspaces")))
+
+    def uid_of(self, workspace: str) -> str | None:
+        """The uid of a workspace; None if there is none of that name."""
+        rows = self.rows("SELECT uid FROM workspaces WHERE name = ?", workspace)
+        return str(rows[0][0]) if rows else None
 
     def set_password(self, user_id: str, password: str) -> bool:
         """Keep another hash, and end every sign-in of the user. False if there is no such user."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("DELETE FROM sessions WHERE user = ?", (user_id,))
             return database.execute("UPDATE users SET password = ? WHERE id = ?", (password, user_id)).rowcount > 0
 
-    def keep_hash(self, user_id: str, former: str, password: str) -> None:
+    def keep_hash(self, user_id: str, former: str, password: str) -> bool:
         """Keep a dearer hash of the same password, unless it was changed meanwhile."""
-        self._run("UPDATE users SET password = ? WHERE id = ? AND password = ?", password, user_id, former)
+        return self._run("UPDATE users SET password = ? WHERE id = ? AND password = ?", password, user_id, former) > 0
 
     def set_admin(self, user_id: str, admin: bool) -> bool:
-        """An admin no more has no token left that says so."""
-        with self._transaction() as database:
+        """An admin no more has no token left that says so, nor one that such a token made."""
+        with self.transaction() as database:
             if not admin:
-                database.execute(
-                    "UPDATE tokens SET revoked = 1 WHERE user = ? AND instr(scopes, '\"admin\"')", (user_id,)
-                )
+                _revoke(database, "user = ? AND instr(scopes, '\"admin\"')", user_id)
+            self.changes += 1
             return database.execute("UPDATE users SET admin = ? WHERE id = ?", (int(admin), user_id)).rowcount > 0
 
     def set_disabled(self, user_id: str, disabled: bool) -> bool:
-        """Who is disabled is signed out, and their tokens are revoked for good. False if there is no such user."""
-        with self._transaction() as database:
+        """Who is disabled is signed out, and their tokens and the keys that they made are revoked for good.
+
+        False if there is no such user.
+        """
+        with self.transaction() as database:
             if disabled:
                 database.execute("DELETE FROM sessions WHERE user = ?", (user_id,))
-                database.execute("UPDATE tokens SET revoked = 1 WHERE user = ?", (user_id,))
+                _revoke(database, "user = ?", user_id)
+                _revoke_keys(database, user_id)
+            self.changes += 1
             return database.execute("UPDATE users SET disabled = ? WHERE id = ?", (int(disabled), user_id)).rowcount > 0
 
     def remove_user(self, user_id: str) -> bool:
-        """Remove a user with their workspaces, and all that is in them."""
-        with self._transaction() as database:
+        """Remove a user with their workspaces, all that is in them, and what they made in others' workspaces."""
+        with self.transaction() as database:
+            _revoke(database, "user = ?", user_id)
+            _revoke_keys(database, user_id)
             database.execute("DELETE FROM sessions WHERE user = ?", (user_id,))
             database.execute("DELETE FROM tokens WHERE user = ?", (user_id,))
             database.execute("DELETE FROM members WHERE user = ?", (user_id,))
+            database.execute("DELETE FROM names WHERE owner = ?", (f"user:{user_id}",))
             for (name,) in database.execute("SELECT name FROM workspaces WHERE owner = ?", (user_id,)).fetchall():
                 _remove_workspace(database, name)
+            self.changes += 1
             return database.execute("DELETE FROM users WHERE id = ?", (user_id,)).rowcount > 0
 
     # --- workspaces ---------------------------------------------------------------------------------------------
@@ -217,37 +138,50 @@ class RelayStore:
     def workspaces(self) -> list[WorkspaceRow]:
         members: dict[str, list[str]] = {}
         with self._lock:
-            for workspace, user in self._rows("SELECT workspace, user FROM members ORDER BY user"):
+            for workspace, user in self.rows("SELECT workspace, user FROM members ORDER BY user"):
                 members.setdefault(workspace, []).append(user)
-            rows = self._rows("SELECT name, owner, created, expires FROM workspaces ORDER BY name")
+            rows = self.rows("SELECT name, owner, created, expires, uid FROM workspaces ORDER BY name")
         return [
             WorkspaceRow(
-                name=row[0], owner=row[1], created=row[2], expires=row[3], members=tuple(members.get(row[0], ()))
+                name=row[0],
+                owner=row[1],
+                created=row[2],
+                expires=row[3],
+                members=tuple(members.get(row[0], ())),
+                uid=row[4],
             )
             for row in rows
         ]
 
     def add_workspace(self, workspace: WorkspaceRow) -> bool:
         """False if the name is taken already."""
-        with self._transaction() as database:
-            added = database.execute(
-                "INSERT OR IGNORE INTO workspaces VALUES (?, ?, ?, ?)",
-                (workspace.name, workspace.owner, workspace.created, workspace.expires),
-            ).rowcount
-            if not added:
+        with self.transaction() as database:
+            if database.execute("SELECT 1 FROM workspaces WHERE name = ?", (workspace.name,)).fetchone():
                 return False
+            _empty_workspace(database, workspace.name)
+            database.execute(
+                "INSERT INTO workspaces VALUES (?, ?, ?, ?, ?)",
+                (
+                    workspace.name,
+                    workspace.owner,
+                    workspace.created,
+                    workspace.expires,
+                    workspace.uid or _new_uid(),
+                ),
+            )
             pairs = [(workspace.name, user) for user in workspace.members]
             database.executemany("INSERT INTO members VALUES (?, ?)", pairs)
         return True
 
-    def remove_workspace(self, name: str) -> bool:
-        """Remove it with its tokens, keys and names."""
-        with self._transaction() as database:
+    def remove_workspace(self, name: str, *, told: bool = False) -> bool:
+        """Remove it with its tokens, keys and names. *told*: all who keep them in memory hear of it anyway."""
+        with self.transaction() as database:
+            self.changes += not told
             return _remove_workspace(database, name)
 
     def remove_expired_workspaces(self, now: float) -> list[str]:
-        """Remove what has expired; returns the names."""
-        with self._transaction() as database:
+        """Remove what has expired; returns the names. Their tokens have expired too, so nobody need be told."""
+        with self.transaction() as database:
             names = [row[0] for row in database.execute("SELECT name FROM workspaces WHERE expires < ?", (now,))]
             for name in names:
                 _remove_workspace(database, name)
@@ -257,9 +191,11 @@ class RelayStore:
         self._run("INSERT OR IGNORE INTO members VALUES (?, ?)", workspace, user_id)
 
     def remove_member(self, workspace: str, user_id: str) -> bool:
-        """Who is no member any more has no token for it either."""
-        with self._transaction() as database:
-            database.execute("UPDATE tokens SET revoked = 1 WHERE workspace = ? AND user = ?", (workspace, user_id))
+        """Who is no member any more has no token for it either, and the keys that they made there are revoked."""
+        with self.transaction() as database:
+            _revoke(database, "workspace = ? AND user = ?", workspace, user_id)
+            _revoke_keys(database, user_id, workspace)
+            self.changes += 1
             query = "DELETE FROM members WHERE workspace = ? AND user = ?"
             return database.execute(query, (workspace, user_id)).rowcount > 0
 
@@ -267,10 +203,8 @@ class RelayStore:
 
     def tokens(self) -> list[TokenRow]:
         with self._lock:
-            self._run("DELETE FROM tokens WHERE expires < ?", time.time() - _FORGET)
-            rows = self._rows(
-                "SELECT id, user, workspace, scopes, label, created, expires, revoked, parent FROM tokens"
-            )
+            self.forget("DELETE FROM tokens WHERE expires < ?", time.time() - FORGET)
+            rows = self.rows("SELECT id, user, workspace, scopes, label, created, expires, revoked, parent FROM tokens")
         return [
             TokenRow(
                 id=row[0],
@@ -287,42 +221,57 @@ class RelayStore:
         ]
 
     def add_token(self, token: TokenRow) -> None:
-        self._run(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            token.id,
-            token.user,
-            token.workspace,
-            json.dumps(token.scopes),
-            token.label,
-            token.created,
-            token.expires,
-            int(token.revoked),
-            token.parent,
-        )
+        with self.transaction() as database:
+            _insert_token(database, token)
 
-    def revoke_token(self, token_id: str) -> None:
-        self._run(
-            "WITH RECURSIVE made(id) AS (SELECT ? UNION SELECT tokens.id FROM tokens JOIN made ON parent = made.id) "
-            "UPDATE tokens SET revoked = 1 WHERE id IN made",
-            token_id,
-        )
+    def mint_token(self, token: TokenRow, *, user_uid: str | None = None, workspace_uid: str | None = None) -> bool:
+        """Add a token, if all that it follows from still holds; False if not.
+
+        That is: the token that made it is not revoked, and the user and the workspace are not others of the same name,
+        where their uids are given. It is asked here, since it may have changed since the caller looked.
+        """
+        with self.transaction() as database:
+            asked: list[tuple[str, tuple[object, ...]]] = []
+            if token.parent:
+                asked.append(("SELECT 1 FROM tokens WHERE id = ? AND NOT revoked", (token.parent,)))
+            if user_uid is not None:
+                asked.append(("SELECT 1 FROM users WHERE id = ? AND uid = ? AND NOT disabled", (token.user, user_uid)))
+            if workspace_uid is not None:
+                asked.append(("SELECT 1 FROM workspaces WHERE name = ? AND uid = ?", (token.workspace, workspace_uid)))
+            if not all(database.execute(query, values).fetchone() for query, values in asked):
+                return False
+            _insert_token(database, token)
+        return True
+
+    def revoke_token(self, token_id: str) -> list[str]:
+        """Revoke it with all that it made, tokens and keys; returns the tokens' ids. Empty if there is none such."""
+        with self.transaction() as database:
+            return _revoke(database, "id = ?", token_id)
 
     # --- sign-ins -----------------------------------------------------------------------------------------------
 
     def sessions(self) -> list[SessionRow]:
         with self._lock:
-            self._run("DELETE FROM sessions WHERE expires < ?", time.time())
-            rows = self._rows("SELECT digest, user, created, expires FROM sessions ORDER BY created")
+            self.forget("DELETE FROM sessions WHERE expires < ?", time.time())
+            rows = self.rows("SELECT digest, user, created, expires FROM sessions ORDER BY created")
         return [SessionRow(digest=row[0], user=row[1], created=row[2], expires=row[3]) for row in rows]
 
-    def add_session(self, session: SessionRow) -> None:
-        self._run(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?)",
-            session.digest,
-            session.user,
-            session.created,
-            session.expires,
-        )
+    def add_session(self, session: SessionRow, *, user_uid: str | None = None, password: str | None = None) -> bool:
+        """False if the user is another one of that name by now, is disabled, or has another password.
+
+        That is asked where *user_uid* and *password*, its hash, are given.
+        """
+        with self.transaction() as database:
+            if user_uid is not None:
+                query = "SELECT password FROM users WHERE id = ? AND uid = ? AND NOT disabled"
+                found = database.execute(query, (session.user, user_uid)).fetchone()
+                if found is None or (password is not None and found[0] != password):
+                    return False
+            database.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?)",
+                (session.digest, session.user, session.created, session.expires),
+            )
+        return True
 
     def remove_session(self, digest: str) -> None:
         self._run("DELETE FROM sessions WHERE digest = ?", digest)
@@ -337,20 +286,32 @@ class RelayStore:
         )
         self.write_names([row], [])
 
-    def write_names(self, names: Iterable[NameRow], gone: Iterable[tuple[str, str]]) -> None:
-        """Keep *names*, and forget those that are *gone*, each a workspace and a name."""
-        with self._transaction() as database:
-            database.executemany("DELETE FROM names WHERE workspace = ? AND name = ?", gone)
+    def write_names(
+        self,
+        names: Iterable[NameRow],
+        gone: Iterable[tuple[str, str]],
+        uids: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Keep *names*, and forget those that are *gone*, each a workspace and a name.
+
+        *uids* are of the workspaces that are meant: where there is another one of the name by now, nothing is written.
+        """
+        with self.transaction() as database:
+            others = {name for name, uid in (uids or {}).items() if _is_another(database, name, uid)}
+            database.executemany(
+                "DELETE FROM names WHERE workspace = ? AND name = ?", [pair for pair in gone if pair[0] not in others]
+            )
             database.executemany(
                 "INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?, ?, ?)",
                 [
                     (row.workspace, row.name, row.owner, row.access, json.dumps(row.descriptor), row.last_seen)
                     for row in names
+                    if row.workspace not in others
                 ],
             )
 
     def load_names(self) -> list[NameRow]:
-        rows = self._rows("SELECT workspace, name, owner, access, descriptor, last_seen FROM names")
+        rows = self.rows("SELECT workspace, name, owner, access, descriptor, last_seen FROM names")
         return [
             NameRow(
                 workspace=row[0],
@@ -364,82 +325,69 @@ class RelayStore:
         ]
 
     def forget_name(self, workspace: str, name: str) -> None:
-        self._run("DELETE FROM names WHERE workspace = ? AND name = ?", workspace, name)
+        self.write_names([], [(workspace, name)])
 
     # --- keys ---------------------------------------------------------------------------------------------------
 
-    def key_store(self, workspace: str) -> WorkspaceKeys:
-        """Where the visitors' keys of one workspace are kept."""
-        return WorkspaceKeys(self, workspace)
+    def key_store(self, workspace: str, uid: str | None = None) -> WorkspaceKeys:
+        """Where the visitors' keys of one workspace are kept; of the one with that *uid*, if it is given."""
+        return WorkspaceKeys(self, workspace, uid)
 
 
-class WorkspaceKeys:
-    """A `portico.hub.keys.KeyStore` over the part of the file that is one workspace's."""
+def _new_uid() -> str:
+    return secrets.token_hex(8)
 
-    def __init__(self, store: RelayStore, workspace: str) -> None:
-        self._store = store
-        self._workspace = workspace
 
-    def secret(self) -> bytes:
-        return self._store.secret()
-
-    def load(self) -> list[Key]:
-        self._store._run("DELETE FROM keys WHERE expires < ?", time.time() - _FORGET)
-        rows = self._store._rows(
-            "SELECT id, services, label, created, expires, created_by, revoked, last_used FROM keys "
-            "WHERE workspace = ?",
-            self._workspace,
-        )
-        return [
-            Key(
-                id=row[0],
-                services=tuple(json.loads(row[1])),
-                label=row[2],
-                created=row[3],
-                expires=row[4],
-                created_by=row[5],
-                revoked=bool(row[6]),
-                last_used=row[7],
-            )
-            for row in rows
-        ]
-
-    def save(self, key: Key) -> None:
-        self._store._run(
-            "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            key.id,
-            self._workspace,
-            json.dumps(key.services),
-            key.label,
-            key.created,
-            key.expires,
-            key.created_by,
-            int(key.revoked),
-            key.last_used,
-        )
-
-    def touch(self, used: dict[str, float]) -> None:
-        with self._store._transaction() as database:
-            database.executemany(
-                "UPDATE keys SET last_used = ? WHERE id = ? AND workspace = ?",
-                [(when, key_id, self._workspace) for key_id, when in used.items()],
-            )
-
-    def version(self) -> int:
-        return self._store.version()
+def _empty_workspace(database: sqlite3.Connection, name: str) -> None:
+    """Nothing that was of a workspace of that name may be found in one that is made anew."""
+    for table in ("tokens", "keys", "members", "names"):
+        database.execute(f"DELETE FROM {table} WHERE workspace = ?", (name,))
 
 
 def _remove_workspace(database: sqlite3.Connection, name: str) -> bool:
-    for table in ("tokens", "keys", "members", "names"):
-        database.execute(f"DELETE FROM {table} WHERE workspace = ?", (name,))
+    _revoke(database, "workspace = ?", name)
+    _empty_workspace(database, name)
     return database.execute("DELETE FROM workspaces WHERE name = ?", (name,)).rowcount > 0
 
 
-def _make_private(path: Path) -> None:
-    """Make the file and the folders above it that are not there, for their owner alone."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    path.touch(mode=0o600)
-    if os.name == "posix":
-        path.chmod(0o600)  # it may have come from elsewhere; SQLite gives its other files the same mode
+def _is_another(database: sqlite3.Connection, workspace: str, uid: str | None) -> bool:
+    """Whether the workspace of that name is not the one of *uid* (None: whichever it is)."""
+    if uid is None:
+        return False
+    found = database.execute("SELECT uid FROM workspaces WHERE name = ?", (workspace,)).fetchone()
+    return found is None or found[0] != uid
+
+
+def _insert_token(database: sqlite3.Connection, token: TokenRow) -> None:
+    database.execute(
+        "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            token.id,
+            token.user,
+            token.workspace,
+            json.dumps(token.scopes),
+            token.label,
+            token.created,
+            token.expires,
+            int(token.revoked),
+            token.parent,
+        ),
+    )
+
+
+def _revoke(database: sqlite3.Connection, which: str, *values: object) -> list[str]:
+    """Revoke the tokens of *which*, all that were made by them, and the keys that any of these made."""
+    made = _MADE.format(which=which)
+    ids = [row[0] for row in database.execute(made + "SELECT id FROM made", values)]
+    database.execute(made + "UPDATE tokens SET revoked = 1 WHERE id IN made", values)
+    database.execute(made + "UPDATE keys SET revoked = 1 WHERE token IN made", values)
+    return ids
+
+
+def _revoke_keys(database: sqlite3.Connection, user_id: str, workspace: str | None = None) -> None:
+    """Revoke the keys that a user made, in one workspace or in all."""
+    query, maker = "UPDATE keys SET revoked = 1 WHERE created_by = ?", f"user:{user_id}"
+    if workspace is None:
+        database.execute(query, (maker,))
+    else:
+        database.execute(query + " AND workspace = ?", (maker, workspace))

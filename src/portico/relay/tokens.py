@@ -1,135 +1,51 @@
 """Provider tokens: what whoever holds one may do in one workspace of a relay. Signed, expiring, revoked at once.
 
 A token is a JWT (RFC 7519, HS256) of the audience ``portico:provider``. What it opens is what the store says of its id,
-so that one which is not there opens nothing. Scopes:
-
-========================  ======================================================================================
-``publish:<pattern>``     publish services whose name fits (``cat``, ``cat*``, ``*``), and make keys for those
-``consume:<name or *>``   told to apps; opens no service by itself: visitors use keys
-``keys``                  make visitors' keys for any service of the workspace, and those to come
-``manage``                see and stop everything in the workspace, list and revoke its keys and tokens
-``admin``                 all that, and the relay itself
-========================  ======================================================================================
+so that one which is not there opens nothing: `portico.relay.grants`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 import secrets
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 
 import jwt
 
 from portico.bounded import BoundedCache
 from portico.errors import InvalidOption
+from portico.hub.finishing import finish
 from portico.hub.keys import ISSUER, PROVIDER, InvalidKey
-from portico.hub.registry import Principal
-from portico.relay.store import RelayStore, TokenRow
+from portico.relay.database import CHANGES
+from portico.relay.grants import (
+    DEFAULT_SCOPES,
+    EVERY_SCOPE,
+    Grant,
+    covers,
+    read_scopes,
+    row_of,
+    under_their_makers,
+)
+from portico.relay.store import RelayStore
 
-DEFAULT_SCOPES = ("publish:*", "keys", "consume:*")
-"""Of a program that asks for none."""
+__all__ = ["DEFAULT_SCOPES", "EVERY_SCOPE", "MAX_DEPTH", "Grant", "TokenRing", "UnknownToken", "covers", "read_scopes"]
 
-EVERY_SCOPE = ("publish:*", "consume:*", "keys", "manage", "admin")
+logger = logging.getLogger(__name__)
+
+MAX_DEPTH = 16
+"""How many tokens may stand between one and the one that a person made: each program gives its helpers what they need,
+and a chain that is longer than any of those is somebody's mistake, or an attack."""
 
 _ALGORITHM = "HS256"
 _CACHE_SIZE = 4096
 _CACHE_BYTES = 4 << 20
 """Of tokens that were checked; usual ones fill half of it."""
-_MAX_SCOPES = 50
-_SCOPE = re.compile(r"(publish|consume):([a-z0-9*?-]{1,64})|keys|manage|admin", re.ASCII)
 # What PyJWT raises for hostile text: its JSON may be nested so deep that reading it fails.
 _NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)
-
-
-def read_scopes(value: str | Iterable[str]) -> tuple[str, ...]:
-    """The scopes in *value*, a list or a text with spaces between (RFC 6749 §3.3). Raises `InvalidOption`."""
-    given = value.split() if isinstance(value, str) else list(value)
-    for scope in given:
-        if not isinstance(scope, str) or not _SCOPE.fullmatch(scope):
-            shown = repr(scope)[:80]
-            raise InvalidOption(
-                f"{shown} is no scope; there are publish:<name or pattern>, consume:<name or *>, keys, manage"
-            )
-    scopes = tuple(dict.fromkeys(given))
-    if not scopes or len(scopes) > _MAX_SCOPES:
-        raise InvalidOption(f"a token has from one to {_MAX_SCOPES} scopes")
-    return scopes
-
-
-def covers(held: Iterable[str], wanted: str) -> bool:
-    """Whether who has the scopes *held* may give *wanted* away. Where it cannot be told of two patterns, no."""
-    for scope in held:
-        if scope in (wanted, "admin"):
-            return True
-        kind, colon, pattern = scope.partition(":")
-        wanted_kind, _, name = wanted.partition(":")
-        if not colon or kind != wanted_kind:
-            continue
-        literal = "*" not in name and "?" not in name
-        stem = pattern[:-1]
-        is_prefix = pattern.endswith("*") and "*" not in stem and "?" not in stem
-        if (literal and fnmatchcase(name, pattern)) or (is_prefix and name.startswith(stem)):
-            return True
-    return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What is known of a token. Times in seconds since 1970; the token itself is not kept."""
-
-    token_id: str
-    user_id: str
-    workspace: str
-    scopes: tuple[str, ...]
-    expires: float
-    label: str = ""
-    created: float = 0.0
-    revoked: bool = False
-    parent: str = ""
-    """The id of the token by which this one was made."""
-
-    def has(self, scope: str) -> bool:
-        """Whether *scope* follows from what it has (``admin`` holds all)."""
-        return covers(self.scopes, scope)
-
-    @property
-    def publishes(self) -> tuple[str, ...]:
-        """Patterns of the names that it may publish."""
-        if "admin" in self.scopes:
-            return ("*",)
-        return tuple(scope.removeprefix("publish:") for scope in self.scopes if scope.startswith("publish:"))
-
-    def may_publish(self, name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in self.publishes)
-
-    def principal(self) -> Principal:
-        """Who speaks, for the hub. Two tokens of one user are one principal: each may take up what the other served."""
-        return Principal(
-            id=f"user:{self.user_id}",
-            token_id=self.token_id,
-            publishes=self.publishes,
-            manages=self.has("manage"),
-            mints=self.has("keys") or bool(self.publishes),
-        )
-
-    def public(self) -> dict[str, Any]:
-        """As the control API shows it."""
-        return {
-            "id": self.token_id,
-            "user": self.user_id,
-            "workspace": self.workspace,
-            "scopes": list(self.scopes),
-            "label": self.label,
-            "created": self.created,
-            "expires": self.expires,
-            "revoked": self.revoked,
-        }
 
 
 class UnknownToken(InvalidKey):
@@ -144,17 +60,37 @@ class TokenRing:
         self._store = store
         self._secret = store.secret() if secret is None else secret
         self._version = store.version()
-        self._grants = {row.id: _grant(row) for row in store.tokens()}
+        self._grants = under_their_makers(store.tokens())
         self._verified: BoundedCache[str, str] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: their id."""
-        self._listeners: list[Callable[[Grant], None]] = []
+        self._listeners: list[Callable[[Sequence[Grant]], None]] = []
+        self._readers: list[Callable[[], Awaitable[None]]] = []
+        self._writing = asyncio.Lock()
+        """So that what is read of the store is never older than what is here."""
         self._minting: Counter[str] = Counter()
         """Tokens that are being written, by their user: they count (`held_by`)."""
 
     def listen(self, listener: Callable[[Grant], None]) -> Callable[[], None]:
         """Call *listener* with each token that is revoked, here or elsewhere; returns how to stop."""
+
+        def each(grants: Sequence[Grant]) -> None:
+            for grant in grants:
+                listener(grant)
+
+        return self.listen_to_many(each)
+
+    def listen_to_many(self, listener: Callable[[Sequence[Grant]], None]) -> Callable[[], None]:
+        """As `listen`, once for all that are revoked together."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def read_along(self, reader: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Await *reader* whenever the store was written past this ring; returns how to stop.
+
+        If it fails it is awaited again at the next `synchronize`.
+        """
+        self._readers.append(reader)
+        return lambda: self._readers.remove(reader)
 
     async def mint(
         self,
@@ -165,42 +101,61 @@ class TokenRing:
         lifetime: float,
         label: str = "",
         parent: str = "",
+        user_uid: str | None = None,
+        workspace_uid: str | None = None,
     ) -> tuple[str, Grant]:
-        """Make a token that lasts *lifetime* seconds; returns it and what is kept of it. Raises `InvalidOption`.
+        """Make a token that lasts *lifetime* seconds; returns it and what is kept of it.
 
-        It ends, and is revoked, with the token whose id *parent* is, by which it was made.
+        It ends, and is revoked, with the token whose id *parent* is, by which it was made. *user_uid* and
+        *workspace_uid* are of those that were looked at before, as others of their names may have come since. Raises
+        `InvalidOption`, `InvalidKey` (what it would follow from has ended) or `StoreFailed`.
         """
         now = time.time()
-        made_by = self._grants.get(parent)
         grant = Grant(
             token_id=secrets.token_hex(16),
             user_id=user_id,
             workspace=workspace,
             scopes=read_scopes(scopes),
             created=now,
-            expires=now + lifetime if made_by is None else min(now + lifetime, made_by.expires),
+            expires=now + lifetime,
             label=label,
             parent=parent,
         )
-        claims = {
-            "iss": ISSUER,  # first: portico.hub.keys.MARK
-            "aud": PROVIDER,
-            "jti": grant.token_id,
-            "sub": user_id,
-            "ws": workspace,
-            "scope": " ".join(grant.scopes),
-            "iat": int(now),
-            "exp": grant.expires,
-        }
-        token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
         self._minting[user_id] += 1
         try:
-            await asyncio.to_thread(self._store.add_token, _row(grant))
+            return await finish(self._mint(grant, user_uid, workspace_uid))
         finally:
             self._minting[user_id] -= 1
             if not self._minting[user_id]:
                 del self._minting[user_id]
-        self._grants[grant.token_id] = grant
+
+    async def _mint(self, grant: Grant, user_uid: str | None, workspace_uid: str | None) -> tuple[str, Grant]:
+        async with self._writing:
+            if grant.parent:
+                made_by = self._grants.get(grant.parent)
+                if made_by is None or made_by.revoked or made_by.expires <= grant.created:
+                    raise InvalidKey("the token that was to make this one has ended")
+                if made_by.depth >= MAX_DEPTH:
+                    raise InvalidOption(
+                        f"a token is made by a token, that by another, and so on, at most {MAX_DEPTH} times: "
+                        "make it with one further up, or sign in for a new one"
+                    )
+                grant = replace(grant, depth=made_by.depth + 1, expires=min(grant.expires, made_by.expires))
+            claims = {
+                "iss": ISSUER,  # first: portico.hub.keys.MARK
+                "aud": PROVIDER,
+                "jti": grant.token_id,
+                "sub": grant.user_id,
+                "ws": grant.workspace,
+                "scope": " ".join(grant.scopes),
+                "iat": int(grant.created),
+                "exp": grant.expires,
+            }
+            token = jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+            uids = {"user_uid": user_uid, "workspace_uid": workspace_uid}
+            if not await asyncio.to_thread(self._store.mint_token, row_of(grant), **uids):
+                raise InvalidKey("what this token was to follow from has ended: its user, workspace, or maker")
+            self._grants[grant.token_id] = grant
         return token, grant
 
     def verify(self, token: str) -> Grant:
@@ -221,6 +176,8 @@ class TokenRing:
 
     async def authenticate(self, token: str) -> Grant:
         """As `verify`; and one that another process made a moment ago is looked for."""
+        if self.is_behind:
+            await self.synchronize()
         try:
             return self.verify(token)
         except UnknownToken:
@@ -263,84 +220,91 @@ class TokenRing:
         return sorted(grants, key=lambda grant: -grant.created)
 
     async def revoke(self, token_id: str) -> Grant | None:
-        """Make a token invalid at once, and those that were made by it. None if there is no such token."""
-        grant = self._grants.get(token_id)
-        if grant is None:
-            return None
-        revoked = self._revoked(grant)
-        await asyncio.to_thread(self._store.revoke_token, token_id)
-        return revoked
+        """Make a token invalid at once, with the tokens and the keys that it made. None if there is no such token.
+
+        The store comes first: what this returns from holds after a crash too. Raises `StoreFailed`, and then nothing
+        is revoked.
+        """
+        return await finish(self._revoke(token_id))
+
+    async def _revoke(self, token_id: str) -> Grant | None:
+        async with self._writing:
+            if token_id not in self._grants:
+                await self._read()
+            if token_id not in self._grants:
+                return None
+            made = await asyncio.to_thread(self._store.revoke_token, token_id)
+            ids = {token_id, *made, *(grant.token_id for grant in self.made_by(token_id))}
+            self._end(self._grants[token_id] for token_id in ids if token_id in self._grants)
+            return self._grants[token_id]
 
     def made_by(self, token_id: str) -> Sequence[Grant]:
         """The tokens that were made by one, by those, and so on."""
-        made = [grant for grant in self._grants.values() if grant.parent == token_id]
-        return [*made, *(further for grant in made for further in self.made_by(grant.token_id))]
+        children: dict[str, list[Grant]] = {}
+        for grant in self._grants.values():
+            if grant.parent:
+                children.setdefault(grant.parent, []).append(grant)
+        found: dict[str, Grant] = {}
+        waiting = deque([token_id])
+        while waiting:
+            for grant in children.get(waiting.popleft(), ()):
+                if grant.token_id not in found and grant.token_id != token_id:
+                    found[grant.token_id] = grant
+                    waiting.append(grant.token_id)
+        return list(found.values())
 
-    def _revoked(self, grant: Grant) -> Grant:
-        revoked = self._grants[grant.token_id] = replace(grant, revoked=True)
-        if not grant.revoked:
-            for listener in tuple(self._listeners):
-                listener(revoked)
-            for child in [other for other in self._grants.values() if other.parent == grant.token_id]:
-                self._revoked(child)
-        return revoked
+    def _end(self, grants: Iterable[Grant]) -> None:
+        """The store has them revoked: so they are here, all before anyone hears of it."""
+        ended = [replace(grant, revoked=True) for grant in grants if not grant.revoked]
+        self._grants.update((grant.token_id, grant) for grant in ended)
+        for listener in tuple(self._listeners) if ended else ():
+            try:
+                listener(ended)
+            except Exception:  # the others must hear of it all the same
+                logger.exception("a listener failed on tokens that were revoked")
 
-    def forget_workspace(self, workspace: str) -> None:
-        """A workspace is being removed: its tokens open nothing any more, and are not kept in memory."""
-        for grant in [grant for grant in self._grants.values() if grant.workspace == workspace]:
-            self._revoked(grant)
-        for token_id in [grant.token_id for grant in self._grants.values() if grant.workspace == workspace]:
-            del self._grants[token_id]
+    @property
+    def is_behind(self) -> bool:
+        """Whether this process has written past this ring since it last read the store."""
+        return self._store.changes != self._version & CHANGES
+
+    async def remove_workspace(self, workspace: str) -> None:
+        """Remove a workspace from the store: its tokens open nothing any more, and are not kept in memory."""
+        await finish(self._remove_workspace(workspace))
+
+    async def _remove_workspace(self, workspace: str) -> None:
+        async with self._writing:
+            await asyncio.to_thread(lambda: self._store.remove_workspace(workspace, told=True))
+            self._end(grant for grant in list(self._grants.values()) if grant.workspace == workspace)
+            for token_id in [grant.token_id for grant in self._grants.values() if grant.workspace == workspace]:
+                del self._grants[token_id]
 
     async def synchronize(self) -> None:
         """Take in what another process (the command line) wrote to the same file. Every few seconds."""
-        version = await asyncio.to_thread(self._store.version)
-        if version != self._version:
-            before = set(self._grants)
-            rows = {row.id: _grant(row) for row in await asyncio.to_thread(self._store.tokens)}
-            self._version = version
-            self._merge(rows, before)
+        async with self._writing:
+            await self._read()
         now = time.time()
         for token_id in [grant.token_id for grant in self._grants.values() if grant.expires <= now]:
             del self._grants[token_id]
 
-    def _merge(self, stored: dict[str, Grant], before: set[str]) -> None:
-        """Take in what the store held a moment ago: what was minted (not in *before*) or revoked here is newer."""
-        for token_id, mine in list(self._grants.items()):
-            theirs = stored.pop(token_id, None)
-            if (theirs is None and token_id in before) or (theirs is not None and theirs.revoked):
-                self._revoked(mine)
-        self._grants.update(stored)
+    async def _read(self) -> None:
+        """Whoever calls holds the lock. The version comes last: what fails on the way is tried again."""
+        version = await asyncio.to_thread(self._store.version)
+        if version == self._version:
+            return
+        self._merge(under_their_makers(await asyncio.to_thread(self._store.tokens)))
+        for reader in tuple(self._readers):
+            await reader()
+        self._version = version
+
+    def _merge(self, stored: dict[str, Grant]) -> None:
+        """What the store does not hold any more, or holds as revoked, ends."""
+        gone = [mine for token_id, mine in self._grants.items() if token_id not in stored or stored[token_id].revoked]
+        self._grants.update((token_id, theirs) for token_id, theirs in stored.items() if not theirs.revoked)
+        self._grants.update((token_id, theirs) for token_id, theirs in stored.items() if token_id not in self._grants)
+        self._end(gone)
 
     async def reread(self) -> None:
         """Take in what this process wrote past the ring (a user removed or disabled)."""
         self._version = -1
         await self.synchronize()
-
-
-def _grant(row: TokenRow) -> Grant:
-    return Grant(
-        token_id=row.id,
-        user_id=row.user,
-        workspace=row.workspace,
-        scopes=row.scopes,
-        expires=row.expires,
-        label=row.label,
-        created=row.created,
-        revoked=row.revoked,
-        parent=row.parent,
-    )
-
-
-def _row(grant: Grant) -> TokenRow:
-    return TokenRow(
-        id=grant.token_id,
-        user=grant.user_id,
-        workspace=grant.workspace,
-        scopes=grant.scopes,
-        label=grant.label,
-        created=grant.created,
-        expires=grant.expires,
-        revoked=grant.revoked,
-        parent=grant.parent,
-    )

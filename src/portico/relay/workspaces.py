@@ -5,42 +5,55 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from portico.errors import Refused
 from portico.hub.conditions import Enforcer
 from portico.hub.control import Control
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
-from portico.hub.links import Links, Place
-from portico.hub.registry import Principal, Registry
+from portico.hub.links import PROVIDER_GONE, Links, Place
+from portico.hub.registry import Principal, Registry, Session
 from portico.hub.shares import network_of
 from portico.protocol.events import Hello
 from portico.relay.accounts import is_anonymous
 from portico.relay.anonymous import AnonymousWorkspaces
 from portico.relay.config import ANONYMOUS, RelayConfig
+from portico.relay.grants import Grant
 from portico.relay.held_names import HeldNames
+from portico.relay.rows import identity_of
 from portico.relay.store import RelayStore
-from portico.relay.tokens import Grant, TokenRing
+from portico.relay.tokens import TokenRing
 
 logger = logging.getLogger(__name__)
 
 _REMEMBER_EVERY = 1800.0  # seconds: so that a relay that crashed knows which names were live
 _HOLD_ANONYMOUS = 600.0  # seconds: nobody can sign in to take such a name up again later
+_GONE = "this workspace, or its user, was removed"
 
 
 class Workspace:
     """One tenant: what it serves, who may see it, and how it is managed."""
 
     def __init__(
-        self, name: str, config: RelayConfig, links: Links, keys: KeyRing, identities: Identities, *, anonymous: bool
+        self,
+        name: str,
+        config: RelayConfig,
+        links: Links,
+        keys: KeyRing,
+        identities: Identities,
+        *,
+        anonymous: bool,
+        uid: str | None = None,
     ) -> None:
+        """*uid* tells it from another of its name. None for one that no store knows."""
         self.name = name
+        self.uid = uid
         self.anonymous = anonymous
         self.registry = Registry(config.hub)
         self.registry.interstitial = anonymous
         self.keys = keys
-        self.gateway = Gateway(config.hub, self.registry, keys, identities, Enforcer(name))
+        self.gateway = Gateway(config.hub, self.registry, keys, identities, Enforcer(identity_of(name, uid)))
         self.control = Control(
             config.hub, self.registry, links, keys, lambda service: config.service_url(name, service)
         )
@@ -62,11 +75,14 @@ class Workspaces:
         self.links = Links(config.hub, authenticate=self.place, kernel_lives=_no_kernels)
         self._open: dict[str, Workspace] = {}
         self._opening = asyncio.Lock()
-        self._anonymous = AnonymousWorkspaces(config, store, tokens, is_idle=self._is_idle)
+        self._anonymous = AnonymousWorkspaces(config, store, tokens, is_idle=self._is_idle, on_removed=self._ended)
         self._names = HeldNames(store)
         self._remembered = time.time()
-        self._nobodys = self._make("", KeyRing(MemoryKeyStore()))
-        self._stop_listening = tokens.listen(self._revoked)
+        self._nobodys = self._make("", KeyRing(MemoryKeyStore()), None)
+        self._users = store.identities().users
+        """Those that there were when it was last looked, by name, with their uids."""
+        self._stop_listening = tokens.listen_to_many(self._revoked)
+        self._stop_reading = tokens.read_along(self._reconcile)
 
     # --- finding ------------------------------------------------------------------------------------------------
 
@@ -80,19 +96,66 @@ class Workspaces:
 
     async def open(self, name: str) -> Workspace:
         """The workspace of that name, which the caller knows to exist; its keys are read at the first call."""
+        if self._tokens.is_behind:  # a workspace may have gone, and another be there under its name
+            await self._tokens.synchronize()
         found = self._open.get(name)
         if found is None:
             async with self._opening:
                 found = self._open.get(name)
                 if found is None:
-                    keys = await asyncio.to_thread(KeyRing, self._store.key_store(name), name)
-                    found = self._open[name] = self._make(name, keys)
-                    found.registry.listen(lambda what, service: self._changed(name, what, service))
+                    found = self._open[name] = self._make(name, *await asyncio.to_thread(self._keys_of, name))
+                    workspace = found
+                    found.registry.listen(lambda what, service: self._changed(workspace, what, service))
         return found
 
-    def _make(self, name: str, keys: KeyRing) -> Workspace:
-        anonymous = name.startswith(ANONYMOUS)
-        return Workspace(name, self._config, self.links, keys, self._identities_of(name), anonymous=anonymous)
+    def _keys_of(self, name: str) -> tuple[KeyRing, str | None]:
+        """Blocks."""
+        uid = self._store.uid_of(name)
+        return KeyRing(self._store.key_store(name, uid), identity_of(name, uid)), uid
+
+    def _make(self, name: str, keys: KeyRing, uid: str | None) -> Workspace:
+        return Workspace(
+            name,
+            self._config,
+            self.links,
+            keys,
+            self._identities_of(name),
+            anonymous=name.startswith(ANONYMOUS),
+            uid=uid,
+        )
+
+    # --- those that are gone ------------------------------------------------------------------------------------
+
+    async def _reconcile(self) -> None:
+        """Close the workspaces that the store does not have any more, or has another of their name; and free the names
+        that are held for users who are gone. What is made anew under a name begins with nothing of the former.
+        """
+        async with self._opening:
+            there = await asyncio.to_thread(self._store.identities)
+            for workspace in self.all():
+                if workspace.uid is not None and there.workspaces.get(workspace.name) != workspace.uid:
+                    self._close(workspace)
+            gone = {f"user:{user}" for user, uid in self._users.items() if there.users.get(user) != uid}
+            self._users = there.users
+        if gone:
+            for workspace in self.all():
+                self._drop(workspace, lambda session: session.principal.id in gone)
+
+    def _ended(self, name: str) -> None:
+        if (workspace := self._open.get(name)) is not None:
+            self._close(workspace)
+
+    def _close(self, workspace: Workspace) -> None:
+        if self._open.get(workspace.name) is workspace:
+            del self._open[workspace.name]  # first: what is dropped now is not written down as the next one's
+        self._drop(workspace, lambda session: True)
+
+    def _drop(self, workspace: Workspace, which: Callable[[Session], bool]) -> None:
+        """End the sessions of a workspace, with a link or held without one."""
+        registry = workspace.registry
+        self.links.end(lambda session: registry.sessions.get(session.id) is session and which(session), _GONE)
+        for session in [session for session in registry.sessions.values() if which(session)]:
+            registry.drop(session, "")
 
     # --- providers ----------------------------------------------------------------------------------------------
 
@@ -151,8 +214,16 @@ class Workspaces:
         workspace = self._open.get(name)
         return workspace is None or not (workspace.registry.sessions or workspace.registry.services)
 
-    def _revoked(self, grant: Grant) -> None:
-        self.links.end(lambda session: session.principal.token_id == grant.token_id, "this token was revoked")
+    def _revoked(self, grants: Sequence[Grant]) -> None:
+        """What they published ends, be their links there or away, and the keys that they made."""
+        ids = {grant.token_id for grant in grants}
+        self.links.end(lambda session: session.principal.token_id in ids, "this token was revoked")
+        for name in {grant.workspace for grant in grants} & self._open.keys():
+            workspace = self._open[name]
+            workspace.keys.end_made_with(ids)
+            for session in list(workspace.registry.sessions.values()):
+                if session.link is None and session.principal.token_id in ids:
+                    workspace.registry.drop(session, PROVIDER_GONE)
 
     # --- names that outlive the relay ---------------------------------------------------------------------------
 
@@ -178,29 +249,34 @@ class Workspaces:
                 ),
             )
 
-    def _changed(self, workspace: str, what: str, name: str) -> None:
-        if what == "status":
+    def _changed(self, workspace: Workspace, what: str, name: str) -> None:
+        if what == "status" or self._open.get(workspace.name) is not workspace:
             return
-        service = self._open[workspace].registry.services.get(name)
-        self._names.changed(workspace, name, service)
-        if service is not None and is_anonymous(workspace):
-            self._anonymous.served(workspace)
+        service = workspace.registry.services.get(name)
+        self._names.changed(workspace.name, name, service, workspace.uid)
+        if service is not None and workspace.anonymous:
+            self._anonymous.served(workspace.name)
 
     # --- upkeep -------------------------------------------------------------------------------------------------
 
     async def keep_up(self) -> None:
         """What is done every few seconds: keys and tokens as other processes left them, and what has expired."""
-        for workspace in self.all():
-            await workspace.keys.synchronize()
         await self._tokens.synchronize()
+        await self._synchronize_keys()
         now = time.time()
         self.links.end(lambda session: self._is_over(session.principal.token_id, now), "this token has expired")
-        over = await self._anonymous.sweep()
-        for name in over + await asyncio.to_thread(self._store.remove_expired_workspaces, now):
-            self._open.pop(name, None)
+        for name in await self._anonymous.sweep() + await asyncio.to_thread(self._store.remove_expired_workspaces, now):
+            self._ended(name)
         if now - self._remembered > _REMEMBER_EVERY:
             self._remembered = now
             await self.remember()
+
+    async def _synchronize_keys(self) -> None:
+        for workspace in self.all():
+            try:
+                await workspace.keys.synchronize()
+            except Exception:  # a disk that is full now: the others' keys must be looked after all the same
+                logger.exception("the keys of %s could not be read or written", workspace.name)
 
     def _is_over(self, token_id: str, now: float) -> bool:
         grant = self._tokens.get(token_id)
@@ -208,19 +284,23 @@ class Workspaces:
 
     async def remember(self) -> None:
         """Write down which names are live now."""
-        live = [
-            (workspace.name, service) for workspace in self.all() for service in workspace.registry.services.values()
-        ]
-        await self._names.flush([(name, service) for name, service in live if service.status != "reconnecting"])
+        await self._names.flush(
+            [
+                (workspace.name, service, workspace.uid)
+                for workspace in self.all()
+                for service in workspace.registry.services.values()
+                if service.status != "reconnecting"
+            ]
+        )
 
     async def stop(self) -> None:
         """Close every link, and write what is not written."""
         self._stop_listening()
+        self._stop_reading()
         await self.remember()
         self.links.close()
         await self._names.flush()
-        for workspace in self.all():
-            await workspace.keys.synchronize()
+        await self._synchronize_keys()
 
 
 async def _no_kernels(kernel_id: str, process: int | None) -> bool:
