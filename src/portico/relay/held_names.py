@@ -1,7 +1,8 @@
 """Which names are held for whom, written down behind the events' back, so that a relay that starts again knows them.
 
-What changes within a second is written together, and what changed back is not written at all: a provider that registers
-and unregisters in a loop costs one write a second. A relay that crashes loses that second, and no more.
+The first change is written at once. What changes within a second after a write is written together, and what changed
+back is not written at all: a provider that registers and unregisters in a loop costs one write a second. A relay that
+crashes loses that second, and no more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from portico.relay.store import RelayStore
 logger = logging.getLogger(__name__)
 
 WITHIN = 1.0
-"""Seconds in which a change is written."""
+"""Seconds between two writes."""
 
 _AGAIN = 10.0  # seconds after a write that failed: a disk that is full stays so for a while
 
@@ -34,6 +35,8 @@ class HeldNames:
         self._uids: dict[str, str | None] = {}
         """Of the workspaces in which something changed."""
         self._timer: asyncio.TimerHandle | None = None
+        self._written = -WITHIN
+        """When it was last written, on the loop's clock."""
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -45,7 +48,7 @@ class HeldNames:
         if not workspace.startswith(ANONYMOUS):  # nobody can sign in to take such a name up again later
             self._changes[workspace, name] = service
             self._uids[workspace] = uid
-            self._in(WITHIN)
+            self._in(max(0.0, self._written + WITHIN - asyncio.get_running_loop().time()))
 
     def _in(self, seconds: float) -> None:
         if self._timer is None:
@@ -75,6 +78,7 @@ class HeldNames:
             gone = [key for key, service in changes.items() if service is None or not service.replicas]
             if not rows and not gone:
                 return
+            self._written = asyncio.get_running_loop().time()
             try:
                 await asyncio.to_thread(self._store.write_names, rows, gone, uids)
             except Exception:  # a full disk must not take the services down
