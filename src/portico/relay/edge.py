@@ -263,12 +263,10 @@ class Edge:
         client, _ = self.proxies.visitor(scope["client"], "http", headers)
         address = client[0] if client else ""
         transport = _LinkTransport(send, self.relay.counters, address)
-        self.relay.links.accept(transport, lambda hello: self.relay.workspaces.place(hello, address))
-        transport = _LinkTransport(send, self.relay.counters, client[0] if client else "")
         hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
         if hand_over is not None:
             transport.limit = hand_over(transport.received)
-        self.relay.links.accept(transport)
+        self.relay.links.accept(transport, lambda hello: self.relay.workspaces.place(hello, address))
         while True:
             message = await receive()
             if message["type"] != "websocket.receive":
