@@ -130,7 +130,7 @@ def test_who_waits_for_a_provider_is_told_at_once(start: Any) -> None:
     service.stop()
     relay.start()  # the name is held for a provider that does not come
     with socket.create_connection(("127.0.0.1", relay.port), timeout=20) as visitor:
-        visitor.sendall(f"GET {urlsplit(service.url).path}hello HTTP/1.1\r\nHost: relay.test\r\n\r\n".encode())
+        visitor.sendall(f"GET {urlsplit(service.url).path}hello HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         for _ in range(2):  # these come after it, and are answered before it
             assert httpx.get(relay.url + "healthz").status_code == 200
         assert select.select([visitor], [], [], 0) == ([], [], [])

@@ -74,7 +74,7 @@ class Visitor(Wire):
 def head(path: str, *fields: bytes, method: str = "GET") -> bytes:
     """Of a request to ``cat``."""
     line = f"{method} /alice/apps/cat/{path} HTTP/1.1".encode()
-    return b"\r\n".join((line, b"Host: relay.test", *fields, b"", b""))
+    return b"\r\n".join((line, b"Host: localhost", *fields, b"", b""))
 
 
 class Watcher:

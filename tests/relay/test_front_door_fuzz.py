@@ -23,11 +23,11 @@ _TARGETS = [
     b"/%d",
     b"/alice/apps/cat/%d",
     b"/alice/apps/cat/%d?a=b",
-    b"http://relay.test/%d",
-    b"http://user@relay.test/%d",
+    b"http://localhost/%d",
+    b"http://user@localhost/%d",
     b"http://other.test/%d",
     b"//other.test/%d",
-    b"relay.test:%d",
+    b"localhost:%d",
     b"*%d",
     b"/%d\x0b",
     b"/\xc3\xa4%d",
@@ -114,8 +114,8 @@ _OTHERS = [
     b"no colon",
     b"X A: 1",
     b"X-Space : 1",
-    b"Host: relay.test",
-    b"host:relay.test",
+    b"Host: localhost",
+    b"host:localhost",
     b"Proxy-Connection: close",
     b"Keep-Alive: timeout=5",
     b"Trailer: Content-Length",
@@ -214,8 +214,8 @@ class Maker:
             )
         )
         # a body that is a request by itself: what is hidden
-        body = pick.choice([b"", b"hello", b"GET /hidden HTTP/1.1\r\nHost: relay.test\r\n\r\n", b"0\r\n\r\n"])
-        fields = [b"Host: relay.test"] if not self._is_odd() else []
+        body = pick.choice([b"", b"hello", b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n", b"0\r\n\r\n"])
+        fields = [b"Host: localhost"] if not self._is_odd() else []
         how = pick.random()
         if how < 0.35:
             fields += [b"Content-Length: " + self._one(_LENGTHS, len(body)) for _ in range(1 + self._is_odd())]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.relay.raw_visitors import Visitor, head, reached
 
-HIDDEN = b"GET /alice/apps/cat/hidden HTTP/1.1\r\nHost: relay.test\r\n\r\n"
+HIDDEN = b"GET /alice/apps/cat/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def post(*fields: bytes, body: bytes = b"hello") -> bytes:
@@ -62,7 +62,7 @@ SMUGGLING: dict[str, bytes] = {
     "a bare LF at the head's end": head("get")[:-2] + b"\n" + HIDDEN,
     "bare LFs alone": head("get").replace(b"\r\n", b"\n") + HIDDEN,
     "two hosts": head("get", b"Host: other.test") + HIDDEN,
-    "one host twice": head("get", b"Host: relay.test") + HIDDEN,
+    "one host twice": head("get", b"Host: localhost") + HIDDEN,
     "no host": head("get").replace(b"Host", b"X-Host") + HIDDEN,
     "another host in the target": head("get").replace(b"GET ", b"GET http://other.test", 1) + HIDDEN,
     "a control in the target": head("a\x01b") + HIDDEN,
@@ -83,8 +83,8 @@ SMUGGLING: dict[str, bytes] = {
     "an empty length": post(b"Content-Length:"),
     "chunked twice in one": post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
     "CONNECT": head("get", method="CONNECT") + HIDDEN,
-    "CONNECT to a host": b"CONNECT relay.test:443 HTTP/1.1\r\nHost: relay.test:443\r\n\r\n" + HIDDEN,
-    "a user in the target": head("get").replace(b"GET ", b"GET http://user@relay.test", 1) + HIDDEN,
+    "CONNECT to a host": b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n" + HIDDEN,
+    "a user in the target": head("get").replace(b"GET ", b"GET http://user@localhost", 1) + HIDDEN,
     "an upgrade with a body": head("get", *upgrade(b"x"), b"Content-Length: %d" % len(HIDDEN)) + HIDDEN,
     "an upgrade with chunks": head("get", *upgrade(b"x"), b"Transfer-Encoding: chunked") + HIDDEN,
     "an upgrade by POST with a body": post(*upgrade(b"h2c"), b"Content-Length: 5"),
@@ -217,7 +217,7 @@ def test_a_websocket_without_a_body_is_accepted(visitor: Visitor, length: tuple[
     assert visitor.answer().status == 101
 
 
-@pytest.mark.parametrize("target", ["gone", "http://relay.test"])
+@pytest.mark.parametrize("target", ["gone", "http://localhost"])
 def test_what_follows_a_denied_websocket_is_not_read(visitor: Visitor, target: str) -> None:
     request = head("get", *SOCKET).replace(b"/cat/", b"/gone/")
     if target != "gone":

@@ -76,7 +76,7 @@ def test_a_body_that_does_not_come_on_the_relays_own_pages(visitor: Visitor) -> 
     form = b"Content-Type: application/x-www-form-urlencoded"
     for path in (b"/portico/login", b"/portico/api/device"):
         fresh = Visitor(visitor.socket.getpeername()[1])
-        fresh.send(b"POST %s HTTP/1.1\r\nHost: relay.test\r\n%s\r\nContent-Length: 100\r\n\r\nuser=" % (path, form))
+        fresh.send(b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\nContent-Length: 100\r\n\r\nuser=" % (path, form))
         status = fresh.answer().status
         assert status in (403, 404, 405, 408), path  # at once, or in time
         fresh.close()
@@ -120,6 +120,21 @@ def test_a_head_that_is_too_long(relay: RelayProcess, dog: Service, name: str, p
         answer = visitor.answer()
     assert answer.status == 431, answer
     assert reached == []
+
+
+@pytest.mark.parametrize("name", LONG_HEADS)
+def test_a_head_that_is_too_long_behind_another_request_costs_that_nothing(
+    relay: RelayProcess, dog: Service, name: str
+) -> None:
+    """Nothing is written into the answer that is under way."""
+    reached.clear()
+    with closing(Visitor(relay.port)) as visitor:
+        visitor.send(head("before", b"Content-Length: 0") + LONG_HEADS[name])
+        assert visitor.answer().status == 200
+        rest = visitor.read_to_end()
+    assert rest[:1] == b"0"
+    assert b"HTTP/1.1 200" not in rest
+    assert reached == ["GET /before"]
 
 
 def test_a_head_without_an_end(relay: RelayProcess, dog: Service) -> None:

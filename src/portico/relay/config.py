@@ -56,6 +56,9 @@ class RelayConfig:
     port: int = 8000
     uds: str | None = None
     """The path of a Unix domain socket to listen on, instead of host and port."""
+    allowed_hosts: str = ""
+    """Host names that the relay answers under beside its own, with commas between; *.example.org for all below that
+    name, * for any."""
     forwarded_allow_ips: str = "127.0.0.1"
     """The proxies whose X-Forwarded headers are believed: addresses and networks with commas between; * for all."""
     data_dir: str = field(default_factory=default_data_dir)
@@ -289,6 +292,22 @@ def _networks(value: object) -> str:
     return text
 
 
+def _hosts(value: object) -> str:
+    given = (
+        ",".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else _text(value)
+    )
+    items = [item.strip().lower() for item in given.split(",") if item.strip()]
+    for item in items:
+        try:
+            if item != "*" and not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", item, re.ASCII):
+                ipaddress.ip_address(item[1:-1] if item[:1] + item[-1:] == "[]" else item)
+        except ValueError:
+            raise InvalidOption(
+                f"{item!r} is no host name: write it as relay.example.org, *.example.org or 10.0.0.7, without a port"
+            ) from None
+    return ",".join(items)
+
+
 def _access(value: object) -> frozenset[str]:
     items = value.replace(" ", "").split(",") if isinstance(value, str) else value
     if not isinstance(items, list) or not items or not all(item in ("private", "key", "public") for item in items):
@@ -328,6 +347,7 @@ SETTINGS: dict[str, Setting] = {
     "host": Setting(_text, "address to listen on"),
     "port": Setting(_count(0, 65535), "port to listen on"),
     "uds": Setting(_text, "Unix domain socket to listen on, instead"),
+    "allowed_hosts": Setting(_hosts, "host names it answers under beside its own, as proxies and networks know it"),
     "forwarded_allow_ips": Setting(_networks, "proxies whose X-Forwarded headers are believed"),
     "data_dir": Setting(_text, "where accounts, keys and tokens are kept; :memory: keeps none"),
     "anonymous": Setting(_yes_or_no, "give a provider without a token a workspace of its own"),

@@ -57,6 +57,7 @@ class OwnConnection(Protocol):
     """A visitor's connection, as a server knows it."""
 
     client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
     scheme: Literal["http", "https"] | None
 
 
@@ -159,7 +160,7 @@ class Edge:
         *target* is the path and the query as they came. Returns what to call when the visitor leaves. None: nothing
         was done, and `http` must be called.
         """
-        location = self.places.find(headers, target.partition(b"?")[0])
+        location = self.places.find(headers, target.partition(b"?")[0], connection.server)
         if location is None or location.models or not location.host or _has_body(headers) or not target.isascii():
             return None
         workspace = self.relay.workspaces.get(location.workspace)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from portico.bounded import BoundedCache
 from portico.relay.config import RelayConfig
+from portico.relay.own_hosts import OwnHosts
 from portico.types import Headers
 
 _MOST_PLACES = 10_000
@@ -48,17 +48,20 @@ class Places:
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
         self._suffix = "." + config.domain if config.domain else ""
-        self._own = {urlsplit(config.base_url).hostname or "", config.domain or ""}
+        self._own = OwnHosts(config)
         self._hosts: BoundedCache[str, Location | None] = BoundedCache(_MOST_PLACES, _MOST_BYTES, longest=_LONGEST)
         self._paths: BoundedCache[tuple[str, bytes], Location] = BoundedCache(
             _MOST_PLACES, _MOST_BYTES, longest=_LONGEST
         )
 
-    def find(self, headers: Headers, raw_path: bytes) -> Location | None:
-        """Where a request goes. None: to the relay itself."""
+    def find(self, headers: Headers, raw_path: bytes, server: tuple[str, int | None] | None = None) -> Location | None:
+        """Where a request that has come to the address *server* goes. None: to the relay itself.
+
+        `ELSEWHERE`: its host is not the relay's. A request without a Host goes by its path: no browser sends one.
+        """
         host = ""
         for name, value in headers:
-            if name == b"host" or name == b"Host":
+            if name == b"host" or (len(name) == 4 and name.lower() == b"host"):
                 host = value.decode("latin-1")
                 break
         if self._suffix:
@@ -67,8 +70,12 @@ class Places:
                 found = self._hosts.keep(host, self._by_host(host), 2 * len(host))
             if found is not None and found.models and not _begins(raw_path, b"/v1"):
                 return Location(host, found.workspace, "", b"")
-            if found is not None or not self._config.paths:
+            if found is not None:
                 return found
+        if host and not self._own.answers(host, server):
+            return ELSEWHERE
+        if not self._config.paths:
+            return None
         return self._by_path(host, raw_path)
 
     def _by_host(self, host: str) -> Location | None:
@@ -98,6 +105,8 @@ class Places:
 
 
 _UNKNOWN = Location("", "")
+ELSEWHERE = Location("", "")
+"""Of a request whose Host is not the relay's: `portico.relay.own_hosts.not_here`."""
 
 
 def _begins(path: bytes, with_: bytes) -> bool:

@@ -7,10 +7,9 @@ import logging
 from pathlib import Path
 
 from portico.hub.access import User
-from portico.hub.answers import Answer
+from portico.hub.answers import Answer, wants_page
 from portico.hub.gateway import VisitorRequest
 from portico.hub.links import Links
-from portico.hub.reply import reply
 from portico.relay.accounts import Accounts
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
@@ -20,8 +19,9 @@ from portico.relay.framing import Malformed, read_scope
 from portico.relay.identity import RelayIdentities
 from portico.relay.log import AccessLog
 from portico.relay.metrics import Counters
+from portico.relay.own_hosts import not_here
 from portico.relay.own_pages import OwnPages
-from portico.relay.places import Location
+from portico.relay.places import ELSEWHERE, Location
 from portico.relay.sign_in import authorize_url
 from portico.relay.store import RelayStore
 from portico.relay.tokens import TokenRing
@@ -145,10 +145,12 @@ class Relay:
                     if not read_scope(scope).keep_alive:
                         send = _closing(send)
                 except Malformed as error:
-                    await self._refuse(str(error), send)
+                    await self._refuse(Answer(400, "bad_request", str(error)), scope, send)
                     return
-            location = self.edge.places.find(scope["headers"], scope["raw_path"])
-            if location is not None:
+            location = self.edge.places.find(scope["headers"], scope["raw_path"], scope["server"])
+            if location is ELSEWHERE:
+                await self._refuse(not_here(), scope, send)
+            elif location is not None:
                 await self.edge.http(scope, receive, send, location)
             else:
                 await self.own(scope, receive, send)
@@ -161,13 +163,22 @@ class Relay:
         """What is the relay's own: under ``/portico/``, and the pages that machines ask."""
         await self._own_pages(scope, receive, send)
 
-    async def _refuse(self, why: str, send: Send, kind: str = "http") -> None:
-        """Answer a request that could be read in two ways, and close its connection."""
+    async def _refuse(self, answer: Answer, scope: Scope, send: Send) -> None:
+        """Answer a request that could be read in two ways, or is of another host, and close its connection."""
         self.counters.invalid += 1
-        self.edge.count(400)
-        headers, body = reply(Answer(400, "bad_request", why), None)
+        self.counters.answer(answer.code)
+        self.edge.count(answer.status)
+        headers, body = answer.render(html=wants_page(scope["headers"]), openai=False)
         headers.append((b"connection", b"close"))
-        await send({"type": f"{kind}.response.start", "status": 400, "headers": headers})
+        if self.access is not None:
+            host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
+            client, _ = self.edge.proxies.visitor(scope["client"], "http", scope["headers"])
+            address = client[0] if client else ""
+            self.access.add(
+                scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, ""
+            )
+        kind = "http" if scope["type"] == "http" else "websocket.http"
+        await send({"type": f"{kind}.response.start", "status": answer.status, "headers": headers})
         await send({"type": f"{kind}.response.body", "body": body})
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,10 +187,13 @@ class Relay:
                 read_scope(scope)
             except Malformed as error:
                 await receive()
-                await self._refuse(str(error), send, "websocket.http")
+                await self._refuse(Answer(400, "bad_request", str(error)), scope, send)
                 return
-        location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"])
-        if location is not None:
+        location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"], scope["server"])
+        if location is ELSEWHERE:
+            await receive()
+            await self._refuse(not_here(), scope, send)
+        elif location is not None:
             await self.edge.websocket(scope, receive, send, location)
         elif scope["raw_path"] == _LINK:
             await self.edge.link(scope, receive, send)

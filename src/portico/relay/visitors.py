@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOST_HEAD = 64 * 1024  # bytes beyond the first piece; a provider reads no longer ones
+_MOST_HEAD = 64 * 1024  # bytes, as a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
 _MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answered yet
 _MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
 _NO_REQUEST = "This is no HTTP request that can be answered."
+_LONG_HEAD = Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here.")
 _PLAIN, _OLD = Framing(), Framing(keep_alive=False)
 """Of HTTP/1.1 and of HTTP/1.0, where no field of the head says more."""
 _SLICE = 16 * 1024
@@ -67,8 +68,6 @@ class VisitorProtocol(HttpToolsProtocol):
         """A head is expected, or has come in part."""
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._head_size = 0
-        """Bytes of the head that is expected, after the piece in which it began."""
         self._hosts = 0
         """How many Host fields the head has."""
         self._noted: Headers = []
@@ -144,8 +143,8 @@ class VisitorProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._came_behind(len(data))
         if self._in_head:
-            if self._head_size > _MOST_HEAD and not self._deaf:
-                self._refuse(Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here."))
+            if len(self._head) > _MOST_HEAD and not self._deaf:
+                self._turn_away(_LONG_HEAD)
             elif self._deadline is None and not self._deaf and not self.transport.is_closing():
                 self._expect_head()
         elif self._deadline is not None:
@@ -179,8 +178,6 @@ class VisitorProtocol(HttpToolsProtocol):
                 self._parse(whole)
                 self._begin_message(whole, len(data) - end)
                 return end
-        else:
-            self._head_size += len(data) - start
         known = len(head)
         head += data[start:]
         found = head.find(END_OF_HEAD, max(0, known - 3)) + 4
@@ -198,7 +195,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _expect_message(self) -> None:
         self._in_head, self._between = True, False
-        self._head_size = self._hosts = 0
+        self._hosts = 0
         self._parsed_head = self._parsed_end = False
         self._noted = []
         self.headers = []
@@ -263,6 +260,9 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _begin_message(self, head: bytes, behind: int = 0) -> None:
         """A head is whole, and *behind* it so many bytes have come. Raises `Malformed`."""
+        if len(head) > _MOST_HEAD:
+            self._turn_away(_LONG_HEAD)
+            return
         begin = 2 if head[:2] == b"\r\n" else 0  # an empty line before a request is passed over (RFC 9112 §2.2)
         line = REQUEST_LINE.fullmatch(head, begin, head.find(b"\r\n", begin))
         if line is None or not self._parsed_head:
@@ -402,19 +402,21 @@ class VisitorProtocol(HttpToolsProtocol):
     # --- refusing -----------------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """What came is no request; *msg* says why. Nothing is said in the midst of another answer."""
+        """What came is no request; *msg* says why."""
         self.relay.counters.invalid += 1
+        self._turn_away(Answer(400, "bad_request", msg))
+
+    def _turn_away(self, answer: Answer) -> None:
+        """Refuse what came, and read no more. Nothing is said in the midst of another answer."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
-            self._refuse(Answer(400, "bad_request", msg))
+            self._refuse(answer)
         elif not cycle.more_body or self.pipeline:  # it is of a request behind the one under way
             self._hear_no_more()
         elif cycle.response_started:
             self._give_up()
-        else:
-            self._refuse(
-                Answer(400, "bad_request", "The body of the request is broken." if msg == _NO_REQUEST else msg)
-            )
+        else:  # it is in the body of the one under way
+            self._refuse(answer)
             self._visitor_is_gone(cycle)
 
     def _visitor_is_gone(self, cycle: Any) -> None:

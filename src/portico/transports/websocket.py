@@ -223,6 +223,7 @@ _NO_HUB = "no hub lives there; is the Portico server extension enabled (jupyter 
 _ADVICE = {
     401: "the token was not accepted",
     403: "the token may not publish here",
+    421: "the server does not answer under that host name; use its own, or have it allowed there (allowed_hosts)",
     404: _NO_HUB,
     405: _NO_HUB,
 }
