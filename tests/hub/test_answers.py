@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 
 import pytest
 
@@ -41,7 +44,18 @@ def test_every_answer_has_all_three_shapes(answer: Answer) -> None:
         if html:
             assert fields[b"content-type"].startswith(b"text/html")
             assert b"default-src 'none'" in fields[b"content-security-policy"]
-            assert (b"frame-ancestors" in fields[b"content-security-policy"]) == bool(answer.form)
+            asks = b"<form" in body
+            policy = fields[b"content-security-policy"]
+            assert b"base-uri 'none'" in policy
+            assert (b"frame-ancestors 'none'" if asks else b"frame-ancestors 'self'") in policy
+            assert (b"form-action 'self'" if asks else b"form-action 'none'") in policy
+            assert fields[b"x-frame-options"] == (b"DENY" if asks else b"SAMEORIGIN")
+            assert fields[b"referrer-policy"] == (b"same-origin" if b"method=post" in body else b"no-referrer")
+            assert b"unsafe" not in policy
+            style = body.partition(b"<style>")[2].partition(b"</style>")[0]
+            assert base64.b64encode(hashlib.sha256(style).digest()) in policy
+            assert b"<script" not in body
+            assert not re.search(rb"\son\w+=|\sstyle=", body)
             assert answer.message.encode() in body or b"&#x27;" in body
         else:
             error = json.loads(body)["error"]

@@ -18,6 +18,7 @@ from portico.provider.service import Service
 from portico.relay.accounts import Accounts
 from portico.relay.store import RelayStore
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
+from tests.security.provider import dial
 
 PAGE = "portico/admin"
 _TOKEN = re.compile(r'data-token="([0-9a-f]+)"')
@@ -158,6 +159,13 @@ def test_users_and_tokens_are_ended(relay: RelayProcess) -> None:
         assert carol.get("portico/").status_code == 303, "she is signed out"
         assert alice.submit(PAGE, fields | {"action": "enable", "id": "carol"}).status_code == 303
         assert alice.submit(PAGE, fields | {"action": "disable", "id": ALICE}).status_code == 409, "herself"
+
+
+def test_a_link_that_has_not_said_who_it_is_is_shown(relay: RelayProcess) -> None:
+    with dial(relay), Browser(relay, ALICE) as alice:
+        page = alice.get(PAGE)
+    assert page.status_code == 200
+    assert "not known yet" in page.text
 
 
 def test_what_is_shown_is_text(relay: RelayProcess) -> None:

@@ -215,7 +215,11 @@ class ModelsExchange:
         else:
             raise Answer(404, "not_found", "There is no such route here.")
         body = json.dumps(value).encode()
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
         if self._request.cors_origin:
             headers += cors_headers(self._request.cors_origin)
         self._over = True

@@ -62,7 +62,7 @@ class Answer(Exception):
             *self.headers,
         ]
         if html:
-            headers.append((b"content-security-policy", pages.FORM_CSP if self.form else pages.CSP))
+            headers += pages.page_headers(self.code, self.form)
         if self.retry_after is not None:
             headers.append((b"retry-after", str(self.retry_after).encode()))
         if self.status == 401:

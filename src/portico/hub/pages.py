@@ -6,11 +6,11 @@ comes from outside is escaped here.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from html import escape
 
-CSP = b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
-FORM_CSP = CSP + b"; frame-ancestors 'self'"
-"""Of a page that asks something: another site's page must not hide it under its own."""
+from portico.types import Headers
 
 _TITLES = {
     400: "That request cannot be understood",
@@ -67,7 +67,9 @@ def page(status: int, code: str, message: str, *, retry_after: int | None = None
             further = f'<p class=dim>You can <a href="">try again</a> in {_duration(retry_after)}.</p>\n'
         elif status >= 500:
             further = '<p class=dim><a href="">Try again</a></p>\n'
-    return _PAGE.format(title=escape(title), message=escape(message), status=status, refresh=refresh, further=further)
+    return _PAGE.format(
+        title=escape(title), message=escape(message), status=status, refresh=refresh, further=further, style=_STYLE
+    )
 
 
 def _duration(seconds: int) -> str:
@@ -113,26 +115,58 @@ _CONFIRM_FORM = """<ul>
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex"><meta name="referrer" content="same-origin">
+<meta name="robots" content="noindex">
 {refresh}<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
-  background: light-dark(#f6f6f4, #17181a); color: light-dark(#1d1d1f, #ececec) }}
-main {{ box-sizing: border-box; width: min(30rem, 100vw - 2rem); margin: 1rem; padding: 1.8rem 2rem;
-  border-radius: 12px; overflow-wrap: anywhere;
-  background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }}
-h1 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem }} p {{ margin: .4rem 0 }}
-ul {{ margin: .6rem 0; padding-left: 1.2rem }} li {{ margin: .2rem 0 }}
-a {{ color: light-dark(#0b5cad, #7ab8f5) }}
-form {{ display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }}
-input, button {{ font: inherit; padding: .45rem .7rem; border-radius: 7px; color: inherit;
-  background: light-dark(#fff, #222427); border: 1px solid light-dark(#767676, #8b9096) }}
-input {{ flex: 1; min-width: 8rem }} button {{ padding: .45rem 1.1rem; font-weight: 600; cursor: pointer }}
-:focus-visible {{ outline: 2px solid light-dark(#0b5cad, #7ab8f5); outline-offset: 2px }}
-.dim {{ color: light-dark(#666, #a0a4a8); font-size: .9rem }}
-</style></head>
+<style>{style}</style></head>
 <body><main><div role="alert"><h1>{title}</h1><p>{message}</p></div>
 {further}<p class=dim>{status} &middot; Portico</p></main></body>
 </html>
 """
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
+  background: light-dark(#f6f6f4, #17181a); color: light-dark(#1d1d1f, #ececec) }
+main { box-sizing: border-box; width: min(30rem, 100vw - 2rem); margin: 1rem; padding: 1.8rem 2rem;
+  border-radius: 12px; overflow-wrap: anywhere;
+  background: light-dark(#fff, #222427); border: 1px solid light-dark(#e2e2de, #34373b) }
+h1 { font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem } p { margin: .4rem 0 }
+ul { margin: .6rem 0; padding-left: 1.2rem } li { margin: .2rem 0 }
+a { color: light-dark(#0b5cad, #7ab8f5) }
+form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: 1rem 0 }
+input, button { font: inherit; padding: .45rem .7rem; border-radius: 7px; color: inherit;
+  background: light-dark(#fff, #222427); border: 1px solid light-dark(#767676, #8b9096) }
+input { flex: 1; min-width: 8rem } button { padding: .45rem 1.1rem; font-weight: 600; cursor: pointer }
+:focus-visible { outline: 2px solid light-dark(#0b5cad, #7ab8f5); outline-offset: 2px }
+.dim { color: light-dark(#666, #a0a4a8); font-size: .9rem }
+"""
+
+
+def _policy(*rules: str) -> bytes:
+    """A Content-Security-Policy (CSP3): nothing runs, and of all styles this page's own applies."""
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    return "; ".join(["default-src 'none'", f"style-src 'sha256-{digest}'", "base-uri 'none'", *rules]).encode()
+
+
+ASKING = [
+    (b"content-security-policy", _policy("form-action 'self'", "frame-ancestors 'none'")),
+    (b"x-frame-options", b"DENY"),
+]
+"""Headers of a page that asks something: nobody's page may hide it under its own."""
+
+TELLING = [
+    (b"content-security-policy", _policy("form-action 'none'", "frame-ancestors 'self'")),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"referrer-policy", b"no-referrer"),
+]
+"""Headers of a page that only says why there is no app: a page of the same server may frame it, as it does the app."""
+
+_POSTING = (b"referrer-policy", b"same-origin")  # with no-referrer a form's Origin would be null (Fetch §3.2)
+_KEY_ASKING = (b"referrer-policy", b"no-referrer")
+
+
+def page_headers(code: str, form: str) -> Headers:
+    """What goes out with `page`, by the same arguments."""
+    if "<form" in form:  # and not a `link`
+        return [*ASKING, _POSTING]
+    return [*ASKING, _KEY_ASKING] if code in _BY_KEY else TELLING

@@ -187,6 +187,12 @@ class NotFoundHandler(_PorticoHandler):
 class LoginHandler(JupyterHandler):
     """Where a browser that is not logged in is sent: Jupyter asks it to sign in, and it comes back to the app."""
 
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("X-Frame-Options", "DENY")
+
     @web.authenticated
     async def get(self) -> None:
         if not await _is_authorized(self, self.current_user, "execute"):  # or it would come back, again and again

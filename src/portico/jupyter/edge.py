@@ -512,6 +512,7 @@ def _link(edge: Edge, connection: HTTP1Connection, request: VisitorRequest) -> N
         body = refusal[1].encode()
         head = (
             f"HTTP/1.1 {refusal[0]} {responses.get(refusal[0], '')}\r\nContent-Type: text/plain\r\n"
+            "X-Content-Type-Options: nosniff\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         socket.answer(head.encode(), body)

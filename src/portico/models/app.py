@@ -207,6 +207,8 @@ class ChatServer:
             (b"cache-control", b"no-cache"),
             (b"content-security-policy", CSP.encode("ascii")),
             (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"SAMEORIGIN"),
+            (b"referrer-policy", b"same-origin"),
             *vary,
         ]
         await exchange.head(200, headers)

@@ -266,7 +266,7 @@ input.addEventListener('keydown', event => {
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex"><meta name="referrer" content="same-origin">
+<meta name="robots" content="noindex">
 <title>{name} · Portico</title>
 <style>{style}</style></head>
 <body><main>

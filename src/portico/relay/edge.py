@@ -255,7 +255,7 @@ class Edge:
         """A provider dials in. Who it is it says in HELLO; until then it has 5 s and 8 KiB."""
         await receive()  # websocket.connect
         if SUBPROTOCOL not in scope["subprotocols"]:
-            await send({"type": "websocket.http.response.start", "status": 400, "headers": [_PLAIN]})
+            await send({"type": "websocket.http.response.start", "status": 400, "headers": _PLAIN})
             body = f"A link must offer the subprotocol {SUBPROTOCOL}.".encode()
             await send({"type": "websocket.http.response.body", "body": body})
             return
@@ -803,7 +803,7 @@ class _LinkTransport:
                 self._receiver.transport_writable()
 
 
-_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+_PLAIN = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 
 
 def _has_body(headers: Headers) -> bool:

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from portico.hub import pages
 from portico.hub.access import same_origin
 from portico.hub.answers import Answer, forbidden, wants_page
 from portico.relay.config import RelayConfig
@@ -96,7 +97,7 @@ class Pages:
         if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
             raise forbidden("This is for the page's own script.", "stale_form")
         text = self._templates.get_template(template).render(form_token=expected, **values)
-        return HTMLResponse(text, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+        return HTMLResponse(text, headers={"Cache-Control": "no-store"})  # the rest: `portico.relay.own_pages`
 
     def _headers(self, nonce: str, goes_to_services: bool) -> dict[str, str]:
         targets = "'self'"
@@ -170,8 +171,9 @@ def say(request: Request, answer: Answer, *, page: bool) -> Response:
     response = Response(body, answer.status)
     response.raw_headers = headers
     if html:
+        for name, value in pages.ASKING:  # the relay's own pages are in nobody's frame, whatever they say
+            response.headers[name.decode()] = value.decode()
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        response.headers["X-Frame-Options"] = "DENY"
     return response
 
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain; charset=utf-8"
 
+_ALWAYS = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+"""What goes out with every answer that does not say otherwise: it is data, and no page of anybody's."""
+
 
 class OwnPages:
     """An ASGI app for HTTP."""
@@ -61,6 +70,8 @@ class OwnPages:
                 headers = [*message["headers"]]
                 if relay.dates and not any(name == b"date" for name, _ in headers):
                     headers.append((b"date", date()))
+                given = {name for name, _ in headers}
+                headers += [pair for pair in _ALWAYS if pair[0] not in given]
                 if relay.leaving:
                     headers.append((b"connection", b"close"))
                 message = {**message, "headers": headers}
