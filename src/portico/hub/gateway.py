@@ -23,6 +23,7 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
+from portico.hub.heads import MOST_OWN_COOKIES, check_head, too_many
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
 from portico.hub.shares import Shares
@@ -166,6 +167,7 @@ class Gateway:
 
     def admit_now(self, request: VisitorRequest) -> Admission | None:
         """Decide by what is known already. None: `admit` must be awaited. Raises an `Answer` for a no."""
+        check_head(request.target, request.headers)
         service = self._registry.services.get(request.name)
         if service is None:
             return None
@@ -277,6 +279,7 @@ class Gateway:
 
     async def identify(self, request: VisitorRequest) -> Caller:
         """Who calls for a model, before it is known whose. Raises an `Answer` for a credential that is no good."""
+        check_head(request.target, request.headers)
         visitor, ours, recognised = await self._identify(request, "private")
         return Caller(visitor, ours or self._is_hub_authorization(request, recognised.token), recognised.token)
 
@@ -358,7 +361,8 @@ class Gateway:
         ):
             login = self._identities.login_url(request) if answers.wants_page(request.headers) else None
             if login:
-                target = quote(request.target, safe="/?&=%:@!$'()*+,;~#[]-._")
+                target = request.target if len(request.target) <= _LONGEST_NEXT else request.root_path + "/"
+                target = quote(target, safe="/?&=%:@!$'()*+,;~#[]-._")
                 location = f"{login}{'&' if '?' in login else '?'}next={quote(target, safe='/')}"
                 return answers.redirect(302, "login", "Sign in first.", location.encode("latin-1"), answers.NO_REFERRER)
         return answer
@@ -688,6 +692,9 @@ class Gateway:
         if subprotocols:
             subprotocols = tuple(item for item in subprotocols if not own.within(item.encode("latin-1")))
         if found:
+            if len(found) > MOST_OWN_COOKIES:
+                replica.end(request.caller)
+                raise too_many(f"{MOST_OWN_COOKIES} cookies of this server")
             held = secrets_of(*found)
             if query:
                 query = headers.clean_query(query, _never, held)
@@ -791,6 +798,9 @@ def _visitor_of_key(key_id: str, services: tuple[str, ...]) -> Visitor:
 def _never(name: bytes, value: bytes) -> bool:
     return False
 
+
+_LONGEST_NEXT = 2000
+"""Bytes of an address that a browser comes back to after a login: it is sent inside of another address."""
 
 _A_NAME = re.compile(r"[a-z0-9-]{1,30}")
 

@@ -17,6 +17,10 @@ STATE_COOKIE = "portico_state"
 """Of a browser that is about to."""
 
 
+_MOST = 8
+"""Cookies of one name that are read, each of which has a signature to be checked: a path has as many above it."""
+
+
 def is_own_cookie(name: str) -> bool:
     """Whether a hub takes a cookie of this name for its own, whatever server it stands in."""
     return name.lower().removeprefix("__host-").removeprefix("__secure-").startswith("portico_")
@@ -41,11 +45,15 @@ def set_own_cookie(name: str, value: str, root_path: str, scheme: str, seconds: 
 
 
 def own_cookies(headers: Headers, name: str, root_path: str, scheme: str) -> Iterator[bytes]:
-    """Every value that a request has of the hub's cookie *name*: a path above may have set one too."""
+    """Values that a request has of the hub's cookie *name*, up to `_MOST`: a path above may have set one too."""
     wanted = own_cookie(name, root_path, scheme).encode()
+    left = _MOST
     for field, value in headers:
         if field == b"cookie" and wanted in value:
             for part in value.split(b";"):
                 cookie, _, held = part.strip().partition(b"=")
                 if cookie == wanted:
                     yield held
+                    left -= 1
+                    if not left:
+                        return

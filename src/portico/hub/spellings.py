@@ -31,7 +31,9 @@ _NESTED = re.compile(rb"%(?:25)+")  # percent signs that were encoded again and 
 _ESCAPE = re.compile(rb"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u00([0-9a-fA-F]{2})|(.))", re.DOTALL)
 """A cookie's octal (as Python's ``http.cookies`` reads it), JSON's and C's escapes, a quoted pair (RFC 9110 §5.6.4)."""
 
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
+_NOT_BASE64 = bytes(
+    set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
+)
 _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 
 
@@ -134,7 +136,7 @@ def basic_credentials(value: bytes) -> bytes | None:
     parts = value.split(None, 1)
     if len(parts) != 2 or parts[0].lower() != b"basic":
         return None
-    text = _NOT_BASE64.sub(b"", parts[1].translate(_TO_BASE64))
+    text = parts[1].translate(_TO_BASE64).translate(None, _NOT_BASE64)
     try:
         return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))
     except binascii.Error:  # nothing that is left can be read

@@ -237,7 +237,9 @@ class VisitorDelegate(HTTPMessageDelegate):
                     self._expects = value.lower() == "100-continue"
             pairs.append((lower, value.encode("latin-1")))
         websocket = False
-        if connection:
+        if len(connection) > _LONGEST_CONNECTION:
+            self._connection._disconnect_on_finish = True  # the gate refuses such a list
+        elif connection:
             tokens = [token.strip() for token in connection.split(",")]
             websocket = upgrade == "websocket" and start_line.method == "GET" and "upgrade" in tokens
             if "close" in tokens:  # tornado sees it only where it stands alone
@@ -545,6 +547,9 @@ def _is_broken(connection: socket.socket | None) -> bool:
 def _has_body(headers: HTTPHeaders) -> bool:
     return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
+
+_LONGEST_CONNECTION = 4096
+"""Characters of a Connection field that is taken apart."""
 
 _LONGEST_NAME = 100
 """Characters of a field's name that is remembered: visitors choose names, and no usual one has more."""

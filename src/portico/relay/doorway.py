@@ -32,6 +32,7 @@ from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.gateway import Gateway, VisitorRequest
 from portico.hub.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
+from portico.hub.heads import check_head
 from portico.hub.keys import ISSUER
 from portico.hub.redirects import is_below
 from portico.hub.registry import Registry
@@ -115,6 +116,10 @@ class Doorway:
 
     async def handle(self, workspace: Workspace, request: VisitorRequest, body: bytes) -> Answer:
         """Answer a request under ``/.portico/``. Its name, path, query and root path are parsed already."""
+        try:
+            check_head(request.target, request.headers)
+        except Answer as answer:
+            return answer
         what = request.raw_path[len(UNDER) :].decode("latin-1")
         if what not in ("password", "confirm", "login", "callback", "logout"):
             return Answer(404, "not_found", "There is nothing here.")
@@ -294,9 +299,14 @@ def _form(request: VisitorRequest, body: bytes) -> dict[bytes, bytes]:
     return fields
 
 
+_LONGEST_TARGET = 2000  # bytes: it is sent inside of another address, sealed
+
+
 def _inside(request: VisitorRequest, target: bytes) -> str:
     """*target*, if it is the path of a page of this service; else the service's root. There is no way out of here."""
-    root, asked = request.root_path + "/", target.decode("latin-1")
+    root, asked = request.root_path + "/", target[: _LONGEST_TARGET + 1].decode("latin-1")
+    if len(asked) > _LONGEST_TARGET:
+        return root
     return asked if is_below(asked, root) and not asked.startswith(root + ".portico/") else root
 
 

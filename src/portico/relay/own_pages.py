@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from portico.hub.answers import Answer, forbidden, late_body, unauthorized
+from portico.hub.heads import check_head
 from portico.hub.keys import InvalidKey
 from portico.hub.reply import date
 from portico.relay.admin import PATHS as ADMIN_PATHS
@@ -78,7 +79,12 @@ class OwnPages:
             await send(message)
 
         try:
-            await self._app_of(scope["path"])(scope, receive_in_time, send_and_see)
+            try:
+                check_head(scope["raw_path"] + b"?" + scope["query_string"], scope["headers"])
+            except Answer as answer:
+                await _say(answer, send_and_see)
+            else:
+                await self._app_of(scope["path"])(scope, receive_in_time, send_and_see)
         finally:
             if relay.access is not None:
                 relay.access.add(
@@ -143,6 +149,12 @@ class OwnPages:
             if not grant.has("admin"):
                 raise forbidden("Metrics are for an admin's token (scope admin).", "scope")
         return 200, [(b"content-type", CONTENT_TYPE.encode())], self._metrics.render()
+
+
+async def _say(answer: Answer, send: Send) -> None:
+    headers, body = answer.render(html=False, openai=False)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def bearer(headers: Headers) -> str:

@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
+from portico.hub.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.relay.edge import OWN_MESSAGES
@@ -247,7 +248,10 @@ class VisitorProtocol(HttpToolsProtocol):
             self._hosts += 1
         elif name in FRAMING:
             self._noted.append((name, value))
-        self.headers.append((name, value))
+        if (
+            len(self.headers) <= MOST_FIELDS
+        ):  # one more than that is refused (`check_head`), however many more there are
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._parsed_head = True
