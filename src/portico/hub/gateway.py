@@ -160,6 +160,7 @@ class Gateway:
         request.raw_path = slash + tail
         request.root_path = (request.prefix + raw_name).decode("latin-1")
         if not slash and _A_NAME.fullmatch(name):  # whether there is such a service is not said before the gate
+            check_head(target, request.headers)
             location = request.prefix + raw_name + b"/" + mark + query
             raise answers.redirect(308, "slash", "The URL of a service ends with a slash.", location)
 
