@@ -103,7 +103,7 @@ def test_a_field_of_anything_is_cheap(field: str) -> None:
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_query_and_a_path_of_anything_are_cheap(piece: bytes) -> None:
-    if piece.isascii():
+    if piece.isascii() and not piece.isspace():  # others no server takes for a target
         check(b"?" + repeated(piece), [])
         check(repeated(piece), [])
         check(b"?" + repeated(piece), [(b"accept", b"text/html")])

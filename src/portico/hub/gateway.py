@@ -154,7 +154,9 @@ class Gateway:
         path, mark, query = target.partition(b"?")
         rest = path[len(request.prefix) :]
         raw_name, slash, tail = rest.partition(b"/")
-        name = unquote_to_bytes(raw_name).decode("utf-8", "replace") if b"%" in raw_name else raw_name.decode("latin-1")
+        name = raw_name.decode("latin-1")
+        if "%" in name and len(name) <= _LONGEST_NAME:
+            name = unquote_to_bytes(raw_name).decode("utf-8", "replace")
         request.name = name
         request.query = query
         request.raw_path = slash + tail
@@ -802,6 +804,9 @@ def _never(name: bytes, value: bytes) -> bool:
 
 _LONGEST_NEXT = 2000
 """Bytes of an address that a browser comes back to after a login: it is sent inside of another address."""
+
+_LONGEST_NAME = 100
+"""Bytes of a service's name in a path, which has up to 30 characters, with each of them percent-encoded."""
 
 _A_NAME = re.compile(r"[a-z0-9-]{1,30}")
 
