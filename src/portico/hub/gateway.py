@@ -23,7 +23,7 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
-from portico.hub.heads import MOST_OWN_COOKIES, check_head, too_many
+from portico.hub.heads import check_head
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
 from portico.hub.shares import Shares
@@ -695,9 +695,6 @@ class Gateway:
         if subprotocols:
             subprotocols = tuple(item for item in subprotocols if not own.within(item.encode("latin-1")))
         if found:
-            if len(found) > MOST_OWN_COOKIES:
-                replica.end(request.caller)
-                raise too_many(f"{MOST_OWN_COOKIES} cookies of this server")
             held = secrets_of(*found)
             if query:
                 query = headers.clean_query(query, _never, held)

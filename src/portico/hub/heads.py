@@ -19,10 +19,7 @@ MOST_FIELDS = 256
 MOST_COOKIES = 512
 """Browsers keep 180 at most for a site (RFC 6265bis §6.1 asks for 50)."""
 
-MOST_OWN_COOKIES = 16
-"""Of the server's own, each of which is looked for elsewhere in the request. A browser has some six."""
-
-MOST_ARGUMENTS = 512
+MOST_ARGUMENTS = 1000
 """Of a query, its own or the Referer's, in which something has to be looked for."""
 
 MOST_PERCENT_SIGNS = 4096
