@@ -110,6 +110,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         "_request",
         "_started",
         "_status",
+        "_upgrades",
         "_writer",
     )
 
@@ -122,6 +123,8 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The request has no body."""
         self._expects = False
         """The visitor waits for a 100 before it sends its body."""
+        self._upgrades = False
+        """The request asks for another protocol."""
         self._started = 0.0
         self._status = 0
         self._writer: ResponseWriter | None = None
@@ -147,6 +150,11 @@ class VisitorDelegate(HTTPMessageDelegate):
             # HTTP/1.0 may come without a Host, as no browser does: then there is no name that could be rebound
             if not (edge.identities.host_allowed(request.host) if request.host else request.http_version == "1.0"):
                 raise Answer(403, "host", "This server does not answer under that host name.")
+            if self._upgrades and not self._fin:  # tornado reads the body; a proxy in front may not (RFC 9112 §11.2)
+                self._connection._disconnect_on_finish = True
+                raise Answer(
+                    400, "bad_request", "A request with Upgrade must not have a body: send it without Upgrade."
+                )
             return self._route(request)
         except Answer as answer:
             self.answer(answer)
@@ -241,7 +249,8 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._connection._disconnect_on_finish = True  # the gate refuses such a list
         elif connection:
             tokens = [token.strip() for token in connection.split(",")]
-            websocket = upgrade == "websocket" and start_line.method == "GET" and "upgrade" in tokens
+            self._upgrades = bool(upgrade) and "upgrade" in tokens
+            websocket = self._upgrades and upgrade == "websocket" and start_line.method == "GET"
             if "close" in tokens:  # tornado sees it only where it stands alone
                 self._connection._disconnect_on_finish = True
         path: str = start_line.path
