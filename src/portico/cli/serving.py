@@ -97,7 +97,9 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, co
             threads=settings.options.threads,
             report=service.log.report,
         )
-        service.kind, service.models, service.how = taken.kind, taken.models, taken.how
+        service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
+        for remark in taken.remarks:
+            print(remark, file=sys.stderr)
         publishing = asyncio.ensure_future(provider.publish(service, taken.app, address))
         await _first(publishing, control)
         if not publishing.done():

@@ -82,12 +82,18 @@ def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
 
     Without a name it is the only one, if there is only one.
     """
-    entries = list(_usable(registry, visitor))
     if not name:
+        entries = list(_usable(registry, visitor))
         if len(entries) == 1:
             return entries[0]
         raise Answer(400, "missing_model", "The request must name its model. GET models lists yours.")
-    named = [entry for entry in entries if entry.model == name] or [e for e in entries if e.qualified == name]
+    usable = list(services(registry, visitor))
+    owner, _, model = name.partition("/")
+    named = [Entry(service, name) for service in usable if name in service.descriptor.models] or [
+        Entry(service, model)
+        for service in usable
+        if service.descriptor.name == owner and model in service.descriptor.models
+    ]
     if len(named) == 1:
         return named[0]
     if named:

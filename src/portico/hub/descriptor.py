@@ -45,9 +45,11 @@ class Descriptor:
         models, origins = value.get("models", []), value.get("origins", [])
         if not (_is_text(title, 200) and _is_text(kind, 20)):
             raise Refused("title and kind are short texts of one line", "invalid_option")
-        for items in (models, origins):
-            if not (isinstance(items, list) and len(items) <= 100 and all(_is_text(item, 200) for item in items)):
-                raise Refused("models and origins are lists of at most 100 short texts", "invalid_option")
+        # How many models there may be is bounded by the length of the frame that they come in (max_control_frame).
+        if not (isinstance(models, list) and all(_is_text(item, 200) for item in models)):
+            raise Refused("models is a list of ids of at most 200 characters, each on one line", "invalid_option")
+        if not (isinstance(origins, list) and len(origins) <= 100 and all(_is_text(item, 200) for item in origins)):
+            raise Refused("origins is a list of at most 100 short texts", "invalid_option")
         if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
         conditions = Conditions.read(value.get("conditions"), config)

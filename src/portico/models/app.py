@@ -109,6 +109,15 @@ class ChatServer:
         """The kind of each model, ``"chat"`` or ``"embedding"``, by its id."""
         return {id: entry.info.kind for id, entry in self._service.registry.entries.items()}
 
+    @property
+    def remarks(self) -> list[str]:
+        """What the authors of the models should be told: parameters of theirs that nothing is known of."""
+        return self._service.remarks()
+
+    def take_over(self, other: ChatServer) -> None:
+        """Go on with the stored responses of *other*, whose place this server takes, and with those being made."""
+        self._responses.take_over(other._responses)
+
     def replace(self, models: Models) -> None:
         """Serve *models* in place of the present ones, from the next request on. Raises what `chat_server` raises."""
         self._service.registry.replace(models)

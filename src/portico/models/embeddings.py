@@ -149,7 +149,10 @@ def _rows(item: Any) -> tuple[list[Any], Usage | None]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, int | float):
+        return not isinstance(value, bool)
+    # a number of numpy's, or of another array library's: no part of a vector has a shape
+    return getattr(value, "shape", None) == () and hasattr(value, "__float__")
 
 
 def _encoded(vector: Any, as_base64: bool) -> list[float] | str:

@@ -28,6 +28,16 @@ def get_last_user_message(messages: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
+def history_before_last(messages: Any) -> list[Any]:
+    """The messages before the last one whose role is ``user``, as gradio's ``history``; all if there is none."""
+    if not isinstance(messages, list):
+        return []
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].get("role") == "user":
+            return messages[:index]
+    return list(messages)
+
+
 def check_messages(messages: Any) -> list[dict[str, Any]]:
     """Check ``messages`` and return it. Raises `InvalidRequest`, whose ``param`` is the path of what is wrong."""
     if messages is None:

@@ -68,6 +68,12 @@ class Responses:
         self._running: dict[str, Turn] = {}
         self._background: set[asyncio.Task[None]] = set()
 
+    def take_over(self, other: Responses) -> None:
+        """Go on with what *other* has stored, and with what it makes in the background."""
+        if other is not self:
+            self.store, self._running = other.store, other._running
+            self._background, other._background = other._background, set()
+
     async def create(self, service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
         """``POST responses``. Raises `APIError` before anything is sent if the request cannot be served."""
         turn = self.begin(exchange, body)

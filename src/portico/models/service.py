@@ -14,7 +14,9 @@ from typing import Any
 from portico.errors import APIError, PorticoError, UnusableOutput
 from portico.models.exchange import Exchange
 from portico.models.function import THREADS, Cancel, runs_on_loop
-from portico.models.injection import Plan, plan
+from portico.models.injection import Plan, plan, remark
+from portico.models.loops import explain
+from portico.models.messages import history_before_last
 from portico.models.registry import AnyTokenizer, Entry, Function, Models, Registry
 
 log = logging.getLogger(__name__)
@@ -82,11 +84,7 @@ class Service:
         main_names: frozenset[str] = frozenset(("request", "body")),
     ) -> Call:
         """Make the call of a model's present function. Arguments are copied for each run, as functions change them."""
-        function = entry.function()
-        known = self._plans.get(entry.info.id)
-        if known is None or known[0] is not function:
-            known = self._plans[entry.info.id] = (function, plan(function, main_names), runs_on_loop(function))
-        _, signature, on_loop = known
+        function, signature, on_loop = self._known(entry, main_names)
 
         def run() -> Any:
             own = dict(main) if isinstance(main, dict) else list(main)
@@ -95,6 +93,31 @@ class Service:
             return function(*args, **kwargs)
 
         return Call(run, on_loop, signature.sees("n"))
+
+    def _known(self, entry: Entry, main_names: frozenset[str]) -> tuple[Function, Plan, bool]:
+        function = entry.function()
+        known = self._plans.get(entry.info.id)
+        if known is None or known[0] is not function:
+            known = self._plans[entry.info.id] = (function, plan(function, main_names), runs_on_loop(function))
+        return known
+
+    def remarks(self) -> list[str]:
+        """What the authors of the chat models should be told of their functions' parameters.
+
+        Raises `NotServable` for a function whose signature cannot be read.
+        """
+        found = []
+        for entry in self.registry.entries.values():
+            if entry.info.kind != "chat":
+                continue
+            try:
+                function = entry.function()
+            except APIError:  # a `Live` one that is not there yet
+                continue
+            said = remark(entry.info.id, plan(function))
+            if said is not None:
+                found.append(said)
+        return found
 
     def injected(self, exchange: Exchange, request: Mapping[str, Any], entry: Entry, cancel: Cancel) -> dict[str, Any]:
         """What a function may ask for by name, whatever the endpoint."""
@@ -105,6 +128,7 @@ class Service:
             "cancel": cancel,
             "tools": request.get("tools"),
             "messages": request.get("messages"),
+            "history": history_before_last(request.get("messages")),
         }
 
     def answerable(self, error: BaseException, model: str) -> PorticoError:
@@ -122,6 +146,7 @@ class Service:
 
     def report(self, error: BaseException) -> None:
         """Show an exception of a model to its author: by ``on_error``, else in the log."""
+        explain(error)
         if self.settings.on_error is None:
             log.error("A model failed", exc_info=error)
             return

@@ -6,6 +6,7 @@ import argparse
 import ast
 import re
 import shlex
+import sys
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -215,6 +216,8 @@ class ServeMagics(Magics):
             hub=options.hub,
             token=options.token,
         )
+        for remark in service.remarks:
+            print(remark, file=sys.stderr)
         if options.pin or not is_passive(expression):
             self.bindings.unbind(service.name)
         else:
@@ -300,6 +303,8 @@ class ServeMagics(Magics):
 
     def _rebound(self, service: Service, expression: str) -> None:
         print(f"{service.url or service.name} answers with the new {expression}.")
+        for remark in service.remarks:
+            print(remark, file=sys.stderr)
         self.cards.reload(service)
         self.provider.thread.call(self.cards.refresh, service)
 

@@ -153,7 +153,7 @@ class Server:
         name = _name_of(service)
         made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", self._provider)
         taken = self._app(service, settings, made)
-        made.kind, made.models, made.how = taken.kind, taken.models, taken.how
+        made._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
         await self._provider.publish(made, taken.app, self._address)
         info = self._describe(made.name, made.title, made.url)
         info.update(type=service.get("type", "asgi"), config=Bunch(settings))

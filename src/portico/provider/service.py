@@ -89,6 +89,10 @@ class Service:
     served: float = field(default_factory=time.time, repr=False)
     """When it was served, in seconds since 1970."""
     log: Log = field(init=False, repr=False)
+    app: ASGIApp | None = field(default=None, repr=False)
+    """What is served, as an app."""
+    remarks: tuple[str, ...] = field(default=(), repr=False)
+    """What its author should be told of it: parameters of a chat function that nothing is known of."""
     instance: Instance | None = field(default=None, repr=False)
     session: Session | None = field(default=None, repr=False)
     failure: PorticoError | None = field(default=None, repr=False)
@@ -101,6 +105,10 @@ class Service:
         # Its app's code runs in copies of this: that of the cell that served it, where what it prints is shown.
         self._context = contextvars.copy_context()
         self._context.run(OWNER.set, self.log)
+
+    def _takes(self, app: ASGIApp, kind: str, models: tuple[str, ...], how: str, remarks: tuple[str, ...]) -> None:
+        """Note what is served now."""
+        self.app, self.kind, self.models, self.how, self.remarks = app, kind, models, how, remarks
 
     def _instance_of(self, app: ASGIApp) -> Instance:
         """*app*, to be started in this service's place: what it raises goes to its log."""

@@ -26,15 +26,19 @@ class Taken:
     kind: str
     models: tuple[str, ...]
     how: str
+    remarks: tuple[str, ...] = ()
+    """What its author should be told of it."""
 
 
 def is_chat(thing: Any) -> bool:
-    """Whether *thing* was marked as a model (``@portico.model``), or is a dict of such or of functions."""
+    """Whether *thing* was marked as a model (``@portico.model``), or is a list of such, or a dict of functions."""
     from portico.models import ChatServer
     from portico.models.registry import info_of
 
     if isinstance(thing, dict):
         return bool(thing) and all(is_chat(value) or inspect.isroutine(value) for value in thing.values())
+    if isinstance(thing, list | tuple):
+        return bool(thing) and all(info_of(one) is not None for one in thing)
     return isinstance(thing, ChatServer) or info_of(thing) is not None
 
 
@@ -58,9 +62,29 @@ def take(
             if isinstance(thing, ChatServer)
             else chat_server(thing, on_error=lambda error: report("the model", error))
         )
-        return Taken(server, "chat", tuple(server.model_ids), f"chat model {', '.join(server.model_ids)}")
+        ids = tuple(server.model_ids)
+        return Taken(server, "chat", ids, _how(ids), tuple(server.remarks))
     adapted = adapt(thing, mount, threads)
     return Taken(adapted.app, "app", (), adapted.how)
+
+
+def _how(ids: tuple[str, ...]) -> str:
+    """What is served, for people."""
+    if len(ids) > _NAMED:
+        return f"{len(ids)} models, {', '.join(ids[:_NAMED])} and others"
+    return f"chat model {', '.join(ids)}"
+
+
+_NAMED = 5
+"""Models that are named where people read of what is served: as many as fit a line."""
+
+
+def _keep_stored(before: ASGIApp | None, now: ASGIApp) -> None:
+    """Let a chat server that takes another's place go on with its stored responses."""
+    from portico.models import ChatServer
+
+    if isinstance(before, ChatServer) and isinstance(now, ChatServer):
+        now.take_over(before)
 
 
 def serve(
@@ -113,7 +137,9 @@ def serve(
     checked = service_name(name) if name else guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider)
     taken = take(app, chat=chat, mount=mount, threads=threads, report=service.log.report)
-    service.kind, service.models, service.how = taken.kind, taken.models, taken.how
+    service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
+    if (before := provider.services.get(checked)) is not None:
+        _keep_stored(before.app, taken.app)
     if hub and relay:
         raise InvalidOption("give hub or relay, not both: Service.share serves by a relay too")
     address = discovery.find_relay(relay, token, workspace) if relay else discovery.find_hub(hub, token)
@@ -150,11 +176,10 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
     """
     from portico.models import ChatServer
 
-    provider = service.provider
-    instance = service.instance
-    server = instance.app if instance is not None else None
+    provider, server = service.provider, service.app
     if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or is_chat(thing)):
         server.replace(thing)  # stored responses stay
+        service.remarks = tuple(server.remarks)
         models = tuple(server.model_ids)
         if models != service.models:
             service.models = models
@@ -163,6 +188,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
     taken = take(
         thing, chat=chat, mount=service.options.mount, threads=service.options.threads, report=service.log.report
     )
+    _keep_stored(server, taken.app)
     changed = (taken.kind, taken.models) != (service.kind, service.models)
     if service.options.loop == "kernel":
         provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
@@ -170,7 +196,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
         provider.run(provider.replace(service, taken.app))
     else:
         provider.replace_soon(service, taken.app)
-    service.kind, service.models, service.how = taken.kind, taken.models, taken.how
+    service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
     if changed:
         _now_or_soon(provider, provider.republish(service))
 

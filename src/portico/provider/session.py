@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from portico.errors import LinkClosed, NameTaken, PorticoError, Refused
+from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, PorticoError, Refused
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
 from portico.protocol.events import (
@@ -304,7 +304,15 @@ class Session:
         connection = self._connection()
         new = name not in self._held
         self._held.add(name)
-        ack = await self._ask(lambda number: connection.send_register(Register(number, descriptor)))
+        try:
+            ack = await self._ask(lambda number: connection.send_register(Register(number, descriptor)))
+        except LocalProtocolError as error:  # it does not fit into a frame
+            if new:
+                self._held.discard(name)
+            raise InvalidOption(
+                f"The ids of the {len(descriptor.get('models', ()))} models of {name!r} are too long together for the "
+                f"link ({error}). Serve them as several services."
+            ) from None
         if not ack.ok:
             if new:
                 self._held.discard(name)
