@@ -55,7 +55,14 @@ def test_an_upgrade_without_a_body_is_answered(jupyter_server: JupyterServer, vi
         visitor.read(int(answer.get("content-length")[0]))
 
 
-PATHS = ("portico/apps/cat/", "portico/v1/models", "portico/api", "portico/api/services", "portico/login", "portico/link")
+PATHS = (
+    "portico/apps/cat/",
+    "portico/v1/models",
+    "portico/api",
+    "portico/api/services",
+    "portico/login",
+    "portico/link",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
