@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection, connect, unix_connect
+
+from portico.provider.unix import UnixHandler
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "test-token-not-a-secret"
@@ -54,8 +57,14 @@ class JupyterServer:
         env: dict[str, str] | None = None,
         root: Path | None = None,
         token: str = TOKEN,
+        tls: ssl.SSLContext | None = None,
+        sock: Path | None = None,
     ) -> None:
-        """*root* is where notebooks are; *folder* itself by default."""
+        """*root* is where notebooks are; *folder* itself by default.
+
+        *tls* is how tests check its certificate, where the *arguments* give it one; *sock* is the Unix socket that it
+        listens on, instead of a port.
+        """
         self.token = token
         self.folder = folder
         self.root = root or folder
@@ -64,11 +73,21 @@ class JupyterServer:
         self.log = folder / "server.log"
         self._arguments = arguments
         self._env = env or {}
+        self.tls = tls
+        self.sock = sock
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.base}"
+        if self.sock is not None:
+            return f"http://localhost{self.base}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{self.base}"
+
+    def open(self, request: urllib.request.Request | str, timeout: float = 30) -> Any:
+        """As `urllib.request.urlopen`, of this server."""
+        if self.sock is not None:
+            return urllib.request.build_opener(UnixHandler(str(self.sock))).open(request, timeout=timeout)
+        return urllib.request.urlopen(request, timeout=timeout, context=self.tls)
 
     @property
     def pid(self) -> int:
@@ -91,6 +110,9 @@ class JupyterServer:
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
             f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.root}", *self._arguments,
         ]  # fmt: skip
+        if self.sock is not None:
+            command = [part for part in command if not part.startswith(("--ServerApp.port", "--ServerApp.ip="))]
+            command.append(f"--ServerApp.sock={self.sock}")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=env, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         self._wait()
@@ -103,7 +125,7 @@ class JupyterServer:
             if self._process.poll() is not None:
                 break
             try:
-                urllib.request.urlopen(self.url + "api", timeout=5).close()
+                self.open(self.url + "api", timeout=5).close()
                 return
             except OSError:
                 time.sleep(0.05)
@@ -127,7 +149,7 @@ class JupyterServer:
             data=json.dumps(body).encode() if body is not None else None,
             headers={"Authorization": f"token {token or self.token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with self.open(request) as response:
             text = response.read()
         return json.loads(text) if text else None
 
@@ -155,7 +177,11 @@ class Kernel:
 
     def _connect(self) -> ClientConnection:
         url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={self.server.token}"
-        self._manager = connect(url, max_size=None, max_queue=None, proxy=None)
+        options: dict[str, Any] = {"max_size": None, "max_queue": None, "proxy": None}
+        if self.server.sock is not None:
+            self._manager = unix_connect(str(self.server.sock), url, **options)
+        else:
+            self._manager = connect(url, ssl=self.server.tls, **options)
         return self._manager.__enter__()
 
     def execute(self, code: str, timeout: float = 60) -> Output:

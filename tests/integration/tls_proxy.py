@@ -32,12 +32,12 @@ class TLSProxy(TCPProxy):
         return self._context.wrap_socket(near, server_side=True)
 
 
-def certificate(folder: Path, name: str, *names: str) -> Path:
-    """A file with a key and a certificate of *name*, *names* and 127.0.0.1, signed by that key."""
+def certificate(folder: Path, name: str, *names: str, address: bool = True) -> Path:
+    """A file with a key and a certificate of *name*, *names* and, with *address*, 127.0.0.1, signed by that key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if address else []
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -46,7 +46,7 @@ def certificate(folder: Path, name: str, *names: str) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names), address]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names), *addresses]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "certificate.pem"

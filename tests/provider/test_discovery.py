@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portico.errors import InvalidOption, NoHub
-from portico.provider.discovery import HubAddress, find_hub
+from portico.provider.discovery import HUB_VARIABLE, TOKEN_VARIABLE, HubAddress, climb, find_hub
 
 KERNEL = {
     "PORTICO_HUB_URL": "http://localhost:8888/lab/",
@@ -91,3 +91,41 @@ def test_what_is_no_url(url: str) -> None:
 
 def test_no_address_shows_its_token() -> None:
     assert "secret" not in repr(HubAddress("http://localhost/", "secret", "a test"))
+
+
+@pytest.mark.parametrize("url", ["http+unix://%2Ftmp%2Fa.sock/lab/", "http+unix://%2Ftmp%2Fa.sock"])
+def test_a_server_on_a_unix_socket(tmp_path: Path, url: str) -> None:
+    environ = {HUB_VARIABLE: url, TOKEN_VARIABLE: "t"}
+    address = find_hub(environ=environ, runtime_dir=tmp_path)
+    path = "/lab/" if "lab" in url else "/"
+    assert address.socket == "/tmp/a.sock"
+    assert address.link_url == f"ws://localhost{path}portico/link"
+    assert address.api_url == f"http://localhost{path}portico/api/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/", "http://", "http://[", "http://host:port/", "http://host:99999/", "nonsense", "http+unix:///x"],
+)
+@pytest.mark.parametrize("variable", ["PORTICO_HUB_URL", "JUPYTERHUB_SERVICE_URL"])
+def test_a_way_that_cannot_be_gone_says_so_and_the_next_is_tried(tmp_path: Path, url: str, variable: str) -> None:
+    environ = {variable: url, "PORTICO_HUB_TOKEN": "t", "JUPYTERHUB_API_TOKEN": "t", "JPY_PARENT_PID": str(os.getpid())}
+    (tmp_path / "jpserver-1.json").write_text(
+        json.dumps({"pid": os.getpid(), "url": "http://localhost:8888/", "token": "t"})
+    )
+    rungs = climb(environ=environ, runtime_dir=tmp_path)
+    assert any("cannot be used" in rung.outcome for rung in rungs)
+    assert find_hub(environ=environ, runtime_dir=tmp_path).url == "http://localhost:8888/"
+
+
+def test_a_servers_own_file_may_hold_anything(tmp_path: Path) -> None:
+    (tmp_path / "jpserver-1.json").write_text(json.dumps({"pid": os.getpid(), "url": ["x"], "token": "t"}))
+    with pytest.raises(NoHub, match="cannot be used"):
+        find_hub(environ={}, runtime_dir=tmp_path)
+
+
+def test_a_certificate_goes_with_the_kernels_own_server_alone(tmp_path: Path) -> None:
+    environ = {HUB_VARIABLE: "https://127.0.0.1:1/", TOKEN_VARIABLE: "t", "PORTICO_HUB_CERTIFICATE": "ab"}
+    assert find_hub(environ=environ, runtime_dir=tmp_path).certificate == "ab"
+    assert find_hub("https://127.0.0.1:1", environ=environ, runtime_dir=tmp_path).certificate == "ab"
+    assert find_hub("https://127.0.0.1:2/", environ=environ, runtime_dir=tmp_path).certificate == ""

@@ -83,6 +83,8 @@ class Edge(HTTPServerConnectionDelegate):
         """*base_path* is the server's base URL path with ``portico/`` after it; *log_level* what the server shows."""
         self.hub = hub
         self.identities = identities
+        self.tls_ends_before = False
+        """Whether visitors speak https to a proxy in front, whatever this server is spoken to by (``public_url``)."""
         self.apps_prefix = (base_path + "apps/").encode("latin-1")
         self.link_path = (base_path + "link").encode("latin-1")
         self.access_log = access_log
@@ -263,16 +265,19 @@ class VisitorDelegate(HTTPMessageDelegate):
         # where the server trusts X-Forwarded-For, tornado takes `1` and `127.1` for addresses too
         remote_ip = read_address(context.remote_ip or "") or (str(address[0]) if isinstance(address, tuple) else "")
         client = (remote_ip, address[1] if isinstance(address, tuple) and len(address) > 1 else 0)
+        scheme: str = context.protocol
+        if self._edge.tls_ends_before and not _is_direct(pairs, host):
+            scheme = "https"
         return VisitorRequest(
             Kind.WEBSOCKET if websocket else Kind.HTTP,
             start_line.method,
-            context.protocol,
+            scheme,
             host,
             start_line.version[5:],
             path.encode("latin-1"),
             pairs,
             client if remote_ip else None,
-            server_of(host, context.protocol) if host else _listener(self._connection),
+            server_of(host, scheme) if host else _listener(self._connection),
             self._edge.apps_prefix,
         )
 
@@ -586,6 +591,13 @@ def _lower(name: str) -> bytes:
 _NOTED = frozenset({b"host", b"connection", b"upgrade", b"expect"})
 
 _BREAKS = re.compile(rb"[\r\n\0]")
+
+
+def _is_direct(headers: Headers, host: str) -> bool:
+    """Whether a page of this server at a loopback address asks, so that no proxy is in front of it."""
+    if not host.startswith(("127.", "localhost", "[::1]")):
+        return False
+    return any(name == b"origin" and value == b"http://" + host.encode("latin-1") for name, value in headers)
 
 
 def _origin_form(target: str) -> tuple[str, str]:

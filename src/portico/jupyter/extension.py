@@ -24,6 +24,7 @@ from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
 from portico.jupyter.models_edge import ModelsEdge
 from portico.protocol import Limits
+from portico.provider.tls import fingerprint
 
 _ACTIVITY_EVERY = 5.0  # seconds: culling looks at minutes
 
@@ -104,7 +105,10 @@ class PorticoApp(ExtensionApp):
             welcome={"allowed_relays": list(self.allowed_relays)},
         )
         self.kernels = Kernels(
-            server.kernel_manager, mint=self.hub.keys.mint_provider, hub_url=lambda: server.connection_url
+            server.kernel_manager,
+            mint=self.hub.keys.mint_provider,
+            hub_url=self._own_url,
+            certificate=self._certificate(),
         )
         self.kernels.on_ended = lambda kernel_id: self.hub.links.kernel_ended(self.hub.registry, kernel_id)
         self.kernels.install()
@@ -112,6 +116,7 @@ class PorticoApp(ExtensionApp):
             self.hub.gateway.on_traffic = self._note_activity
         self._last_noted: dict[str, float] = {}
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
+        edge.tls_ends_before = self._base_url().startswith("https:")
         for prefix in (base_path + "link", base_path + "apps/"):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
         models = base_path + "v1"
@@ -148,9 +153,28 @@ class PorticoApp(ExtensionApp):
     def _base_url(self) -> str:
         """The server's base URL, for people: as JupyterHub makes it public, or as the server prints it."""
         url = self.public_url or os.environ.get("JUPYTERHUB_PUBLIC_URL", "")
-        if not url:
-            url = self.serverapp.connection_url
-        return url.rstrip("/") + "/"
+        return (url or self._own_url()).rstrip("/") + "/"
+
+    def _own_url(self) -> str:
+        """Where this server's own kernels find it."""
+        server: Any = self.serverapp
+        url: str = server.connection_url
+        if server.ssl_options and url.startswith("http:"):  # Jupyter itself looks at `certfile` alone
+            url = "https:" + url.removeprefix("http:")
+        return url
+
+    def _certificate(self) -> str:
+        """SHA-256 (hex) of the certificate that this server shows; empty without TLS."""
+        server: Any = self.serverapp
+        options: dict[str, Any] = server.ssl_options or {}
+        path = server.certfile or options.get("certfile")
+        if not path:
+            return ""
+        try:
+            return fingerprint(Path(path).read_text("latin-1"))
+        except (OSError, ValueError) as error:
+            server.log.warning("portico: the certificate %s cannot be read; kernels check it by name: %s", path, error)
+            return ""
 
     async def _authenticate(self, token: str) -> Principal:
         """Who says HELLO: a kernel by its credential, or whoever holds a token of this server."""

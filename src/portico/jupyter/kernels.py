@@ -13,16 +13,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from portico.provider.discovery import HUB_VARIABLE, KERNEL_VARIABLE, TOKEN_VARIABLE
+from portico.provider.discovery import CERTIFICATE_VARIABLE, HUB_VARIABLE, KERNEL_VARIABLE, TOKEN_VARIABLE
 
 
 class Kernels:
     """The server's kernels, as the hub sees them."""
 
-    def __init__(self, kernel_manager: Any, *, mint: Callable[[str], str], hub_url: Callable[[], str]) -> None:
+    def __init__(
+        self, kernel_manager: Any, *, mint: Callable[[str], str], hub_url: Callable[[], str], certificate: str = ""
+    ) -> None:
+        """*certificate* is SHA-256 (hex) of the server's own, where it speaks TLS."""
         self._manager = kernel_manager
         self._mint = mint
         self._hub_url = hub_url
+        self._certificate = certificate
         self._ending: dict[str, int | None] = {}
         """The kernels that are being ended, and the process that each was: a restart ends in another."""
         self.on_ended: Callable[[str], None] = lambda kernel_id: None
@@ -44,6 +48,7 @@ class Kernels:
                 env[HUB_VARIABLE] = self._hub_url()
                 env[TOKEN_VARIABLE] = self._mint(kernel_id)
                 env[KERNEL_VARIABLE] = kernel_id
+                env[CERTIFICATE_VARIABLE] = self._certificate
                 kwargs["env"] = env
             return await _maybe(start(*args, **kwargs))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import ssl
 import urllib.error
-import urllib.request
 
+from portico.provider import api
 from portico.provider.discovery import PREVIEW, HubAddress, climb
 from portico.provider.provider import Provider
 from portico.version import __version__
@@ -46,26 +48,41 @@ def examine(provider: Provider, url: str = "", token: str = "") -> str:
 
 def _ask(address: HubAddress) -> list[str]:
     """Whether a Jupyter server answers there, and whether it has the extension."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(address.url + "api", timeout=_TIMEOUT) as response:
-            version = json.load(response).get("version", "?")
+        opener = api.opener(address)
+        with opener.open(address.request_url + "api", timeout=_TIMEOUT) as response:
+            answer = json.load(response)
+        version = answer.get("version", "?") if isinstance(answer, dict) else "?"
         lines = [f"  ok a Jupyter server answers there (version {version})"]
     except urllib.error.HTTPError as error:
-        lines = [f"  ok a server answers there ({error.code})"]
-    except (OSError, ValueError) as error:
-        return [f"  !! it does not answer: {error}", "     Is the server running, and is that its address?"]
+        with error:
+            lines = [f"  ok a server answers there ({error.code})"]
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return [f"  !! it does not answer: {error}", f"     {_advice(address, error)}"]
     try:
-        opener.open(address.url + "portico/link", timeout=_TIMEOUT).close()
+        opener.open(address.request_url + "portico/link", timeout=_TIMEOUT).close()
     except urllib.error.HTTPError as error:
-        if error.code in (400, 426):
-            return [*lines, "  ok it has the Portico extension"]
-        if error.code == 403:
-            return [*lines, "  !! it does not answer under that host name (ServerApp.allow_remote_access)"]
-    except OSError as error:
+        with error:
+            if error.code in (400, 426):
+                return [*lines, "  ok it has the Portico extension"]
+            if error.code == 403:
+                return [*lines, "  !! it does not answer under that host name (ServerApp.allow_remote_access)"]
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return [*lines, f"  !! it stopped answering: {error}"]
     return [
         *lines,
         "  !! it does not have the Portico extension",
         "     Install portico[jupyter] where the server runs (jupyter server extension list), and restart it.",
     ]
+
+
+def _advice(address: HubAddress, error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        if address.certificate:
+            return "Was the server's certificate renewed? Restart the server and the kernel."
+        return (
+            "Nobody whom this machine trusts has signed the certificate for that address. In a kernel that the server "
+            "starts this needs no setting; elsewhere, name the certificate's file: SSL_CERT_FILE=/path/to/it.pem"
+        )
+    return "Is the server running, and is that its address?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from portico.errors import LinkClosed, Refused
@@ -12,6 +12,9 @@ from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
 from portico.provider.secret import Secret
 from portico.provider.thread import IN_TAB
+
+if TYPE_CHECKING:
+    import urllib.request
 
 _TIMEOUT = 15.0  # seconds
 _LOOPBACK = ("localhost", "::1")
@@ -22,7 +25,7 @@ def call(address: HubAddress, method: str, path: str, body: dict[str, Any] | Non
 
     Raises `Refused` with what it says when it says no, `LinkClosed` when it cannot be reached.
     """
-    return fetch(address.api_url + path, method, headers=_authorization(address), body=body, insecure=address.insecure)
+    return fetch(address.api_url + path, method, headers=_authorization(address), body=body, at=address)
 
 
 async def call_async(address: HubAddress, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -73,8 +76,11 @@ def fetch(
     body: dict[str, Any] | None = None,
     form: bytes | None = None,
     insecure: bool = False,
+    at: HubAddress | None = None,
 ) -> dict[str, Any]:
     """Send JSON, or a *form* that is encoded already, to *url*, and return the JSON object that it answers with.
+
+    *at* is the hub whose URL it is, if it is one: how its certificate is checked, and on which socket it listens.
 
     Raises `Refused`, whose ``code`` is the answer's own, or `LinkClosed`.
     """
@@ -84,7 +90,7 @@ def fetch(
         from portico.provider import tab_requests
 
         return _read(*tab_requests.fetch_sync(url, method, given, data))
-    return _read(*_send(url, method, given, data, insecure))
+    return _read(*_send(url, method, given, data, at or HubAddress(url, "", "", insecure=insecure)))
 
 
 def _written(headers: dict[str, str], body: dict[str, Any] | None) -> tuple[dict[str, str], bytes | None]:
@@ -93,29 +99,39 @@ def _written(headers: dict[str, str], body: dict[str, Any] | None) -> tuple[dict
     return {**headers, "Content-Type": "application/json"}, json.dumps(body).encode()
 
 
+def opener(at: HubAddress) -> urllib.request.OpenerDirector:
+    """What opens URLs of the hub *at*: its certificate is checked as it should be, and its socket is found."""
+    import urllib.request  # with sockets and all: not in a tab, where they would only cost time
+
+    handlers: list[urllib.request.BaseHandler] = []
+    host = urlsplit(at.request_url).hostname or ""
+    if at.certificate or host in _LOOPBACK or host.startswith("127."):
+        # A hub of this machine is never behind the environment's proxy, and a credential has no business there.
+        handlers.append(urllib.request.ProxyHandler({}))
+    if at.url.startswith("https:"):
+        from portico.provider.tls import context_of
+
+        if (context := context_of(at)) is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+    if at.socket:
+        from portico.provider.unix import UnixHandler
+
+        handlers.append(UnixHandler(at.socket))
+    return urllib.request.build_opener(*handlers)
+
+
 def _send(
-    url: str, method: str, headers: dict[str, str], data: bytes | None, insecure: bool
+    url: str, method: str, headers: dict[str, str], data: bytes | None, at: HubAddress
 ) -> tuple[int, str | bytes]:
     """By a socket; the answer's status and body."""
-    import http.client  # with sockets and all: not in a tab, where they would only cost time
+    import http.client
     import urllib.error
     import urllib.request
 
-    handlers: list[urllib.request.BaseHandler] = []
-    host = urlsplit(url).hostname or ""
-    if host in _LOOPBACK or host.startswith("127."):
-        # A loopback hub is never behind the environment's proxy, and a credential has no business there.
-        handlers.append(urllib.request.ProxyHandler({}))
-    if insecure:
-        import ssl
-
-        unchecked = ssl.create_default_context()
-        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-        handlers.append(urllib.request.HTTPSHandler(context=unchecked))
     request = urllib.request.Request(url, method=method, data=data, headers=headers)
     try:
         try:
-            with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT) as response:
+            with opener(at).open(request, timeout=_TIMEOUT) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -10,10 +10,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from portico.errors import InvalidOption, NoHub
 from portico.provider import credentials
@@ -22,6 +22,9 @@ HUB_VARIABLE = "PORTICO_HUB_URL"
 TOKEN_VARIABLE = "PORTICO_HUB_TOKEN"
 KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 """Set by the server extension for each kernel that it starts; a person may set the first two."""
+
+CERTIFICATE_VARIABLE = "PORTICO_HUB_CERTIFICATE"
+"""Set beside them where the server speaks TLS: SHA-256 of its own certificate, in hex."""
 
 
 PREVIEW = "the page of JupyterLite that this kernel belongs to"
@@ -34,7 +37,11 @@ RELAY_TOKEN_VARIABLE = "PORTICO_TOKEN"
 
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Where a hub is, and what lets a provider in. ``url`` is the Jupyter server's or the relay's, with a slash."""
+    """Where a hub is, and what lets a provider in.
+
+    ``url`` is the Jupyter server's or the relay's, with a slash; of a server on a Unix socket it is
+    ``http+unix://%2Fpath%2Fof%2Fit/``, as Jupyter writes it.
+    """
 
     url: str
     token: str
@@ -44,19 +51,42 @@ class HubAddress:
     """Which of a relay's workspaces; empty for the token's own, and for a Jupyter server, which has one."""
     insecure: bool = False
     """Whether the server's certificate is not checked."""
+    certificate: str = ""
+    """SHA-256 (hex) of the certificate that the server itself said it has (`portico.provider.tls`)."""
 
     def __repr__(self) -> str:
         return f"HubAddress({self.url!r}, found by: {self.rung})"  # never the token
 
     @property
+    def socket(self) -> str:
+        """The path of the Unix socket that the server listens on; empty where it has an address."""
+        return unix_socket(self.url)
+
+    @property
+    def request_url(self) -> str:
+        """``url`` for a request, which says a host in any case."""
+        if not self.socket:
+            return self.url
+        return urlunsplit(("http", "localhost", urlsplit(self.url).path, "", ""))
+
+    @property
     def link_url(self) -> str:
-        parts = urlsplit(self.url)
+        parts = urlsplit(self.request_url)
         scheme = {"http": "ws", "https": "wss"}[parts.scheme]
         return urlunsplit((scheme, parts.netloc, parts.path + "portico/link", "", ""))
 
     @property
     def api_url(self) -> str:
-        return self.url + "portico/api/"
+        return self.request_url + "portico/api/"
+
+
+def unix_socket(url: str) -> str:
+    """The path that a URL as ``http+unix://%2Ftmp%2Fjupyter.sock/`` names; empty for any other."""
+    parts = urlsplit(url)
+    return unquote(parts.netloc) if parts.scheme == _UNIX else ""
+
+
+_UNIX = "http+unix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +164,38 @@ def names_relay(environ: Mapping[str, str] | None = None) -> bool:
 def climb(
     url: str = "", token: str = "", *, environ: Mapping[str, str] | None = None, runtime_dir: Path | None = None
 ) -> list[Rung]:
-    """Try every way, the preferred first. For `find_hub`, and for ``%serve --doctor``, which shows them all."""
+    """Try every way, the preferred first. For `find_hub`, and for ``%serve --doctor``, which shows them all.
+
+    What is found in the environment, or in files, may be anything: a way that cannot be gone says so, and does not keep
+    the next from being tried. Raises `InvalidOption` for a *url* that is given and is none.
+    """
     environ = os.environ if environ is None else environ
     rungs = [_explicit(url, token, environ)]
     if url:
         return rungs
     if sys.platform == "emscripten":
-        return [*rungs, _kernel_credential(environ), _page()]
-    rungs.append(_kernel_credential(environ))
+        return [*rungs, _tried(_KERNEL, lambda: _kernel_credential(environ)), _page()]
     servers = _running_servers(runtime_dir)
-    rungs.append(_parent_server(environ, servers))
-    rungs.append(_jupyterhub(environ))
-    rungs.append(_only_server(servers))
-    return rungs
+    return [
+        *rungs,
+        _tried(_KERNEL, lambda: _kernel_credential(environ)),
+        _tried(_PARENT, lambda: _parent_server(environ, servers)),
+        _tried(_JUPYTERHUB, lambda: _jupyterhub(environ)),
+        _tried(_ONLY, lambda: _only_server(servers)),
+    ]
+
+
+_KERNEL = "the kernel's own credential"
+_PARENT = "the Jupyter server that is this kernel's parent"
+_JUPYTERHUB = "JupyterHub's environment"
+_ONLY = "this user's running Jupyter server"
+
+
+def _tried(name: str, rung: Callable[[], Rung]) -> Rung:
+    try:
+        return rung()
+    except (ValueError, InvalidOption) as error:  # an address that is none, however that was noticed
+        return Rung(name, f"what is there cannot be used: {error}")
 
 
 def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
@@ -155,9 +204,19 @@ def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
         return Rung(name, "none was given")
     base = _base(url)
     theirs = environ.get(HUB_VARIABLE, "")
-    if not token and (not theirs or _base(theirs) == base):  # a kernel's credential is for the server that made it
+    same = _same(theirs, base)
+    if not token and (not theirs or same):  # a kernel's credential is for the server that made it
         token = environ.get(TOKEN_VARIABLE, "")
-    return Rung(name, f"use {url}", address=HubAddress(base, token, name))
+    certificate = environ.get(CERTIFICATE_VARIABLE, "") if same else ""
+    return Rung(name, f"use {url}", address=HubAddress(base, token, name, certificate=certificate))
+
+
+def _same(url: str, base: str) -> bool:
+    """Whether *url*, which may be anything, is that of the hub at *base*."""
+    try:
+        return bool(url) and _base(url) == base
+    except (ValueError, InvalidOption):
+        return False
 
 
 def hub_url(url: str) -> str:
@@ -166,10 +225,11 @@ def hub_url(url: str) -> str:
 
 
 def _kernel_credential(environ: Mapping[str, str]) -> Rung:
-    name = "the kernel's own credential"
+    name = _KERNEL
     url, token = environ.get(HUB_VARIABLE, ""), environ.get(TOKEN_VARIABLE, "")
     if url and token:
-        address = HubAddress(_base(url), token, name, environ.get(KERNEL_VARIABLE, ""))
+        kernel, certificate = environ.get(KERNEL_VARIABLE, ""), environ.get(CERTIFICATE_VARIABLE, "")
+        address = HubAddress(_base(url), token, name, kernel, certificate=certificate)
         return Rung(name, f"the server that started this kernel put one here for {url}", address=address)
     return Rung(
         name,
@@ -247,7 +307,7 @@ def _from_info(info: dict[str, object], name: str) -> Rung:
 
 
 def _parent_server(environ: Mapping[str, str], servers: list[dict[str, object]]) -> Rung:
-    name = "the Jupyter server that is this kernel's parent"
+    name = _PARENT
     parent = environ.get("JPY_PARENT_PID", "")
     if not parent:
         return Rung(name, "JPY_PARENT_PID is not set: this is no kernel of a Jupyter server on this machine")
@@ -258,18 +318,18 @@ def _parent_server(environ: Mapping[str, str], servers: list[dict[str, object]])
 
 
 def _jupyterhub(environ: Mapping[str, str]) -> Rung:
-    name = "JupyterHub's environment"
+    name = _JUPYTERHUB
     url, token = environ.get("JUPYTERHUB_SERVICE_URL", ""), environ.get("JUPYTERHUB_API_TOKEN", "")
     if not (url and token):
         return Rung(name, "JUPYTERHUB_SERVICE_URL and JUPYTERHUB_API_TOKEN are not set")
     parts = urlsplit(url)
-    if parts.hostname in ("0.0.0.0", "", None, "::"):
+    if parts.scheme in ("http", "https") and parts.port and parts.hostname in ("0.0.0.0", "", None, "::"):
         url = urlunsplit((parts.scheme, f"127.0.0.1:{parts.port}", parts.path, "", ""))
     return Rung(name, f"the single-user server at {url}", address=HubAddress(_base(url), token, name))
 
 
 def _only_server(servers: list[dict[str, object]]) -> Rung:
-    name = "this user's running Jupyter server"
+    name = _ONLY
     if len(servers) == 1:
         return _from_info(servers[0], name)
     if not servers:
@@ -279,7 +339,16 @@ def _only_server(servers: list[dict[str, object]]) -> Rung:
 
 
 def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.netloc) if parts.scheme == _UNIX else parts.scheme in ("http", "https") and _has_host(parts)
+    except ValueError:  # as http://[
+        usable = False
+    if not usable:
         raise InvalidOption(f"{url!r} is no hub's URL: it should look like http://localhost:8888/")
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") + "/", "", ""))
+
+
+def _has_host(parts: SplitResult) -> bool:
+    """Raises `ValueError` for a port that is none."""
+    return bool(parts.hostname) and parts.port != 0

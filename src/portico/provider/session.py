@@ -62,12 +62,18 @@ async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
     from portico.transports.websocket import dial
 
     tls = None
-    if address.insecure and address.url.startswith("https:"):
-        import ssl
+    if address.url.startswith("https:"):
+        from portico.provider.tls import context_of
 
-        tls = ssl.create_default_context()
-        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    return await dial(address.link_url, subprotocol=SUBPROTOCOL, max_size=limits.max_batch, tls=tls)
+        tls = context_of(address)
+    return await dial(
+        address.link_url,
+        subprotocol=SUBPROTOCOL,
+        max_size=limits.max_batch,
+        tls=tls,
+        unix=address.socket,
+        direct=bool(address.certificate),  # it is this kernel's own server
+    )
 
 
 class Owner(Protocol):

@@ -179,14 +179,21 @@ async def dial(
     headers: dict[str, str] | None = None,
     max_size: int,
     tls: ssl.SSLContext | None = None,
+    unix: str = "",
+    direct: bool = False,
 ) -> WebSocketTransport:
     """Open a WebSocket to *url* (``ws://`` or ``wss://``), through the environment's proxy if it names one.
 
     *headers* go with the upgrade request; *max_size* is the longest message to take, in bytes; *tls* replaces the
-    default settings of ``wss://``. Raises `Refused` when the server answers the upgrade with an HTTP status that
-    coming back would not change, `LinkClosed` otherwise.
+    default settings of ``wss://``; *unix* is the path of a socket to connect to instead of the URL's host; *direct*
+    passes the proxy by. Raises `Refused` when the server answers the upgrade with an HTTP status that coming back would
+    not change, `LinkClosed` otherwise.
     """
     options: dict[str, Any] = {"ssl": tls} if tls is not None and url.startswith("wss:") else {}
+    if unix:
+        options |= {"unix": True, "path": unix}
+    if direct or unix:
+        options["proxy"] = None
     try:
         connection = await _Dial(
             url,
