@@ -27,8 +27,10 @@ def dial(server: Server, **more: object) -> ClientConnection:
 class Provider:
     """The protocol by hand: what a hostile provider would say."""
 
-    def __init__(self, server: Server, token: str, session: str = "", epoch: int = 1, workspace: str = "") -> None:
-        self.socket = dial(server)
+    def __init__(
+        self, server: Server, token: str, session: str = "", epoch: int = 1, workspace: str = "", origin: str = ""
+    ) -> None:
+        self.socket = dial(server, origin=origin or None)
         self.connection = Connection(Role.PROVIDER)
         info = {"workspace": workspace} if workspace else {}
         self.connection.send_hello(Hello(token=token, session=session or secrets.token_hex(16), epoch=epoch, info=info))

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from portico.protocol.events import Welcome
 from portico.relay import RelayConfig, create_app
 from portico.relay.admin import PATHS as ADMIN
-from tests.live_relay import ALICE
+from portico.relay.store import RelayStore
+from tests.live_relay import ALICE, PASSWORD
 from tests.security.conftest import Credentials
+from tests.security.provider import Provider
 from tests.security.relays import Browser, Place, Site, bearer
 from tests.security.visitor import ask, upgrade
 
@@ -112,6 +115,80 @@ def test_a_form_is_believed_from_the_relays_own_page_alone(site: Site, browser: 
     assert framed.status == 403
     scripted = ask(site.own, "portico/login?again=1", headers=cookie | {"Sec-Fetch-Dest": "empty"})
     assert scripted.status == 403
+
+
+FOREIGN = ("https://evil.example", "null", "http://[")
+
+
+def _written(site: Site) -> dict[str, list[tuple[object, ...]]]:
+    """All that the relay has written down, but for when keys were used and names seen."""
+    store = RelayStore(site.relay.config.database)
+    try:
+        columns = {
+            "users": "*", "workspaces": "name, owner, uid", "members": "*", "tokens": "*", "sessions": "*",
+            "keys": "id, workspace, services, revoked", "names": "workspace, name, owner",
+        }  # fmt: skip
+        return {table: sorted(store.rows(f"SELECT {what} FROM {table}")) for table, what in columns.items()}
+    finally:
+        store.close()
+
+
+def test_another_sites_page_changes_nothing(site: Site, credentials: Credentials) -> None:
+    """Without a cookie and with it, by every route and method, even with a password that is right (login CSRF)."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode(
+        {"name": ALICE, "password": PASSWORD, "user_code": "BCDF-GHJK", "action": "allow", "id": "x", "next": "/"}
+    ).encode()
+    neighbour = f"http://{site.app('hostile').authority}"
+    before = _written(site)
+    own = [*ROUTES, *(path.strip("/") for path in ADMIN), "portico/api/admin/tokens/x", "metrics", *PROBES]
+    doors = [f".portico/{what}" for what in ("password", "confirm", "login", "callback", "logout")]
+    places = [(site.own, path) for path in own]
+    places += [(site.app(name), door) for name in ("echo-public", "echo-private") for door in doors]
+    for place, path in places:
+        for origin in (*FOREIGN, *([neighbour] if site.by_host else [])):
+            for metadata in ({}, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}):
+                for method in UNSAFE:
+                    headers = form | metadata | {"Origin": origin, "Accept": "text/html"}
+                    answer = ask(place, path, method, headers, body)
+                    assert answer.status in (303, 400, 401, 403, 404, 405), (path, method, origin, answer)
+                    if answer.status == 303:
+                        assert answer.one("location").startswith("/portico/login"), (path, answer)
+                    for cookie in answer.all("set-cookie"):
+                        assert "form=" in cookie.partition(";")[0], (path, method, origin, cookie)
+    assert _written(site) == before
+
+
+def test_a_login_that_a_page_begins_says_whose_page_it_is(site: Site, browser: Browser) -> None:
+    """A page may begin one, as JupyterLite does, and its user is told before anything is allowed."""
+    base = site.relay.config.base_url
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for said, shown in (
+        ({"Origin": "https://evil.example"}, "https://evil.example"),
+        ({"Origin": "null"}, "a page that hides its address"),
+        ({"Referer": "https://evil.example/a?b"}, "https://evil.example"),
+        ({"Sec-Fetch-Site": "cross-site"}, "a page that hides its address"),
+        ({"Origin": "https://<b>.example"}, "https://&lt;b&gt;.example"),
+    ):
+        begun = ask(site.own, "portico/device_authorization", "POST", form | said, b"client_id=portico")
+        assert begun.status == 200, begun
+        assert not begun.one("access-control-allow-credentials")
+        _, page = browser.go(f"{base}/portico/device?user_code={begun.json()['user_code']}")
+        assert b"A web page asks for this, not a program" in page.body
+        assert shown.encode() in page.body
+        assert page.one("x-frame-options") == "DENY"
+        assert "frame-ancestors 'none'" in page.one("content-security-policy")
+    begun = ask(site.own, "portico/device_authorization", "POST", form, b"client_id=portico")
+    _, page = browser.go(f"{base}/portico/device?user_code={begun.json()['user_code']}")
+    assert b"A web page asks" not in page.body, "a program says none of this"
+
+
+def test_a_link_of_a_page_says_whose_page_it_is(site: Site) -> None:
+    provider = Provider(site.relay, site.relay.token(), origin="https://evil.example")
+    assert isinstance(provider.answer, Welcome)
+    state = ask(site.own, "portico/api/admin", headers=bearer(site.relay.token("admin"))).json()
+    assert "https://evil.example" in [link["origin"] for link in state["links"]]
+    provider.socket.close()
 
 
 def test_another_sites_page_calls_the_api_with_a_token_and_reads_nothing_by_a_cookie(

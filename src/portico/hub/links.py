@@ -70,6 +70,8 @@ class Linked:
     """How it counts for its address and its owner."""
     address: str = ""
     """Whence it came, where its transport knows."""
+    origin: str = ""
+    """Of the web page that dialled, as its browser tells it; "" for a program."""
     agent: str = ""
     """What the provider calls itself."""
     session: Session | None = None
@@ -89,6 +91,7 @@ PROVIDER_GONE = "The process that served this has gone. Start it again to bring 
 _STOPPING = "the server is stopping"
 _TOO_OFTEN = "too_often"
 
+_SHOWN_ORIGIN = 200  # characters: a host name has 253 at most, and nobody reads those
 _EARLY = 0.1  # seconds that a timer may be early, and more
 _FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
 _PARTING = 40.0  # seconds: a provider closes a link that it replaced within 30 s of its GOAWAY
@@ -142,6 +145,7 @@ class Links:
             link=link,
             since=time.time(),
             address=address,
+            origin=str(getattr(transport, "origin", ""))[:_SHOWN_ORIGIN],
             authenticate=authenticate,
             standing=standing,
         )

@@ -150,6 +150,7 @@ class Admin:
             "since": linked.since,
             "agent": linked.agent[:_SHOWN_PATH],
             "address": linked.address,
+            "origin": linked.origin,
             "streams": len(linked.link.streams),
             "held": connection.held,
             "silence": round(connection.silence(linked.link.time()), 1),

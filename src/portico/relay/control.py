@@ -36,6 +36,7 @@ from portico.relay.forms import (
     address_of,
     answer_to,
     answering,
+    page_of,
     read_body,
     read_fields,
     say,
@@ -164,7 +165,9 @@ class ControlApp:
     async def _device_authorization(self, request: Request) -> Response:
         fields = await _oauth_fields(request)
         agent = request.headers.get("user-agent", "")
-        return _secret_json(self.devices.begin(fields, address=address_of(request), agent=agent))
+        return _secret_json(
+            self.devices.begin(fields, address=address_of(request), agent=agent, origin=page_of(request))
+        )
 
     async def _token(self, request: Request) -> Response:
         answer, _ = await self.devices.poll(await _oauth_fields(request))

@@ -74,6 +74,8 @@ class Pending:
     agent: str
     """What the program says of itself: the User-Agent header."""
     label: str
+    origin: str
+    """Of the web page that asked, as its browser tells it; "null" for one that hides it, "" for a program."""
     expires: float
     interval: float = INTERVAL
     next_poll: float = 0.0
@@ -124,8 +126,11 @@ class DeviceFlow:
 
     # --- the program's side -------------------------------------------------------------------------------------
 
-    def begin(self, form: dict[str, str], *, address: str, agent: str) -> dict[str, Any]:
+    def begin(self, form: dict[str, str], *, address: str, agent: str, origin: str = "") -> dict[str, Any]:
         """Answer a device authorization request (RFC 8628 §3.1, §3.2). Raises `OAuthError`.
+
+        A web page may begin one in its visitor's browser, from the visitor's own address: *origin* is for the user to
+        see (`Pending.origin`).
 
         Beside ``client_id`` and ``scope`` it may hold ``workspace``, ``expires_in`` (of the token) and ``label``.
         """
@@ -168,6 +173,7 @@ class DeviceFlow:
             network=network,
             agent=_printable(agent),
             label=_line(form.get("label", ""), "label"),
+            origin=_printable(origin),
             expires=self._now() + LIFETIME,
         )
         self._by_user_code[pending.user_code] = self._by_device[pending.device_digest] = pending
@@ -220,7 +226,7 @@ class DeviceFlow:
                 workspace=pending.workspace,
                 scopes=pending.granted,
                 lifetime=pending.lifetime,
-                label=pending.label or pending.client_id,
+                label=_label(pending),
                 user_uid=account.uid or None,
                 workspace_uid=pending.workspace_uid,
             )
@@ -305,6 +311,12 @@ def _line(text: str, what: str) -> str:
     if len(text) > _MAX_TEXT or not text.isprintable():
         raise OAuthError("invalid_request", f"{what} is a line of at most {_MAX_TEXT} characters.")
     return text
+
+
+def _label(pending: Pending) -> str:
+    """What the token is called where its user lists tokens: of a page's, the page is a part of it."""
+    label = pending.label or pending.client_id
+    return f"{label} (a page of {pending.origin})"[:_MAX_TEXT] if pending.origin else label
 
 
 def _printable(text: str) -> str:

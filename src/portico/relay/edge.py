@@ -263,7 +263,7 @@ class Edge:
         headers = [(name.lower(), value) for name, value in scope["headers"]]
         client, _ = self.proxies.visitor(scope["client"], "http", headers)
         address = client[0] if client else ""
-        transport = _LinkTransport(send, self.relay.counters, address)
+        transport = _LinkTransport(send, self.relay.counters, address, _origin(headers))
         hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
         if hand_over is not None:
             transport.limit = hand_over(transport.received)
@@ -725,14 +725,21 @@ def _may_be_sent(code: int) -> bool:
 # --- one provider's link ----------------------------------------------------------------------------------------
 
 
+def _origin(headers: Headers) -> str:
+    """Of the web page whose browser opens a WebSocket: it always says (RFC 6455 §4.1)."""
+    return next((value.decode("latin-1") for name, value in headers if name == b"origin"), "")
+
+
 class _LinkTransport:
     """A `portico.transports.transport.Transport` over a provider's WebSocket."""
 
-    def __init__(self, send: Send, counters: Counters, address: str) -> None:
+    def __init__(self, send: Send, counters: Counters, address: str, origin: str = "") -> None:
         self._send = send
         self._counters = counters
         self.address = address
         """The provider's, for lists."""
+        self.origin = origin
+        """Of the web page that it is, if it is one: the same."""
         self.limit: Callable[[int], None] | None = None
         """Tells the server how long a message may be, where it can be told."""
         self._receiver: LinkReceiver | None = None

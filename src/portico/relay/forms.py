@@ -235,6 +235,21 @@ async def read_fields(request: Request) -> dict[str, str]:
     return fields
 
 
+def page_of(request: Request) -> str:
+    """The origin of the web page that a browser sends the request for, or "null" if it is hidden; "" for a program's.
+
+    Browsers name the origin in each POST (Fetch §3.2), or say ``null``; where a proxy drops that, Fetch Metadata and
+    Referer tell that there is a page. A program can say what it likes: it is then only taken for a page.
+    """
+    origin = request.headers.get("origin", "")
+    if origin:
+        return origin
+    parts = urlsplit(request.headers.get("referer", ""))
+    if parts.scheme and parts.netloc:
+        return f"{parts.scheme}://{parts.netloc}"
+    return "null" if any(name.startswith("sec-fetch-") for name in request.headers) else ""
+
+
 def address_of(request: Request) -> str:
     """Whence it comes, as the server that runs the relay knows it."""
     return request.client.host if request.client is not None else ""
