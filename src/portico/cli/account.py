@@ -6,7 +6,10 @@ import argparse
 import time
 from typing import Any
 
+from portico import foreign
 from portico.provider.discovery import HubAddress
+
+_MOST_CELL = 300  # characters; a URL is the longest that is usual
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +40,25 @@ def ask(options: argparse.Namespace, method: str, path: str, body: dict[str, Any
     return api.call(address_of(options), method, path, body)
 
 
+def listed(answer: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects that an answer lists under *key*; others are left out, as the control API has none there."""
+    found = answer.get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def when(seconds: object) -> str:
     """A time in seconds since 1970, for people."""
-    if not isinstance(seconds, (int, float)) or seconds <= 0:
+    if not isinstance(seconds, (int, float)) or not seconds > 0:
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # beyond what the machine counts
+        return "never"
 
 
 def table(rows: list[list[str]]) -> str:
-    """*rows* in columns; the first is the head."""
+    """*rows* in columns; the first is the head. What others chose is shown without its control characters."""
+    rows = [[foreign.text(cell, _MOST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from portico.cli.account import add_server, ask, table, when
+from portico.cli.account import add_server, ask, listed, table, when
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.kind == "create":
+        from portico.provider.api import key_of
         from portico.provider.conditions import expiry_seconds
 
         body = {"services": options.services, "label": options.label, "expires_in": expiry_seconds(options.expires)}
-        print(ask(options, "POST", "keys", body)["key"])
+        print(key_of(ask(options, "POST", "keys", body)))
     elif options.kind == "revoke":
         from urllib.parse import quote
 
@@ -36,8 +37,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.id} is revoked.")
     else:
         rows = [["ID", "OPENS", "LABEL", "UNTIL", "LAST USED"]]
-        for key in ask(options, "GET", "keys").get("keys", []):
-            used, opens = key.get("last_used"), ", ".join(key["services"])
-            rows.append([key["id"], opens, key["label"] or "-", when(key["expires"]), when(used)])
+        for key in listed(ask(options, "GET", "keys"), "keys"):
+            services = key.get("services")
+            opens = ", ".join(map(str, services)) if isinstance(services, list) else "-"
+            names = [str(key.get("id", "-")), opens, str(key.get("label") or "-")]
+            rows.append([*names, when(key.get("expires")), when(key.get("last_used"))])
         print(table(rows) if len(rows) > 1 else "There are no keys.")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from portico.cli.account import add_server, ask, table
+from portico.cli.account import add_server, ask, listed, table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
 
         print(json.dumps(answer, indent=2))
         return 0
-    services = answer.get("services", [])
+    services = listed(answer, "services")
     if not services:
         print("Nothing is served in this workspace.")
         return 0

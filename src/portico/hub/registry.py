@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from portico import foreign
 from portico.errors import NameTaken, Refused
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
@@ -56,7 +57,7 @@ class Principal:
 
 def _shown(value: object) -> str:
     """What a provider says of itself. It may say anything: what is nested is not walked through."""
-    return str(value)[:_MAX_INFO] if isinstance(value, (str, int, float)) else ""
+    return foreign.text(value, _MAX_INFO) if isinstance(value, (str, int, float)) else ""
 
 
 @dataclass(eq=False, slots=True)

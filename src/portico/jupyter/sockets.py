@@ -19,6 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from portico import foreign
 from portico.hub.unfinished import Unfinished
 from portico.jupyter.streams import take_over
 from portico.transports.sansio import MOST_UNREAD, limit_messages, unparsed
@@ -361,6 +362,6 @@ class LinkTransport:
             self._receiver.transport_writable()
 
     def socket_closed(self, code: int, reason: str) -> None:
-        self._closed_reason = f"the provider's end closed (code {code}{': ' + reason if reason else ''})"
+        self._closed_reason = f"the provider's end closed (code {code}{': ' + foreign.text(reason) if reason else ''})"
         if self._receiver is not None:
             self._receiver.transport_closed(self._closed_reason)

@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 
 from portico.provider import api
+from portico import foreign
 from portico.provider.discovery import PREVIEW, HubAddress, climb
 from portico.provider.provider import Provider
 from portico.version import __version__
@@ -59,6 +60,16 @@ def _ask(address: HubAddress) -> list[str]:
             lines = [f"  ok a server answers there ({error.code})"]
     except (OSError, ValueError, http.client.HTTPException) as error:
         return [f"  !! it does not answer: {error}", f"     {_advice(address, error)}"]
+        with opener.open(address.url + "api", timeout=_TIMEOUT) as response:
+            version = foreign.text(json.load(response).get("version", "?"), 40)
+        lines = [f"  ok a Jupyter server answers there (version {version})"]
+    except urllib.error.HTTPError as error:
+        lines = [f"  ok a server answers there ({error.code})"]
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        return [
+            f"  !! it does not answer: {foreign.text(error)}",
+            "     Is the server running, and is that its address?",
+        ]
     try:
         opener.open(address.request_url + "portico/link", timeout=_TIMEOUT).close()
     except urllib.error.HTTPError as error:

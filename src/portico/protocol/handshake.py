@@ -5,13 +5,16 @@ Here a control frame becomes an event and an event a frame; when it may come is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from portico import foreign
 from portico.errors import RemoteProtocolError
 from portico.protocol import frames
 from portico.protocol.events import Ack, Hello, Register, Unregister, Welcome
 from portico.protocol.flow_control import ANNOUNCED, Limits
+
+_MOST_VERSION = 1000  # beyond it a number is no version, and would make a long error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,8 @@ def _request(value: dict[str, Any]) -> int:
 
 def _check_version(value: dict[str, Any]) -> None:
     versions = value.get("versions")
-    spoken = [number for number in versions if type(number) is int] if isinstance(versions, list) else []
+    listed = versions if isinstance(versions, list) else []
+    spoken = [number for number in listed if type(number) is int and 0 <= number < _MOST_VERSION]
     if frames.VERSION not in spoken:
         raise RemoteProtocolError(
             f"no common version of the link protocol: this end speaks {frames.VERSION}, the other {spoken[:8]}; "
@@ -122,7 +126,11 @@ def pack_welcome(welcome: Welcome, limits: Limits) -> bytes:
 def unpack_welcome(payload: bytes) -> tuple[Welcome, Settings]:
     value = frames.unpack_json(payload)
     _check_version(value)
-    welcome = Welcome(base_url=_text(value, "base_url"), agent=_text(value, "agent"), info=_object(value, "info"))
+    welcome = Welcome(
+        base_url=_text(value, "base_url"),
+        agent=_text(value, "agent"),
+        info=_object(value, "info"),
+    )
     return welcome, _settings(value)
 
 
@@ -168,3 +176,36 @@ def unpack_ack(payload: bytes) -> Ack:
         code=_text(value, "code"),
         detail=_object(value, "detail"),
     )
+
+
+# --- what people are shown --------------------------------------------------------------------------------------
+
+
+def presentable_hello(hello: Hello) -> Hello:
+    """*hello* as its hub may show it."""
+    return replace(hello, agent=foreign.text(hello.agent))
+
+
+def presentable_welcome(welcome: Welcome) -> Welcome:
+    """*welcome* as its provider may show it. Raises `RemoteProtocolError` for a URL that is not a page's."""
+    public = welcome.info.get("public_base_url")
+    _check_url("base_url", welcome.base_url)
+    _check_url("public_base_url", "" if public is None else public)
+    return replace(welcome, agent=foreign.text(welcome.agent), info=foreign.json_object(welcome.info))
+
+
+def presentable_ack(ack: Ack) -> Ack:
+    """*ack* as its provider may show it. Raises `RemoteProtocolError` for a URL that is not a page's."""
+    _check_url("url", ack.url)
+    return replace(
+        ack, error=foreign.text(ack.error), code=foreign.text(ack.code), detail=foreign.json_object(ack.detail)
+    )
+
+
+def _check_url(name: str, url: object) -> None:
+    if url == "":
+        return
+    try:
+        foreign.web_url(url)
+    except ValueError as error:
+        raise RemoteProtocolError(f"{name} in a control frame is not the URL of a page: {error}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from portico import foreign
 from portico.errors import RemoteProtocolError
 from portico.protocol import frames, handshake
 from portico.protocol.events import Close, Data, Event, GoAway, Head, Open, Reset, Resumed
@@ -131,13 +132,14 @@ class Receiver:
         hello, peer = handshake.unpack_hello(payload)
         self._life.introduced = True
         self._life.meet(peer)
-        events.append(hello)
+        events.append(handshake.presentable_hello(hello))
 
     def _got_welcome(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
         if self._life.welcomed or not self._life.introduced:
             raise RemoteProtocolError("WELCOME came twice, or before HELLO")
         self._check_control(payload)
         welcome, peer = handshake.unpack_welcome(payload)
+        welcome = handshake.presentable_welcome(welcome)
         self._life.welcomed = True
         self._life.meet(peer)
         events.append(welcome)
@@ -152,7 +154,7 @@ class Receiver:
 
     def _got_ack(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
         self._check_control(payload)
-        events.append(handshake.unpack_ack(payload))
+        events.append(handshake.presentable_ack(handshake.unpack_ack(payload)))
 
     def _check_control(self, payload: bytes) -> None:
         if len(payload) > self._limits.max_control_frame:
@@ -186,6 +188,7 @@ class Receiver:
     def _got_goaway(self, stream_id: int, flags: int, payload: bytes, now: float, events: list[Event]) -> None:
         self._count_idle(now)
         last_stream, code, jitter, reason = frames.unpack_goaway(payload)
+        reason = foreign.text(reason)
         self._life.going_away = True
         events.append(GoAway(last_stream=last_stream, code=code, retry_jitter=jitter / 1000, reason=reason))
 
@@ -327,5 +330,5 @@ class Receiver:
         if stream is not None and (stream.state != CLOSED or stream.queue):
             stream.state = CLOSED
             self._outbox.drop(stream)
-            events.append(Reset(stream_id, code, reason))
+            events.append(Reset(stream_id, code, foreign.text(reason)))
             self._streams.settle(stream)

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from portico import foreign
 from portico.errors import LinkClosed, Refused
 from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import urllib.request
 
 _TIMEOUT = 15.0  # seconds
+_MOST_ANSWER = 16 * 1024 * 1024  # bytes: a list of as many services as a hub holds has two; what is cut is no JSON
 _LOOPBACK = ("localhost", "::1")
 
 
@@ -40,14 +42,14 @@ async def call_async(address: HubAddress, method: str, path: str, body: dict[str
 
 def make_key(address: HubAddress, services: list[str], expires: str | float | None = None, label: str = "") -> str:
     """Make a visitors' key. Raises `InvalidOption` for what is no duration, `Refused` or `LinkClosed`."""
-    return _key_of(call(address, "POST", "keys", _key_wanted(services, expires, label)))
+    return key_of(call(address, "POST", "keys", _key_wanted(services, expires, label)))
 
 
 async def make_key_async(
     address: HubAddress, services: list[str], expires: str | float | None = None, label: str = ""
 ) -> str:
     """`make_key`, while the loop goes on."""
-    return _key_of(await call_async(address, "POST", "keys", _key_wanted(services, expires, label)))
+    return key_of(await call_async(address, "POST", "keys", _key_wanted(services, expires, label)))
 
 
 def _key_wanted(services: list[str], expires: str | float | None, label: str) -> dict[str, Any]:
@@ -57,9 +59,10 @@ def _key_wanted(services: list[str], expires: str | float | None, label: str) ->
     return wanted
 
 
-def _key_of(answer: dict[str, Any]) -> str:
+def key_of(answer: dict[str, Any]) -> str:
+    """The key in an answer to ``POST keys``. Raises `Refused`."""
     key = answer.get("key")
-    if not isinstance(key, str):
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable():
         raise Refused("the hub's answer holds no key")
     return Secret(key)
 
@@ -133,12 +136,14 @@ def _send(
         try:
             with opener(at).open(request, timeout=_TIMEOUT) as response:
                 return response.status, response.read()
+            with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT) as response:
+                return response.status, response.read(_MOST_ANSWER)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read()
+                return error.code, error.read(_MOST_ANSWER)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise LinkClosed(f"the hub's control API cannot be reached: {reason}") from None
+        raise LinkClosed(f"the hub's control API cannot be reached: {foreign.text(reason)}") from None
 
 
 def _read(status: int, text: str | bytes) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def _read(status: int, text: str | bytes) -> dict[str, Any]:
         raise _refusal(status, text)
     try:
         answer = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise LinkClosed("the hub's control API did not answer with JSON") from None
     return answer if isinstance(answer, dict) else {}
 
@@ -157,10 +162,10 @@ def _refusal(status: int, text: str | bytes) -> Refused:
     try:
         inner = (said := json.loads(text))["error"]
         if isinstance(inner, str):
-            message, code = str(said.get("error_description") or inner), inner
+            message, code = foreign.text(said.get("error_description") or inner), foreign.text(inner, 100)
         else:
-            message, code = str(inner["message"]), str(inner.get("code", code))
-    except (ValueError, KeyError, TypeError, AttributeError):
+            message, code = foreign.text(inner["message"]), foreign.text(inner.get("code", code), 100)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     if IN_TAB and status == 403 and "_xsrf" in message:  # which a page would have sent
         message = (

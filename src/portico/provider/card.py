@@ -8,9 +8,11 @@ stays true in a saved notebook: it says since when, and for how long. A key is n
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from functools import lru_cache
 from html import escape
+from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,8 +60,8 @@ _XSS_NOTE = (
 def curl(service: Service) -> str:
     """A command line that calls the service; the key is the reader's to fill in."""
     if service.kind == "chat":
-        return f"curl {service.url}v1/models" + _authorization(service)
-    return f"curl {service.url}" + _authorization(service)
+        return f"curl {quote(service.url + 'v1/models')}" + _authorization(service)
+    return f"curl {quote(service.url)}" + _authorization(service)
 
 
 def _authorization(service: Service) -> str:
@@ -87,11 +89,11 @@ def openai_snippet(service: Service) -> str:
     return (
         ("" if public else "import portico\n") + "from openai import OpenAI\n\n"
         "client = OpenAI(\n"
-        f'    base_url="{service.url}v1",\n'
+        f"    base_url={json.dumps(service.url + 'v1', ensure_ascii=False)},\n"
         f"    api_key={key},\n"
         ")\n"
         "answer = client.chat.completions.create(\n"
-        f'    model="{model}", messages=[{{"role": "user", "content": "Hello"}}]\n'
+        f'    model={json.dumps(model, ensure_ascii=False)}, messages=[{{"role": "user", "content": "Hello"}}]\n'
         ")\n"
         "print(answer.choices[0].message.content)"
     )

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
+from portico import foreign
 from portico.errors import LinkClosed, Refused
 from portico.provider.api import call, fetch
 from portico.provider.credentials import Credential
@@ -26,6 +27,10 @@ _SCOPE = "publish:* keys manage"
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _SLOWER = 5.0  # seconds more between two questions after slow_down, and after a time-out (RFC 8628 §3.5)
 _INTERVAL = 5.0  # seconds, where the relay names none (RFC 8628 §3.2)
+_SLOWEST = 60.0  # seconds between two questions, whatever the relay says
+_LONGEST = 24 * 3600.0  # seconds that a code is waited for, whatever the relay says
+_MOST_CODE = 40  # characters: people type it
+_MOST_NAME = 200  # characters of a user or a workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +79,18 @@ class DeviceLogin:
             label=f"{CLIENT} on {platform.node()}"[:100],
         )
         try:
+            url = foreign.web_url(answer["verification_uri"])
             return Challenge(
-                url=_page(answer["verification_uri"]),
-                complete_url=_page(answer.get("verification_uri_complete", "")),
-                code=str(answer["user_code"]),
-                expires_in=float(answer["expires_in"]),
-                interval=max(1.0, float(answer.get("interval", _INTERVAL))),
+                url=url,
+                complete_url=_complete(answer.get("verification_uri_complete", ""), url),
+                code=foreign.text(answer["user_code"], _MOST_CODE),
+                expires_in=min(float(answer["expires_in"]), _LONGEST),
+                interval=min(max(1.0, float(answer.get("interval", _INTERVAL))), _SLOWEST),
                 device_code=str(answer["device_code"]),
             )
-        except (KeyError, TypeError, ValueError):
-            raise LinkClosed(f"{self._base} does not answer as a relay does when a login begins") from None
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            why = f": {error}" if type(error) is ValueError else ""
+            raise LinkClosed(f"{self._base} does not answer as a relay does when a login begins{why}") from None
 
     def finish(self, challenge: Challenge) -> Credential:
         """Wait until the person has said yes, and return the token.
@@ -115,15 +122,15 @@ class DeviceLogin:
 
     def _credential(self, answer: dict[str, Any]) -> Credential:
         token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
+        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise LinkClosed(f"{self._base} gave no token")
         now = time.time()
         lifetime = answer.get("expires_in")
         return Credential(
             url=self._base,
             token=token,
-            workspace=str(answer.get("workspace") or ""),
-            user=str(answer.get("user") or _subject(token)),
+            workspace=foreign.text(answer.get("workspace") or "", _MOST_NAME),
+            user=foreign.text(answer.get("user") or _subject(token), _MOST_NAME),
             expires=now + float(lifetime) if isinstance(lifetime, (int, float)) else 0.0,
             saved=now,
         )
@@ -145,12 +152,12 @@ def revoke(credential: Credential, *, insecure: bool = False) -> None:
             raise
 
 
-def _page(url: object) -> str:
-    """*url*, if it is a page's: it is made a link in a notebook. Raises `ValueError`."""
-    text = str(url)
-    if text and not text.startswith(("https://", "http://")):
-        raise ValueError(text)
-    return text
+def _complete(url: object, page: str) -> str:
+    """The page with the code in it, if it is on the same server: a reader is shown the other. Raises `ValueError`."""
+    if not url:
+        return ""
+    complete = foreign.web_url(url)
+    return complete if urlsplit(complete)[:2] == urlsplit(page)[:2] else ""
 
 
 def _subject(token: str) -> str:

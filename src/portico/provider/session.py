@@ -16,6 +16,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, PorticoError, Refused
+from portico import foreign
+from portico.errors import LinkClosed, NameTaken, PorticoError, Refused
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
 from portico.protocol.events import (
@@ -376,7 +378,7 @@ class Session:
                 self._acked(event)
             case Unregister(_, name):
                 self._held.discard(name)
-                self._owner.lost(self, name, Refused(f"{name!r} was stopped at the hub", "stopped"))
+                self._owner.lost(self, name, Refused(f"{name[:100]!r} was stopped at the hub", "stopped"))
             case GoAway():
                 if link is not self._link:
                     return  # it is parted from already
@@ -486,5 +488,5 @@ class Session:
 
 def _refusal(ack: Ack) -> Refused:
     if ack.code == "name_taken":
-        return NameTaken(ack.error, {str(key): str(value) for key, value in ack.detail.items()})
+        return NameTaken(ack.error, {key: foreign.text(value) for key, value in ack.detail.items()})
     return Refused(ack.error, ack.code or "refused")

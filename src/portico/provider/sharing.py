@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from portico import foreign
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
 from portico.provider import api
 from portico.provider.conditions import AS_BEFORE, AsBefore
@@ -190,7 +191,7 @@ def check_allowed(sessions: Any, relay: str) -> None:
     for session in sessions:
         allowed = session.hub_info.get("allowed_relays")
         if isinstance(allowed, list) and not any(_is_allowed(str(pattern), relay) for pattern in allowed):
-            named = ", ".join(map(str, allowed)) or "none"
+            named = foreign.text(", ".join(map(str, allowed)) or "none")
             raise Refused(
                 f"The administrator of the Jupyter server at {session.address.url} does not allow sharing by {relay}, "
                 f"only by: {named}.",

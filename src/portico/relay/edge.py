@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from portico import foreign
 from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
@@ -773,7 +774,7 @@ class _LinkTransport:
             self._receiver.message_received(data)
 
     def ended(self, code: int, reason: str) -> None:
-        self._ended = f"the provider's end closed (code {code}{': ' + reason if reason else ''})"
+        self._ended = f"the provider's end closed (code {code}{': ' + foreign.text(reason) if reason else ''})"
         if self._receiver is not None:
             self._receiver.transport_closed(self._ended)
 

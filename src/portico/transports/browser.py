@@ -14,6 +14,7 @@ from typing import Any
 import js
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from portico import foreign
 from portico.errors import LinkClosed, Refused
 from portico.transports.transport import Receiver
 
@@ -123,7 +124,7 @@ class BrowserTransport:
     def _close(self, event: Any) -> None:
         if self._lost_reason is not None:
             return
-        said = f": {event.reason}" if event.reason else ""
+        said = f": {foreign.text(event.reason)}" if event.reason else ""
         self._lose(f"the connection was closed, code {event.code}{said}" if event.wasClean else "the connection broke")
 
     def _page_left(self, event: Any) -> None:

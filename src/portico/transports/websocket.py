@@ -15,6 +15,7 @@ from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 
+from portico import foreign
 from portico.errors import LinkClosed, Refused
 from portico.transports.sansio import MOST_UNREAD, limit_messages
 from portico.transports.transport import Receiver
@@ -166,7 +167,7 @@ class WebSocketTransport:
             elif close is None:
                 self._lost_reason = "the connection ended without a word"
             else:
-                said = f"code {close.code}{': ' + close.reason if close.reason else ''}"
+                said = f"code {close.code}{': ' + foreign.text(close.reason) if close.reason else ''}"
                 self._lost_reason = f"the connection was closed, {said}"
             if self._receiver is not None:
                 self._receiver.transport_closed(self._lost_reason)
@@ -210,12 +211,12 @@ async def dial(
     except InvalidStatus as error:
         status = error.response.status_code
         if 300 <= status < 400:
-            raise Refused(f"{url} redirects to {error.response.headers.get('Location')}: use that URL") from error
+            raise Refused(f"{url} redirects to {_location(error)}: use that URL") from error
         if status in _ADVICE:
             raise Refused(f"{url} answered {status}: {_ADVICE[status]}") from error
         raise LinkClosed(f"{url} answered {status}") from error
     except (InvalidHandshake, InvalidProxy) as error:
-        raise LinkClosed(f"{url}: {error}") from error
+        raise LinkClosed(f"{url}: {foreign.text(error)}") from error
     except (InvalidURI, UnicodeError) as error:  # UnicodeError: a host name that cannot be one
         raise Refused(f"{url} is no WebSocket URL") from error
     except (OSError, TimeoutError) as error:
@@ -224,6 +225,11 @@ async def dial(
         await connection.close()
         raise Refused(f"{url} is a WebSocket, but not a hub's link (it does not speak {subprotocol})")
     return cast(_Connection, connection).link_transport
+
+
+def _location(error: InvalidStatus) -> str:
+    given = error.response.headers.get_all("Location")
+    return foreign.text(given[0]) if given else "nowhere"
 
 
 _NO_HUB = "no hub lives there; is the Portico server extension enabled (jupyter server extension list)?"
