@@ -137,6 +137,38 @@ def test_started_anew_when_a_file_changes(shell: Shell, relay: Relay, interrupt:
     assert get(url).status_code != 200
 
 
+def test_what_the_app_writes_itself_does_not_start_it_anew(shell: Shell, relay: Relay, interrupt: Interrupt) -> None:
+    source = """
+import logging, sqlite3
+from fastapi import FastAPI
+
+app = FastAPI()
+logging.basicConfig(filename="app.log", level="INFO")
+
+@app.get("/")
+def write():
+    with sqlite3.connect("app.sqlite3") as database:
+        database.execute("create table if not exists visits (at)")
+        database.execute("insert into visits values (1)")
+    database.close()
+    logging.info("visited")
+    open("page.html", "w").write("written")
+    return "WORD"
+"""
+    (shell.folder / "writing.py").write_text(source.replace("WORD", "before"))
+    process, url = shell.serve("writing:app", "--reload", f"--server-url={relay.url}")
+    assert process.stderr is not None
+    for _ in range(3):
+        assert get(url).json() == "before"
+    assert (shell.folder / "app.sqlite3").exists()
+    (shell.folder / "writing.py").write_text(source.replace("WORD", "after"))
+    while "changed" not in (line := process.stderr.readline()):
+        assert process.poll() is None
+    assert "writing.py changed" in line
+    assert get(url).json() == "after"
+    interrupt(process)
+
+
 def test_a_jupyter_server_is_a_hub_too(shell: Shell, jupyter_server: JupyterServer, interrupt: Interrupt) -> None:
     process, url = shell.serve("myapp:app", "--id=cli-cat", f"--server-url={jupyter_server.url}", f"--token={TOKEN}")
     assert get(url).text == "<title>Cat</title>"

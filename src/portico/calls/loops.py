@@ -75,6 +75,19 @@ def contain(loop: asyncio.AbstractEventLoop) -> None:
     loop._run_once = contained  # type: ignore[attr-defined]
 
 
+def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An exception handler of a loop: what a service's task or callback raised, and nobody took, goes to its owner.
+
+    A loop says whose it is by the context of a callback; since Python 3.12, of a task too.
+    """
+    error, handle = context.get("exception"), context.get("handle")
+    owner = OWNER.get() if handle is None else handle._context.get(OWNER)
+    if owner is not None and error is not None:
+        owner.report(_DOING, error)
+    else:
+        loop.default_exception_handler(context)
+
+
 def owner_of(error: BaseException) -> Owner | None:
     """Whose code *error* came from, by the context of the loop's callback that it has left."""
     trace = error.__traceback__

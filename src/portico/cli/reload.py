@@ -1,4 +1,4 @@
-"""``--reload``: the app in a child process, which is started anew when a file changes. The URL stays.
+"""``--reload``: the app in a child process, which is started anew when a Python file changes. The URL stays.
 
 The child leaves its name to its successor, and visitors wait in between. One that does not start leaves the parent
 waiting for the next change.
@@ -66,8 +66,14 @@ def _watch(options: argparse.Namespace, settings: Settings, stop: threading.Even
     folders = options.reload_dir or [options.app_dir or "."]
     child = _Child(options, settings)
     child.start()
+    # Python files alone, as uvicorn does: an app's own database or log changes with each request
     for changes in watchfiles.watch(
-        *folders, stop_event=stop, raise_interrupt=False, rust_timeout=int(_LOOK * 1000), yield_on_timeout=True
+        *folders,
+        watch_filter=watchfiles.PythonFilter(),
+        stop_event=stop,
+        raise_interrupt=False,
+        rust_timeout=int(_LOOK * 1000),
+        yield_on_timeout=True,
     ):
         if changes:
             changed = sorted(path for _, path in changes)

@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     app.add_argument("--factory", action="store_true", help="it is a function that makes the app")
     app.add_argument("--app-dir", metavar="DIR", default="", help="where its module is (the working directory)")
     app.add_argument("--env-file", metavar="FILE", default="", help="set environment variables from this file first")
-    app.add_argument("--reload", action="store_true", help="start it anew when its files change")
+    app.add_argument("--reload", action="store_true", help="start it anew when a Python file changes")
     app.add_argument("--reload-dir", metavar="DIR", action="append", default=[], help="watch this folder instead")
     app.add_argument(
         "--timeout-graceful-shutdown",

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from portico.calls.owner import REPORTED
+from portico.calls.owner import OWNER, REPORTED
 
 _KEPT = 100
 _MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines, more than is read in a notebook
@@ -90,15 +90,22 @@ class Log:
         if self.listener is not None:
             self.listener(entry)
         else:
-            logger.error("%s: %s\n%s", self._name, doing, entry.traceback)
+            token = OWNER.set(None)  # else it would be kept a second time, as what the code has logged
+            try:
+                logger.error("%s: %s\n%s", self._name, doing, entry.traceback)
+            finally:
+                OWNER.reset(token)
 
     def printed(self, text: str) -> None:
         """Keep *text*, which the service's code has printed or logged; of all of it the last 20,000 characters."""
         with self._printing:
             self._output.append(text[-_MAX_OUTPUT:])
             self._output_size += len(self._output[-1])
-            while self._output_size > _MAX_OUTPUT:
-                self._output_size -= len(self._output.popleft())
+            while (excess := self._output_size - _MAX_OUTPUT) > 0:
+                first = self._output.popleft()
+                if len(first) > excess:
+                    self._output.appendleft(first[excess:])
+                self._output_size -= min(excess, len(first))
 
     @property
     def output(self) -> str:

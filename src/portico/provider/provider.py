@@ -19,6 +19,7 @@ from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.instance import RETIRE_AFTER, Instance
+from portico.provider.output import keep_output
 from portico.provider.service import Service
 from portico.provider.session import Dial, Session, dial_websocket
 from portico.provider.sharing import Share
@@ -89,6 +90,7 @@ class Provider:
         Raises `StartupFailed`, `Refused`, `NameTaken` or `LinkClosed`; then nothing is left behind, and a service of
         that name that was live before is live as before.
         """
+        keep_output()
         try:
             await self._publish(service, app, address)
         except BaseException as error:

@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from portico.calls.endings import is_failure
-from portico.calls.loops import contain, keep_running
+from portico.calls.loops import contain, keep_running, report_unhandled
 from portico.errors import LinkClosed, LocalError
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,7 @@ class LoopThread:
         try:
             with asyncio.Runner(loop_factory=_new_loop) as runner:
                 self.loop = loop = runner.get_loop()
+                loop.set_exception_handler(report_unhandled)
                 loop.call_soon(ready.set_result, loop)
                 try:
                     keep_running(loop, lambda: self._stopping)
