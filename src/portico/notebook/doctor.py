@@ -7,8 +7,8 @@ import json
 import ssl
 import urllib.error
 
-from portico.provider import api
 from portico import foreign
+from portico.provider import api
 from portico.provider.discovery import PREVIEW, HubAddress, climb
 from portico.provider.provider import Provider
 from portico.version import __version__
@@ -53,23 +53,13 @@ def _ask(address: HubAddress) -> list[str]:
         opener = api.opener(address)
         with opener.open(address.request_url + "api", timeout=_TIMEOUT) as response:
             answer = json.load(response)
-        version = answer.get("version", "?") if isinstance(answer, dict) else "?"
+        version = foreign.text(answer.get("version", "?"), 40) if isinstance(answer, dict) else "?"
         lines = [f"  ok a Jupyter server answers there (version {version})"]
     except urllib.error.HTTPError as error:
         with error:
             lines = [f"  ok a server answers there ({error.code})"]
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return [f"  !! it does not answer: {error}", f"     {_advice(address, error)}"]
-        with opener.open(address.url + "api", timeout=_TIMEOUT) as response:
-            version = foreign.text(json.load(response).get("version", "?"), 40)
-        lines = [f"  ok a Jupyter server answers there (version {version})"]
-    except urllib.error.HTTPError as error:
-        lines = [f"  ok a server answers there ({error.code})"]
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        return [
-            f"  !! it does not answer: {foreign.text(error)}",
-            "     Is the server running, and is that its address?",
-        ]
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+        return [f"  !! it does not answer: {foreign.text(error)}", f"     {_advice(address, error)}"]
     try:
         opener.open(address.request_url + "portico/link", timeout=_TIMEOUT).close()
     except urllib.error.HTTPError as error:
@@ -79,7 +69,7 @@ def _ask(address: HubAddress) -> list[str]:
             if error.code == 403:
                 return [*lines, "  !! it does not answer under that host name (ServerApp.allow_remote_access)"]
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return [*lines, f"  !! it stopped answering: {error}"]
+        return [*lines, f"  !! it stopped answering: {foreign.text(error)}"]
     return [
         *lines,
         "  !! it does not have the Portico extension",

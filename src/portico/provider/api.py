@@ -135,8 +135,6 @@ def _send(
     try:
         try:
             with opener(at).open(request, timeout=_TIMEOUT) as response:
-                return response.status, response.read()
-            with urllib.request.build_opener(*handlers).open(request, timeout=_TIMEOUT) as response:
                 return response.status, response.read(_MOST_ANSWER)
         except urllib.error.HTTPError as error:
             with error:

@@ -15,9 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, PorticoError, Refused
 from portico import foreign
-from portico.errors import LinkClosed, NameTaken, PorticoError, Refused
+from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, PorticoError, Refused
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
 from portico.protocol.events import (
