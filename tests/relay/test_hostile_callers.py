@@ -162,6 +162,7 @@ def test_silent_links(small: RelayProcess) -> None:
     assert 'portico_relay_limits_reached_total{limit="new_links_of_address"}' in metrics(small)
     said = small.log.read_text()
     assert 1 <= said.count("have not said who they are") <= 5, "a flood is logged seldom"
+    assert "connection open" not in said
 
 
 def test_links_that_said_who_they_are(small: RelayProcess) -> None:

@@ -48,8 +48,12 @@ _NAMED = re.compile(
 )
 
 # What uvicorn says of visitors, with the query among it or as loud as a fault of the server's; and of the edge's way to
-# cut a connection. All of it is counted, or in the access log.
+# cut a connection; or that a WebSocket came or went, by which thousands would fill the disk. All of it is counted, or
+# in the access log.
 _OF_VISITORS = (
+    "connection open",
+    "connection closed",
+    "connection rejected",
     '%s - "WebSocket %s"',
     "Invalid HTTP request",
     "Unsupported upgrade request",
