@@ -29,6 +29,7 @@ from portico.types import Headers
 logger = logging.getLogger(__name__)
 
 _CLOSE_TIMEOUT = 5.0  # seconds for the other end to answer a close, and to take what was said before it
+_LAST_WORDS = 0.5  # seconds that an app has to answer what came whole before a frame that breaks the connection
 _SLICE = 16 * 1024
 """Bytes of a visitor's that are read before its owner is asked whether it takes more: of small messages there are
 thousands in one read, and each frame costs far more to keep than its bytes."""
@@ -72,6 +73,10 @@ class ServerSocket:
         self._closed = False
         self._closed_here = False
         """The owner closed it."""
+        self._owed = 0
+        """Messages that were passed on, less those that came back since: what may still be answered."""
+        self._last: list[bytes] | None = None
+        """What ends a connection that a broken frame has failed, until what is owed has been sent."""
         self._held: deque[object] = deque()
         """Frames that wait while the owner is not ready for more."""
         self._waiting = False
@@ -122,6 +127,11 @@ class ServerSocket:
 
     def send(self, data: bytes, *, text: bool = False) -> asyncio.Future[None] | None:
         """Send a message. A future that is returned says when the stream has taken enough of it to send more."""
+        if self._owed:
+            self._owed -= 1
+        if self._last is not None:
+            self._send_before_the_end(data, text)
+            return None
         if self._protocol.state is not State.OPEN or self._closed:
             return None
         if text:
@@ -145,6 +155,17 @@ class ServerSocket:
                 self._protocol.send_close(1011, "the app closed with an invalid code")
             self._flush()
             self._end_soon()
+
+    def _send_before_the_end(self, data: bytes, text: bool) -> None:
+        """As `send`, on a connection that has failed: the library would not."""
+        self._bytes.write(Frame(Opcode.TEXT if text else Opcode.BINARY, data).serialize(mask=False))
+        if not self._owed:
+            self._say_the_last()
+
+    def _say_the_last(self) -> None:
+        last, self._last = self._last, None
+        if last is not None and not self._closed:
+            self._write(last)
 
     def _end_soon(self) -> None:
         """Whoever does not read what waits, or does not answer the close, is not waited for."""
@@ -216,6 +237,15 @@ class ServerSocket:
             if self._unread > MOST_UNREAD:
                 self._bytes.abort()
                 return
+        protocol = self._protocol
+        failed = protocol.close_sent is not None and protocol.close_rcvd is None and not self._closed_here
+        if failed and self._owed and self._budget is not None:
+            # Broken (RFC 6455 §7.1.7); what came whole before that is answered first, as a server next to the app does.
+            if self._last is None:
+                asyncio.get_running_loop().call_later(_LAST_WORDS, self._say_the_last)
+                self._bytes.pause()
+            self._last = [*(self._last or ()), *answers]
+            return
         self._write(answers)
 
     # as a `portico.hub.unfinished.Holder`
@@ -297,9 +327,10 @@ class ServerSocket:
                 message.decode()
             except UnicodeDecodeError:
                 self._protocol.fail(1007)
-                self._flush()
+                self._answer()
                 return None
         assert self._owner is not None
+        self._owed += 1
         return self._owner.socket_message(message, text)
 
 
