@@ -183,6 +183,31 @@ def test_responses(fields, param):
 
 
 @pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "reasoning", "content": 7, "summary": "x"},
+        {"type": "reasoning", "content": ["x", {"text": 7}]},
+        {"type": "shell_call_output", "call_id": 7, "output": [{"type": "input_text"}]},
+        {"type": "computer_call_output", "output": {"type": "computer_screenshot"}},
+        {"type": "computer_call_output", "output": 7},
+        {"type": "mcp_call", "name": 7, "arguments": ["x"]},
+        {"type": "local_shell_call", "action": "ls"},
+        {"type": "image_generation_call", "result": {"a": 1}},
+        {"type": "mcp_approval_response"},
+        {"type": "_call"},
+        {"type": "_output"},
+        {"type": "call"},
+    ],
+    ids=str,
+)
+def test_items_that_nobody_checks_reach_the_function_all_the_same(item):
+    given = [{"role": "user", "content": "x"}, item, {"role": "assistant", "content": "x"}]
+    tools = [{"type": "namespace"}, {"type": "namespace", "name": "n", "tools": 7}, {"type": "custom", "custom": 7}]
+    answer = ask(APP, "POST", "/v1/responses", {"model": "m", "input": given, "tools": tools})
+    assert answer.status == 200, answer.body
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b"",

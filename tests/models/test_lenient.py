@@ -44,7 +44,7 @@ def test_an_empty_name_of_a_model_where_there_is_one():
     app = chat_server({"m": lambda messages, model: model})
     assert chat(app, model="").json["choices"][0]["message"]["content"] == "m"
     two = chat_server({"m": lambda messages: "x", "n": lambda messages: "x"})
-    assert chat(two, model="").status == 400
+    assert chat(two, model="").status == 404
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def history_before_last(messages: Any) -> list[Any]:
     if not isinstance(messages, list):
         return []
     for index in range(len(messages) - 1, -1, -1):
-        if messages[index].get("role") == "user":
+        message = messages[index]  # of an embeddings request, where nobody has looked at it
+        if isinstance(message, Mapping) and message.get("role") == "user":
             return messages[:index]
     return list(messages)
 

@@ -171,7 +171,7 @@ def description(kinds: Mapping[str, Kind]) -> dict[str, Any]:
 def _with_models(schema: dict[str, Any], ids: list[str]) -> dict[str, Any]:
     """*schema* with the models that it is for. Where there is one, requests need not name it."""
     optional = len(ids) == 1
-    model: dict[str, Any] = {"type": ["string", "null"]} if optional else {"type": "string", "minLength": 1}
+    model: dict[str, Any] = {"type": ["string", "null"] if optional else "string"}
     if ids:
         model["examples"] = ids[:20]
     required = [name for name in schema["required"] if not (optional and name == "model")]

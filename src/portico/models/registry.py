@@ -182,7 +182,8 @@ class Registry:
             of_kind = [entry for entry in self.entries.values() if entry.info.kind == kind]
             if len(of_kind) == 1:
                 return of_kind[0]
-            raise InvalidRequest("You must provide a model parameter.", "model")
+            if id is None:
+                raise InvalidRequest("You must provide a model parameter.", "model")
         if not isinstance(id, str):
             raise InvalidRequest(f"'model' must be a string, not {_json_type(id)}.", "model")
         entry = self.entries.get(id)

@@ -118,8 +118,8 @@ def messages_of(items: Sequence[Mapping[str, Any]], instructions: Any) -> list[d
                     message["reasoning_content"], reasoning = reasoning, ""
                 messages.append(message)
             case "reasoning":
-                parts = item.get("content") or item.get("summary") or ()
-                reasoning += "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
+                parts = item.get("content") or item.get("summary")
+                reasoning += "".join(_texts(parts))
             case _:
                 call, id, result = history_of(item)
                 if call is not None:
@@ -131,6 +131,12 @@ def messages_of(items: Sequence[Mapping[str, Any]], instructions: Any) -> list[d
                 if result is not None:
                     messages.append({"role": "tool", "tool_call_id": id, "content": _content(result)})
     return messages
+
+
+def _texts(parts: Any) -> list[str]:
+    """The texts of a reasoning item's parts, which nobody has checked."""
+    dicts = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return [part["text"] for part in dicts if isinstance(part.get("text"), str)]
 
 
 def _content(content: Any) -> Any:

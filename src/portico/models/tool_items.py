@@ -173,7 +173,9 @@ def _result(item: Mapping[str, Any], found: Any) -> Any:
 
 def _is_content(part: Any) -> bool:
     """Whether *part* is a content part, such as a message or a function's result holds."""
-    return isinstance(part, Mapping) and part.get("type") in _CONTENT
+    if not isinstance(part, Mapping) or part.get("type") not in _CONTENT:
+        return False
+    return isinstance(part.get("text"), str) or not str(part["type"]).endswith("text")
 
 
 _CONTENT = frozenset(("input_text", "output_text", "text", "input_image", "input_file", "input_audio", "refusal"))
