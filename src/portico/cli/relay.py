@@ -266,8 +266,8 @@ def _known(accounts: Accounts, name: str) -> Account:
 async def _make_token(
     options: argparse.Namespace, config: RelayConfig, account: Account, accounts: Accounts, tokens: TokenRing
 ) -> str:
-    from portico.relay.config import duration
     from portico.relay.grants import DEFAULT_SCOPES
+    from portico.relay.setting_values import duration
 
     workspace = options.workspace or account.id
     if not accounts.may_enter(account, workspace):

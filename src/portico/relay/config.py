@@ -8,9 +8,7 @@ that names the place. Here too: how a relay's URLs are made, and read.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +19,21 @@ from urllib.parse import urlsplit
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.config import HubConfig
 from portico.hub.shares import a_quarter
+from portico.relay.setting_values import (
+    DAY,
+    access,
+    base_url,
+    count,
+    domain,
+    duration,
+    hosts,
+    line,
+    networks,
+    one_of,
+    secret,
+    size,
+    yes_or_no,
+)
 from portico.types import service_name
 
 VARIABLE = "PORTICO_RELAY_"
@@ -28,9 +41,6 @@ VARIABLE = "PORTICO_RELAY_"
 
 FILE_VARIABLE = VARIABLE + "CONFIG"
 """Names the TOML file, where no flag does."""
-
-_DAY = 86400.0
-_LONGEST = 10 * 365 * _DAY
 
 
 def default_data_dir(environ: Mapping[str, str] | None = None) -> str:
@@ -67,15 +77,15 @@ class RelayConfig:
     # who may come in
     anonymous: bool = False
     """Whether a provider without a token gets a workspace of its own."""
-    anonymous_lifetime: float = _DAY
+    anonymous_lifetime: float = DAY
     max_anonymous: int = 1000
     """Anonymous workspaces at a time."""
     max_anonymous_of_address: int | None = None
     """None for a quarter of `max_anonymous`."""
-    token_lifetime: float = 30 * _DAY
+    token_lifetime: float = 30 * DAY
     """Of a provider's token that says nothing of it."""
-    max_token_lifetime: float = 365 * _DAY
-    session_lifetime: float = 7 * _DAY
+    max_token_lifetime: float = 365 * DAY
+    session_lifetime: float = 7 * DAY
     """How long a browser stays signed in."""
     admin_token: str = field(default="", repr=False)
     """Opens the admin page to a program."""
@@ -97,7 +107,7 @@ class RelayConfig:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     hub: HubConfig = field(
-        default_factory=lambda: HubConfig(drop_silent=True, hold_name=_DAY, passwords=True, by_address=True)
+        default_factory=lambda: HubConfig(drop_silent=True, hold_name=DAY, passwords=True, by_address=True)
     )
 
     def __post_init__(self) -> None:
@@ -201,127 +211,7 @@ def variable_of(name: str) -> str:
     return VARIABLE + name.upper()
 
 
-# --- what a value may be ----------------------------------------------------------------------------------------
-
-
-def duration(value: object) -> float:
-    """Seconds in *value*: a number, or one with a unit (``90s``, ``15m``, ``1h``, ``30d``). Raises `InvalidOption`."""
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-        seconds = float(match[1]) * _UNITS[match[2] or "s"]
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    else:
-        raise InvalidOption(f"{value!r} is no duration: write it as 90s, 15m, 1h or 30d")
-    if not 0 < seconds <= _LONGEST:
-        raise InvalidOption(f"{value!r} is not between nothing and ten years")
-    return seconds
-
-
-_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|w)?", re.ASCII)
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY, "w": 7 * _DAY}
-
-
-def size(value: object) -> int:
-    """Bytes in *value*: a number, or one with a unit (``64k``, ``16M``, ``1G``; of 1024). Raises `InvalidOption`."""
-    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,15})([kmg]?)(i?b)?", value.lower(), re.ASCII)):
-        return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2]]
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise InvalidOption(f"{value!r} is no size: write it as 65536, 64k, 16M or 1G")
-
-
-def _count(low: int, high: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        number = int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,12}", value, re.ASCII) else value
-        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-            raise InvalidOption(f"{value!r} is no whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def _yes_or_no(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    answer = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if isinstance(value, str) and value.lower() in answer:
-        return answer[value.lower()]
-    raise InvalidOption(f"{value!r} is neither true nor false")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.isprintable():
-        raise InvalidOption(f"{value!r} is not a line of text")
-    return value
-
-
-def _secret(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{16,500}", value):
-        raise InvalidOption("at least 16 visible characters of ASCII are needed")  # which were given is not said
-    return value
-
-
-def _domain(value: object) -> str:
-    text = _text(value).lower()
-    labels = text.split(".")
-    if len(text) > 190 or not all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", label) for label in labels):
-        raise InvalidOption(f"{value!r} is no domain: write it as share.example.org")
-    return text
-
-
-def _base_url(value: object) -> str:
-    text = _text(value).removesuffix("/")
-    parts = urlsplit(text)
-    try:
-        right = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 80) and "@" not in parts.netloc
-    except ValueError:  # a port that is none
-        right = False
-    if not right or parts.path or parts.query or parts.fragment or "?" in text or "#" in text:
-        raise InvalidOption(f"{value!r} is no base URL: write it as https://share.example.org, without a path")
-    return text
-
-
-def _networks(value: object) -> str:
-    text = ",".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else _text(value)
-    for item in text.split(","):
-        try:
-            if item.strip() != "*":
-                ipaddress.ip_network(item.strip(), strict=False)
-        except ValueError:
-            raise InvalidOption(f"{item.strip()!r} is no address or network: write it as 10.0.0.0/8, or *") from None
-    return text
-
-
-def _hosts(value: object) -> str:
-    given = (
-        ",".join(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else _text(value)
-    )
-    items = [item.strip().lower() for item in given.split(",") if item.strip()]
-    for item in items:
-        try:
-            if item != "*" and not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", item, re.ASCII):
-                ipaddress.ip_address(item[1:-1] if item[:1] + item[-1:] == "[]" else item)
-        except ValueError:
-            raise InvalidOption(
-                f"{item!r} is no host name: write it as relay.example.org, *.example.org or 10.0.0.7, without a port"
-            ) from None
-    return ",".join(items)
-
-
-def _access(value: object) -> frozenset[str]:
-    items = value.replace(" ", "").split(",") if isinstance(value, str) else value
-    if not isinstance(items, list) or not items or not all(item in ("private", "key", "public") for item in items):
-        raise InvalidOption(f"{value!r} is not of private, key and public, with commas between")
-    return frozenset(items)
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise InvalidOption(f"{value!r} is none of {', '.join(choices)}")
-        return value
-
-    return read
+# --- the settings ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,54 +227,54 @@ class Setting:
     @property
     def switch(self) -> bool:
         """Whether its flag takes no value."""
-        return self.read is _yes_or_no
+        return self.read is yes_or_no
 
 
 SETTINGS: dict[str, Setting] = {
-    "domain": Setting(_domain, "each service gets a host name under it: <name>--<workspace>.<domain>"),
-    "base_url": Setting(_base_url, "the relay as visitors know it; https://<domain> by default"),
-    "paths": Setting(_yes_or_no, "services under paths of one host name; for a single tenant"),
-    "host": Setting(_text, "address to listen on"),
-    "port": Setting(_count(0, 65535), "port to listen on"),
-    "uds": Setting(_text, "Unix domain socket to listen on, instead"),
-    "allowed_hosts": Setting(_hosts, "host names it answers under beside its own, as proxies and networks know it"),
-    "forwarded_allow_ips": Setting(_networks, "proxies whose X-Forwarded headers are believed"),
-    "data_dir": Setting(_text, "where accounts, keys and tokens are kept; :memory: keeps none"),
-    "anonymous": Setting(_yes_or_no, "give a provider without a token a workspace of its own"),
+    "domain": Setting(domain, "each service gets a host name under it: <name>--<workspace>.<domain>"),
+    "base_url": Setting(base_url, "the relay as visitors know it; https://<domain> by default"),
+    "paths": Setting(yes_or_no, "services under paths of one host name; for a single tenant"),
+    "host": Setting(line, "address to listen on"),
+    "port": Setting(count(0, 65535), "port to listen on"),
+    "uds": Setting(line, "Unix domain socket to listen on, instead"),
+    "allowed_hosts": Setting(hosts, "host names it answers under beside its own, as proxies and networks know it"),
+    "forwarded_allow_ips": Setting(networks, "proxies whose X-Forwarded headers are believed"),
+    "data_dir": Setting(line, "where accounts, keys and tokens are kept; :memory: keeps none"),
+    "anonymous": Setting(yes_or_no, "give a provider without a token a workspace of its own"),
     "anonymous_lifetime": Setting(duration, "how long an anonymous workspace lasts"),
-    "max_anonymous": Setting(_count(0, 1_000_000), "anonymous workspaces at a time"),
-    "max_anonymous_of_address": Setting(_count(1, 1_000_000), "of one address; a quarter of them by default"),
+    "max_anonymous": Setting(count(0, 1_000_000), "anonymous workspaces at a time"),
+    "max_anonymous_of_address": Setting(count(1, 1_000_000), "of one address; a quarter of them by default"),
     "token_lifetime": Setting(duration, "how long a token lasts that says nothing of it"),
     "max_token_lifetime": Setting(duration, "the longest that a token may last"),
     "session_lifetime": Setting(duration, "how long a browser stays signed in"),
-    "admin_token": Setting(_secret, "opens the admin page to programs", flag=False),
-    "metrics_token": Setting(_secret, "opens /metrics", flag=False),
+    "admin_token": Setting(secret, "opens the admin page to programs", flag=False),
+    "metrics_token": Setting(secret, "opens /metrics", flag=False),
     "header_timeout": Setting(duration, "for a request's head to come in"),
     "body_timeout": Setting(duration, "between two pieces of a request's body"),
     "write_timeout": Setting(duration, "for a visitor to take what waits for it"),
     "drain_timeout": Setting(duration, "for requests to end when the relay stops"),
     "drain_jitter": Setting(duration, "over which the providers' return is spread when the relay stops"),
-    "log_format": Setting(_one_of("text", "json"), "text or json"),
-    "log_level": Setting(_one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
-    "allowed_access": Setting(_access, "the kinds of access that services may ask for", "hub"),
+    "log_format": Setting(one_of("text", "json"), "text or json"),
+    "log_level": Setting(one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
+    "allowed_access": Setting(access, "the kinds of access that services may ask for", "hub"),
     "max_key_lifetime": Setting(duration, "the longest that a visitor's key may last", "hub"),
     "wait_for_provider": Setting(duration, "how long a request waits for a provider that is reconnecting", "hub"),
     "hold_name": Setting(duration, "how long the name of a lost provider is held for it", "hub"),
-    "max_links": Setting(_count(1, 1_000_000), "providers at a time", "hub"),
-    "max_links_of_user": Setting(_count(1, 1_000_000), "of one user; a quarter of max_links by default", "hub"),
-    "max_links_of_address": Setting(_count(1, 1_000_000), "of one address; a quarter of max_links by default", "hub"),
-    "max_new_links": Setting(_count(1, 1_000_000), "links at a time that have not said who they are", "hub"),
-    "max_new_links_of_address": Setting(_count(1, 1_000_000), "of one address", "hub"),
-    "max_services": Setting(_count(1, 1_000_000), "services at a time, of one workspace", "hub"),
+    "max_links": Setting(count(1, 1_000_000), "providers at a time", "hub"),
+    "max_links_of_user": Setting(count(1, 1_000_000), "of one user; a quarter of max_links by default", "hub"),
+    "max_links_of_address": Setting(count(1, 1_000_000), "of one address; a quarter of max_links by default", "hub"),
+    "max_new_links": Setting(count(1, 1_000_000), "links at a time that have not said who they are", "hub"),
+    "max_new_links_of_address": Setting(count(1, 1_000_000), "of one address", "hub"),
+    "max_services": Setting(count(1, 1_000_000), "services at a time, of one workspace", "hub"),
     "max_services_of_user": Setting(
-        _count(1, 1_000_000), "of one user in one workspace; three quarters of max_services by default", "hub"
+        count(1, 1_000_000), "of one user in one workspace; three quarters of max_services by default", "hub"
     ),
-    "max_keys": Setting(_count(1, 10_000_000), "keys that have not expired, of one user", "hub"),
+    "max_keys": Setting(count(1, 10_000_000), "keys that have not expired, of one user", "hub"),
     "max_websocket_message": Setting(size, "bytes of the longest WebSocket message, either way", "hub"),
     "max_body": Setting(size, "bytes of a request's body; no cap by default", "hub"),
-    "max_streams": Setting(_count(1, 1_000_000), "requests in flight on one provider's link", "limits"),
+    "max_streams": Setting(count(1, 1_000_000), "requests in flight on one provider's link", "limits"),
     "max_streams_of_address": Setting(
-        _count(1, 1_000_000), "of one visitor's address; a quarter of max_streams by default", "hub"
+        count(1, 1_000_000), "of one visitor's address; a quarter of max_streams by default", "hub"
     ),
     "max_held": Setting(size, "bytes that one link's requests may hold together", "limits"),
     "hello_timeout": Setting(duration, "for a new link to say who it is", "limits"),

@@ -18,8 +18,8 @@ from portico.errors import InvalidName, InvalidOption, StoreFailed
 from portico.hub.keys import InvalidKey
 from portico.hub.shares import network_of
 from portico.relay.accounts import Account, Attempts
-from portico.relay.config import duration
 from portico.relay.grants import DEFAULT_SCOPES, Grant, read_scopes
+from portico.relay.setting_values import duration
 from portico.relay.tokens import TokenRing
 from portico.types import service_name
 
