@@ -60,6 +60,8 @@ class TokenRing:
         self._store = store
         self._secret = store.secret() if secret is None else secret
         self._version = store.version()
+        self._seen = self._version & CHANGES
+        """Of `RelayStore.changes`: how many of them were read."""
         self._grants = under_their_makers(store.tokens())
         self._verified: BoundedCache[str, str] = BoundedCache(_CACHE_SIZE, _CACHE_BYTES)
         """Tokens whose signature was checked: their id."""
@@ -176,7 +178,7 @@ class TokenRing:
 
     async def authenticate(self, token: str) -> Grant:
         """As `verify`; and one that another process made a moment ago is looked for."""
-        if self.is_behind:
+        if self._store.changes != self._seen:  # `is_behind`, without a call
             await self.synchronize()
         try:
             return self.verify(token)
@@ -266,7 +268,7 @@ class TokenRing:
     @property
     def is_behind(self) -> bool:
         """Whether this process has written past this ring since it last read the store."""
-        return self._store.changes != self._version & CHANGES
+        return self._store.changes != self._seen
 
     async def remove_workspace(self, workspace: str) -> None:
         """Remove a workspace from the store: its tokens open nothing any more, and are not kept in memory."""
@@ -295,7 +297,7 @@ class TokenRing:
         self._merge(under_their_makers(await asyncio.to_thread(self._store.tokens)))
         for reader in tuple(self._readers):
             await reader()
-        self._version = version
+        self._version, self._seen = version, version & CHANGES
 
     def _merge(self, stored: dict[str, Grant]) -> None:
         """What the store does not hold any more, or holds as revoked, ends."""
