@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -247,6 +248,30 @@ def test_a_dict_is_the_answer_where_json_is_asked_for():
     app = chat_server({"m": lambda messages: {"name": "Tom"}})
     form = {"type": "json_object"}
     assert chat(app, model="m", response_format=form).json["choices"][0]["message"]["content"] == '{"name": "Tom"}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"candidates": [{"name": "Tom"}]},
+        {"type": "phone_call", "id": 1},
+        {"type": "error", "message": "x"},
+        {"type": "reasoning", "steps": 2},
+        {"done": True, "response": {"a": 1}},
+        {"object": "response", "a": 1},
+    ],
+    ids=str,
+)
+def test_json_that_looks_like_another_servers_is_json_where_json_is_asked_for(answer):
+    app = chat_server({"m": lambda messages: answer})
+    given = chat(app, model="m", response_format={"type": "json_object"})
+    assert json.loads(given.json["choices"][0]["message"]["content"]) == answer
+
+
+def test_an_item_of_no_known_type_is_no_answer():
+    app = chat_server({"m": lambda messages: {"type": "phone_call", "id": "1", "secret": "x"}})
+    answer = chat(app, model="m")
+    assert answer.error["code"] == "unusable_output"
 
 
 def cumulative(messages):

@@ -210,6 +210,17 @@ def test_a_tool_of_a_namespace_is_called_with_it():
         assert (item["type"], item["name"], item["namespace"]) == ("function_call", "find", "crm")
 
 
+def test_a_tool_that_was_searched_for_is_called_with_its_namespace():
+    space = {"type": "namespace", "name": "crm", "description": "d", "tools": [{"type": "custom", "name": "find"}]}
+    items = [
+        {"type": "tool_search_call", "call_id": "s", "arguments": {"query": "crm"}},
+        {"type": "tool_search_output", "call_id": "s", "tools": [space]},
+    ]
+    app = chat_server({"m": lambda messages: ToolCall("find", "x")})
+    (item,) = ask(app, "POST", RESPONSES, {"input": items, "tools": [{"type": "tool_search"}]}).json["output"]
+    assert (item["type"], item["name"], item["input"], item["namespace"]) == ("custom_tool_call", "find", "x", "crm")
+
+
 def test_offered_tools_and_choices_arrive_in_the_chat_apis_shape():
     seen = []
     app = chat_server({"m": lambda request: seen.append(request) or "x"})

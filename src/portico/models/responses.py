@@ -26,6 +26,7 @@ from portico.models.response_store import Store, Stored, owner_of
 from portico.models.response_tape import Tape
 from portico.models.service import Service
 from portico.models.structured import check_of
+from portico.models.tool_items import found_tools
 from portico.models.tools import offers_of
 from portico.types import Receive, Scope, Send
 
@@ -151,7 +152,7 @@ class Responses:
             tokenizer=entry.info.tokenizer,
             check=check,
             threads=service.settings.threads,
-            offers=offers_of(body.get("tools")),
+            offers=offers_of([*(body.get("tools") or ()), *found_tools([*earlier, *items])]),
         )
         kept = body.get("store") is not False
         if body.get("background") and not kept:

@@ -72,7 +72,7 @@ class Reading:
         if is_answer(item):
             return from_answer(item)
         if "content" not in item or len(item) > 2:  # what most deltas have need not be looked for further
-            module = module_of_dict(item)
+            module = module_of_dict(item, self._structured)
             if module is not None:
                 return self._reader(module).read(item)
             if is_choice(item):

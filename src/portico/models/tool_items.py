@@ -8,7 +8,7 @@ Here: the shapes of items, both ways, for every type of tool in `tools`. When an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portico.errors import UnusableOutput
@@ -110,6 +110,12 @@ _FLAT: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def _queries(given: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in given.items() if key != "query"}
     return {"queries": [given["query"]] if "query" in given else [], **rest}
+
+
+def found_tools(items: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The tools that a search among them has found: they are offered from then on."""
+    found = [item.get("tools") for item in items if item.get("type") == "tool_search_output"]
+    return [tool for tools in found if isinstance(tools, list) for tool in tools]
 
 
 # --- items of a request's input ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from portico.models.parts import Part
+from portico.models.tools import HOSTED
 
 Parts = Iterable[tuple[int, Part]]
 """Parts, each with the index of the choice that it belongs to."""
@@ -52,27 +53,42 @@ def module_for(cls: type) -> str | None:
     return None
 
 
-def module_of_dict(item: Mapping[str, Any]) -> str | None:
-    """The module that reads a dict in another server's wire format; None for the OpenAI API's own, and for deltas."""
+def module_of_dict(item: Mapping[str, Any], structured: bool = False) -> str | None:
+    """The module that reads a dict in another server's wire format; None for the OpenAI API's own, and for deltas.
+
+    With *structured* a dict may be an answer in JSON, which only looks a little like such a format.
+    """
     kind = item.get("type")
     if isinstance(kind, str):
-        if kind.startswith("response.") or kind in _ITEMS or (kind.endswith(("_call", "_output")) and "id" in item):
+        if kind.startswith("response.") or (kind in _ITEMS and not structured):
             return "responses"
-        if kind in _ANTHROPIC and not (kind == "message" and "content" not in item):
+        if kind in _ANTHROPIC and (kind != "message" or ("content" in item and not _CHAT & item.keys())):
             return "anthropic"
-    if item.get("object") == "response":
+    if item.get("object") == "response" and isinstance(item.get("output"), list):
         return "responses"
-    if "candidates" in item or "usageMetadata" in item:
+    if "usageMetadata" in item or _has_content(item.get("candidates")):
         return "google_genai"
-    if "done" in item and ("message" in item or "response" in item):
+    if isinstance(item.get("done"), bool) and (
+        isinstance(item.get("message"), Mapping) or isinstance(item.get("response"), str)
+    ):
         return "ollama"
     if "is_finished" in item and "text" in item:
         return "litellm"
     return None
 
 
+def _has_content(candidates: Any) -> bool:
+    return isinstance(candidates, list) and any(isinstance(one, Mapping) and "content" in one for one in candidates)
+
+
+_CHAT = frozenset(("tool_calls", "finish_reason", "refusal"))
+"""Keys of the chat API's messages, which Anthropic's do not have."""
+
 _ITEMS = frozenset(
-    ("function_call", "custom_tool_call", "reasoning", "mcp_list_tools", "mcp_approval_request", "error")
+    (
+        *("function_call", "custom_tool_call", "reasoning", "mcp_list_tools", "mcp_approval_request", "error"),
+        *(row.call for row in HOSTED.values()),
+    )
 )
 """Of the responses API, without ``response.`` before: items of its output, and an error in its streams."""
 

@@ -51,8 +51,11 @@ class Reader:
 
     def _of_model(self, item: Any, dumped: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
         kind = str(dumped.get("type"))
+        inner = dumped.get("data")
         if is_answer(dumped):
             yield from from_answer(dumped)
+        elif isinstance(inner, Mapping) and is_answer(inner):  # an event that holds a chunk, as Mistral's
+            yield from from_answer(inner)
         elif dumped.get("object") == "response" or kind.startswith("response."):
             yield from self._responses.read(dumped)
         elif isinstance(dumped.get("content"), str | list) or "tool_calls" in dumped:  # a message, or a delta
