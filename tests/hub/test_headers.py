@@ -394,3 +394,9 @@ def test_a_neighbour_cannot_set_a_cookie_of_a_host_of_its_own() -> None:
     assert set_ == b"__Host-portico_pass=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
     _, set_ = headers.set_own_cookie("portico_pass", "x", "/w/apps/cat", "http", 60)
     assert set_ == b"portico_pass=x; Path=/w/apps/cat/; Max-Age=60; HttpOnly; SameSite=Lax"
+
+
+def test_no_path_adds_an_attribute_to_a_cookie_of_the_hub() -> None:
+    _, cookie = headers.set_own_cookie("portico_state", "x", "/w/apps/a;Domain=evil.example;b\t\xe9", "http", 60)
+    path = b"Path=/w/apps/a%3BDomain=evil.example%3Bb%09%E9/"
+    assert cookie.split(b"; ") == [b"portico_state=x", path, b"Max-Age=60", b"HttpOnly", b"SameSite=Lax"]

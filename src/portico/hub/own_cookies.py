@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from portico.types import Headers
@@ -37,11 +38,16 @@ def own_cookie(name: str, root_path: str, scheme: str) -> str:
 def set_own_cookie(name: str, value: str, root_path: str, scheme: str, seconds: int) -> tuple[bytes, bytes]:
     """A Set-Cookie header with the hub's cookie *name* for the service under *root_path*."""
     secure = "; Secure" if scheme == "https" else ""
+    # a visitor may have asked for a path that would end the attribute, and begin another (RFC 6265 §4.1.1)
+    path = _NOT_IN_A_PATH.sub(lambda match: f"%{ord(match.group()):02X}", root_path)
     cookie = (
-        f"{own_cookie(name, root_path, scheme)}={value}; Path={root_path}/; Max-Age={seconds}; "
+        f"{own_cookie(name, root_path, scheme)}={value}; Path={path}/; Max-Age={seconds}; "
         f"HttpOnly; SameSite=Lax{secure}"
     )
     return b"set-cookie", cookie.encode("latin-1")
+
+
+_NOT_IN_A_PATH = re.compile(r"[^!-:<-~]")
 
 
 def own_cookies(headers: Headers, name: str, root_path: str, scheme: str) -> Iterator[bytes]:
