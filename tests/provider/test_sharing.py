@@ -334,3 +334,25 @@ def test_what_was_awaited_is_the_same_and_cannot_be_awaited() -> None:
                 await served
 
     run(work)
+
+
+def test_a_hub_reaches_what_is_published_there_and_nothing_beside_it() -> None:
+    async def work() -> None:
+        async with two_hubs() as (home, relay, provider):
+            await provider.publish(service(provider, "secret"), saying(b"secret"), ADDRESS)
+            shared = await provider.publish(service(provider, "open"), saying(b"open"), ADDRESS)
+            await share(shared, "known")
+            [session] = [session for session in provider.sessions.values() if session.address.url == RELAY.url]
+            (replica,) = relay.registry.services["known"].replicas
+            for name in ("secret", "open"):  # the second is shared under another name
+                relay.registry.services[name] = relay.registry.services["known"]
+                visit = relay.ask(name)
+                assert await visit.ended == "REFUSED"
+                assert visit.body == b""
+                del relay.registry.services[name]
+            assert replica.session.link is not None
+            assert session.status == "linked"
+            assert await says(relay, "known") == b"open"
+            assert await says(home, "secret") == b"secret"
+
+    run(work)

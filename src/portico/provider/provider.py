@@ -502,6 +502,10 @@ class Provider:
     def open(self, session: Session, stream: Stream, request: Open) -> StreamHandler:
         share = self.shares.get((session, request.service)) if self.shares else None
         service = share.service if share is not None else self.services.get(request.service)
+        if share is None and service is not None and service.session is not session:
+            # A hub reaches what is published there, whatever names it says. One that moves is as it was until it has.
+            former = self._former.get(request.service)
+            service = former if former is not None and former.session is session else None
         if service is None or service.instance is None:
             stream.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
             return stream.handler

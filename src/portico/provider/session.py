@@ -44,6 +44,7 @@ _chance = random.Random()
 
 _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 _WELCOME_TIMEOUT = 10.0
+_LONGEST_JITTER = 300.0  # seconds that a hub may ask for: it can say weeks
 _PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWAY, as many as a hub gives them
 _BACK = "the provider stops, and may be back"
 _PARTING_POLL = 0.05  # seconds between looks at them: a look is cheap, and a link parts once in its life
@@ -381,7 +382,7 @@ class Session:
             case GoAway():
                 if link is not self._link:
                     return  # it is parted from already
-                self._retry_jitter = event.retry_jitter
+                self._retry_jitter = min(event.retry_jitter, _LONGEST_JITTER)
                 if event.code == ResetCode.REFUSED:
                     self._give_up(Refused(event.reason))
                 elif event.code == ResetCode.OVERLOAD and self.status != "linked":
