@@ -91,6 +91,7 @@ def test_a_thread_that_dies_is_told_and_serving_again_works(jupyter_server: Jupy
 import portico
 from tests.integration import apps
 app = apps.raw
+also = portico.serve(apps.raw, "dies-too", access="public")
 %serve app --name dies --access public
 """
         ).check()
@@ -112,7 +113,8 @@ loop.call_soon_threadsafe(setattr, loop._selector, "select", fail)
         eventually(lambda: get(url)[0].status >= 500, 15, "the hub has heard of it")
         kernel.execute("%serve app --name dies --access public").check()
         eventually(lambda: get(url)[1] == b"hello", 10)
-        assert _value(kernel, "service.status") == "live"
+        assert _value(kernel, "(service.status, also.status)") == "('live', 'failed')"
+        eventually(lambda: get(_url(jupyter_server, "dies-too"))[0].status in (401, 404), 10, "its name is given up")
     finally:
         kernel.shutdown()
 

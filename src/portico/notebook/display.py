@@ -105,8 +105,11 @@ class Cards:
             return
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._update(service)
+        except RuntimeError:  # a thread of the app's, or the provider's at its end
+            if self._provider.thread.loop is not None:
+                self._provider.thread.call(self.refresh, service)
+            else:
+                self._update(service)
             return
         if name not in self._scheduled:
             self._scheduled.add(name)

@@ -21,7 +21,7 @@ from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.output import keep_output
 from portico.provider.service import Service
-from portico.provider.session import Dial, Session, dial_websocket
+from portico.provider.session import Dial, Identity, Session, dial_websocket
 from portico.provider.sharing import Share
 from portico.provider.thread import HAS_THREADS, IN_TAB, LoopThread
 from portico.types import ASGIApp
@@ -60,7 +60,7 @@ class Provider:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.shares: dict[tuple[Session, str], Share] = {}
         """What is published beside its home, by hub and name."""
-        self._identities: dict[tuple[str, str], tuple[str, int]] = {}
+        self._identities: dict[tuple[str, str], Identity] = {}
         """Of sessions whose thread has died: a hub that knows them gives what was served there back."""
         self._former: dict[str, Service] = {}
         """The services in whose place one of the same name is being published."""

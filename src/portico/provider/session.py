@@ -12,7 +12,7 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from portico import foreign
@@ -78,6 +78,15 @@ async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what a hub knows a session: its id, how many links it has had, and the names that the hub may hold for it."""
+
+    id: str
+    epoch: int
+    held: frozenset[str]
+
+
 class Owner(Protocol):
     """What a session needs from its provider."""
 
@@ -109,7 +118,7 @@ class Session:
         *,
         dial: Dial = dial_websocket,
         limits: Limits | None = None,
-        identity: tuple[str, int] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """*identity* is that of a session that this one continues: the hub takes it for the same."""
         self.address = address
@@ -128,7 +137,8 @@ class Session:
         self._info = info
         self._dial = dial
         self._limits = limits or _LIMITS
-        self._id, self._epoch = identity or (secrets.token_hex(16), 0)
+        before = identity or Identity(secrets.token_hex(16), 0, frozenset())
+        self._id, self._epoch = before.id, before.epoch
         self._link: Link | None = None
         """The newest link: the only one on which anything is registered."""
         self._parting: dict[Link, asyncio.Task[None]] = {}
@@ -143,7 +153,7 @@ class Session:
         self._pending: dict[int, asyncio.Future[Ack]] = {}
         self._again: dict[int, str] = {}
         """Registrations repeated after a reconnect: request number to name."""
-        self._held: set[str] = set()
+        self._held: set[str] = set(before.held)
         """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
         self._was_linked = False
         self._has_said = False
@@ -270,9 +280,9 @@ class Session:
             self._lost.set()
 
     @property
-    def identity(self) -> tuple[str, int]:
-        """Its id, and how many links it has had: for a session that continues it."""
-        return self._id, self._epoch
+    def identity(self) -> Identity:
+        """What a session that continues this one has to know."""
+        return Identity(self._id, self._epoch, frozenset(self._held))
 
     def abandon(self, forked: bool) -> None:
         """The loop does not run any more: cut the links, so that the hub and its visitors hear of it at once.
