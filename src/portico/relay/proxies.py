@@ -58,6 +58,8 @@ class TrustedProxies:
                 given = value.strip().lower()
                 if given in (b"http", b"https", b"ws", b"wss"):
                     scheme = "https" if given in (b"https", b"wss") else "http"
+        if not chain:
+            return client, scheme
         for item in reversed(chain[-_MOST_HOPS:]):
             text = item.decode("latin-1").strip()
             if not text:
