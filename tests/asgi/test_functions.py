@@ -12,7 +12,9 @@ import pytest
 
 from portico.asgi.functions import functions_app
 from portico.errors import NotServable
+from portico.protocol import ResetCode
 from portico.types import Scope
+from tests.asgi.served import Served, serving
 from tests.transports.recorder import run
 
 
@@ -278,3 +280,32 @@ def test_a_body_that_is_cut_calls_nothing(pieces: tuple[bytes, ...], asynchronou
 
     run(work)
     assert (called, sent) == ([], [])
+
+
+ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("where", ["plain", "coroutine", "generator", "async_generator"])
+def test_a_function_that_raises_what_ends_programs_has_failed(kind: type[BaseException], where: str) -> None:
+    def plain(event: Any) -> None:
+        raise kind
+
+    async def coroutine(event: Any) -> None:
+        raise kind
+
+    def generator(event: Any) -> Iterator[str]:
+        raise kind
+        yield ""
+
+    async def async_generator(event: Any) -> AsyncIterator[str]:
+        raise kind
+        yield ""
+
+    async def work(served: Served) -> None:
+        visitor = served.visit()
+        await served.until(lambda: visitor.resets)
+        assert visitor.resets[0][0] == ResetCode.APP_ERROR
+
+    app = functions_app({"default": locals()[where]}, context=who)
+    assert len(serving(app, work).apps.reports) == 1

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from portico.models import chat_server, model
-from tests.models.visitor import MESSAGES, ask
+from tests.models.visitor import MESSAGES, ask, visit
 
 KINDS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 THREADS = [False] if sys.platform == "emscripten" else [True, False]
@@ -49,6 +49,34 @@ def test_it_is_the_models_failure(kind, shape, threads, n):
         assert (answer.status, answer.error["code"]) == (500, "model_error")
     assert len(seen) == 2
     assert all(error.__traceback__ is not None for error in seen)
+
+
+async def cancels_itself(messages):
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+    return "not reached"
+
+
+def test_one_of_several_choices_that_cancels_itself_fails_them():
+    seen = []
+    app = chat_server({"m": cancels_itself}, on_error=seen.append)
+    answer = ask(app, "POST", "/v1/chat/completions", {"messages": MESSAGES, "n": 2})
+    assert (answer.status, answer.error["code"]) == (500, "model_error")
+    assert isinstance(seen[0].__cause__, asyncio.CancelledError)
+
+
+def test_a_response_in_the_background_that_cancels_itself_has_failed():
+    seen = []
+    app = chat_server({"m": cancels_itself}, on_error=seen.append)
+
+    async def work():
+        made = await visit(app, "POST", "/v1/responses", {"input": "x", "background": True})
+        while not seen:  # noqa: ASYNC110 -- it is a plain list
+            await asyncio.sleep(0)
+        return await visit(app, "GET", f"/v1/responses/{made.json['id']}")
+
+    assert asyncio.run(work()).json["status"] == "failed"
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("threads", THREADS)

@@ -15,6 +15,7 @@ from portico.provider.serving import serve
 from portico.provider.session import Session
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
+from portico.types import Receive, Scope, Send
 from tests.integration.apps import failing
 from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service, until
 from tests.transports.recorder import run
@@ -440,5 +441,27 @@ def test_waiting_for_a_hub_that_never_answers_ends() -> None:
             await session.linked(0.2)
         session.close()
         await running
+
+    run(work)
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_an_app_raises_beside_its_calls_is_reported_and_all_else_goes_on(kind: type[BaseException]) -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+
+            async def raises() -> None:
+                raise kind
+
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                if scope["type"] == "http":
+                    asyncio.get_running_loop().create_task(raises()).add_done_callback(lambda task: task.exception())
+                await saying(b"hello")(scope, receive, send)
+
+            made = await provider.publish(service(provider), app, ADDRESS)
+            for _ in range(2):
+                assert await hub.ask("app").ended == "whole"
+            await until(lambda: len(made.log) == 2)
+            assert made.status == "live"
 
     run(work)

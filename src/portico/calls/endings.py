@@ -63,6 +63,14 @@ def raise_failure(error: BaseException, task: asyncio.Task[Any] | None) -> NoRet
     """
     if not is_failure(error, stopped=task is not None and task.cancelling() > 0, task=task):
         raise error
+    raise as_exception(error) from error
+
+
+def as_exception(error: BaseException) -> RuntimeError:
+    """An Exception that says what *error*, a failure and one of `UNUSUAL`, was; with it as its cause."""
     if isinstance(error, asyncio.CancelledError):
-        raise RuntimeError("something that the code waited for was cancelled") from error
-    raise RuntimeError(f"the code raised {type(error).__name__}") from error
+        failure = RuntimeError("the code was cancelled by nobody but itself, or something that it waited for was")
+    else:
+        failure = RuntimeError(f"the code raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

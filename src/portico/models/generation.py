@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from portico.calls.endings import as_exception
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.exchange import Leaving
@@ -329,6 +330,10 @@ class _Runs:
     async def _kept(self, run: Coroutine[Any, Any, None]) -> None:
         try:
             await run
+        except asyncio.CancelledError as error:
+            if self._over:
+                raise
+            self._failures.append(as_exception(error))  # nobody has cancelled this task but the model in it
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- `wait` raises it; a SystemExit would end the loop
             self._failures.append(error)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from portico.calls.endings import as_exception
 from portico.errors import APIError, InvalidRequest
 from portico.models.body import kind, read_body
 from portico.models.delivery import deliver_stream, deliver_whole
@@ -68,6 +69,8 @@ class Responses:
         self.store = Store(service.settings.stored_responses, service.settings.stored_bytes)
         self._running: dict[str, Turn] = {}
         self._background: set[asyncio.Task[None]] = set()
+        self._shutting_down = False
+        """Whether what runs in the background was cancelled by us."""
 
     def take_over(self, other: Responses) -> None:
         """Go on with what *other* has stored, and with what it makes in the background."""
@@ -187,9 +190,11 @@ class Responses:
         try:
             await turn.generation.run(turn.events, tape.write)
             last = turn.events.closing(turn.generation)
-        except asyncio.CancelledError:
-            last = turn.events.failure(Aborted())
-            raise
+        except asyncio.CancelledError as error:
+            if self._shutting_down:
+                last = turn.events.failure(Aborted())
+                raise
+            last = turn.events.failure(self.service.answerable(as_exception(error), turn.model))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
             last = turn.events.failure(self.service.answerable(error, turn.model))
         finally:
@@ -244,6 +249,7 @@ class Responses:
 
     async def shut_down(self) -> None:
         """Cancel what runs in the background, and wait for it."""
+        self._shutting_down = True
         for task in self._background:
             task.cancel()
         if self._background:

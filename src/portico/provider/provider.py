@@ -13,6 +13,7 @@ import platform
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from portico.calls.loops import contain
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol import Limits, ResetCode
@@ -91,6 +92,9 @@ class Provider:
         that name that was live before is live as before.
         """
         keep_output()
+        loop = asyncio.get_running_loop()
+        if loop is not self.thread.loop:  # a test's, or a program's that calls this by itself
+            contain(loop)
         try:
             await self._publish(service, app, address)
         except BaseException as error:
