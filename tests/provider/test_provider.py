@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from portico.provider.serving import serve
 from portico.provider.session import Session
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
-from portico.types import Receive, Scope, Send
+from portico.types import ASGIApp, Receive, Scope, Send
 from tests.integration.apps import failing
 from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service, until
 from tests.transports.recorder import run
@@ -35,6 +36,48 @@ def test_published_asked_and_stopped() -> None:
             assert live.status == "stopped"
             await until(lambda: ended)
             await until(lambda: not provider.sessions)
+
+    run(work)
+
+
+def answering(*statuses: int) -> ASGIApp:
+    """An app that answers each request with the next of *statuses*."""
+    left = list(statuses)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": left.pop(0), "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("statuses", "mounted", "hinted"),
+    [
+        ((404, 404, 404), None, True),
+        ((404, 404, 404, 404, 404), "root_path", True),
+        ((404, 404), None, False),
+        ((200, 404, 404, 404), None, False),
+        ((404, 405, 404, 404, 404), None, False),
+        ((404, 404, 404), "strip", False),
+    ],
+)
+def test_an_app_that_answers_nothing_but_404_gets_a_hint(
+    statuses: tuple[int, ...], mounted: str | None, hinted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with linked() as (hub, provider):
+            made = service(provider)
+            made.options = replace(made.options, mount=mounted)
+            live = await provider.publish(made, answering(*statuses), ADDRESS)
+            shown: list[str] = []
+            provider.listener = lambda service: shown.append(card.text(service))
+            for _ in statuses:
+                assert await hub.ask("app").ended == "whole"
+            assert ("--mount strip" in repr(live.log)) is hinted
+            assert [text.count("nothing but 404") for text in shown] == [1] * hinted, "it is said once"
+            assert caplog.text.count("nothing but 404") == hinted
 
     run(work)
 

@@ -107,6 +107,11 @@ class HTTPExchange:
         self.scope = scope = base_scope(request, "http", request.scheme, state)
         scope["method"] = request.method
 
+    @property
+    def status(self) -> int:
+        """Of the response; 0 before there is one."""
+        return self._status
+
     def start(self) -> None:
         self._task = self._loop.create_task(self._run())
 

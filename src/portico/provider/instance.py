@@ -7,6 +7,7 @@ one ends once its last request has.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -21,18 +22,32 @@ from portico.types import ASGIApp
 RETIRE_AFTER = 60.0
 """Seconds that a replaced app's requests have to end (WebSockets are told to leave at once after it)."""
 
+_SOME_404 = 3
+"""Answers: a browser asks for a page and its icon, and a person tries once more."""
+
 Exchange = HTTPExchange | WebSocketExchange
 
 
 class Instance:
     """An app between `start` and `retire`."""
 
-    def __init__(self, app: ASGIApp, report: Report, context: Context | None = None) -> None:
-        """All of the app's code runs in copies of *context*, by default the caller's."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        report: Report,
+        context: Context | None = None,
+        only_404: Callable[[], None] | None = None,
+    ) -> None:
+        """All of the app's code runs in copies of *context*, by default the caller's.
+
+        *only_404* is called once the app has answered `_SOME_404` requests, and each with 404.
+        """
         self.app = app
         self._report = report
         self._context = context or copy_context()
         self._lifespan = Lifespan(app, report, self._context)
+        self._only_404 = only_404
+        self._missed = 0
         self._exchanges: set[Exchange] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -64,8 +79,21 @@ class Instance:
 
     def _finished(self, exchange: Any) -> None:
         self._exchanges.discard(exchange)
+        if self._only_404 is not None and isinstance(exchange, HTTPExchange):
+            self._count(exchange.status)
         if not self._exchanges:
             self._idle.set()
+
+    def _count(self, status: int) -> None:
+        """Until the app has answered anything else, see whether it finds none of its routes."""
+        if status == 404:
+            self._missed += 1
+            if self._missed < _SOME_404 or self._only_404 is None:
+                return
+            self._only_404()
+        elif status == 0:
+            return  # it has said nothing
+        self._only_404 = None
 
     async def retire(self, timeout: float = RETIRE_AFTER) -> None:
         """Let the requests in flight end within *timeout* seconds, cancel the rest, then run the app's shutdown."""

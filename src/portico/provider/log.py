@@ -96,6 +96,16 @@ class Log:
             finally:
                 OWNER.reset(token)
 
+    def note(self, text: str) -> None:
+        """Keep a line for the author that is about no exception; without a listener it goes to the logger."""
+        self.printed(f"{text}\n")
+        if self.listener is None:
+            token = OWNER.set(None)
+            try:
+                logger.warning("%s: %s", self._name, text)
+            finally:
+                OWNER.reset(token)
+
     def printed(self, text: str) -> None:
         """Keep *text*, which the service's code has printed or logged; of all of it the last 20,000 characters."""
         with self._printing:

@@ -477,8 +477,12 @@ class Provider:
         service.status, service.error = status, error
         self._news.set()
         self._news = asyncio.Event()
+        self.changed(service.service if isinstance(service, Share) else service)
+
+    def changed(self, service: Service) -> None:
+        """Tell who shows *service* that it looks different now. On the provider's loop."""
         if self.listener is not None:
-            self.listener(service.service if isinstance(service, Share) else service)
+            self.listener(service)
 
     def _thread_died(self, why: str, forked: bool) -> None:
         """The loop is gone, and with it every link and app. What was published can be served again.

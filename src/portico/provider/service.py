@@ -98,7 +98,7 @@ class Service:
     failure: PorticoError | None = field(default=None, repr=False)
     """The exception behind ``failed``."""
     notes: tuple[str, ...] = field(default=(), repr=False)
-    """What is different since it was served before, for the card."""
+    """What its author should know, for the card: what is different since it was served before, or what may be wrong."""
 
     def __post_init__(self) -> None:
         self.log = Log(self.name)
@@ -112,7 +112,13 @@ class Service:
 
     def _instance_of(self, app: ASGIApp) -> Instance:
         """*app*, to be started in this service's place: what it raises goes to its log."""
-        return Instance(app, self.log.report, self._context)
+        return Instance(app, self.log.report, self._context, None if self.options.mount == "strip" else self._only_404)
+
+    def _only_404(self) -> None:
+        """Its app has answered nothing but 404: its author is told what the reason may be."""
+        self.log.note(mount.NOTHING_BUT_404)
+        self.notes += (mount.NOTHING_BUT_404,)
+        self.provider.changed(self)
 
     @property
     def title(self) -> str:
