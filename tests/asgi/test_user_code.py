@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import anyio
 import pytest
 
 from portico.asgi.lifespan import Lifespan
+from portico.calls.owner import REPORTED
 from portico.errors import AnsweredWithError, StartupFailed
 from portico.protocol import ResetCode
 from portico.types import Receive, Scope, Send
@@ -241,7 +243,10 @@ def test_a_task_that_is_dropped_is_not_reported() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 503, 599])
-def test_an_answer_of_500_or_more_is_reported(status: int) -> None:
+@pytest.mark.parametrize("before", [False, True])
+def test_an_answer_of_500_or_more_is_reported(status: int, before: bool) -> None:
+    """Whatever was reported *before*, in the context that the call begins in."""
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b"sorry"})
@@ -249,7 +254,9 @@ def test_an_answer_of_500_or_more_is_reported(status: int) -> None:
     async def work(served: Served) -> None:
         await served.whole(served.visit(b"/x"))
 
-    [(doing, error)] = serving(app, work).apps.reports
+    context = contextvars.copy_context()
+    context.run(REPORTED.set, before)
+    [(doing, error)] = context.run(serving, app, work).apps.reports
     assert doing == "GET /portico/apps/cat/x"
     assert isinstance(error, AnsweredWithError)
     assert str(status) in str(error)

@@ -166,6 +166,8 @@ class HTTPExchange:
     # --- the app's side -----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        if REPORTED.get():
+            REPORTED.set(False)  # that was in the context that this call began in, and about something else
         try:
             self._turn_started = self._loop.time()
             await self._app(self.scope, self._receive, self._send)

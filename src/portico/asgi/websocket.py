@@ -162,6 +162,8 @@ class WebSocketExchange:
     # --- the app's side -----------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        if REPORTED.get():
+            REPORTED.set(False)  # that was in the context that this call began in, and about something else
         doing = f"WebSocket {self.scope['path']}"
         try:
             await self._app(self.scope, self._receive, self._send)
