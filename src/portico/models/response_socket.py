@@ -31,6 +31,10 @@ KEPT = 32
 """Responses of ``store: false`` that a connection remembers."""
 
 
+def _size(message: Message) -> int:
+    return len(message.get("text") or message.get("bytes") or "")
+
+
 class ResponseSocket:
     """One connection."""
 
@@ -64,11 +68,14 @@ class ResponseSocket:
         if message["type"] != "websocket.receive":
             return True
         limit = self._responses.service.settings.max_body
-        if len(message.get("text") or message.get("bytes") or "") > limit:
+        if _size(message) > limit:
             self._refused = (1009, f"A message is larger than {limit} bytes.")
         elif len(self._inbox) >= WAITING:
             self._refused = (1008, f"More than {WAITING} messages wait.")
-        self._inbox.append(message)
+        elif sum(map(_size, self._inbox)) + _size(message) > 2 * limit:
+            self._refused = (1008, f"Messages of more than {2 * limit} bytes wait.")
+        if self._refused is None:
+            self._inbox.append(message)
         self._arrived.set()
         return self._refused is not None
 
