@@ -620,6 +620,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._take: Callable[[bytes], None] | None = None
         self._rest = b""
         """What has come and is not read yet: the app takes no more."""
+        self._holds = False
+        """Something has come of a message that is not whole."""
         self._roomless = False
         """There is no room for more of an unfinished message."""
         self._unread = 0
@@ -670,6 +672,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
         held = unparsed(self.conn) + (len(self.frames[0]) if self.frames else 0)
+        if not held and not self._holds:
+            return
+        self._holds = held > 0
         if not self.relay.edge.unfinished.hold(self, held) and not self._roomless:
             self._roomless = True
             self.transport.pause_reading()
