@@ -17,6 +17,7 @@ from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER, YIELD_BYTES, YIEL
 from portico.calls.endings import is_failure
 from portico.calls.owner import REPORTED
 from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
+from portico.pieces import Pieces
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
 from portico.types import ASGIApp, Headers, Message
@@ -55,7 +56,7 @@ class WebSocketExchange:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._messages: deque[tuple[str | bytes, int]] = deque()
-        self._unfinished = bytearray()
+        self._unfinished = Pieces()
         """What has come of a message whose end has not."""
         self._unkept = 0
         """Bytes of it that the link was not told of as kept: they hold the sender back until the app catches up."""
@@ -102,20 +103,19 @@ class WebSocketExchange:
 
     def on_data(self, data: Data) -> None:
         body = data.data
-        size = len(self._unfinished) + len(body)
+        size = self._unfinished.size + len(body)
         if size > MAX_MESSAGE:
             self._give_up(1009, f"a message may have at most {MAX_MESSAGE} bytes")
             return
         if not data.message_end:
-            self._unfinished += body
+            self._unfinished.add(body)
             self._unkept += len(body)
             self._unkept_pieces += 1
             self._keep()
             return
-        if size != len(body) or self._unkept_pieces:
-            self._unfinished += body
-            body = bytes(self._unfinished)
-            self._unfinished = bytearray()
+        if self._unfinished.begun:
+            self._unfinished.add(body)
+            body = self._unfinished.take()
             self._unkept = self._unkept_pieces = 0
         self._messages.append((body.decode("utf-8", "replace") if data.text else body, size))
         self._wake()
@@ -131,7 +131,7 @@ class WebSocketExchange:
 
     def _give_up(self, code: int, reason: str) -> None:
         """Close, for what the sender does."""
-        self._unfinished = bytearray()
+        self._unfinished.clear()
         if self._state == _ACCEPTED:
             self._finish(code, reason)
         self._leave(code, reason)
@@ -185,7 +185,7 @@ class WebSocketExchange:
             if self._cancel_handle is not None:
                 self._cancel_handle.cancel()
             self._messages.clear()
-            self._unfinished = bytearray()
+            self._unfinished.clear()
             self._carrier.release()
             self._finished(self)
 

@@ -17,6 +17,7 @@ from portico.hub.conditions import too_large
 from portico.hub.headers import BODILESS
 from portico.hub.registry import Replica
 from portico.link import Stream
+from portico.pieces import Pieces
 from portico.protocol.events import Data, Head
 from portico.protocol.frames import ResetCode
 from portico.types import Headers
@@ -415,7 +416,7 @@ class SocketForward:
         self._max_message = max_message
         self._accepted = False
         self._denial: Head | None = None
-        self._unfinished = bytearray()
+        self._unfinished = Pieces()
         """What has come of the app's message, or of its denial, whose end has not."""
         self._unkept = 0
         """Bytes of it that the link was not told of as kept (`Stream.keep`): they hold the app back."""
@@ -443,9 +444,9 @@ class SocketForward:
         stream, message, unfinished = self.stream, data.data, self._unfinished
         if stream is None:
             return
-        size = len(unfinished) + len(message)
+        size = unfinished.size + len(message)
         if self._denial is not None:
-            unfinished += message
+            unfinished.add(message)
             if data.fin or size > _MAX_DENIAL:
                 self._deny()
             elif not stream.keep(len(message)):
@@ -456,15 +457,14 @@ class SocketForward:
             self._give_up(1009, ResetCode.TOO_LARGE, f"a message of the app has more than {self._max_message} bytes")
             return
         if not data.message_end:
-            unfinished += message
+            unfinished.add(message)
             self._unkept += len(message)
             self._unkept_pieces += 1
             self._keep()
             return
-        if unfinished or self._unkept_pieces:
-            unfinished += message
-            message = bytes(unfinished)
-            self._unfinished = bytearray()
+        if unfinished.begun:
+            unfinished.add(message)
+            message = unfinished.take()
             self._unkept = self._unkept_pieces = 0
         if self._busy:
             self._queue.append((message, data.text, size))
@@ -563,7 +563,7 @@ class SocketForward:
     def _deny(self) -> None:
         head = self._denial
         assert head is not None
-        body = b"" if head.status in BODILESS else bytes(self._unfinished)
+        body = b"" if head.status in BODILESS else self._unfinished.take()
         self._responder.deny(head.status, self._clean(head.headers), body)
         self._leave()
 
@@ -573,7 +573,7 @@ class SocketForward:
             self._replica.end(self._caller)
             stream.release()
             self._on_done()
-        self._unfinished = bytearray()  # an edge may know this object for as long as its visitor stays
+        self._unfinished.clear()  # an edge may know this object for as long as its visitor stays
         self._wake_upload()
 
     # --- from the edge ------------------------------------------------------------------------------------------

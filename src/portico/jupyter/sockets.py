@@ -22,7 +22,8 @@ from websockets.server import ServerProtocol
 from portico import foreign
 from portico.hub.unfinished import Unfinished
 from portico.jupyter.streams import take_over
-from portico.transports.sansio import MOST_UNREAD, limit_messages, unparsed
+from portico.pieces import Pieces
+from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.transports.transport import Receiver
 from portico.types import Headers
 
@@ -61,7 +62,7 @@ class ServerSocket:
         self._owner: SocketOwner | None = None
         self._on_gone: Callable[[], None] | None = None
         self._budget = unfinished
-        self._unfinished: bytearray | None = None
+        self._unfinished = Pieces()
         """What has come of a message in several frames."""
         self._unread = 0
         """Bytes of pongs that were written while the other end took nothing."""
@@ -222,7 +223,7 @@ class ServerSocket:
                 break
         self._answer()
         if self._budget is not None:
-            held = unparsed(protocol) + (len(self._unfinished) if self._unfinished is not None else 0)
+            held = unparsed(protocol) + self._unfinished.size
             if not self._budget.hold(self, held) and not self._roomless:
                 self._roomless = True
                 self._bytes.pause()
@@ -289,11 +290,13 @@ class ServerSocket:
         if self._closed:
             return
         self._closed = True
-        self._rest, self._unfinished = b"", None
+        self._rest = b""
+        self._unfinished.clear()
         if self._budget is not None:
             self._budget.free(self)
         protocol = self._protocol
         protocol.receive_eof()
+        forget(protocol)
         owner, on_gone = self._owner, self._on_gone
         self._on_gone = None
         if owner is not None:
@@ -309,17 +312,14 @@ class ServerSocket:
     def _frame(self, frame: object) -> asyncio.Future[None] | None:
         if not isinstance(frame, Frame) or frame.opcode not in _DATA:
             return None
-        if frame.fin and self._unfinished is None:
+        if frame.fin and not self._unfinished.begun:
             return self._deliver(bytes(frame.data), frame.opcode is Opcode.TEXT)
-        if self._unfinished is None:
-            self._unfinished = bytearray()
+        if not self._unfinished.begun:
             self._text = frame.opcode is Opcode.TEXT
-        self._unfinished += frame.data
+        self._unfinished.add(bytes(frame.data))
         if not frame.fin:
             return None
-        message = bytes(self._unfinished)
-        self._unfinished = None
-        return self._deliver(message, self._text)
+        return self._deliver(self._unfinished.take(), self._text)
 
     def _deliver(self, message: bytes, text: bool) -> asyncio.Future[None] | None:
         if text:

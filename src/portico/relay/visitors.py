@@ -25,10 +25,11 @@ from portico.hub.gateway import VisitorRequest
 from portico.hub.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
+from portico.pieces import Pieces
 from portico.relay.edge import OWN_MESSAGES
 from portico.relay.framing import END_OF_HEAD, FRAMING, REQUEST_LINE, Framing, Malformed, read
 from portico.relay.log import new_request_id
-from portico.transports.sansio import MOST_UNREAD, limit_messages, unparsed
+from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.types import Headers
 
 if TYPE_CHECKING:
@@ -620,6 +621,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._take: Callable[[bytes], None] | None = None
         self._rest = b""
         """What has come and is not read yet: the app takes no more."""
+        self._pieces = Pieces()
+        """What has come of a message in several frames."""
         self._holds = False
         """Something has come of a message that is not whole."""
         self._roomless = False
@@ -671,7 +674,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             # websockets will not read such a head (a line of more than 8 KiB); uvicorn leaves its answer lying
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
-        held = unparsed(self.conn) + (len(self.frames[0]) if self.frames else 0)
+        held = unparsed(self.conn) + self._pieces.size + (len(self.frames[0]) if self.frames else 0)
         if not held and not self._holds:
             return
         self._holds = held > 0
@@ -690,11 +693,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Any) -> None:
         """Join the pieces of a message as they come: empty ones would each cost an entry of a list."""
-        first = self.frames[0]
-        joined = first if isinstance(first, bytearray) else bytearray(first)
-        joined += event.data
-        self.frames = [bytes(joined) if event.fin else joined]  # type: ignore[list-item]
+        if not self._pieces.begun:
+            self._pieces.add(bytes(self.frames[0]))
+            self.frames = [b""]
+        self._pieces.add(bytes(event.data))
         if event.fin:
+            self.frames = [self._pieces.take()]
             self.send_receive_event_to_app()
 
     def handle_ping(self) -> None:
@@ -741,6 +745,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._last.cancel()
         self.relay.edge.unfinished.free(self)
         self.frames, self._rest = [], b""
+        self._pieces.clear()
+        forget(self.conn)
         if self.counted:
             self.relay.edge.addresses.disconnect(self.counted)
         super().connection_lost(exc)

@@ -21,3 +21,11 @@ def limit_messages(protocol: Protocol, most: int) -> None:
 def unparsed(protocol: Protocol) -> int:
     """Bytes that came of a frame which is not whole."""
     return len(protocol.reader.buffer)
+
+
+def forget(protocol: Protocol) -> None:
+    """Let go of what came of a frame which is not whole: the connection is gone.
+
+    The library's objects refer to each other in a circle, so their memory would wait for the garbage collector.
+    """
+    protocol.reader.discard()

@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from portico import foreign
 from portico.errors import LinkClosed, Refused
+from portico.pieces import Pieces
 from portico.transports.sansio import MOST_UNREAD, limit_messages
 from portico.transports.transport import Receiver
 
@@ -71,7 +72,7 @@ class WebSocketTransport:
         self._receiver: Receiver | None = None
         self._early: list[bytes] = []
         self._early_size = 0
-        self._unfinished: bytearray | None = None
+        self._unfinished = Pieces()
         """What has come of a message in several frames."""
         self._unread = 0
         """Bytes of pongs that were written while the other end took nothing."""
@@ -128,14 +129,11 @@ class WebSocketTransport:
             self.close(1003, "a link's messages are binary")
         if self._said_close:
             return
-        if not frame.fin or self._unfinished is not None:  # rare: hubs send batches whole
-            if self._unfinished is None:
-                self._unfinished = bytearray()
-            self._unfinished += frame.data
+        if not frame.fin or self._unfinished.begun:  # rare: hubs send batches whole
+            self._unfinished.add(bytes(frame.data))
             if not frame.fin:
                 return
-            message = bytes(self._unfinished)
-            self._unfinished = None
+            message = self._unfinished.take()
         else:
             message = bytes(frame.data)
         if self._receiver is not None:
