@@ -41,6 +41,11 @@ def noting(request_id: str) -> Iterator[None]:
         NOTED[request_id] |= {"ended": time.time(), "how": how}
 
 
+def parrot(messages: Any) -> str:
+    """A chat model: says what it was told."""
+    return str(messages[-1]["content"])
+
+
 async def raw(scope: Any, receive: Any, send: Any) -> None:
     """A plain ASGI app: one route a fault."""
     if scope["type"] == "lifespan":

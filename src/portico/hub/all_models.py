@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from portico.hub import catalog
 from portico.hub.access import ANONYMOUS
-from portico.hub.answers import Answer, invalid_key, unauthorized
+from portico.hub.answers import Answer, internal_error, invalid_key, unauthorized
 from portico.hub.encoded_body import EncodedBody, decoder_for
 from portico.hub.exchange import HTTPForward, Responder, Upload
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
@@ -345,7 +345,7 @@ class ModelsExchange:
             return
         except Exception:  # nobody else would hear of it
             logger.exception("a request to %s could not be passed on", request.name)
-            self._answer(Answer(500, "internal_error", "The hub failed on this request."))
+            self._answer(internal_error())
             return
         self._passing = False
         if self._forward is None:

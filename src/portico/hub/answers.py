@@ -146,6 +146,11 @@ def app_error() -> Answer:
     return Answer(500, "app_error", "The app failed on this request. Its author can see why in the notebook.")
 
 
+def internal_error() -> Answer:
+    """The hub itself failed, in a way that nobody has thought of: its log says how."""
+    return Answer(500, "internal_error", "The hub failed on this request.")
+
+
 def provider_lost() -> Answer:
     return Answer(502, "provider_lost", "The process that runs the app went away before it answered.")
 

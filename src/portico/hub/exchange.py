@@ -71,7 +71,6 @@ class HTTPForward:
         "_loop",
         "_max_body",
         "_on_done",
-        "_replica",
         "_responder",
         "_retry",
         "_scheduled",
@@ -81,13 +80,13 @@ class HTTPForward:
         "_uploaded",
         "_waiting",
         "_whole",
+        "replica",
         "stream",
     )
 
     def __init__(
         self,
         responder: Responder,
-        replica: Replica,
         caller: str,
         clean: Callable[[Headers], Headers],
         on_done: Callable[[], None],
@@ -96,8 +95,9 @@ class HTTPForward:
     ) -> None:
         """*caller* is who the stream counts for; *max_body* is in bytes, of the request; None for no limit."""
         self.stream: Stream | None = None
+        self.replica: Replica | None = None
+        """Where the request is under way, and is counted."""
         self._responder = responder
-        self._replica = replica
         self._caller = caller
         self._clean = clean
         self._on_done = on_done
@@ -108,8 +108,8 @@ class HTTPForward:
         """What the app was sent of the request's body, while it is short and the app has not answered."""
         self._whole = False
         """The request's body has come to its end."""
-        self._waiting = False
-        """The stream was refused, and there is no other yet."""
+        self._waiting: asyncio.Task[None] | None = None
+        """Opens the stream anew, which was refused; there is no other yet."""
         self._head: Head | None = None
         self._chunks: list[bytes] = []
         self._size = 0
@@ -121,7 +121,6 @@ class HTTPForward:
         self._failed: Answer | None = None
         self._scheduled = False
         self._upload_waiter: asyncio.Future[None] | None = None
-        replica.begin(self._caller)
 
     # --- from the stream ----------------------------------------------------------------------------------------
 
@@ -219,29 +218,34 @@ class HTTPForward:
 
     def refuse(self, answer: Answer) -> None:
         """The stream was refused, and there is no other for it."""
+        self._waiting = None
         if self.stream is not None and not self._finished:
             self._fail(answer)
 
     @property
     def repeatable(self) -> bool:
-        """Whether all that was sent of the request's body is here still, to be sent again."""
-        return self._uploaded == 0 or self._kept is not None
+        """Whether the app has not answered, and all that was sent of the request's body is here still."""
+        return self._head is None and not self._started and (self._uploaded == 0 or self._kept is not None)
 
-    def wait(self) -> None:
-        """The stream was refused; it is to be opened anew (`move`), or given up (`refuse`), later."""
-        self._waiting = True
+    def wait(self, opening: asyncio.Task[None]) -> None:
+        """The stream was refused; *opening* opens it anew (`opened`, `moved`), or gives it up (`refuse`), later."""
+        self._waiting = opening
 
-    def move(self, replica: Replica) -> None:
-        """The stream was refused; it is about to be opened anew on *replica*."""
-        self._replica.end(self._caller)
+    def opened(self, replica: Replica, stream: Stream) -> None:
+        """The request is under way on *stream*, and counts for *replica*; where it was refused it counts no more."""
         if self.stream is not None:
-            self.stream.release()
-        self._replica = replica
+            self._give_back(self.stream)
+        self.replica, self.stream = replica, stream
         replica.begin(self._caller)
+
+    def _give_back(self, stream: Stream) -> None:
+        assert self.replica is not None
+        self.replica.end(self._caller)
+        stream.release()
 
     def moved(self) -> None:
         """The stream is open anew: send again what was sent of the body."""
-        self._waiting = False
+        self._waiting = None
         if self.stream is not None:
             for piece in self._kept or ():
                 self.stream.send_data(piece)
@@ -253,9 +257,10 @@ class HTTPForward:
         """The exchange is over: give the stream back."""
         stream, self.stream = self.stream, None
         if stream is not None:
-            self._replica.end(self._caller)
-            stream.release()
+            self._give_back(stream)
             self._on_done()
+            if self._waiting is not None:  # the visitor left, or its body is too long
+                self._waiting.cancel()
             # No cycle is left behind: at thousands of requests a second the garbage collector would be felt.
             self._responder = _GONE
             self._retry = _never
@@ -277,7 +282,7 @@ class HTTPForward:
         if self._max_body is not None and self._uploaded > self._max_body:
             self._refuse_body(self._max_body)
             return None
-        if self._waiting:
+        if self._waiting is not None:
             self._upload_waiter = asyncio.get_running_loop().create_future()
             return self._upload_waiter
         try:
@@ -292,7 +297,7 @@ class HTTPForward:
     def upload_done(self) -> None:
         """The request's body is whole."""
         self._whole = True
-        if self.stream is not None and not self._waiting:
+        if self.stream is not None and self._waiting is None:
             try:
                 self.stream.send_data(b"", fin=True)
             except LocalProtocolError:  # as above
@@ -301,10 +306,10 @@ class HTTPForward:
     def _keep(self, data: bytes) -> None:
         """Keep *data*, in case that the stream is refused."""
         if self._kept is None:
-            short = len(data) <= _MOST_KEPT or self._waiting
+            short = len(data) <= _MOST_KEPT or self._waiting is not None
             if self._uploaded == 0 and self._head is None and not self._started and short:
                 self._kept = [data]
-        elif self._waiting or self._uploaded + len(data) <= _MOST_KEPT:
+        elif self._waiting is not None or self._uploaded + len(data) <= _MOST_KEPT:
             self._kept.append(data)
         else:
             self._kept = None
@@ -399,7 +404,6 @@ class SocketForward:
     def __init__(
         self,
         responder: SocketResponder,
-        replica: Replica,
         caller: str,
         clean: Callable[[Headers], Headers],
         on_done: Callable[[], None],
@@ -407,8 +411,9 @@ class SocketForward:
         max_message: int,
     ) -> None:
         self.stream: Stream | None = None
+        self.replica: Replica | None = None
+        """Where the request is under way, and is counted."""
         self._responder = responder
-        self._replica = replica
         self._caller = caller
         self._clean = clean
         self._on_done = on_done
@@ -425,7 +430,8 @@ class SocketForward:
         self._busy = False
         self._closing: tuple[int, str] | None = None
         self._upload_waiter: asyncio.Future[None] | None = None
-        replica.begin(self._caller)
+        self._waiting: asyncio.Task[None] | None = None
+        """As of an `HTTPForward`."""
 
     # --- from the stream ----------------------------------------------------------------------------------------
 
@@ -538,27 +544,34 @@ class SocketForward:
     @property
     def repeatable(self) -> bool:
         """As `HTTPForward.repeatable`: a visitor says nothing before it was let in."""
-        return not self._accepted
+        return not self._accepted and self._denial is None
 
-    def wait(self) -> None:
+    def wait(self, opening: asyncio.Task[None]) -> None:
         """As `HTTPForward.wait`."""
+        self._waiting = opening
 
     def refuse(self, answer: Answer) -> None:
         """As `HTTPForward.refuse`."""
+        self._waiting = None
         if self.stream is not None:
             self._responder.answer(answer)
             self._leave()
 
-    def move(self, replica: Replica) -> None:
-        """As `HTTPForward.move`."""
-        self._replica.end(self._caller)
+    def opened(self, replica: Replica, stream: Stream) -> None:
+        """As `HTTPForward.opened`."""
         if self.stream is not None:
-            self.stream.release()
-        self._replica = replica
+            self._give_back(self.stream)
+        self.replica, self.stream = replica, stream
         replica.begin(self._caller)
+
+    def _give_back(self, stream: Stream) -> None:
+        assert self.replica is not None
+        self.replica.end(self._caller)
+        stream.release()
 
     def moved(self) -> None:
         """As `HTTPForward.moved`."""
+        self._waiting = None
 
     def _deny(self) -> None:
         head = self._denial
@@ -570,9 +583,10 @@ class SocketForward:
     def _leave(self) -> None:
         stream, self.stream = self.stream, None
         if stream is not None:
-            self._replica.end(self._caller)
-            stream.release()
+            self._give_back(stream)
             self._on_done()
+            if self._waiting is not None:  # the visitor left
+                self._waiting.cancel()
         self._unfinished.clear()  # an edge may know this object for as long as its visitor stays
         self._wake_upload()
 

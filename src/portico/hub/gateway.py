@@ -7,6 +7,7 @@ was seen before); `Gateway.admit` asks the server's identity provider as well. W
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from portico.hub.shares import Shares
 from portico.hub.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.protocol import Kind
 from portico.types import Headers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -557,7 +560,7 @@ class Gateway:
         caller = request.caller
         if caller and replica.session.callers.get(caller, 0) >= self._streams_of_address:
             raise _too_many_streams()
-        forward = HTTPForward(responder, replica, caller, self._cleaner(request, admission), on_done, retry, max_body)
+        forward = HTTPForward(responder, caller, self._cleaner(request, admission), on_done, retry, max_body)
         self._open(request, admission, replica, forward, fin)
         return forward
 
@@ -584,16 +587,28 @@ class Gateway:
         forward: HTTPForward | SocketForward,
         fin: bool,
     ) -> bool:
-        """Open the stream of *forward* anew, now or later, which *refused* has not begun. False: it cannot be."""
+        """Open the stream of *forward* anew, now or later, which *refused* has not begun; what stands in the way is
+        answered. False: there is nowhere else, and nothing to wait for.
+        """
         if not forward.repeatable:
             return False
-        if self._move(request, admission, refused, forward, fin):
+        try:
+            if self._move(request, admission, refused, forward, fin):
+                return True
+        except Answer as answer:
+            forward.refuse(answer)
+            return True
+        except Exception:  # the link's callbacks would log it, and the visitor wait for ever
+            logger.exception("a request to %s could not be passed on again", admission.service.descriptor.name)
+            forward.refuse(answers.internal_error())
             return True
         link = refused.session.link
         if link is not None and not link.closed and not link.connection.going_away:
             return False
-        forward.wait()
-        self._wait_and_move(request, admission, forward, fin)
+        task = asyncio.get_running_loop().create_task(self._wait_and_move(request, admission, forward, fin))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        forward.wait(task)
         return True
 
     def _move(
@@ -604,34 +619,44 @@ class Gateway:
         forward: HTTPForward | SocketForward,
         fin: bool,
     ) -> bool:
-        """Open the stream of *forward* anew, not on the replica that *refused*. False: there is no other."""
+        """Open the stream of *forward* anew, not on the replica that *refused*. False: there is no other.
+
+        Raises an `Answer` where a request that comes now would not be let in either.
+        """
         replica = admission.service.pick(refused)
         if replica is None:
             return False
-        forward.move(replica)
+        _check_unchanged(admission)
+        self._check_room(admission.service, request.caller, replica, forward.replica)
         self._open(request, admission, replica, forward, fin)
         forward.moved()
         return True
 
-    def _wait_and_move(
+    def _check_room(self, service: Service, caller: str, replica: Replica, left: Replica | None) -> None:
+        """Let *replica* have one request more, of *caller*, that counts for *left* still. Raises an `Answer`."""
+        conditions = service.descriptor.conditions
+        if conditions is not None and conditions.concurrency is not None:
+            under_way = sum(each.in_flight - (each is left) for each in service.replicas)
+            if under_way >= conditions.concurrency:
+                raise busy(conditions.concurrency)
+        if caller:
+            own = left is not None and left.session is replica.session
+            if replica.session.callers.get(caller, 0) - own >= self._streams_of_address:
+                raise _too_many_streams()
+
+    async def _wait_and_move(
         self, request: VisitorRequest, admission: Admission, forward: HTTPForward | SocketForward, fin: bool
     ) -> None:
         """Open the stream of *forward* anew once a provider is back, as for a request that comes in meanwhile."""
-
-        async def wait() -> None:
-            try:
-                await self.ready(admission.service, request.caller)
-                if forward.stream is None:  # the visitor left meanwhile
-                    return
-                _check_unchanged(admission)
-                if not self._move(request, admission, None, forward, fin):
-                    raise answers.reconnecting()
-            except Answer as answer:
-                forward.refuse(answer)
-
-        task = asyncio.get_running_loop().create_task(wait())
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        try:
+            await self.ready(admission.service, request.caller)
+            if not self._move(request, admission, None, forward, fin):
+                raise answers.reconnecting()
+        except Answer as answer:
+            forward.refuse(answer)
+        except Exception:  # nobody else would hear of it
+            logger.exception("a request to %s could not be passed on again", admission.service.descriptor.name)
+            forward.refuse(answers.internal_error())
 
     def forward_socket(
         self, request: VisitorRequest, admission: Admission, responder: SocketResponder, *, on_done: Callable[[], None]
@@ -650,7 +675,6 @@ class Gateway:
             raise _too_many_streams()
         forward = SocketForward(
             responder,
-            replica,
             caller,
             self._cleaner(request, admission),
             on_done,
@@ -668,6 +692,7 @@ class Gateway:
         forward: HTTPForward | SocketForward,
         fin: bool,
     ) -> None:
+        """Open the stream of *forward* on *replica*. Raises an `Answer`; then nothing has changed."""
         link = replica.session.link
         assert link is not None
         now = link.time()
@@ -718,9 +743,10 @@ class Gateway:
                 now=now,
             )
         except LocalProtocolError as error:
-            replica.end(request.caller)
+            if not link.connection.can_open:
+                raise answers.overloaded() from None
             raise Answer(431, "too_large", f"The request cannot be passed on: {error}.") from None
-        forward.stream = link.adopt(stream_id, forward)
+        forward.opened(replica, link.adopt(stream_id, forward))
         replica.requests += 1
         admission.service.requests += 1
         admission.service.used = now

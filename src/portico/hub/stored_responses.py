@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 
-from portico.hub.answers import Answer
+from portico.hub.answers import Answer, internal_error
 from portico.hub.exchange import HTTPForward, Responder
 from portico.hub.gateway import Admission, Gateway, VisitorRequest
 from portico.hub.registry import Replica, Service
@@ -75,7 +75,7 @@ class StoredResponse:
             answer = await self._find(services)
         except Exception:  # nobody else would hear of it
             logger.exception("a stored response could not be looked for")
-            answer = Answer(500, "internal_error", "The hub failed on this request.")
+            answer = internal_error()
         if answer is not None and not self._left:
             self._responder.answer(answer)
 

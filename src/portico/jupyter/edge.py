@@ -286,7 +286,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         try:
             admission = await self._edge.hub.gateway.admit(request)
             while not self._gone and not self._open(request, admission):
-                await self._edge.hub.gateway.ready(admission.service)
+                await self._edge.hub.gateway.ready(admission.service, request.caller)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
@@ -406,20 +406,19 @@ class VisitorDelegate(HTTPMessageDelegate):
                 raise Answer(404, "not_found", "There is no app under that address.")
             edge.hub.gateway.parse(request)
             admission = edge.hub.gateway.admit_now(request) or await edge.hub.gateway.admit(request)
-            if admission.service.pick() is None:
-                await edge.hub.gateway.ready(admission.service)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
             return
-        gateway = edge.hub.gateway
-        self._take_over(request, lambda socket: gateway.forward_socket(request, admission, socket, on_done=_nothing))
+        visit = self._take_over(request)
+        if visit is not None:
+            await visit.open(admission)
 
-    def _take_over(self, request: VisitorRequest, begin: Callable[[SocketResponder], VisitorSocket | None]) -> None:
-        """Take the connection over from tornado; *begin* is given its responder, and returns who hears the visitor."""
+    def _take_over(self, request: VisitorRequest) -> _VisitorSocket | None:
+        """Take the connection over from tornado. None: there is nobody any more, or no handshake, which is answered."""
         edge = self._edge
         if self._gone or self._connection.stream.closed():
-            return
+            return None
         request.subprotocols = tuple(
             item.strip().decode("latin-1")
             for name, value in request.headers
@@ -429,7 +428,8 @@ class VisitorDelegate(HTTPMessageDelegate):
         )
         stream = self._connection.detach()
         socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message, edge.unfinished)
-        _VisitorSocket(edge, socket, request).begin(begin)
+        visit = _VisitorSocket(edge, socket, request)
+        return visit if visit.is_valid() else None
 
 
 class _VisitorSocket:
@@ -440,24 +440,49 @@ class _VisitorSocket:
         self._socket = socket
         self._request = request
         self._forward: VisitorSocket | None = None
+        self._opening: asyncio.Task[None] | None = None
+        """Waits until a stream can be opened."""
+        self._gone = False
+        """The visitor left meanwhile."""
         self._started = time.monotonic()
 
-    def begin(self, begin: Callable[[SocketResponder], VisitorSocket | None]) -> None:
+    def is_valid(self) -> bool:
+        """Whether it is a WebSocket's handshake. If not, that is answered; if it is, the visitor's end is heard of."""
         refusal = self._socket.refusal()
         if refusal is not None:
             self.answer(Answer(refusal[0], "bad_handshake", refusal[1]))
-            return
+            return False
         self._socket.watch(self._left)
+        return True
+
+    async def open(self, admission: Admission) -> None:
+        """Open a stream to the service: where its provider has lost its link, once that is back."""
+        self._opening = asyncio.current_task()
+        gateway, request = self._edge.hub.gateway, self._request
         try:
-            self._forward = begin(self)
-            if self._forward is None:
-                raise Answer(503, "provider_reconnecting", "The app's notebook is reconnecting.", retry_after=5)
+            while self._forward is None:
+                self._forward = gateway.forward_socket(request, admission, self, on_done=_nothing)
+                if self._forward is None:
+                    await gateway.ready(admission.service, request.caller)
         except Answer as answer:
             self.answer(answer)
+        except asyncio.CancelledError:
+            if not self._gone or self._opening is None:
+                raise
+            self._opening.uncancel()
+        finally:
+            self._opening = None
+
+    def begin(self, begin: Callable[[SocketResponder], VisitorSocket]) -> None:
+        """*begin* is given this responder, and returns who hears the visitor."""
+        self._forward = begin(self)
 
     def _left(self) -> None:
         if self._forward is not None:
             self._forward.visitor_closed(1006, "")
+        elif self._opening is not None:
+            self._gone = True
+            self._opening.cancel()
 
     # --- from the app ----------------------------------------------------------------------------------------
 

@@ -56,4 +56,6 @@ class _ModelsDelegate(VisitorDelegate):
             if not self._gone:
                 self.answer(answer)
             return
-        self._take_over(request, socket.begin)
+        visit = self._take_over(request)
+        if visit is not None:
+            visit.begin(socket.begin)
