@@ -111,6 +111,33 @@ def test_a_link_holds_while_the_cell_asks_for_it(run: Run, shared: RelayProcess)
     run("service.stop()")
 
 
+TAKEN_BACK = {
+    "by a cell without --share": "%serve i --name back",
+    "by its name": "%serve --unshare back",
+    "in Python": "service.unshare()",
+    "by stopping the service": "%serve --stop back",
+}
+
+
+@pytest.mark.parametrize("line", TAKEN_BACK.values(), ids=TAKEN_BACK)
+def test_a_link_that_was_taken_back_is_not_open_when_it_is_there_again(
+    run: Run, shared: RelayProcess, line: str
+) -> None:
+    run("i = answering('i')\n%serve i --name back --share --password sesame --rate 1000/min")
+    run(line)
+    [card] = [display["data"] for display in run("%serve i --name back --share").displays]
+    link = shared.service_url("back")
+    assert asked(link).status_code == 401
+    assert asked(link, auth=("", "sesame")).json() == "i"
+    assert "The link has a password and a rate, as before (--no-password, --no-rate" in card["text/plain"]
+    run(line)
+    run("%serve i --name back\nlink = service.share(os.environ['PORTICO_RELAY'])")
+    assert asked(link).status_code == 401
+    run("link = service.share(os.environ['PORTICO_RELAY'], password=None, rate=None)")
+    assert asked(link).json() == "i"
+    run("service.stop()")
+
+
 def test_public_access_and_origins_hold_while_they_are_named(run: Run, shared: RelayProcess) -> None:
     run("h = answering('h')\n%serve h --name open --access public --origin https://a.example --title Open")
     [card] = [display["data"] for display in run("%serve h --name open --share --expires 1h").displays]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from portico.provider.service import Options
-from portico.provider.sharing import Share
+from portico.provider.sharing import Share, Terms
 
 _REACH = {
     "private": "open to you and whoever has a key",
@@ -59,7 +59,7 @@ _FLAGS = {
 }
 
 
-def link_changes(before: Share | None, now: Share, named: Collection[str]) -> list[str]:
+def link_changes(before: Terms | None, now: Share, named: Collection[str]) -> list[str]:
     """What of a link stayed though it was not named, and what was taken away, for people.
 
     *named* are the options that the cell gave, by their names in Python.

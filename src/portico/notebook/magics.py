@@ -258,18 +258,18 @@ class ServeMagics(Magics):
         conditions = {name: None if value == _NONE else value for name, value in given.items()}
         # --token is the hub's, and a relay's is not for a notebook that others read
         address = discovery.find_relay(options.relay, "", options.workspace)
-        before = sharing.former(service, address, service.name) or before
+        terms = sharing.former(service, address, service.name) or (before.terms if before is not None else None)
         share = sharing.share(
             service,
             address,
             service.name,
             options.access or AS_BEFORE,
             replace=options.replace,
-            before=before,
+            before=terms,
             **conditions,
         )
         named = {*given, "access"} if options.access else {*given}
-        service.notes += tuple(again.link_changes(before, share, named))
+        service.notes += tuple(again.link_changes(terms, share, named))
         if is_saved:
             service.notes += (again.PASSWORD_IS_SAVED,)
         return share

@@ -23,7 +23,7 @@ from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.output import keep_output
 from portico.provider.service import Service
 from portico.provider.session import Dial, Identity, Session, dial_websocket
-from portico.provider.sharing import Share
+from portico.provider.sharing import Share, Terms
 from portico.provider.thread import HAS_THREADS, IN_TAB, LoopThread
 from portico.types import ASGIApp
 
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _PUBLISH_WITHIN = 10.0  # seconds to wait for a hub: longer than one takes to restart its link, shorter than patience
 _LEAVE_WITHIN = 3.0  # seconds that apps have to shut down when the process ends: Jupyter kills a kernel after 5
+
+_REMEMBERED = 1000  # links: more than a notebook ever makes, and a script that makes them on and on does not grow
 
 _LOOK = 0.25  # seconds between two looks at a session that is about to end
 
@@ -60,6 +62,8 @@ class Provider:
         self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
         self.shares: dict[tuple[Session, str], Share] = {}
+        self.last_terms: dict[tuple[str, str, str, str], Terms] = {}
+        """Of the links that there were, by `Share.place`: the newest `_REMEMBERED` of them."""
         """What is published beside its home, by hub and name."""
         self._identities: dict[tuple[str, str], Identity] = {}
         """Of sessions whose thread has died: a hub that knows them gives what was served there back."""
@@ -300,8 +304,15 @@ class Provider:
             raise
         if former is not None:
             self._set_status(former, "stopped", "it was shared again")
+        self._remember(share)
         self._set_status(share, "live")
         share.watch_expiry(lambda: self._expired(share))
+
+    def _remember(self, share: Share) -> None:
+        self.last_terms.pop(share.place, None)
+        self.last_terms[share.place] = share.terms
+        if len(self.last_terms) > _REMEMBERED:
+            del self.last_terms[next(iter(self.last_terms))]
 
     def _expired(self, share: Share) -> None:
         # It stays registered: its visitors are told that the link has expired, and not that there is nothing.

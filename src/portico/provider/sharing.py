@@ -30,6 +30,15 @@ ACCESS = ("public", "key", "private")
 _LONGEST_TIMER = 60.0  # seconds: the loop's clock stands still while a laptop sleeps, the link's does not
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who may open a link, as `Share` has it. Holds nothing of the app."""
+
+    access: str
+    conditions: Mapping[str, Any] = field(repr=False)
+    aside: Mapping[str, Any] = field(repr=False)
+
+
 @dataclass(eq=False)
 class Share:
     """A link to a live service, by a relay.
@@ -57,6 +66,16 @@ class Share:
     session: Session | None = field(default=None, repr=False)
     failure: PorticoError | None = field(default=None, repr=False)
     """The exception behind ``failed``."""
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """What is shared and where: the service, the relay, the workspace and the name there."""
+        return self.service.name, self.address.url, self.address.workspace, self.name
+
+    @property
+    def terms(self) -> Terms:
+        """What the next link in its place begins with."""
+        return Terms(self.access, self.conditions, self.aside)
 
     @property
     def expires(self) -> float | None:
@@ -147,13 +166,13 @@ def make(
     return AwaitableShare(service, service_name(name), address, access, conditions, aside or {}, replace)
 
 
-def former(service: Service, address: HubAddress, name: str) -> Share | None:
-    """The link that sharing *service* by that relay, under that *name*, puts something in the place of."""
-    for share in service.shares:
-        at = share.address
-        if (at.url, at.workspace, share.name) == (address.url, address.workspace, name):
-            return share
-    return None
+def former(service: Service, address: HubAddress, name: str) -> Terms | None:
+    """What was asked of visitors when *service* was last shared by that relay under that *name*; it may be so still.
+
+    A link that was taken back counts too, and so does one of a service that was stopped: the next one has the same URL,
+    which its visitors know.
+    """
+    return service.provider.last_terms.get((service.name, address.url, address.workspace, name))
 
 
 def share(
@@ -163,7 +182,7 @@ def share(
     access: str | AsBefore = AS_BEFORE,
     *,
     replace: bool = False,
-    before: Share | None = None,
+    before: Terms | None = None,
     **named: Any,
 ) -> AwaitableShare:
     """Share *service* by the relay at *address*, and wait until it is live where that can be waited for.
