@@ -126,7 +126,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         self._expects = False
         """The visitor waits for a 100 before it sends its body."""
         self._upgrades = False
-        """The request asks for another protocol."""
+        """The request names another protocol, whether it asks for it or not."""
         self._started = 0.0
         self._status = 0
         self._writer: ResponseWriter | None = None
@@ -143,7 +143,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         connection = self._connection
         connection.set_max_body_size(_UNLIMITED)
         self._request = request = self._read(start_line, headers)
-        self._fin = not _has_body(headers)
+        self._fin = not has_body(headers)
         if self._expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
             self._expects = not self._fin and request.http_version == "1.1"
@@ -235,7 +235,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         pairs: Headers = []
         host = connection = upgrade = ""
         for name, value in headers.get_all():
-            lower = _lower(name)
+            lower = lower_name(name)
             if lower in _NOTED:
                 if lower == b"host":
                     host = value
@@ -247,12 +247,12 @@ class VisitorDelegate(HTTPMessageDelegate):
                     self._expects = value.lower() == "100-continue"
             pairs.append((lower, value.encode("latin-1")))
         websocket = False
+        self._upgrades = bool(upgrade)
         if len(connection) > _LONGEST_CONNECTION:
             self._connection._disconnect_on_finish = True  # the gate refuses such a list
         elif connection:
             tokens = [token.strip() for token in connection.split(",")]
-            self._upgrades = bool(upgrade) and "upgrade" in tokens
-            websocket = self._upgrades and upgrade == "websocket" and start_line.method == "GET"
+            websocket = upgrade == "websocket" and "upgrade" in tokens and start_line.method == "GET"
             if "close" in tokens:  # tornado sees it only where it stands alone
                 self._connection._disconnect_on_finish = True
         path: str = start_line.path
@@ -583,7 +583,8 @@ def _is_broken(connection: socket.socket | None) -> bool:
     return bool(poll.poll(0))
 
 
-def _has_body(headers: HTTPHeaders) -> bool:
+def has_body(headers: HTTPHeaders) -> bool:
+    """Whether the head of a request says that a body follows."""
     return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
 
@@ -604,7 +605,8 @@ def _forget_names() -> None:
 _LOWER: BoundedCache[str, bytes] = BoundedCache(longest=_LONGEST_NAME)
 
 
-def _lower(name: str) -> bytes:
+def lower_name(name: str) -> bytes:
+    """A field's name in lower case. One that is longer than any usual one is kept nowhere, by tornado neither."""
     lower = _LOWER.get(name)
     if lower is None:
         if len(name) > _LONGEST_NAME:

@@ -20,6 +20,7 @@ from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStor
 from portico.hub.registry import Principal, Replica
 from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge, PrefixMatcher
+from portico.jupyter.front_door import Hostile, Refusals
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
 from portico.jupyter.models_edge import ModelsEdge
@@ -117,6 +118,8 @@ class PorticoApp(ExtensionApp):
         self._last_noted: dict[str, float] = {}
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         edge.tls_ends_before = self._base_url().startswith("https:")
+        # the last that is inserted is asked first
+        server.web_app.default_router.rules.insert(0, Rule(Hostile(base_path), Refusals(edge)))
         for prefix in (base_path + "link", base_path + "apps/"):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
         models = base_path + "v1"
