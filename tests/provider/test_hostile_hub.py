@@ -234,6 +234,15 @@ def test_a_login_with_a_nasty_code_and_endless_times() -> None:
     assert asked.interval <= 60
 
 
+@pytest.mark.parametrize("lifetime", [10**400, -(10**400), 1e300, float("nan"), float("inf"), "x", None])
+def test_a_login_that_lasts_no_time_that_there_is(lifetime: object) -> None:
+    given = {"access_token": "secret", "expires_in": lifetime}
+    with Relay((200, challenge()), (200, given)) as relay:
+        login = DeviceLogin(relay.url, sleep=lambda seconds: None)
+        credential = login.finish(login.begin())
+    assert (credential.token, credential.expires) == ("secret", 0.0)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

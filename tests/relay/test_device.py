@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from portico.hub.answers import Answer
 from portico.relay.accounts import Account
 from portico.relay.device import _LETTERS, GRANT_TYPE, DeviceFlow, OAuthError
+from portico.relay.forms import page_of
 from portico.relay.store import RelayStore
 from portico.relay.tokens import TokenRing
 from tests.transports.recorder import run
@@ -232,6 +234,20 @@ def test_questions_that_make_no_sense(form: dict[str, str], code: str) -> None:
     with pytest.raises(OAuthError) as raised:
         Flow().ask(**form)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("referer", "origin"),
+    [
+        ("http://[", "null"),
+        ("//[::1", "null"),
+        ("https://evil.test/" + "x" * 5000, "https://evil.test"),
+        ("about:blank", ""),
+    ],
+)
+def test_a_page_that_hides_behind_what_is_no_url(referer: str, origin: str) -> None:
+    request = Request({"type": "http", "headers": [(b"referer", referer.encode())]})
+    assert page_of(request) == origin
 
 
 def test_a_user_holds_so_many_tokens() -> None:

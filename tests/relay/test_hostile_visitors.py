@@ -232,6 +232,12 @@ def test_what_follows_a_denied_websocket_is_not_read(visitor: Visitor, target: s
     assert reached == []
 
 
+@pytest.mark.parametrize("target", [b"http://localhost", b"HTTP://LOCALHOST", b"http://localhost?a=/b"])
+def test_the_absolute_form_without_a_path_is_of_the_root(visitor: Visitor, target: bytes) -> None:
+    visitor.send(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert visitor.answer().status == 404
+
+
 @pytest.mark.parametrize("target", ["cat", "gone"])
 @pytest.mark.parametrize("field", [b"Connection: close", b"Connection: X-Own, Close", b"Proxy-Connection: close"])
 def test_what_follows_the_last_request_is_not_read(visitor: Visitor, target: str, field: bytes) -> None:

@@ -295,3 +295,33 @@ def test_who_goes_on_with_it_is_sent_away_and_others_are_not(relay: RelayProcess
     assert int(answer.get("retry-after")[0]) >= 1
     assert httpx.get(dog.url + "hello", timeout=HANGS).status_code == 200
     Watcher(relay).until_nothing_is_left()
+
+
+# --- the relay's own pages --------------------------------------------------------------------------------------------
+
+
+def test_long_addresses_of_the_relays_own_pages_are_not_kept(relay: RelayProcess) -> None:
+    """One letter of four bytes makes each of a text in Python as long, and `urllib.parse` keeps 128 of the last."""
+
+    def ask(numbers: range) -> None:
+        for number in numbers:
+            visitor.send(
+                b"GET /portico/%%F0%%9F%%98%%80%d%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (number, b"x" * 58_000)
+            )
+            answer = visitor.answer()
+            assert answer.status == 414
+            visitor.read(int(answer.get("content-length")[0]))
+
+    watcher = Watcher(relay)
+    with closing(Visitor(relay.port)) as visitor:
+        ask(range(20))
+        before = watcher.memory()
+        ask(range(20, 320))
+    assert watcher.memory() - before < 16 * MIB
+
+
+@pytest.mark.parametrize("path", ["portico/login?next=", "portico/", "healthz?", "portico/api/me?"])
+def test_an_address_of_the_relays_own_that_is_not_percent_encoded(relay: RelayProcess, path: str) -> None:
+    with closing(Visitor(relay.port)) as visitor:
+        visitor.send(b"GET /" + path.encode() + b"\xf0\x9f\x98\x80 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert visitor.answer().status == 400

@@ -29,6 +29,7 @@ _SLOWER = 5.0  # seconds more between two questions after slow_down, and after a
 _INTERVAL = 5.0  # seconds, where the relay names none (RFC 8628 §3.2)
 _SLOWEST = 60.0  # seconds between two questions, whatever the relay says
 _LONGEST = 24 * 3600.0  # seconds that a code is waited for, whatever the relay says
+_FOREVER = 1e11  # seconds that no token is meant to last: what is longer, or no number, says nothing
 _MOST_CODE = 40  # characters: people type it
 _MOST_NAME = 200  # characters of a user or a workspace
 
@@ -131,7 +132,7 @@ class DeviceLogin:
             token=token,
             workspace=foreign.text(answer.get("workspace") or "", _MOST_NAME),
             user=foreign.text(answer.get("user") or _subject(token), _MOST_NAME),
-            expires=now + float(lifetime) if isinstance(lifetime, (int, float)) else 0.0,
+            expires=now + float(lifetime) if isinstance(lifetime, (int, float)) and 0 < lifetime < _FOREVER else 0.0,
             saved=now,
         )
 

@@ -8,7 +8,6 @@ relay's origin, an app's script could use one. For the same reason, any page may
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -373,8 +372,8 @@ def _lifetime(body: dict[str, Any], default: float, longest: float) -> float:
     value = body.get("expires_in")
     if value is None:
         return default
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not 1 <= value <= longest:
+    # compared as it is: an int may be beyond all floats
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= longest:
         raise Answer(
             400,
             "invalid_expires_in",

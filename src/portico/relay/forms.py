@@ -244,10 +244,17 @@ def page_of(request: Request) -> str:
     origin = request.headers.get("origin", "")
     if origin:
         return origin
-    parts = urlsplit(request.headers.get("referer", ""))
+    try:
+        parts = urlsplit(request.headers.get("referer", "")[:_MOST_OF_REFERER])
+    except ValueError:  # as http://[
+        return "null"
     if parts.scheme and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}"
     return "null" if any(name.startswith("sec-fetch-") for name in request.headers) else ""
+
+
+_MOST_OF_REFERER = 512
+"""Characters that are looked at: its host is at the beginning, and what `urlsplit` was given it remembers."""
 
 
 def address_of(request: Request) -> str:

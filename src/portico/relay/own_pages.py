@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _TEXT = b"text/plain; charset=utf-8"
 
+_MOST_PATH = 1000  # characters: none here has more than some hundred
+_MOST_TARGET = 16 * 1024
+"""Bytes of a path and query: a sign-in comes back with an address of 8,000 characters, some of them encoded. What reads
+a URL by Python's `urllib.parse` keeps the last 128 that it was given, decoded, with four bytes a character."""
+
 _ALWAYS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
@@ -80,7 +85,9 @@ class OwnPages:
 
         try:
             try:
-                check_head(scope["raw_path"] + b"?" + scope["query_string"], scope["headers"])
+                target = scope["raw_path"] + b"?" + scope["query_string"]
+                check_head(target, scope["headers"])
+                _check_target(scope["path"], target)
             except Answer as answer:
                 await _say(answer, send_and_see)
             else:
@@ -149,6 +156,14 @@ class OwnPages:
             if not grant.has("admin"):
                 raise forbidden("Metrics are for an admin's token (scope admin).", "scope")
         return 200, [(b"content-type", CONTENT_TYPE.encode())], self._metrics.render()
+
+
+def _check_target(path: str, target: bytes) -> None:
+    """Raises an `Answer` for a target that is no page's here. *path* is decoded."""
+    if not target.isascii():
+        raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
+    if len(path) > _MOST_PATH or len(target) > _MOST_TARGET:
+        raise Answer(414, "too_large", "No address here is that long.")  # RFC 9110 §15.5.15
 
 
 async def _say(answer: Answer, send: Send) -> None:

@@ -22,12 +22,12 @@ def duration(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
         seconds = float(match[1]) * _UNITS[match[2] or "s"]
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = value  # compared as it is: an int may be beyond all floats
     else:
         raise InvalidOption(f"{value!r} is no duration: write it as 90s, 15m, 1h or 30d")
     if not 0 < seconds <= _LONGEST:
         raise InvalidOption(f"{value!r} is not between nothing and ten years")
-    return seconds
+    return float(seconds)
 
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|w)?", re.ASCII)

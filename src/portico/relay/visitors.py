@@ -403,6 +403,9 @@ class VisitorProtocol(HttpToolsProtocol):
                 name == b"host" and value.lower() != authority for name, value in self.headers
             ):
                 raise Malformed("The request's target is of another host than Host says, or of none.")
+            at = len(scheme) + 3 + len(authority)
+            if self.url[at : at + 1] != b"/":  # an empty path is the root (RFC 9110 §4.2.3)
+                self.url = self.url[:at] + b"/" + self.url[at:]
 
     # --- refusing -----------------------------------------------------------------------------------------------
 
