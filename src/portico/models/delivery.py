@@ -13,7 +13,7 @@ from typing import Any
 from portico.models.exchange import STREAM_HEADERS, Exchange
 from portico.models.generation import Generation, Writer
 from portico.models.service import Service
-from portico.models.sse import ClientLeft, Stream
+from portico.models.sse import ClientLeft, Stream, compact
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ async def deliver_whole(
     """
     try:
         await generation.run(writer)
-        value = answer()
+        text = compact(answer())  # here, as a model may have given what JSON does not know
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
         await exchange.error(service.answerable(error, model))
         return
-    await exchange.json(value)
+    await exchange.json_text(text)

@@ -73,7 +73,11 @@ class Exchange:
 
     async def json(self, value: Any, status: int = 200, headers: Headers | None = None) -> None:
         """Answer with JSON."""
-        body = compact(value).encode("ascii")
+        await self.json_text(compact(value), status, headers)
+
+    async def json_text(self, text: str, status: int = 200, headers: Headers | None = None) -> None:
+        """Answer with JSON that is written already, in ASCII."""
+        body = text.encode("ascii")
         extra = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(headers or [])]
         await self.head(status, extra)
         await self.end(b"" if self.scope.get("method") == "HEAD" else body)

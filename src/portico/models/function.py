@@ -114,7 +114,7 @@ async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bo
         produced = await _pump(call, sink)
     while inspect.isawaitable(produced):
         produced = await produced
-    if hasattr(produced, "__aiter__"):
+    if hasattr(type(produced), "__aiter__"):
         await _iterate_async(produced, sink)
     elif iterator_of(produced) is None:
         await _take(sink, produced)
@@ -126,11 +126,12 @@ async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bo
 
 def iterator_of(produced: Any) -> Any:
     """An iterator over *produced*, or None if it is one single item (a text, a dict, an SDK's object, a dataclass)."""
-    if hasattr(produced, "__next__"):
+    cls = type(produced)  # where Python looks: a class has the methods of its instances, and some objects any name
+    if hasattr(cls, "__next__"):
         return produced
     if isinstance(produced, str | bytes | bytearray | memoryview | Mapping):
         return None
-    if hasattr(produced, "model_dump") or is_dataclass(produced) or not hasattr(produced, "__iter__"):
+    if hasattr(produced, "model_dump") or is_dataclass(produced) or not hasattr(cls, "__iter__"):
         return None
     return iter(produced)
 

@@ -16,9 +16,10 @@ from portico.calls.endings import as_exception
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.exchange import Leaving
+from portico.models.foreign.common import check_json
 from portico.models.function import TURN, Cancel, Frames, drive
 from portico.models.halves import has_half
-from portico.models.parts import Finish, Meta, Usage
+from portico.models.parts import Extra, Finish, Meta, Part, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Reading, gives_choices
 from portico.models.tokens import count, count_messages, usage_object
@@ -195,17 +196,19 @@ class Generation:
 
     def take(self, run: _Run, item: Any) -> list[bytes]:
         """Gather one item of a run; the frames for what is new in it."""
+        return self._take_parts(run, run.reading.parts(item))
+
+    def _take_parts(self, run: _Run, parts: Iterable[tuple[int, Part]]) -> list[bytes]:
         base, writer = run.base, run.writer
         frames: list[bytes] = []
-        for offset, part in run.reading.parts(item):
-            if isinstance(part, Usage):
-                self._usages[base] = part
-                continue
-            if isinstance(part, Meta):
-                self.meta.update(part.fields)
+        for offset, part in parts:
+            if isinstance(part, Usage | Meta):
+                self.take_of_all(base, part)
                 continue
             if not 0 <= offset < run.room:
                 continue  # a choice more than the client asked for
+            if isinstance(part, Extra):
+                check_json(part.delta)
             index = base + offset
             run.given.add(index)
             for event in self.choices[index].take(part):
@@ -213,9 +216,18 @@ class Generation:
                     frames += writer.event(index, event)
         return frames
 
+    def take_of_all(self, base: int, part: Usage | Meta) -> None:
+        """Gather what is said of the whole answer by the run that gives choice *base*. Raises `UnusableOutput`."""
+        if isinstance(part, Usage):
+            check_json(part.details)
+            self._usages[base] = part
+        else:
+            check_json(part.fields)
+            self.meta.update(part.fields)
+
     def _end(self, run: _Run) -> list[bytes]:
         writer = run.writer
-        frames: list[bytes] = []
+        frames = self._take_parts(run, run.reading.rest())
         for index in sorted(run.given - self._finished):
             choice = self.choices[index]
             self._finished.add(index)
@@ -283,10 +295,8 @@ class _Run:
             return None  # most often the whole text once more
         frames: list[bytes] = []
         for offset, part in self.reading.parts(value):
-            if isinstance(part, Usage):
-                generation._usages[base] = part
-            elif isinstance(part, Meta):
-                generation.meta.update(part.fields)
+            if isinstance(part, Usage | Meta):
+                generation.take_of_all(base, part)
             elif 0 <= offset < self.room:
                 self.given.add(base + offset)
                 choice = generation.choices[base + offset]

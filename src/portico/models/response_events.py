@@ -157,12 +157,13 @@ class ResponseEvents:
         frames = self._begin_message("text")
         message = self._message
         assert message is not None
+        place = {"item_id": message.item["id"], "output_index": message.index, "content_index": 0}
+        delta = {**place, "delta": event.text, "logprobs": event.logprobs or []}
+        frames.append(self._write("response.output_text.delta", delta))  # first, as it fails where JSON has no word
         message.pieces.append(event.text)
         if event.logprobs:
             message.logprobs += event.logprobs
-        place = {"item_id": message.item["id"], "output_index": message.index, "content_index": 0}
-        delta = {**place, "delta": event.text, "logprobs": event.logprobs or []}
-        return [*frames, self._write("response.output_text.delta", delta)]
+        return frames
 
     def _other(self, extra: Extra) -> list[bytes]:
         """The keys of a delta that have a place in an item; the others go into the response at its end."""

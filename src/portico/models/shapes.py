@@ -49,6 +49,11 @@ class Reading:
             read = self._by_type[item.__class__] = self._found(item)
         return read(item)
 
+    def rest(self) -> Iterator[tuple[int, Part]]:
+        """What readers have held back, as no more items come."""
+        for reader in self._readers.values():
+            yield from reader.rest()
+
     def _found(self, item: Any) -> Callable[[Any], Parts]:
         cls = item.__class__
         for known in (str, Text, Reasoning, ToolCall, Usage, Finish):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import UnusableOutput
+from portico.models.foreign.common import article
 from portico.models.halves import Halves
 from portico.models.parts import ToolCall
 from portico.models.tools import CUSTOM, FUNCTION, HOSTED, Offers
@@ -118,7 +119,8 @@ class ToolCalls:
         return events
 
     def _begin(self, call: ToolCall) -> Tool:
-        assert call.name is not None
+        if not isinstance(call.name, str):
+            raise UnusableOutput(f"The model called a tool by {article(type(call.name).__name__)}, not by its name.")
         offer = self._offers.get(call.name)
         type_ = call.type or (offer.type if offer is not None else FUNCTION)
         if type_ not in HOSTED and type_ != CUSTOM:
@@ -126,7 +128,7 @@ class ToolCalls:
         taken = call.id is None or call.id in self._given
         tool = Tool(
             len(self.tools),
-            f"call_{os.urandom(12).hex()}" if taken or not call.id else call.id,
+            f"call_{os.urandom(12).hex()}" if taken or not call.id else str(call.id),
             offer.name if offer is not None else call.name,
             type_,
             call.namespace or (offer.namespace if offer is not None else None),

@@ -25,6 +25,7 @@ NO_FILE = {
     "tests/asgi/test_wsgi_threads.py": _NO_THREAD,
     "tests/models/test_signatures.py": _NO_WHEEL + "numpy",
     "tests/models/test_handed_on.py": _NO_WHEEL + "langchain-core",
+    "tests/models/test_nothing_lost.py": _NO_WHEEL + "langchain-core",
     "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
 }
 """Whole files."""

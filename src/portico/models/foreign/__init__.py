@@ -25,6 +25,10 @@ class Reader(Protocol):
     def read(self, item: Any) -> Parts:
         """The parts of *item*. Raises `UnusableOutput`."""
 
+    def rest(self) -> Parts:
+        """What was held back until nothing more comes."""
+        return ()
+
 
 BY_PACKAGE = {
     "openai": "openai",
@@ -102,5 +106,5 @@ _ANTHROPIC = frozenset(
 
 def reader_of(module: str) -> Reader:
     """A new reader, of the class ``Reader`` of *module* here."""
-    made: Reader = import_module(f"{__name__}.{module}").Reader()
+    made: Reader = import_module(f"{__name__}.{module}").Reader()  # each is a subclass of the one here
     return made

@@ -106,6 +106,20 @@ def as_json(value: Any) -> str:
         raise UnusableOutput("The model gave a dict that cannot be written as JSON.") from error
 
 
+def check_json(fields: Mapping[str, Any]) -> None:
+    """Raise `UnusableOutput` if one of *fields*, which go out as they are, cannot be written as JSON; it names it."""
+    for name, value in fields.items():
+        if value.__class__ in (str, int, bool):
+            continue
+        try:
+            json.dumps({name: value}, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UnusableOutput(
+                f"The model gave {str(name)[:100]!r} with a value that cannot be written as JSON; leave it out, or "
+                "give texts, numbers, lists and dicts."
+            ) from error
+
+
 def article(name: str) -> str:
     """*name* with its article."""
     return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"

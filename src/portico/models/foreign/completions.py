@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.foreign.common import article, as_json, error_of, reason_of, usage_of
+from portico.models.foreign.common import article, as_json, error_of, got, reason_of, usage_of
 from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall
+from portico.models.tools import CUSTOM
 
 _UNDERSTOOD = frozenset(
     [
@@ -154,7 +155,9 @@ def _content_part(part: Any) -> Iterator[Part]:
             yield from _thoughts(part)
         case "redacted_thinking" | "non_standard":
             return  # a blob that only its own server can read
-        case "tool_use" | "tool_call":
+        case "function_call" | "custom_tool_call":  # an item of the responses API, as LangChain has it in a content
+            yield tool_call(part)
+        case "tool_use" | "tool_call" | "invalid_tool_call":
             arguments = part.get("input", part.get("args"))
             yield ToolCall(part.get("name"), {} if arguments is None else arguments, part.get("id"))
         case "tool_call_chunk":
@@ -167,8 +170,16 @@ def _content_part(part: Any) -> Iterator[Part]:
                 yield Text(part["text"])
             if part.get("annotations"):
                 yield Extra({"annotations": part["annotations"]})
-        case "text" | "output_text":
+        case "text" | "output_text" if part.get("text") is None:
             return  # without a text, as the last of some streams
+        case "text" | "output_text":
+            value = got(part["text"], "value")  # as a message of the assistants API has it
+            if not isinstance(value, str):
+                raise UnusableOutput(
+                    f"The model gave a content part whose text is {article(type(part['text']).__name__)}, not a text."
+                )
+            if value:
+                yield Text(value)
         case "web_search_call" | "file_search_call" | "code_interpreter_call" | "image_generation_call" | "mcp_call":
             yield Item(dict(part))
         case _:
@@ -200,19 +211,20 @@ def tool_call(call: Any) -> ToolCall:
         else:
             names = ("name", "tool_name", "arguments", "args", "id", "index", "function", "type")
             call = {name: getattr(call, name) for name in names if hasattr(call, name)}
-            if not isinstance(call.get("function", {}), Mapping):
-                call["function"] = {n: getattr(call["function"], n, None) for n in ("name", "arguments")}
     custom = call.get("custom")
     if isinstance(custom, Mapping):
         return ToolCall(
             custom.get("name"), custom.get("input") or "", call.get("id"), _index(call.get("index")), "custom"
         )
     inner = call.get("function")
-    source = inner if isinstance(inner, Mapping) else call
+    if inner is not None and not isinstance(inner, Mapping):  # an object of some library
+        inner = {name: got(inner, name) for name in ("name", "arguments")}
+    source = inner or call
     arguments = source.get("arguments", source.get("args", source.get("input")))
     return ToolCall(
         source.get("name") or source.get("tool_name"),
         "" if arguments is None else arguments,
-        call.get("id") or call.get("call_id"),
+        call.get("call_id") or call.get("id"),
         _index(call.get("index")),
+        CUSTOM if call.get("type") in (CUSTOM, "custom_tool_call") else None,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import got, unusable
 from portico.models.foreign.completions import tool_call
 from portico.models.parts import Part, Text
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:

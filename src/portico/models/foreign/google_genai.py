@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import got, reason_of, unusable
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
@@ -53,9 +54,12 @@ def _of_part(part: Any) -> Iterator[Part]:
     result = _either(part, "code_execution_result", "codeExecutionResult")
     if got(result, "output"):
         yield Text(f"\n```\n{got(result, 'output')}\n```\n")
-    blob = _either(part, "inline_data", "inlineData")
-    if blob is not None:
-        raise unusable(part, "answers are texts: an image of the model's has no place in one.")
+    for name, other in _NO_TEXT:
+        if _either(part, name, other) is not None:
+            raise unusable(part, f"answers are texts: its {name} has no place in one.")
+
+
+_NO_TEXT = (("inline_data", "inlineData"), ("file_data", "fileData"), ("function_response", "functionResponse"))
 
 
 def _of_all(item: Any) -> Iterator[tuple[int, Part]]:

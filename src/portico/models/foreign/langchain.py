@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import got, reason_of, unusable, usage_of
-from portico.models.foreign.completions import contents, tool_call
+from portico.models.foreign.completions import contents, from_delta, tool_call
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 _INSTEAD = "give an AIMessage, its chunks, or a text."
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def __init__(self) -> None:
@@ -60,6 +61,8 @@ class Reader:
                 yield tool_call(call)
         for call in getattr(message, "invalid_tool_calls", None) or () if pieces is None else ():
             yield tool_call(call)
+        if not pieces and not whole and more.get("function_call"):
+            yield from from_delta({"function_call": more["function_call"]})
         if more.get("refusal"):
             yield Extra({"refusal": more["refusal"]})
         yield from self._ending(message)
@@ -78,6 +81,8 @@ class Reader:
             yield Usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, details)
         ending = getattr(message, "response_metadata", None) or {}
         reason = next((ending[n] for n in ("finish_reason", "stop_reason", "done_reason") if ending.get(n)), None)
+        if reason is None and ending.get("status") == "incomplete":  # of the responses API
+            reason = got(ending.get("incomplete_details"), "reason", "length")
         if reason is not None:
             yield Finish(reason_of(reason))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import reason_of, usage_of
 from portico.models.foreign.completions import tool_call
 from portico.models.foreign.openai import Reader as OpenAI
-from portico.models.parts import Finish, Part, Text
+from portico.models.parts import Finish, Part, Reasoning, Text
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def __init__(self) -> None:
@@ -22,16 +23,18 @@ class Reader:
         if not isinstance(item, Mapping):
             yield from self._openai.read(item)
             return
-        # A GenericStreamingChunk. Its index is that of the choice; each call has one of its own.
-        given = item.get("index")
-        index = given if isinstance(given, int) else 0
+        # A GenericStreamingChunk. Its index says nothing: some providers count content blocks by it, or chunks.
+        more = item.get("provider_specific_fields")
+        thought = more.get("reasoning_content") if isinstance(more, Mapping) else None
+        if isinstance(thought, str) and thought:
+            yield 0, Reasoning(thought)
         if item.get("text"):
-            yield index, Text(str(item["text"]))
+            yield 0, Text(str(item["text"]))
         if item.get("tool_use"):
             calls = item["tool_use"]
             for call in calls if isinstance(calls, list) else [calls]:
-                yield index, tool_call(call)
+                yield 0, tool_call(call)
         if item.get("usage"):
             yield 0, usage_of(item["usage"])
         if item.get("is_finished") and item.get("finish_reason"):
-            yield index, Finish(reason_of(item["finish_reason"]))
+            yield 0, Finish(reason_of(item["finish_reason"]))

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portico.models.foreign.common import got, unusable
+from portico.models.foreign import Reader as Base
+from portico.models.foreign.common import got, reason_of, unusable, usage_of
 from portico.models.foreign.completions import tool_call
-from portico.models.parts import Part, Reasoning, Text, ToolCall
+from portico.models.parts import Finish, Part, Reasoning, Text, ToolCall
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def __init__(self) -> None:
         self._calls: list[str] = []
         """How much of each call's arguments was given."""
+        self._given: list[str] = []
+        """The texts that were given, of which streams give the whole at their end, or each time, without a delta."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
         """See `Reader.read` of this package."""
@@ -33,27 +36,49 @@ class Reader:
             thought = got(message, "additional_kwargs", {}).get("thinking_delta")
             if thought:
                 yield Reasoning(str(thought))
+            role = got(message, "role")
+            if getattr(role, "value", role) not in (None, "assistant"):
+                raise unusable(item, "give a message of the assistant, or a text.")
             if delta is not None:
-                if delta:
-                    yield Text(str(delta))
+                yield from self._text(str(delta))
             else:
-                yield from _whole(message)
+                yield from self._whole(message)
             yield from self._new_calls(message)
+            yield from _ending(item)
         elif isinstance(got(item, "delta"), str) and hasattr(item, "delta"):  # CompletionResponse, AgentStream
             if getattr(item, "thinking_delta", None):
                 yield Reasoning(item.thinking_delta)
-            if item.delta:
-                yield Text(item.delta)
+            yield from self._text(item.delta)
+            yield from _ending(item)
         elif name == "AgentOutput":
             yield from self._parts(item.response)
         elif name in ("CompletionResponse", "Response", "AgentChatResponse"):
             text = got(item, "text") if name == "CompletionResponse" else got(item, "response")
-            if text:
-                yield Text(str(text))
+            yield from self._rest(str(text or ""))
+            yield from _ending(item)
         elif name in _ON_THE_WAY:
             return
         else:
             raise unusable(item, "give its text, what its response_gen yields, or a ChatResponse.")
+
+    def _text(self, new: str) -> Iterator[Part]:
+        if new:
+            self._given.append(new)
+            yield Text(new)
+
+    def _rest(self, text: str) -> Iterator[Part]:
+        """What is new in the whole *text*."""
+        yield from self._text(text.removeprefix("".join(self._given)))
+
+    def _whole(self, message: Any) -> Iterator[Part]:
+        for block in got(message, "blocks", ()):
+            kind = type(block).__name__
+            if kind == "ThinkingBlock" and got(block, "content"):
+                if not self._given:
+                    yield Reasoning(block.content)
+            elif kind in _NO_TEXT:
+                raise unusable(block, "answers are texts: it has no place in one.")
+        yield from self._rest(str(got(message, "content", "")))
 
     def _new_calls(self, message: Any) -> Iterator[Part]:
         """The calls that came, or grew, since the last time."""
@@ -73,14 +98,20 @@ class Reader:
                     yield ToolCall(None, rest, None, place)
 
 
-def _whole(message: Any) -> Iterator[Part]:
-    for block in got(message, "blocks", ()):
-        if type(block).__name__ == "ThinkingBlock" and got(block, "content"):
-            yield Reasoning(block.content)
-    text = got(message, "content")
-    if text:
-        yield Text(str(text))
+def _ending(item: Any) -> Iterator[Part]:
+    """The usage and the finish reason: beside the text, or in the raw answer of the model's server."""
+    raw, more = got(item, "raw"), got(item, "additional_kwargs", {})
+    usage = more if "prompt_tokens" in more else got(raw, "usage")
+    if usage:
+        yield usage_of({name: value for name in _COUNTS if (value := got(usage, name)) is not None})
+    choices = got(raw, "choices")
+    reason = got(choices[0], "finish_reason") if isinstance(choices, list) and choices else None
+    reason = reason or got(raw, "done_reason") or got(raw, "stop_reason")
+    if isinstance(reason, str):
+        yield Finish(reason_of(reason))
 
 
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
+_NO_TEXT = frozenset(("ImageBlock", "AudioBlock", "VideoBlock", "DocumentBlock"))
 _ON_THE_WAY = frozenset(("AgentInput", "AgentSetup", "ToolCall", "ToolCallResult", "AgentStreamStructuredOutput"))
 """Events of an agent's run that are not its answer."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from portico.errors import UnusableOutput
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import article, as_json, got, reason_of, usage_of
 from portico.models.foreign.completions import DELTA_KEYS, contents, from_answer, from_delta, is_answer, tool_call
 from portico.models.foreign.responses import Reader as Responses
@@ -25,7 +26,7 @@ INSTEAD = (
 )
 
 
-class Reader:
+class Reader(Base):
     """See `Reader` of this package."""
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from portico.errors import APIError, UnusableOutput
+from portico.models.foreign import Reader as Base
 from portico.models.foreign.common import error_of, reason_of, usage_of
 from portico.models.parts import Extra, Finish, Item, Part, Reasoning, Text, ToolCall
 from portico.models.tools import CUSTOM
@@ -18,7 +19,7 @@ from portico.models.tools import CUSTOM
 _CALLS = frozenset(("function_call", "custom_tool_call"))
 
 
-class Reader:
+class Reader(Base):
     """Reads the events of one stream, or whole responses and items."""
 
     def __init__(self) -> None:
