@@ -93,6 +93,42 @@ def test_a_wsgi_app_that_is_stripped_hears_of_no_script_name() -> None:
     assert get(app, "/where", "strip").json() == {"script": "", "path": "/where"}
 
 
+@pytest.mark.parametrize("mounted", ["root_path", "strip"])
+@pytest.mark.parametrize("framework", ["starlette", "flask"])
+def test_a_slash_redirect_leads_below_the_service(framework: str, mounted: str) -> None:
+    app: Any = Flask("led") if framework == "flask" else fastapi()
+    app.get("/slash/")(lambda: "there")
+    led = get(app, "/slash", mounted)
+    assert led.status_code in (307, 308)
+    assert led.headers["location"] == f"http://hub{ROOT}/slash/"
+
+
+@pytest.mark.parametrize(
+    ("given", "led"),
+    [
+        ("/there?a=/b", f"{ROOT}/there?a=/b"),
+        ("https://HUB/there", f"https://HUB{ROOT}/there"),
+        ("http://hub", f"http://hub{ROOT}/"),
+        ("there", "there"),
+        ("?a=b", "?a=b"),
+        (f"{ROOT}/there", f"{ROOT}/there"),
+        (f"{ROOT}y/there", f"{ROOT}{ROOT}y/there"),
+        ("//other/there", "//other/there"),
+        ("http://hub.other/there", "http://hub.other/there"),
+        ("http://hub:81/there", "http://hub:81/there"),
+    ],
+)
+def test_a_stripped_app_leads_to_its_own_paths(given: str, led: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"X-Other", b"/there"), (b"Location", given.encode())]
+        await send({"type": "http.response.start", "status": 302, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    answer = get(app, "/", "strip")
+    assert (answer.headers["location"], answer.headers["x-other"]) == (led, "/there")
+    assert get(app, "/", "root_path").headers["location"] == given
+
+
 def test_another_word_than_these_is_refused_with_what_would_do() -> None:
     with pytest.raises(InvalidOption, match="'root_path' or 'strip', not 'prefix'"):
         adapt(tell, "prefix")

@@ -75,6 +75,44 @@ def test_whatever_an_app_raises_all_else_goes_on(
         assert f"{where}/{kind}" in told
 
 
+@pytest.mark.parametrize("word", ["exit()", "quit()", "exit(keep_kernel=True)", "get_ipython().ask_exit()"])
+def test_the_notebooks_own_exit_is_a_failure_of_the_app_that_calls_it(
+    jupyter_server: JupyterServer, kernel: Kernel, word: str
+) -> None:
+    """IPython's tell the shell to end and raise nothing."""
+    kernel.execute(
+        f"""
+from fastapi import FastAPI
+from flask import Flask
+leaving, views = FastAPI(), Flask("leaving")
+@leaving.get("/async")
+async def leave():
+    {word}
+@leaving.get("/sync")
+def leave_too():
+    {word}
+views.get("/view")(lambda: {word})
+left = [portico.serve(leaving, "leaving", access="public"), portico.serve(views, "leaving-wsgi", access="public")]
+left.append(await portico.serve(leaving, "leaving-kernel", access="public", loop="kernel"))
+"""
+    ).check()
+    for where in ("leaving/async", "leaving/sync", "leaving-wsgi/view", "leaving-kernel/async", "leaving-kernel/sync"):
+        assert get(f"{jupyter_server.url}portico/apps/{where}")[0].status == 500
+    assert _value(kernel, "[type(word).__name__ for word in (exit, quit)]") == "['ZMQExitAutocall', 'ZMQExitAutocall']"
+    assert _value(kernel, "[one.log[-1].summary for one in left]").count("SystemExit") == 3
+    _all_goes_on(jupyter_server, kernel)
+    kernel.execute("for one in left: one.stop()").check()
+
+
+def test_the_notebooks_own_exit_ends_its_kernel(jupyter_server: JupyterServer) -> None:
+    kernel = jupyter_server.kernel()
+    kernel.execute(
+        "import portico\nfrom tests.integration import apps\nportico.serve(apps.raw, 'ended', access='public')"
+    ).check()
+    kernel.send("exit")
+    eventually(lambda: get(_url(jupyter_server, "ended"))[0].status == 503, 20)
+
+
 def test_a_startup_that_exits_fails_and_nothing_else(jupyter_server: JupyterServer, kernel: Kernel) -> None:
     output = kernel.execute("portico.serve(exiting.starting(lambda: SystemExit(2)), 'starting')")
     assert output.error is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import logging
 import os
 import subprocess
 import sys
@@ -214,3 +216,31 @@ def test_a_program_on_a_loop_of_ours_goes_on(log: Log, way: Way, kind: type[Base
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def test_what_is_collected_on_another_thread_is_reported_on_the_loop(thread: LoopThread) -> None:
+    """The thread that collects it may be the one that logging waits for, as a kernel's that shows output is."""
+    reported = threading.Event()
+
+    class Reported(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record.threadName)
+            reported.set()
+
+    async def dropped() -> None:
+        task = asyncio.create_task(_raising(ValueError("nobody looks")))
+        await asyncio.wait([task])
+        held.append(task)
+
+    records: list[str | None] = []
+    held: list[asyncio.Task[None]] = []
+    handler = Reported()
+    logging.getLogger("asyncio").addHandler(handler)
+    try:
+        thread.run(dropped())
+        held.clear()
+        gc.collect()
+        assert reported.wait(10)
+    finally:
+        logging.getLogger("asyncio").removeHandler(handler)
+    assert records == ["portico"]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import InvalidOption
-from portico.types import ASGIApp, Receive, Scope, Send
+from portico.types import ASGIApp, Message, Receive, Scope, Send
 
 MOUNTS = ("root_path", "strip")
 
@@ -56,12 +56,39 @@ _STRIPPED = "told paths without the service's own"
 
 
 def strip(app: ASGIApp, *, keep_root_path: bool = False) -> ASGIApp:
-    """*app*, told paths from the service's root on; of *root_path* it hears nothing, unless it is kept."""
+    """*app*, told paths from the service's root on; of *root_path* it hears nothing, unless it is kept.
+
+    Where it hears nothing, the service's path is put before those that it redirects to, as proxies do that take it off.
+    """
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        await app(stripped(scope, keep_root_path=keep_root_path), receive, send)
+        root = scope.get("root_path", "")
+
+        async def send_placed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+                headers = [
+                    (name, _placed(value, root.encode(), host)) if name.lower() == b"location" else (name, value)
+                    for name, value in message.get("headers", ())
+                ]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        known = keep_root_path or not root or scope["type"] != "http"
+        await app(stripped(scope, keep_root_path=keep_root_path), receive, send if known else send_placed)
 
     return call
+
+
+def _placed(location: bytes, root: bytes, host: bytes) -> bytes:
+    """*location*, a path or a URL of *host*, below *root*; as it is if it is there already, or is another's."""
+    before, path = b"", location
+    for scheme in (b"http://", b"https://"):
+        if host and location.lower().startswith(scheme + host.lower()):
+            before, path = location[: len(scheme + host)], location[len(scheme + host) :] or b"/"
+    if not path.startswith(b"/") or path.startswith(b"//") or path.startswith(root + b"/") or path == root:
+        return location
+    return before + root + path
 
 
 def stripped(scope: Scope, *, keep_root_path: bool = False) -> Scope:

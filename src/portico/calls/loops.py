@@ -78,14 +78,28 @@ def contain(loop: asyncio.AbstractEventLoop) -> None:
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An exception handler of a loop: what a service's task or callback raised, and nobody took, goes to its owner.
 
-    A loop says whose it is by the context of a callback; since Python 3.12, of a task too.
+    A loop says whose it is by the context of a callback; since Python 3.12, of a task too. A task that is dropped may be
+    collected on any thread, where nothing may be waited for: in a kernel the one that shows what is logged.
     """
+    if not _is_running_here(loop):
+        try:
+            loop.call_soon_threadsafe(report_unhandled, loop, context)
+        except RuntimeError:  # the loop is closed
+            loop.default_exception_handler(context)
+        return
     error, handle = context.get("exception"), context.get("handle")
     owner = OWNER.get() if handle is None else handle._context.get(OWNER)
     if owner is not None and error is not None:
         owner.report(_DOING, error)
     else:
         loop.default_exception_handler(context)
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def owner_of(error: BaseException) -> Owner | None:

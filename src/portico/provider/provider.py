@@ -20,6 +20,7 @@ from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.instance import RETIRE_AFTER, Instance
+from portico.provider.leaving import keep_shell
 from portico.provider.output import keep_output
 from portico.provider.service import Service
 from portico.provider.session import Dial, Identity, Session, dial_websocket
@@ -96,6 +97,7 @@ class Provider:
         that name that was live before is live as before.
         """
         keep_output()
+        keep_shell()
         loop = asyncio.get_running_loop()
         if loop is not self.thread.loop:  # a test's, or a program's that calls this by itself
             contain(loop)
