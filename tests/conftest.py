@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
 from tests.pyodide import environment
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell without job control starts what runs in the background so. Each program of a test would inherit it, and
+    # Python and asyncio leave it at that: Ctrl-C would mean nothing to them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

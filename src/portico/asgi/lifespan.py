@@ -59,7 +59,8 @@ class Lifespan:
         if self._supported:
             self._to_app.put_nowait({"type": "lifespan.shutdown"})
             try:
-                await asyncio.wait_for(self._stopped.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._stopped.wait()
             except TimeoutError:
                 self._report("shutdown", TimeoutError(f"the app's shutdown took more than {timeout:g} s"))
         done, _ = await asyncio.wait([self._task], timeout=0.1 if self._stopped.is_set() else 0)

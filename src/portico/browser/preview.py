@@ -66,7 +66,8 @@ class PreviewSession(Session):
         greet = run_js(Path(__file__).with_name("jupyterlite.js").read_text("utf-8"))
         self._page = greet(self._told)
         try:
-            await asyncio.wait_for(self._welcome, _WELCOME_WITHIN)
+            async with asyncio.timeout(_WELCOME_WITHIN):
+                await self._welcome
         except TimeoutError:
             self._page = None
             raise LinkClosed(
@@ -95,7 +96,8 @@ class PreviewSession(Session):
             shown.exchanges = self._page.serve(shown.id, name, shown.requests.expose())
             shown.requests.exchanges = shown.exchanges
         try:
-            return await asyncio.wait_for(asyncio.shield(shown.url), _SHOW_WITHIN)
+            async with asyncio.timeout(_SHOW_WITHIN):
+                return await asyncio.shield(shown.url)
         except TimeoutError:
             self.notice = "There is no preview: the page did not show it in time."
         except Refused as error:

@@ -12,7 +12,6 @@ import importlib.util
 import multiprocessing
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -29,17 +28,30 @@ def supervise(options: argparse.Namespace, settings: Settings) -> int:
     """Keep a child serving until a signal ends it; returns the exit status."""
     if importlib.util.find_spec("watchfiles") is None:
         raise InvalidOption("--reload needs watchfiles: pip install 'portico[relay]'")
-    stop = threading.Event()
-    ended: list[bool] = []
-
-    def end(number: int, frame: Any) -> None:
-        ended.append(number == signal.SIGTERM)
-        stop.set()
-
+    end = _End()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, end.signalled)
     with _relay(options, settings):
-        return _watch(options, settings, stop, ended)
+        return _watch(options, settings, end)
+
+
+class _End:
+    """Whether a signal has asked for the end. No `threading.Event`: a signal that comes while another is handled would
+    wait for the lock that the first one holds."""
+
+    def __init__(self) -> None:
+        self._signals: list[int] = []
+
+    def signalled(self, number: int, frame: Any) -> None:
+        self._signals.append(number)
+
+    def is_set(self) -> bool:
+        return bool(self._signals)
+
+    @property
+    def hold(self) -> bool:
+        """Whether the name is left to the next start."""
+        return self._signals[:1] == [signal.SIGTERM]
 
 
 @contextlib.contextmanager
@@ -60,7 +72,7 @@ def _relay(options: argparse.Namespace, settings: Settings) -> Iterator[None]:
         thread.stop()
 
 
-def _watch(options: argparse.Namespace, settings: Settings, stop: threading.Event, ended: list[bool]) -> int:
+def _watch(options: argparse.Namespace, settings: Settings, end: _End) -> int:
     import watchfiles
 
     folders = options.reload_dir or [options.app_dir or "."]
@@ -70,7 +82,7 @@ def _watch(options: argparse.Namespace, settings: Settings, stop: threading.Even
     for changes in watchfiles.watch(
         *folders,
         watch_filter=watchfiles.PythonFilter(),
-        stop_event=stop,
+        stop_event=end,
         raise_interrupt=False,
         rust_timeout=int(_LOOK * 1000),
         yield_on_timeout=True,
@@ -82,7 +94,7 @@ def _watch(options: argparse.Namespace, settings: Settings, stop: threading.Even
             child.start()
         else:
             child.look()
-    return child.stop(hold=bool(ended and ended[0]))
+    return child.stop(hold=end.hold)
 
 
 class _Child:

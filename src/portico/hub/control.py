@@ -206,7 +206,8 @@ class Control:
             end = clock() + self._config.events_lifetime
             while clock() < end:
                 try:
-                    what, name = await asyncio.wait_for(queue.get(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        what, name = await queue.get()
                 except TimeoutError:
                     waited += 1.0
                     now_counts = self._counts()

@@ -522,7 +522,8 @@ class Gateway:
         self._waiters.take(caller)
         service.waiting += 1
         try:
-            await asyncio.wait_for(service.changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await service.changed.wait()
         except TimeoutError:
             raise answers.reconnecting() from None
         finally:
@@ -650,6 +651,8 @@ class Gateway:
         """Open the stream of *forward* anew once a provider is back, as for a request that comes in meanwhile."""
         try:
             await self.ready(admission.service, request.caller)
+            if forward.stream is None:  # the visitor left in this very turn
+                return
             if not self._move(request, admission, None, forward, fin):
                 raise answers.reconnecting()
         except Answer as answer:

@@ -460,7 +460,7 @@ class _VisitorSocket:
         self._opening = asyncio.current_task()
         gateway, request = self._edge.hub.gateway, self._request
         try:
-            while self._forward is None:
+            while self._forward is None and not self._gone:
                 self._forward = gateway.forward_socket(request, admission, self, on_done=_nothing)
                 if self._forward is None:
                     await gateway.ready(admission.service, request.caller)

@@ -29,6 +29,9 @@ from portico.types import ASGIApp, Receive, Scope, Send, service_name, suggest_n
 logger = logging.getLogger(__name__)
 
 _CONNECT_WITHIN = 10.0  # seconds for a hub to let the program in
+_TURN = 1.0
+"""Seconds within which the loop turns while a program serves. Ctrl-C that comes in the moment in which the loop goes to
+wait is heard when it turns: `asyncio.run` does not have signals wake it."""
 _JUPYTER_PREFIX = "portico"
 """Stands for the workspace on a Jupyter server: services are at ``<base>/portico/apps/<name>/`` there."""
 
@@ -227,9 +230,12 @@ class Server:
         On being cancelled, as by Ctrl-C, apps shut down and the link is closed; a relay holds the names for the next
         start. Raises what the hub refused it with.
         """
+        ended = asyncio.ensure_future(self._session.ended())
         try:
-            await self._session.ended()
+            while not ended.done():
+                await asyncio.wait((ended,), timeout=_TURN)
         except asyncio.CancelledError:
+            ended.cancel()
             await self._provider.shutdown()
             raise
         if self._session.status == "refused":

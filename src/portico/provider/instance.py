@@ -101,12 +101,14 @@ class Instance:
             return
         self._retiring = True
         try:
-            await asyncio.wait_for(self._idle.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._idle.wait()
         except TimeoutError:
             for exchange in tuple(self._exchanges):
                 exchange.cancel()
             try:
-                await asyncio.wait_for(self._idle.wait(), 5.0)
+                async with asyncio.timeout(5.0):
+                    await self._idle.wait()
             except TimeoutError:
                 pass  # it swallows its cancelling; nothing more can be done to a coroutine
         await self._lifespan.shutdown()

@@ -377,7 +377,8 @@ class Provider:
                 for published in self._of(session)
             ]
             try:
-                await asyncio.wait_for(asyncio.gather(*giving_up), _LEAVE_WITHIN)
+                async with asyncio.timeout(_LEAVE_WITHIN):
+                    await asyncio.gather(*giving_up)
             except TimeoutError:
                 logger.debug("a hub did not answer; it hears of the end of the link")
         await asyncio.gather(*(service.instance.retire(grace) for service in services if service.instance is not None))
@@ -388,13 +389,15 @@ class Provider:
         services, shares = list(self.services.values()), list(self.shares.values())
         self.services.clear()
         self.shares.clear()
-        for session in list(self.sessions.values()):
+        sessions = list(self.sessions.values())
+        for session in sessions:
             session.close(code=code)
         self.sessions.clear()
         gone: list[Service | Share] = [*shares, *services]
         for published in gone:
             self._set_status(published, "stopped", "its process ended")
         await asyncio.gather(*(service.instance.retire(0) for service in services if service.instance is not None))
+        await asyncio.gather(*(session.wait_closed() for session in sessions))
 
     # --- sessions -----------------------------------------------------------------------------------------------
 

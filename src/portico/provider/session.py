@@ -163,6 +163,8 @@ class Session:
         self.kept = False
         """Whether it lasts though nothing is published on it: someone may yet."""
         self._silences: dict[Link, asyncio.TimerHandle] = {}
+        self._ending: list[Transport] = []
+        """Connections that `close` has said goodbye on."""
 
     # --- the life of a link -------------------------------------------------------------------------------------
 
@@ -189,7 +191,8 @@ class Session:
                 self._retry_jitter = 0.0
                 self._lost.clear()
                 try:
-                    await asyncio.wait_for(self._lost.wait(), delay)  # `close` ends it early
+                    async with asyncio.timeout(delay):
+                        await self._lost.wait()  # `close` ends it early
                 except TimeoutError:
                     pass
 
@@ -244,7 +247,8 @@ class Session:
     async def linked(self, timeout: float = _WELCOME_TIMEOUT) -> None:
         """Wait until the hub has let this provider in. Raises `Refused` or `LinkClosed`, whichever is why not."""
         try:
-            await asyncio.wait_for(self._settled.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._settled.wait()
         except TimeoutError:
             raise self.last_error or LinkClosed(f"the hub at {self.address.url} did not answer in time") from None
         if self.status != "linked":
@@ -274,10 +278,17 @@ class Session:
         """
         if self.status != "closed":
             self._set_status("closed")
-            for link in (*self._parting, self._link):
-                if link is not None:
-                    link.close(code, reason)
+            links = [link for link in (*self._parting, self._link) if link is not None]
+            for link in links:
+                link.close(code, reason)
+            self._ending = [link.transport for link in links]
             self._lost.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connections have ended that `close` has told goodbye: a loop that ends sooner leaves them."""
+        ending, self._ending = self._ending, []
+        waits = [wait() for transport in ending if (wait := getattr(transport, "wait_closed", None)) is not None]
+        await asyncio.gather(*waits)  # a provider's own transport has it
 
     @property
     def identity(self) -> Identity:
@@ -358,7 +369,8 @@ class Session:
             send(number)
             assert self._link is not None
             self._link.flush_soon()
-            return await asyncio.wait_for(future, _ACK_TIMEOUT)
+            async with asyncio.timeout(_ACK_TIMEOUT):
+                return await future
         except TimeoutError:
             raise LinkClosed("the hub did not answer the registration in time") from None
         finally:

@@ -138,7 +138,8 @@ class LoopThread:
             from pyodide.ffi import run_sync
 
             async def boxed() -> list[T]:  # a promise of something awaitable would wait for that, too
-                return [await asyncio.wait_for(coroutine, timeout)]
+                async with asyncio.timeout(timeout):
+                    return [await coroutine]
 
             [outcome] = run_sync(boxed())
             return outcome  # type: ignore[no-any-return]

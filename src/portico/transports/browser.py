@@ -54,7 +54,8 @@ class BrowserTransport:
     async def opened(self) -> None:
         """Wait until the socket is open. Raises `LinkClosed`."""
         try:
-            await asyncio.wait_for(asyncio.shield(self._opened), _OPEN_TIMEOUT)
+            async with asyncio.timeout(_OPEN_TIMEOUT):
+                await asyncio.shield(self._opened)
         except TimeoutError:
             self.close(1000, "it took too long")
             raise LinkClosed("no answer in time") from None

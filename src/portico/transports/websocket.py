@@ -118,6 +118,10 @@ class WebSocketTransport:
             except OSError:  # it is not connected any more
                 pass
 
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended: after `close` a moment, or `_CLOSE_TIMEOUT`."""
+        await self._connection.wait_closed()
+
     def _end_soon(self) -> None:
         """The other end may be gone without a word: do not wait long for it to close the connection."""
         if not self._ending and self._lost_reason is None:
