@@ -86,7 +86,7 @@ def _placed(location: bytes, root: bytes, host: bytes) -> bytes:
     for scheme in (b"http://", b"https://"):
         if host and location.lower().startswith(scheme + host.lower()):
             before, path = location[: len(scheme + host)], location[len(scheme + host) :] or b"/"
-    if not path.startswith(b"/") or path.startswith(b"//") or path.startswith(root + b"/") or path == root:
+    if not path.startswith(b"/") or path.startswith((b"//", root + b"/")) or path == root:
         return location
     return before + root + path
 

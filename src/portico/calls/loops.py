@@ -78,8 +78,8 @@ def contain(loop: asyncio.AbstractEventLoop) -> None:
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """An exception handler of a loop: what a service's task or callback raised, and nobody took, goes to its owner.
 
-    A loop says whose it is by the context of a callback; since Python 3.12, of a task too. A task that is dropped may be
-    collected on any thread, where nothing may be waited for: in a kernel the one that shows what is logged.
+    A loop says whose it is by the context of a callback; since Python 3.12, of a task too. A task that is dropped may
+    be collected on any thread, where nothing may be waited for: in a kernel the one that shows what is logged.
     """
     if not _is_running_here(loop):
         try:
