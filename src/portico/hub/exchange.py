@@ -194,7 +194,8 @@ class HTTPForward:
     def _written(self, size: int) -> None:
         self._busy = False
         stream = self.stream
-        assert stream is not None
+        if stream is None:  # the exchange has ended meanwhile: the visitor left, or no server may write that answer
+            return
         if self._finished:
             self._leave()
         else:
