@@ -247,3 +247,45 @@ def test_reasoning_as_a_summary_for_clients_that_ask(asked):
     plain = ask(app, "POST", RESPONSES, body).chunks
     assert not any("summary" in event["type"] for event in plain)
     assert plain[-1]["response"]["output"][0]["summary"] == []
+
+
+@pytest.mark.parametrize("delta", [lambda text: {"refusal": text}, lambda text: {"audio": {"transcript": text}}])
+def test_a_surrogate_pair_in_two_pieces_of_other_keys(delta):
+    def text_in(delta):
+        return delta.get("refusal") or (delta.get("audio") or {}).get("transcript") or ""
+
+    for pieces, text in (
+        (("a\ud83d", "\ude00b"), "a\U0001f600b"),
+        (("a\ud83d", "b"), "a\ufffdb"),
+        (("a\ud83d",), "a\ufffd"),
+    ):
+        app = chat_server({"m": lambda messages, pieces=pieces: map(delta, pieces)})
+        assert text_in(chat(app).json["choices"][0]["message"]) == text
+        deltas = [chunk["choices"][0]["delta"] for chunk in chat(app, stream=True).chunks]
+        assert "".join(map(text_in, deltas)) == text
+        if "refusal" in delta(""):
+            events = ask(app, "POST", "/v1/responses", {"input": "x", "stream": True}).chunks
+            assert "".join(one["delta"] for one in events if one["type"] == "response.refusal.delta") == text
+
+
+def test_half_of_a_pair_at_the_end_of_a_custom_tools_input():
+    def model(messages):
+        yield ToolCall("p", "a\ud83d", type="custom")
+        yield ToolCall("q", "b", type="custom")
+
+    message = chat(chat_server({"m": model})).json["choices"][0]["message"]
+    assert [call["custom"]["input"] for call in message["tool_calls"]] == ["a\ufffd", "b"]
+
+
+def test_null_where_a_tool_gave_nothing_or_got_nothing():
+    seen = []
+    call = {"id": "c", "type": "custom", "custom": {"name": "p", "input": None}}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": None},
+    ]
+    app = chat_server({"m": lambda messages: seen.append(messages) or "x"})
+    assert chat(app, messages=messages).status == 200
+    ((assistant, tool),) = seen
+    assert assistant["tool_calls"][0]["custom"]["input"] == ""
+    assert tool["content"] == ""

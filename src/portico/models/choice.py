@@ -32,6 +32,9 @@ LOOKED_AT = 64
 """Items after which the same text again and again counts as deltas, not as a text that does not grow yet."""
 
 
+_DELTA = "delta."
+"""What the channels of texts in other keys of a delta begin with, as `Halves` knows them."""
+
 Event = Text | Reasoning | ToolBegin | ToolArguments | Extra | Item
 """What is new for the client."""
 
@@ -103,6 +106,7 @@ class Choice:
         if isinstance(part, Finish):
             self.reason = part.reason
         elif isinstance(part, Extra):
+            part = Extra(self._halves.joined_in(part.delta, _DELTA))
             _merge(self.extra, part.delta)
             return [part]
         elif isinstance(part, Item):
@@ -119,6 +123,9 @@ class Choice:
             if thought := self._halves.rest("reasoning"):
                 self.reasoning.append(thought)
                 events.append(Reasoning(thought))
+            for delta in self._halves.rest_in(_DELTA):
+                _merge(self.extra, delta)
+                events.append(Extra(delta))
             held = self._halves.rest("text")
             if self._stop is not None:
                 held = self._stop.feed(held) + self._stop.end()

@@ -19,7 +19,7 @@ from portico.models.exchange import Leaving
 from portico.models.foreign.common import check_json
 from portico.models.function import TURN, Cancel, Frames, drive
 from portico.models.halves import has_half
-from portico.models.parts import Extra, Finish, Meta, Part, Usage
+from portico.models.parts import Extra, Finish, Meta, Part, Text, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Reading, gives_choices
 from portico.models.tokens import count, count_messages, usage_object
@@ -202,13 +202,14 @@ class Generation:
         base, writer = run.base, run.writer
         frames: list[bytes] = []
         for offset, part in parts:
-            if isinstance(part, Usage | Meta):
-                self.take_of_all(base, part)
-                continue
+            if part.__class__ is not Text:
+                if isinstance(part, Usage | Meta):
+                    self.take_of_all(base, part)
+                    continue
+                if isinstance(part, Extra):
+                    check_json(part.delta)
             if not 0 <= offset < run.room:
                 continue  # a choice more than the client asked for
-            if isinstance(part, Extra):
-                check_json(part.delta)
             index = base + offset
             run.given.add(index)
             for event in self.choices[index].take(part):

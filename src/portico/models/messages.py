@@ -56,6 +56,8 @@ def check_messages(messages: Any) -> list[dict[str, Any]]:
             known = ", ".join(sorted(ROLES))
             raise InvalidRequest(f"'{where}.role' must be one of {known}.", f"{where}.role")
         check_content(message.get("content"), f"{where}.content")
+        if role == "tool" and message.get("content") is None and "content" in message:
+            message["content"] = ""  # of a tool that gives nothing
         if message.get("content") is None and role not in ("assistant", "function"):
             raise InvalidRequest(f"'{where}.content' is missing.", f"{where}.content")
         _check_calls(message, where)
@@ -150,6 +152,8 @@ def _check_calls(message: dict[str, Any], where: str) -> None:
             raise InvalidRequest(f"'{at}' must be an object, not {kind(call)}.", at)
         inner = call.get("function")
         if inner is None and "custom" in call:
+            if isinstance(call["custom"], dict) and call["custom"].get("input") is None:
+                call["custom"]["input"] = ""
             continue
         if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
             raise InvalidRequest(f"'{at}.function.name' must be a string.", f"{at}.function.name")

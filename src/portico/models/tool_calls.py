@@ -104,7 +104,13 @@ class ToolCalls:
 
     def end(self) -> list[ToolBegin | ToolArguments]:
         """What was held back, and what is missing, as no more comes: the arguments of calls that have none."""
-        return self._tell(last=True)
+        events: list[ToolBegin | ToolArguments] = []
+        for tool in self.tools if self._halves.held else ():
+            if rest := self._halves.rest(tool.id):
+                tool.arguments.append(rest)
+                if tool.index < self._open:
+                    events += _news_of(tool)
+        return events + self._tell(last=True)
 
     def _tell(self, last: bool) -> list[ToolBegin | ToolArguments]:
         events: list[ToolBegin | ToolArguments] = []
