@@ -24,6 +24,12 @@ def spellings(secret: str) -> dict[str, str]:
         "each digit of it too": "".join(f"%{ord(digit):02x}" if digit != "%" else "%25" for digit in mixed),
         "octal": "".join(f"\\{byte:03o}" for byte in secret.encode()),
         "escaped": "".join(f"\\u{byte:04x}" for byte in secret.encode()),
+        "escaped in hexadecimal": "".join(f"\\x{byte:02X}" for byte in secret.encode()),
+        "escaped in braces": "".join(f"\\u{{{byte:x}}}" for byte in secret.encode()),
+        "escaped in long braces": "".join(f"\\x{{{byte:06x}}}" for byte in secret.encode()),
+        "escaped as Python does": "".join(f"\\U{byte:08x}" for byte in secret.encode()),
+        "escape()": "".join(f"%u{byte:04X}" for byte in secret.encode()),
+        "escape() twice": "".join(f"%25u{byte:04x}" for byte in secret.encode()),
         "quoted pairs": "".join(f"\\{letter}" if letter in ".-|" else letter for letter in secret),
     }
     for before in ("", "a", "ab", "abc"):

@@ -1,8 +1,8 @@
 """Finds secrets in what a visitor sends, in every spelling that some program behind would read back.
 
-A secret counts where it stands plain, percent-encoded (more than once too), escaped with backslashes, or in base64 or
-base64url with anything before and after it. To look for base64 nothing is decoded: it writes three bytes as four
-characters, so that a secret inside of a longer text has one of three spellings, which are made once. Which secrets
+A secret counts where it stands plain, percent-encoded (more than once, or as ``%u0065``), escaped with backslashes, or
+in base64 or base64url with anything around it. To look for base64 nothing is decoded: it writes three bytes as
+four characters, so that a secret inside of a longer text has one of three spellings, which are made once. Which secrets
 there are, and what becomes of a text that holds one, is `portico.hub.headers`' and the gate's.
 """
 
@@ -28,8 +28,13 @@ _MOST_LAYERS = 4
 something. (`%2525252E` is one: `_NESTED` undoes any number of that kind at once.)"""
 
 _NESTED = re.compile(rb"%(?:25)+")  # percent signs that were encoded again and again
-_ESCAPE = re.compile(rb"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u00([0-9a-fA-F]{2})|(.))", re.DOTALL)
-"""A cookie's octal (as Python's ``http.cookies`` reads it), JSON's and C's escapes, a quoted pair (RFC 9110 §5.6.4)."""
+_WIDE = re.compile(rb"%[uU]00([0-9a-fA-F]{2})")  # as JavaScript's escape() and unescape() have it (ECMA-262 §B.2.1)
+_ESCAPE = re.compile(
+    rb"\\(?:([0-7]{3})|x([0-9a-fA-F]{2})|u00([0-9a-fA-F]{2})|U000000([0-9a-fA-F]{2})|[ux]\{0{0,6}([0-9a-fA-F]{2})\}|(.))",
+    re.DOTALL,
+)
+"""A cookie's octal (as Python's ``http.cookies`` reads it), the escapes of JSON, C, Python and JavaScript, a quoted
+pair (RFC 9110 §5.6.4)."""
 
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
@@ -99,21 +104,24 @@ def readings(text: bytes) -> Iterator[bytes | None]:
         further = text
         if b"%" in further:
             further = unquote_to_bytes(_NESTED.sub(b"%", further) if b"%25" in further else further)
+            if b"%u00" in further or b"%U00" in further:
+                further = _WIDE.sub(lambda match: bytes.fromhex(match[1].decode()), further)
         if b"\\" in further:
             further = _ESCAPE.sub(_unescape, further)
         if further == text:
             return
         yield further
         text = further
-    if b"%" in text and unquote_to_bytes(text) != text:
+    if b"%" in text and (unquote_to_bytes(text) != text or _WIDE.search(text)):
         yield None
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:
-    octal, two, four, other = match.groups()
+    octal, *hexadecimal, other = match.groups()
     if octal:
         return bytes((int(octal, 8) & 255,))
-    return bytes.fromhex((two or four).decode()) if two or four else other
+    digits = next(filter(None, hexadecimal), None)
+    return other if digits is None else bytes.fromhex(digits.decode())
 
 
 def _base64(secret: bytes) -> Iterator[bytes]:
