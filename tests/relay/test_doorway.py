@@ -401,6 +401,16 @@ def test_there_is_nothing_else_here() -> None:
     with_a_service(work)
 
 
+def test_no_query_is_taken_apart_at_length() -> None:
+    async def work(hub: HereHub, place: Place, relay: Relay) -> None:
+        for what in ("login", "callback"):
+            for query in ("&" * 50_000, "a=b&" * 12_000, "next=/&" * 5_000):
+                assert (await relay.doorway.handle(place, ask(what, query=query), b"")).status == 431
+            assert (await relay.doorway.handle(place, ask(what, query="a=b&" * 900), b"")).status in (302, 403)
+
+    with_a_service(work)
+
+
 def test_the_gate_sends_a_browser_to_sign_in_here() -> None:
     assert login_path(ask("", root="/w1/apps/cat")) == "/w1/apps/cat/.portico/login"
     assert login_path(ask("")) == "/.portico/login"

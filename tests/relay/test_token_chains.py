@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from portico.errors import InvalidOption, StoreFailed
+from portico.errors import InvalidOption, Refused, StoreFailed
 from portico.hub.keys import InvalidKey
+from portico.protocol.events import Hello
 from portico.relay.store import RelayStore, TokenRow
 from portico.relay.tokens import MAX_DEPTH, TokenRing
 from tests.provider.memory_hub import until
@@ -207,6 +208,30 @@ def test_a_token_that_is_revoked_while_its_request_comes_makes_nothing() -> None
         assert live(relay.tokens) == set()
         workspace = await relay.workspaces.open("alice")
         assert not any(not key.revoked for key in workspace.keys.list())
+
+    with_relay(work)
+
+
+def test_a_token_that_is_revoked_while_its_workspace_opens_opens_nothing() -> None:
+    """A workspace's keys are read from the disk when somebody first asks for it."""
+
+    async def work(relay: AccountsRelay) -> None:
+        workspaces = relay.workspaces
+        token = await relay.token("publish:*")
+        asked: list[asyncio.Future[Any]] = []
+        async with workspaces._opening, relay.program(token) as program:
+            hello = Hello(token=token, session="a" * 32, epoch=1, info={})
+            asked.append(asyncio.ensure_future(workspaces.place(hello)))
+            asked.append(asyncio.ensure_future(program.get("/portico/api/me")))
+            await until(lambda: len(workspaces._opening._waiters or ()) == 2)
+            await relay.tokens.revoke(relay.tokens.verify(token).token_id)
+            workspaces._opening.release()
+            try:
+                with pytest.raises(Refused, match="revoked"):
+                    await asked[0]
+                assert (await asked[1]).status_code == 401
+            finally:
+                await workspaces._opening.acquire()
 
     with_relay(work)
 

@@ -186,6 +186,8 @@ class ControlApp:
         tenant = await self._open(grant.workspace)
         if tenant is None:
             raise invalid_key("the workspace of this token is gone")
+        if self._is_over(grant):  # while its workspace was opened
+            raise invalid_key("this token was revoked")
         return _Caller(grant, tenant)
 
     async def _me(self, request: Request) -> Response:

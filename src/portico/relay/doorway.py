@@ -32,7 +32,7 @@ from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.gateway import Gateway, VisitorRequest
 from portico.hub.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
-from portico.hub.heads import check_head
+from portico.hub.heads import MOST_ARGUMENTS, check_head, too_many
 from portico.hub.keys import ISSUER
 from portico.hub.redirects import is_below
 from portico.hub.registry import Registry
@@ -282,7 +282,9 @@ def _cookie(name: str, value: str, request: VisitorRequest, seconds: int) -> tup
 
 
 def _argument(request: VisitorRequest, name: bytes) -> bytes:
-    """The first argument *name* of the query, decoded; b"" if there is none."""
+    """The first argument *name* of the query, decoded; b"" if there is none. Raises an `Answer` (431)."""
+    if request.query.count(b"&") >= MOST_ARGUMENTS:
+        raise too_many(f"{MOST_ARGUMENTS} arguments in a query here")
     return next((value for _, found, value in headers.arguments(request.query) if found == name), b"")
 
 

@@ -173,6 +173,8 @@ class Workspaces:
             if wanted and wanted != grant.workspace:
                 raise Refused(f"this token is for the workspace {grant.workspace!r}, not for {str(wanted)[:30]!r}")
         place = await self._place_of(grant, token if not hello.token else "")
+        if self._is_over(grant.token_id, time.time()):  # while its workspace was opened, which may take a while
+            raise Refused("this token was revoked: ask for a new one, or sign in (portico login)")
         if is_anonymous(grant.workspace):
             self._anonymous.came_back(grant.workspace, network_of(address))
         return place
