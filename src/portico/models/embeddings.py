@@ -18,7 +18,7 @@ from portico.errors import InvalidRequest, UnusableOutput
 from portico.models.body import kind
 from portico.models.exchange import Exchange
 from portico.models.fields import MAX_DIMENSIONS, integer
-from portico.models.foreign.common import usage_of
+from portico.models.foreign.wording import usage_of
 from portico.models.function import Cancel, Frames, drive
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer

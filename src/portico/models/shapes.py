@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Parts, Reader, module_for, module_of_dict, reader_of
-from portico.models.foreign.common import as_json, reason_of
 from portico.models.foreign.completions import DELTA_KEYS, from_answer, from_choice, from_delta, is_answer, is_choice
+from portico.models.foreign.wording import as_json, reason_of
 from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall, Usage
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.foreign.common import article
+from portico.models.foreign.wording import article
 from portico.models.halves import Halves
 from portico.models.parts import ToolCall
 from portico.models.tools import CUSTOM, FUNCTION, HOSTED, Offers

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import error_of, reason_of, unusable
 from portico.models.foreign.completions import contents
+from portico.models.foreign.wording import error_of, reason_of, unusable
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.foreign.common import article, as_json, error_of, got, reason_of, usage_of
+from portico.models.foreign.wording import article, as_json, error_of, got, reason_of, usage_of
 from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall
 from portico.models.tools import CUSTOM
 

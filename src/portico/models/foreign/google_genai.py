@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import got, reason_of, unusable
+from portico.models.foreign.wording import got, reason_of, unusable
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 

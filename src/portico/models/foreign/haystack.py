@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import got, reason_of, unusable, usage_of
 from portico.models.foreign.completions import tool_call
+from portico.models.foreign.wording import got, reason_of, unusable, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import reason_of, usage_of
 from portico.models.foreign.completions import tool_call
 from portico.models.foreign.openai import Reader as OpenAI
+from portico.models.foreign.wording import reason_of, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
 
 

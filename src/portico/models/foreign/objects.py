@@ -15,9 +15,9 @@ from typing import Any
 
 from portico.errors import UnusableOutput
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import article, as_json, got, reason_of, usage_of
 from portico.models.foreign.completions import DELTA_KEYS, contents, from_answer, from_delta, is_answer, tool_call
 from portico.models.foreign.responses import Reader as Responses
+from portico.models.foreign.wording import article, as_json, got, reason_of, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
 
 INSTEAD = (

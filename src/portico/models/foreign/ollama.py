@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import got, reason_of, unusable
 from portico.models.foreign.completions import tool_call
+from portico.models.foreign.wording import got, reason_of, unusable
 from portico.models.parts import Finish, Part, Reasoning, Text, Usage
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import unusable
 from portico.models.foreign.completions import DELTA_KEYS, from_answer, from_choice, from_delta, is_answer, is_choice
 from portico.models.foreign.responses import Reader as Responses
+from portico.models.foreign.wording import unusable
 from portico.models.parts import Extra, Part, Text, ToolCall
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import got, unusable
 from portico.models.foreign.openai import Reader as OpenAI
+from portico.models.foreign.wording import got, unusable
 from portico.models.parts import Item, Part, Text, ToolCall, Usage
 from portico.models.tools import hosted
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import as_json, got, reason_of, unusable
+from portico.models.foreign.wording import as_json, got, reason_of, unusable
 from portico.models.parts import Finish, Part, Reasoning, Text, ToolCall, Usage
 
 _INSTEAD = "give result.output, a ModelResponse, or the events of a stream."

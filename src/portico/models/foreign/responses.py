@@ -12,7 +12,7 @@ from typing import Any
 
 from portico.errors import APIError, UnusableOutput
 from portico.models.foreign import Reader as Base
-from portico.models.foreign.common import error_of, reason_of, usage_of
+from portico.models.foreign.wording import error_of, reason_of, usage_of
 from portico.models.parts import Extra, Finish, Item, Part, Reasoning, Text, ToolCall
 from portico.models.tools import CUSTOM
 
