@@ -1,5 +1,9 @@
 """Runs a relay with uvicorn: its protocols, its log, its signals.
 
+Visitors' connections are `portico.relay.visitors`, which builds on what uvicorn keeps to itself. Where that is not as
+expected (`portico.relay.internals`), uvicorn's own protocols serve, with h11 for its strictness, and one line of the
+log says what is lost by that.
+
 The first SIGTERM or SIGINT drains (`Relay.drain`): ``/readyz`` says no, providers are told to dial anew, and what is
 under way may end within `RelayConfig.drain_timeout`. The second one ends at once. Either way the exit status is 0.
 """
@@ -10,14 +14,16 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from portico.relay.config import RelayConfig
+from portico.relay.internals import missing
 from portico.relay.log import AccessLog, configure
 from portico.relay.relay import Relay
-from portico.relay.visitors import SocketProtocol, VisitorProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +36,14 @@ _LAST_WORDS = 5  # seconds for connections to close once the relay has drained
 def server_config(relay: Relay) -> uvicorn.Config:
     """How uvicorn runs *relay*."""
     config = relay.config
+    http, ws = _protocols(relay)
     return uvicorn.Config(
         relay,
         host=config.host,
         port=config.port,
         uds=config.uds,
-        http=VisitorProtocol.for_relay(relay),
-        ws=SocketProtocol.for_relay(relay),
+        http=http,
+        ws=ws,
         ws_max_size=max(config.hub.max_websocket_message, config.hub.limits.max_batch),
         ws_ping_interval=None,  # a link asks by itself, and a visitor's WebSocket is the app's to ask
         ws_per_message_deflate=False,
@@ -50,6 +57,29 @@ def server_config(relay: Relay) -> uvicorn.Config:
         timeout_graceful_shutdown=_LAST_WORDS,
         lifespan="on",
     )
+
+
+def _protocols(relay: Relay) -> tuple[Any, Any]:
+    """The classes, or the names, of what reads HTTP and WebSockets."""
+    wrong = missing()
+    if not wrong:
+        from portico.relay.visitors import SocketProtocol, VisitorProtocol
+
+        return VisitorProtocol.for_relay(relay), SocketProtocol.for_relay(relay)
+    logger.warning(
+        "uvicorn %s is not as this relay knows it: there is no %s. Plain uvicorn serves: requests are slower, and what "
+        "protects against strangers is less. Lost are the time limits for a request's head and for who reads nothing "
+        "(header_timeout, write_timeout), and the bounds on connections of one address and on unfinished messages. "
+        "Kept are the checks of how requests are framed, and the limits on heads, bodies and messages. Install a "
+        "uvicorn that this Portico names, or put a proxy with such limits in front.",
+        uvicorn.__version__,
+        ", ".join(wrong),
+    )
+    relay.dates = True  # `server_config` has uvicorn say none
+    return "h11", "websockets-sansio" if find_spec(SANSIO) is not None else "auto"
+
+
+SANSIO = "uvicorn.protocols.websockets.websockets_sansio_impl"
 
 
 class RelayServer(uvicorn.Server):
