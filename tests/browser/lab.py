@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Error, Locator, Page, expect
 
 from tests.live_jupyter import JupyterServer
 
@@ -31,6 +31,30 @@ def close_kernels(server: JupyterServer) -> None:
     """End what notebooks have left running, and with it what they serve."""
     for session in server.api("GET", "api/sessions"):
         server.api("DELETE", f"api/sessions/{session['id']}")
+
+
+def show(locator: Locator) -> None:
+    """Scroll to *locator*, which its page may make anew meanwhile: then to what is there in its place."""
+    for attempt in range(10):
+        expect(locator).to_be_attached()
+        try:
+            locator.scroll_into_view_if_needed()
+            return
+        except Error as error:
+            if "not attached" not in str(error) or attempt == 9:
+                raise
+
+
+def focus(locator: Locator) -> None:
+    """Give *locator* the focus, as Tab would; likewise."""
+    for attempt in range(10):
+        locator.focus()
+        try:
+            expect(locator).to_be_focused(timeout=3_000)
+            return
+        except AssertionError:
+            if attempt == 9:
+                raise
 
 
 class Lab:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser import chromium
-from tests.browser.lab import Lab, close_kernels, write
+from tests.browser.lab import Lab, close_kernels, focus, show, write
 from tests.live_jupyter import JupyterServer
 
 CELLS = [
@@ -51,9 +51,9 @@ def test_the_first_notebook_runs_by_keys_and_its_card_opens_the_app(
     expect(lab.page.get_by_text("Ways to a hub")).to_be_visible(timeout=60_000)
     expect(lab.page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]')).to_have_count(0)
     card = lab.cards.first
-    card.scroll_into_view_if_needed()
     expect(card).to_contain_text("live since")
-    expect(card).to_contain_text("ZeroDivisionError: division by zero")
+    expect(card).to_contain_text("ZeroDivisionError: division by zero")  # it is not made anew from now on
+    show(card)
     with visitor.expect_page() as opened:
         card.get_by_role("link").first.click()
     expect(opened.value.get_by_role("heading")).to_have_text("Hello again")
@@ -64,7 +64,8 @@ def test_the_first_notebook_runs_by_keys_and_its_card_opens_the_app(
 def test_the_card_is_reached_by_keyboard_and_copied_by_a_click(lab: Lab) -> None:
     lab.run(1)
     page, card = lab.page, lab.cards
-    page.evaluate("document.querySelector('.portico-card a').focus()")
+    expect(card).to_contain_text("live since")
+    focus(card.get_by_role("link").first)
     focused = [page.evaluate("document.activeElement.innerText")]
     for _ in range(2):
         page.keyboard.press("Tab")
@@ -77,7 +78,7 @@ def test_the_card_is_reached_by_keyboard_and_copied_by_a_click(lab: Lab) -> None
     card.locator("pre").click()
     assert page.evaluate("getSelection().toString()").startswith("curl http://127.0.0.1:")
     assert page.evaluate("getSelection().toString()").endswith('-H "Authorization: Bearer $PORTICO_KEY"')
-    page.evaluate("document.querySelector('.portico-card a').focus()")
+    focus(card.get_by_role("link").first)
     with page.context.expect_page() as opened:
         page.keyboard.press("Enter")
     expect(opened.value.get_by_role("heading")).to_have_text("Hello from a cell")
