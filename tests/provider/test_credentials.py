@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -44,7 +45,37 @@ def test_a_file_that_others_could_read_is_not_left_so(environ: dict[str, str]) -
     assert stat.S_IMODE(where.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"relays": []}', '{"relays": {"x": {}}}', "\x00"])
+@pytest.mark.parametrize("how", ["a file", "a link"])
+def test_what_another_user_laid_out_is_not_written_to(environ: dict[str, str], tmp_path: Path, how: str) -> None:
+    """Where the file is in a folder that others write to."""
+    where = credentials.path(environ)
+    where.parent.mkdir()
+    theirs = tmp_path / "theirs"
+    theirs.write_text("")
+    for laid in (where, where.with_name(f"{where.name}.{os.getpid()}")):
+        if how == "a link":
+            laid.symlink_to(theirs)
+        elif laid != where:
+            laid.hardlink_to(theirs)
+    if how == "a link":
+        where.unlink()
+    credentials.save(Credential(url=URL, token="secret"), environ)
+    assert theirs.read_text() == ""
+    assert not where.is_symlink()
+    assert stat.S_IMODE(where.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"relays": []}',
+        '{"relays": {"x": {}}}',
+        "\x00",
+        '{"relays": {"x": {"token": "", "saved": 1' + "0" * 400 + "}}}",
+    ],
+)
 def test_a_broken_file_is_said(environ: dict[str, str], text: str) -> None:
     where = credentials.path(environ)
     where.parent.mkdir()

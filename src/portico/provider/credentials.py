@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -78,7 +79,7 @@ def load(environ: Mapping[str, str] | None = None) -> dict[str, Credential]:
         return {}
     except OSError as error:
         raise InvalidOption(f"the credentials cannot be read: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidOption(f"{where} is no file of credentials; remove it, and log in again") from None
     return {credential.url: credential for credential in sorted(found, key=lambda one: one.saved)}
 
@@ -105,9 +106,9 @@ def _write(credentials: Mapping[str, Credential], environ: Mapping[str, str] | N
         url: {key: value for key, value in asdict(one).items() if key != "url"} for url, one in credentials.items()
     }
     where.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = where.with_name(f"{where.name}.{os.getpid()}")
-    # Made as what it is to stay: at no moment may another user read it.
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # A new file, for its owner alone: at no moment may another user read it, and none has laid it out.
+    descriptor, name = tempfile.mkstemp(prefix=f"{where.name}.", dir=where.parent)
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump({"relays": relays}, file, indent=2)
