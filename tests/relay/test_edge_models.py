@@ -139,6 +139,17 @@ def test_who_shows_nothing_is_asked_for_a_key(tenant: Tenant, stranger: Tenant) 
     assert nowhere.status_code == 401  # no word on whether there is such a workspace
 
 
+@pytest.mark.parametrize("path", ["/models", "/models/cat", "/responses/resp_nowhere"])
+def test_a_key_in_the_address_opens_the_models_and_is_left_nowhere(tenant: Tenant, key: str, path: str) -> None:
+    """A cookie for them would have no path but the root: it would be sent to every app of the origin."""
+    url, host = tenant.models()
+    everything = tenant.key("*")
+    for given in (key, everything):
+        answer = httpx.get(f"{url}{path}?portico_key={given}", headers={"Host": host} if host else {})
+        assert answer.status_code == (404 if "nowhere" in path else 200)
+        assert "set-cookie" not in answer.headers
+
+
 def test_a_body_is_let_come_when_it_is_awaited(tenant: Tenant, key: str) -> None:
     """curl asks for the word before a long body; it must not wait a second for it in vain."""
     url, host = tenant.models()

@@ -405,7 +405,8 @@ class Gateway:
             visitor = self._of_key(token)
         except InvalidKey as error:
             raise answers.invalid_key(str(error)) from None
-        if request.kind == Kind.HTTP and request.method in ("GET", "HEAD"):
+        # at the models there is no service whose path a cookie could keep to, and no page whose address could be shown
+        if request.name and request.kind == Kind.HTTP and request.method in ("GET", "HEAD"):
             key = self._keys.verify(token)
             query = headers.clean_query(request.query, lambda name, _: name == KEY_ARGUMENT)
             location = request.root_path.encode("latin-1") + request.raw_path + (b"?" + query if query else b"")
