@@ -157,7 +157,7 @@ def test_falcon_finds_its_routes_and_its_own_address() -> None:
 
 
 def test_socketio_is_found_and_the_app_beside_it_knows_where_it_lives(tmp_path: Any) -> None:
-    beside = fastapi()
+    beside = fastapi(root_path="/api/v1")
     (tmp_path / "a.txt").write_text("a file")
     beside.mount("/files", StaticFiles(directory=tmp_path))
     app = socketio.ASGIApp(socketio.AsyncServer(async_mode="asgi"), beside)

@@ -5,6 +5,7 @@ Each page says "Hello", and answers a click or an entry by its own server.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,9 +16,13 @@ import portico
 
 
 def dash() -> Any:
+    return dash_(routes="/dash/")
+
+
+def dash_(routes: str, **options: Any) -> Any:
     import dash
 
-    app = dash.Dash("page", routes_pathname_prefix="/dash/")
+    app = dash.Dash("page", routes_pathname_prefix=routes, **options)
     app.layout = lambda: [
         dash.html.H1("Hello"),
         dash.html.Button("Ask", id="ask"),
@@ -30,6 +35,16 @@ def dash() -> Any:
         return f"answered {clicks or 0}"
 
     return app
+
+
+def dash_in_flask() -> Any:
+    """Dash's pages among those of a Flask app, which is what is served."""
+    import flask
+
+    server = flask.Flask("host")
+    app = dash_(routes="/dash/", server=server)
+    assert app.server is server
+    return server
 
 
 def nicegui() -> Any:
@@ -84,11 +99,15 @@ def panel() -> Any:
 def datasette() -> Any:
     from datasette.app import Datasette
 
-    return Datasette(memory=True, settings={"num_sql_threads": 0})
+    path = Path(tempfile.mkdtemp()) / "things.db"
+    with sqlite3.connect(path) as things:
+        things.execute("create table things (name text, kind text)")
+        things.executemany("insert into things values (?, ?)", [(f"thing {n}", f"kind {n % 2}") for n in range(9)])
+    return Datasette([str(path)], memory=True, settings={"num_sql_threads": 0})
 
 
 FRAMEWORKS: dict[str, Callable[[], Any]] = {
-    made.__name__: made for made in (dash, nicegui, nicegui_in_fastapi, streamlit, panel, datasette)
+    made.__name__: made for made in (dash, dash_in_flask, nicegui, nicegui_in_fastapi, streamlit, panel, datasette)
 }
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -70,12 +71,13 @@ def ask(page: Page, answer: str = "answered 1") -> None:
     expect(page.get_by_text(answer)).to_be_visible()
 
 
-def test_dash_with_routes_of_its_own(serve: Serve, page: Page) -> None:
-    url = serve("dash")
+@pytest.mark.parametrize("framework", ["dash", "dash_in_flask"])
+def test_dash_with_routes_of_its_own(serve: Serve, page: Page, framework: str) -> None:
+    url = serve(framework)
     page.goto(f"{url}dash/")
     expect(page.get_by_role("heading")).to_have_text("Hello")
     ask(page)
-    assert page.get_by_text("again").get_attribute("href") == "/alice/apps/dash/dash/"
+    assert page.get_by_text("again").get_attribute("href") == urlsplit(url).path + "dash/"
 
 
 def test_nicegui_keeps_what_each_visitor_stores(serve: Serve, page: Page) -> None:
@@ -115,5 +117,12 @@ def test_datasette_and_its_links(serve: Serve, page: Page) -> None:
     page.get_by_role("link", name="_memory").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("_memory")
     assert page.url == f"{url}_memory"
+    page.goto(f"{url}things/things?_facet=kind")
+    for link in page.get_by_role("link").all():
+        href = urljoin(page.url, link.get_attribute("href"))
+        if href.startswith(url):
+            assert page.request.get(href).ok, href
+    page.get_by_role("link", name="kind 1").first.click()
+    expect(page.get_by_text("4 rows")).to_be_visible()
     page.goto(f"{url}-/versions.json")
     expect(page.get_by_text("datasette")).to_be_visible()

@@ -48,10 +48,10 @@ def adapt(thing: Any, mount: str | None = None, threads: int = THREADS) -> Adapt
     for library in LIBRARIES:
         if library.carries(thing):
             inner = _adapt(library.take(thing), threads)
-            app = with_root_path(inner.app) if library.asks else inner.app
-            return Adapted(
-                strip(app) if mount == "strip" else app, inner.kind, f"{type(thing).__name__}, by {library.how}"
-            )
+            app = strip(inner.app) if mount == "strip" or (library.strips and mount is None) else inner.app
+            if library.asks:
+                app = with_root_path(app)
+            return Adapted(app, inner.kind, f"{type(thing).__name__}, by {library.how}")
     adapted = _adapt(thing, threads)
     app, how = mounted(adapted.app, mount)
     return replace(adapted, app=app, how=f"{adapted.how}, {how}" if how else adapted.how)

@@ -71,8 +71,23 @@ def _dash(dash: Any) -> Any:
     return dash.server
 
 
+def _dashes(flask: Any) -> list[Any]:
+    """The Dash apps whose pages are *flask*'s: ``app.server``, or ``Dash(server=flask)``."""
+    views = (getattr(view, "__self__", None) for view in flask.view_functions.values())
+    return list({id(dash): dash for dash in views if comes_from(dash, "dash") and hasattr(dash, "config")}.values())
+
+
+def _flask_with_dash(flask: Any) -> Any:
+    for dash in _dashes(flask):
+        _dash(dash)
+    return flask
+
+
 def _datasette(datasette: Any) -> Any:
-    """Datasette writes its URLs from the setting ``base_url``, and takes it off the paths that it is asked for."""
+    """Datasette writes its URLs from the setting ``base_url``.
+
+    It puts that before the paths that it is asked for, too, which must not hold it already.
+    """
     settings = datasette._settings
     if not hasattr(type(settings), "by_request"):
         datasette._settings = _by_request(type(settings), "base_url", lambda root: root + "/")(settings)
@@ -112,10 +127,17 @@ class Library:
     take: Callable[[Any], Any]
     asks: bool = False
     """Whether it asks for `portico.asgi.mount.root_path`."""
+    strips: bool = False
+    """Whether it is told paths without the service's own, though it knows that one."""
+
+    only: Callable[[Any], Any] | None = None
+    """What must be true of it besides."""
 
     def carries(self, thing: Any) -> bool:
         """Whether *thing* is one of its objects."""
-        return comes_from(thing, self.module) and hasattr(thing, self.needs)
+        if not (comes_from(thing, self.module) and hasattr(thing, self.needs)):
+            return False
+        return self.only is None or bool(self.only(thing))
 
 
 # Libraries whose objects carry an app, in the order in which they are tried. docs/how-to/apps.md lists them.
@@ -125,5 +147,6 @@ LIBRARIES = (
     Library("fastmcp", "http_app", ".http_app()", lambda server: server.http_app()),
     Library("mcp", "streamable_http_app", ".streamable_http_app()", _mcp),
     Library("dash", "server", ".server", _dash, asks=True),
-    Library("datasette", "inspect_data", ".app()", _datasette, asks=True),
+    Library("flask", "view_functions", "Dash's pages in it", _flask_with_dash, asks=True, only=_dashes),
+    Library("datasette", "inspect_data", ".app()", _datasette, asks=True, strips=True),
 )

@@ -195,7 +195,10 @@ def _fastapi(app: ASGIApp) -> ASGIApp:
 
 
 def _socketio(app: Any) -> ASGIApp:
-    """Socket.IO's own paths are looked for from the root of the host on. The app beside it knows of root_path."""
+    """Socket.IO's own paths are looked for from the root of the host on. The app beside it is called as it wants."""
+    beside: ASGIApp | None = getattr(app, "other_asgi_app", None)
+    if beside is not None:
+        beside, _ = mounted(beside, None)
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -203,7 +206,6 @@ def _socketio(app: Any) -> ASGIApp:
             return
         own = stripped(scope)
         path, endpoint = own["path"], getattr(app, "engineio_path", None)
-        beside = getattr(app, "other_asgi_app", None)
         if (
             beside is None
             or endpoint is None

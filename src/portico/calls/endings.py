@@ -14,10 +14,13 @@ Whether we asked is a state that the caller keeps; it is never guessed from the 
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
-import threading
 from typing import Any, NoReturn
+
+HAS_THREADS = sys.platform != "emscripten"
+if HAS_THREADS:
+    import signal
+    import threading
 
 
 def is_failure(error: BaseException, *, stopped: bool, task: asyncio.Task[Any] | None = None) -> bool:
@@ -45,7 +48,7 @@ def is_from_the_keyboard() -> bool:
     ever ends the code that runs, so there it counts as that code's.
     """
     return (
-        sys.platform != "emscripten"
+        HAS_THREADS
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )

@@ -1,16 +1,19 @@
-"""Whose code runs: a context variable, which tasks, callbacks and threads carry on by themselves.
+"""Whose code runs: a context variable, which tasks and callbacks carry on by themselves (threads: `calls.threads`).
 
 Set for each service, in the context that all of its code runs in.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Protocol
 
 
 class Owner(Protocol):
     """Keeps for a service's author what its code did."""
+
+    context: Context | None
+    """What the service's code runs in copies of."""
 
     def report(self, doing: str, error: BaseException) -> None:
         """*error* left the code while it was *doing* something. May be called from any thread."""

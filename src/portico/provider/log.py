@@ -9,11 +9,12 @@ import re
 import sys
 import sysconfig
 import textwrap
-import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from contextvars import Context
 from pathlib import Path
 
 from portico.calls.owner import OWNER, REPORTED
@@ -23,6 +24,10 @@ _MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines,
 _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
 
 logger = logging.getLogger("portico.service")
+
+HAS_THREADS = sys.platform != "emscripten"
+if HAS_THREADS:
+    import threading
 
 
 class Entry:
@@ -71,10 +76,11 @@ class Log:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.context: Context | None = None
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self._output: deque[str] = deque()
         self._output_size = 0
-        self._printing = threading.Lock()
+        self._printing = threading.Lock() if HAS_THREADS else nullcontext()
         self.total = 0
         self.listener: Callable[[Entry], None] | None = None
         """Shows a new entry to the author. Without one, it goes to the logger ``portico.service``."""

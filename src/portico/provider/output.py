@@ -6,6 +6,7 @@ here: in a kernel by that context too, which is the cell's that served the app.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -17,13 +18,23 @@ def keep_output() -> None:
     """Begin to keep what is written to standard output and error, if that is not so already.
 
     The streams are replaced, as test runners do. To replace their ``write`` would not last: IPython does that while a
-    cell runs, and then puts back what was there. What holds the stream of before, as a handler of logging that was made
-    then, writes there unheard.
+    cell runs, and then puts back what was there. Handlers of logging that were made before get the new ones; what else
+    holds the stream of before writes there unheard.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is not None and type(stream) is not _Kept:
-            setattr(sys, name, _Kept(stream))
+            kept = _Kept(stream)
+            setattr(sys, name, kept)
+            for handler in _handlers():
+                if vars(handler).get("stream") is stream:  # that of the last resort asks each time
+                    handler.stream = kept
+
+
+def _handlers() -> list[logging.StreamHandler[Any]]:
+    """Those that there are. logging has no public list of the handlers that have no name."""
+    known = [reference() for reference in getattr(logging, "_handlerList", ())]
+    return [handler for handler in known if isinstance(handler, logging.StreamHandler)]
 
 
 class _Kept:

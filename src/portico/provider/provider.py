@@ -98,6 +98,10 @@ class Provider:
         """
         keep_output()
         keep_shell()
+        if HAS_THREADS:
+            from portico.calls.threads import carry
+
+            carry()
         loop = asyncio.get_running_loop()
         if loop is not self.thread.loop:  # a test's, or a program's that calls this by itself
             contain(loop)

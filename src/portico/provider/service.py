@@ -105,6 +105,7 @@ class Service:
         # Its app's code runs in copies of this: that of the cell that served it, where what it prints is shown.
         self._context = contextvars.copy_context()
         self._context.run(OWNER.set, self.log)
+        self.log.context = self._context
 
     def _takes(self, app: ASGIApp, kind: str, models: tuple[str, ...], how: str, remarks: tuple[str, ...]) -> None:
         """Note what is served now."""

@@ -7,7 +7,6 @@ own; in a program that is asynchronous itself, such as the command line, the pro
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -26,6 +25,7 @@ IN_TAB = sys.platform == "emscripten"
 """Whether this runs in a browser, under Pyodide."""
 HAS_THREADS = not IN_TAB
 if HAS_THREADS:
+    import concurrent.futures
     import threading
 
 
