@@ -415,6 +415,9 @@ ANYTHING = (b"accept", b"*/*")
         [ANYTHING, (b"sec-fetch-dest", b"iframe"), (b"sec-fetch-mode", b"same-origin")],
         [(b"upgrade-insecure-requests", b"1")],
         [ANYTHING, (b"sec-purpose", b"prefetch;prerender"), (b"sec-fetch-mode", b"no-cors")],
+        [ANYTHING, (b"purpose", b"Prefetch")],
+        [ANYTHING, (b"sec-fetch-user", b"?1")],
+        [ANYTHING, (b"service-worker-navigation-preload", b"true")],
         [ANYTHING, (b"purpose", b"prefetch")],
     ],
 )

@@ -56,7 +56,12 @@ def towards_visitor(*given: tuple[bytes, bytes], own_cors: bool = False, root_pa
         b"ssl-client-verify", b"x-ssl-client-cert", b"client-cert", b"x-forwarded-client-cert", b"proxy",
         b"script_name", b"x-script-name", b"path-info", b"x-host", b"x-sendfile-type", b"x-accel-mapping",
         b"x-webauth-user", b"tailscale-user-login", b"x-ms-client-principal-name", b"x-amzn-oidc-identity",
-        b"x-scheme", b"front-end-https",
+        b"x-scheme", b"front-end-https", b"x-forward-for", b"x-forward-proto", b"x_forward_host", b"forwarded-proto",
+        b"x-forwardedfor", b"x-true-client-ip", b"incap-client-ip", b"x-sucuri-clientip", b"cdn-src-ip",
+        b"x-vercel-forwarded-for", b"fly-forwarded-proto", b"cloudfront-viewer-address", b"x-appengine-https",
+        b"x-envoy-original-path", b"x-envoy-internal", b"x-arr-ssl", b"x-waws-unencoded-url", b"request_uri",
+        b"x-ingress-path", b"x-consumer-username", b"x-userinfo", b"x-jwt-assertion", b"x-ms-token-aad-id-token",
+        b"x-amzn-request-context", b"https",
     ],
 )  # fmt: skip
 def test_what_is_the_hubs_or_this_hops_is_dropped(name: bytes) -> None:

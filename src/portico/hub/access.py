@@ -166,6 +166,9 @@ def cross_site(method: str, headers: Headers, host: str, *, websocket: bool, sec
 _PAGE_MODES = (b"navigate", b"nested-navigate")
 _PAGE_PLACES = frozenset({b"document", b"iframe", b"frame", b"fencedframe", b"embed", b"object"})
 _PURPOSES = (b"sec-purpose", b"purpose", b"x-moz", b"x-purpose")
+_SIGNS = frozenset({b"upgrade-insecure-requests", b"sec-fetch-user", b"service-worker-navigation-preload"})
+"""Fields that go with navigations alone."""
+_LATER = (b"prefetch", b"prerender", b"preview")
 
 
 def opens_page(headers: Headers) -> bool:
@@ -184,8 +187,6 @@ def opens_page(headers: Headers) -> bool:
         elif name == b"sec-fetch-dest":
             if value in _PAGE_PLACES:
                 return True
-        elif name == b"upgrade-insecure-requests" or (
-            name in _PURPOSES and (b"prefetch" in value or b"prerender" in value or b"preview" in value)
-        ):
+        elif name in _SIGNS or (name in _PURPOSES and any(purpose in value.lower() for purpose in _LATER)):
             return True
     return False
