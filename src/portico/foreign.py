@@ -49,6 +49,20 @@ def web_url(value: object) -> str:
     return value
 
 
+def server_url(value: object) -> str:
+    """As `web_url`; also the URL of a server on a Unix socket, as Jupyter writes it (``http+unix://%2Fpath%2Fof%2Fit/``).
+
+    Browsers know no such scheme.
+    """
+    if isinstance(value, str) and value.startswith(_ON_A_SOCKET):
+        web_url("http://" + value.removeprefix(_ON_A_SOCKET))
+        return value
+    return web_url(value)
+
+
+_ON_A_SOCKET = "http+unix://"
+
+
 def json_object(value: dict[str, Any]) -> dict[str, Any]:
     """An object of JSON with every text in it as `text` gives it, and nothing that is nested deeper than is meant."""
     return {text(key, 100): _value(inner, 1) for key, inner in value.items()}

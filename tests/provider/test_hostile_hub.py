@@ -300,3 +300,17 @@ def test_a_reason_is_not_lost() -> None:
     [goaway] = link.provider.receive_message(frames.pack_goaway(0, int(ResetCode.REFUSED), 0, "日 è vietato"), 0.0)
     assert isinstance(goaway, GoAway)
     assert goaway.reason == "日 è vietato"
+
+
+@pytest.mark.parametrize("url", ["http+unix://%2Ftmp%2Fjupyter.sock/portico/apps/", "https://a.example/"])
+def test_a_server_may_be_on_a_unix_socket(url: str) -> None:
+    assert foreign.server_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http+unix:///tmp", "http+unix://a\nb/", "http+unix://a@b/", "unix://%2Ftmp", "http+unix:a", "javascript:a", 1],
+)
+def test_nothing_else_is_a_servers_url(url: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        foreign.server_url(url)

@@ -206,6 +206,6 @@ def _check_url(name: str, url: object) -> None:
     if url == "":
         return
     try:
-        foreign.web_url(url)
+        foreign.server_url(url)
     except ValueError as error:
         raise RemoteProtocolError(f"{name} in a control frame is not the URL of a page: {error}") from None
