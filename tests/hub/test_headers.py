@@ -405,3 +405,11 @@ def test_no_path_adds_an_attribute_to_a_cookie_of_the_hub() -> None:
     _, cookie = headers.set_own_cookie("portico_state", "x", "/w/apps/a;Domain=evil.example;b\t\xe9", "http", 60)
     path = b"Path=/w/apps/a%3BDomain=evil.example%3Bb%09%E9/"
     assert cookie.split(b"; ") == [b"portico_state=x", path, b"Max-Age=60", b"HttpOnly", b"SameSite=Lax"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"content_length", b"set_cookie", b"Set_Cookie", b"www_authenticate", b"transfer_encoding"]
+)
+def test_no_name_passes_an_underscore_off_for_a_hyphen(name: bytes) -> None:
+    """To what is read as CGI reads it, the field would be the one whose value was looked at."""
+    assert towards_visitor((name, b"3"), (b"x_own", b"1")) == [(b"x_own", b"1")]

@@ -440,7 +440,11 @@ class SocketForward:
         if head.accept:
             self._accepted = True
             # a length would make a proxy wait for a body (RFC 9110 §8.6), the others are the handshake's own
-            kept = [pair for pair in self._clean(head.headers) if not pair[0].startswith(_OF_THE_HANDSHAKE)]
+            kept = [
+                pair
+                for pair in self._clean(head.headers)
+                if not pair[0].replace(b"_", b"-").startswith(_OF_THE_HANDSHAKE)
+            ]
             self._responder.accept(head.subprotocol, kept)
         else:
             self._denial = head

@@ -134,8 +134,10 @@ def _response_rule(name: bytes) -> int:
         return _DROP
     read_as = name.replace(b"_", b"-")
     rule = _CORS if name.startswith(b"access-control-") else _PASS
+    known = _RESPONSE_RULES.get(read_as, _PASS)
     if (
-        _RESPONSE_RULES.get(read_as) == _DROP
+        known == _DROP
+        or (read_as != name and known != _PASS)
         or read_as.startswith(PREFIXES_NOT_FROM_APPS)
         or read_as.endswith(SUFFIX_NOT_FROM_APPS)
     ):
