@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -26,9 +27,18 @@ TOKEN = "test-token-not-a-secret"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has, and that no outgoing connection is given before a server listens there."""
+    while True:
+        port = _ANY.randrange(10_240, 32_000)  # below those that systems give to connections
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+_ANY = random.SystemRandom()  # no test's seed makes it draw the same twice
 
 
 @dataclass
