@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from portico.hub.keys import KeyRing, MemoryKeyStore
 from portico.hub.spellings import LEAST, MARKED, Secrets, basic_credentials, readings, secrets_of
+from portico.types import Headers
 from tests.security.disguises import carriers, spellings
 
 KEY = KeyRing(MemoryKeyStore()).mint_provider("some-kernel")
@@ -18,10 +19,14 @@ TOKEN = "3f1c0de5a9b7284610fe3f1c0de5a9b7284610fe00aa11bb"
 WEAK = "mysecret99"
 
 
+def fields(*values: bytes) -> Headers:
+    return [(b"user-agent", value) for value in values]
+
+
 @pytest.mark.parametrize(("how", "text"), spellings(KEY).items(), ids=lambda value: value[:30])
 def test_a_key_is_found_in_every_spelling(how: str, text: str) -> None:
     assert MARKED.within(text.encode())
-    assert MARKED.among([b"*/*", text.encode(), b"close"])
+    assert MARKED.among(fields(b"*/*", text.encode(), b"close"))
 
 
 @pytest.mark.parametrize("secret", [TOKEN, WEAK, "with~tilde?and/slash-and_x"])
@@ -29,7 +34,33 @@ def test_a_servers_token_is_found_in_every_spelling(secret: str) -> None:
     secrets = Secrets([secret.encode()])
     for how, text in spellings(secret).items():
         assert secrets.within(text.encode()), how
-        assert secrets.among([b"*/*", text.encode()]), how
+        assert secrets.among(fields(b"*/*", text.encode())), how
+
+
+_DISGUISED = [text.encode() for text in spellings(TOKEN).values()]
+_VALUES = st.one_of(
+    st.binary(max_size=80), st.sampled_from([*_DISGUISED, b"Mozilla/5.0 (X11; Linux x86_64) Firefox/140"])
+)
+
+
+@given(st.lists(st.lists(_VALUES, max_size=5), max_size=5))
+def test_a_look_at_all_finds_what_a_look_at_each_does(requests: list[list[bytes]]) -> None:
+    """Whatever was looked at before: what is remembered as harmless is."""
+    lasting, fresh = Secrets([TOKEN.encode()], lasting=True), Secrets([TOKEN.encode()])
+    for values in [*requests, *requests]:
+        expected = any(fresh.within(value) for value in values)
+        assert lasting.among(fields(*values)) is expected
+        assert fresh.among(fields(*values)) is expected
+
+
+def test_what_may_be_a_credential_is_not_remembered() -> None:
+    secrets = Secrets([TOKEN.encode()], lasting=True)
+    value = b"nobody's business " * 3
+    assert not secrets.among(
+        [(b"cookie", value), (b"authorization", value), (b"x-api-key", value), (b"accept", value[:-1])]
+    )
+    assert secrets._harmless is not None
+    assert list(secrets._harmless) == [value[:-1]]
 
 
 def test_a_short_token_is_found_as_a_word_alone() -> None:
@@ -81,7 +112,7 @@ def test_no_text_takes_long(text: bytes) -> None:
     """Twice the text takes about twice the time, and 64 KiB of the worst far less than a tenth of a second."""
     began = time.process_time()
     MARKED.within(text)
-    MARKED.among([text, text])
+    MARKED.among(fields(text, text))
     assert time.process_time() - began < 0.5
 
 

@@ -101,12 +101,11 @@ class FrontDoor:
         door = self
 
         class SeenEdge(Edge):
-            def begin(
-                self, responder: Any, connection: Any, method: str, http_version: str, target: bytes, headers: Any
-            ) -> Callable[[], None] | None:
-                leave = super().begin(responder, connection, method, http_version, target, headers)
+            def begin(self, responder: Any, request: Any, location: Any) -> Callable[[], None] | None:
+                leave = super().begin(responder, request, location)
                 if leave is not None:
-                    door._reading.taken.append(Taken(method, target.decode("latin-1"), whole=True))
+                    target = request.target.decode("latin-1")
+                    door._reading.taken.append(Taken(request.method, target, whole=True))
                 return leave
 
         relay.edge = SeenEdge(relay)

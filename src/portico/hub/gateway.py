@@ -24,7 +24,7 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
-from portico.hub.heads import check_head
+from portico.hub.heads import MOST_FIELDS, check_head
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
 from portico.hub.shares import Shares
@@ -57,6 +57,10 @@ class VisitorRequest:
     caller: str = ""
     """Whom it counts for where each has a share: the network of the visitor's address; "" for nobody, where visitors
     cannot be told apart (`HubConfig.by_address`), or a trusted proxy says nothing of its visitor."""
+    fields: dict[bytes, bytes] | None = None
+    """``dict(headers)``: to see at once which there are. None where the edge has not made it."""
+    small: bool = False
+    """Whether the edge knows target and headers to have at most `heads.SMALL` bytes."""
 
     # parsed by `Gateway.parse`
     name: str = ""
@@ -144,6 +148,9 @@ class Gateway:
         self._since = time.monotonic()
         self._streams_of_address = config.streams_of_address
         self._waiters = Shares(MOST_WAITING_OF_ADDRESS)
+        self._own_tokens: tuple[bytes, ...] = ()
+        self._own_secrets = MARKED
+        """Of `_own_tokens`."""
         self.on_traffic: Callable[[Replica], None] = lambda replica: None
         """Told of each request that is opened, for activity."""
         self._leaving = False
@@ -173,19 +180,24 @@ class Gateway:
 
     def admit_now(self, request: VisitorRequest) -> Admission | None:
         """Decide by what is known already. None: `admit` must be awaited. Raises an `Answer` for a no."""
-        check_head(request.target, request.headers)
+        if not request.small or len(request.headers) > MOST_FIELDS:
+            check_head(request.target, request.headers)
         service = self._registry.services.get(request.name)
         if service is None:
             return None
         descriptor = service.descriptor
         if descriptor.origins:
             request.cors_origin = self._cors_origin(service, request)
-        key = self._bearer(request)
+        fields = request.fields
+        if fields is None:
+            fields = request.fields = dict(request.headers)
+        key = self._bearer(request) if b"authorization" in fields else None
         if key is None:
-            if descriptor.access != "public" or request.method == "OPTIONS" or self._shows_anything(request):
+            if descriptor.access != "public" or request.method == "OPTIONS" or self._shows_anything(request, fields):
                 return None
-            key = ANONYMOUS, False
-        visitor, ours = key
+            visitor, ours = ANONYMOUS, False
+        else:
+            visitor, ours = key
         access.check(descriptor.access, request.name, visitor)
         if self._registry.interstitial:
             self._warn(request)
@@ -193,14 +205,13 @@ class Gateway:
             ours = self._meet(request, service, visitor) or ours
         return Admission(service, visitor, ours)
 
-    def _shows_anything(self, request: VisitorRequest) -> bool:
-        """Whether a credential of any kind may be in the request."""
+    def _shows_anything(self, request: VisitorRequest, fields: dict[bytes, bytes]) -> bool:
+        """Whether a credential of any kind may be in the request, which has *fields*."""
         query = request.query
         if query and (KEY_ARGUMENT in query or headers.has_argument(query, b"token")):
             return True
-        for name, _ in request.headers:
-            if name == b"authorization" or name == b"cookie":
-                return True
+        if b"authorization" in fields or b"cookie" in fields:
+            return True
         return self._identities.has_credentials(request)
 
     async def admit(self, request: VisitorRequest) -> Admission:
@@ -455,9 +466,12 @@ class Gateway:
     def _secrets(self, token: bytes | None) -> Secrets:
         """All that no app may see of the server's own, with a *token* that is `Recognised.token`."""
         tokens = self._identities.own_tokens()
-        if token:
-            tokens += (token,)
-        return secrets_of(MARK[1:], *tokens) if tokens else MARKED
+        if not token:
+            if tokens != self._own_tokens:  # asked of every request
+                self._own_tokens = tokens
+                self._own_secrets = Secrets((MARK[1:], *tokens), lasting=True) if tokens else MARKED
+            return self._own_secrets
+        return secrets_of(MARK[1:], *tokens, token)
 
     @staticmethod
     def _cors_origin(service: Service, request: VisitorRequest) -> bytes:

@@ -192,11 +192,11 @@ def request_headers(
     if named:
         passed = [pair for pair in passed if pair[0] not in named]
     # one look at all that passes, as hardly a request holds anything
-    if basic or secrets.among([value for _, value in passed]):
+    if basic or secrets.among(passed):
         passed = _without(passed, secrets)
     if found:
         held = secrets_of(*found)
-        if basic or held.among([value for _, value in passed]):
+        if basic or held.among(passed):
             passed = _without(passed, held)
     passed += forwarded
     return passed

@@ -31,7 +31,7 @@ MOST_BACKSLASHES = 2048
 MOST_ITEMS = 256
 """Of a list that is taken apart: in Connection, Sec-WebSocket-Protocol."""
 
-_SMALL = 4096
+SMALL = 4096
 """Bytes of a head in which nothing is counted: whatever it is made of, it costs less than the limits let pass."""
 
 _LOOKED_INTO = re.compile(rb"[%\\]|token|portico_key|_xsrf|2\||MnwxOjB8")
@@ -50,7 +50,7 @@ def check_head(target: bytes, headers: Headers) -> None:
     size = len(target)
     for _, value in headers:
         size += len(value)
-    if size > _SMALL:
+    if size > SMALL:
         _check(target, headers)
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 
 from portico.bounded import BoundedCache
 from portico.hub.keys import MARK
+from portico.types import Headers
 
 LEAST = 8
 """Bytes of a secret that is looked for everywhere. A shorter one would be found in much that is none."""
@@ -36,6 +37,11 @@ _ESCAPE = re.compile(
 """A cookie's octal (as Python's ``http.cookies`` reads it), the escapes of JSON, C, Python and JavaScript, a quoted
 pair (RFC 9110 §5.6.4)."""
 
+_OFTEN_THE_SAME = frozenset(
+    {b"accept", b"accept-encoding", b"accept-language", b"content-type", b"sec-ch-ua", b"user-agent"}
+)
+"""Fields whose values come again and again, and are nobody's credentials."""
+
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"),
 )
@@ -45,9 +51,11 @@ _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 class Secrets:
     """Some secrets, in all of their spellings. Immutable."""
 
-    __slots__ = ("_needles", "_shortest", "_words")
+    __slots__ = ("_harmless", "_needles", "_words", "shortest")
 
-    def __init__(self, secrets: Iterable[bytes]) -> None:
+    def __init__(self, secrets: Iterable[bytes], *, lasting: bool = False) -> None:
+        """*lasting* ones are looked for again and again, and remember values that came often and hold none of them."""
+        self._harmless: BoundedCache[bytes, None] | None = BoundedCache(most_bytes=256 * 1024) if lasting else None
         needles: list[bytes] = []
         self._words: tuple[tuple[bytes, re.Pattern[bytes]], ...] = ()
         for secret in secrets:
@@ -59,30 +67,37 @@ class Secrets:
             if len(secret) >= LEAST:
                 needles += _base64(secret)
         self._needles = tuple(dict.fromkeys(needles))
-        self._shortest = min(map(len, (*needles, *(secret for secret, _ in self._words))), default=0)
+        self.shortest = min(map(len, (*needles, *(secret for secret, _ in self._words))), default=0)
         """Bytes: a shorter text holds none of them, and what is decoded is never longer than before."""
 
     def within(self, text: bytes) -> bool:
         """Whether one of them is in *text*. Takes time in proportion to its length."""
-        if len(text) < self._shortest:
+        if len(text) < self.shortest:
             return False
-        return self._plain(text) or ((b"%" in text or b"\\" in text) and self._decoded(text))
+        return self.plain(text) or ((b"%" in text or b"\\" in text) and self._decoded(text))
 
-    def among(self, texts: list[bytes]) -> bool:
-        """Whether one of them is in any of *texts*, for less than asking for each of them."""
-        whole = b"\n".join(texts)
-        if len(whole) < self._shortest:
+    def among(self, headers: Headers) -> bool:
+        """Whether one of them is in any value of *headers*, for less than asking for each of them."""
+        shortest, harmless = self.shortest, self._harmless
+        known: Container[bytes] = harmless if harmless is not None else ()
+        looked_into = [pair for pair in headers if len(pair[1]) >= shortest and pair[1] not in known]
+        if not looked_into:
             return False
-        if self._plain(whole):
+        whole = b"\n".join([value for _, value in looked_into])
+        if self.plain(whole):
             return True
         if b"%" in whole or b"\\" in whole:
-            for text in texts:
-                if len(text) >= self._shortest and (b"%" in text or b"\\" in text) and self._decoded(text):
+            for _, text in looked_into:
+                if (b"%" in text or b"\\" in text) and self._decoded(text):
                     return True
+        if harmless is not None:
+            for name, value in looked_into:
+                if name in _OFTEN_THE_SAME:
+                    harmless.keep(value, None, len(value))
         return False
 
     def _decoded(self, text: bytes) -> bool:
-        return any(further is None or self._plain(further) for further in readings(text))
+        return any(further is None or self.plain(further) for further in readings(text))
 
     def within_credentials(self, value: bytes) -> bool:
         """As `within`, of an Authorization header: what Basic holds is decoded, as leniently as anybody would."""
@@ -91,7 +106,8 @@ class Secrets:
         decoded = basic_credentials(value)
         return decoded is not None and self.within(decoded)
 
-    def _plain(self, text: bytes) -> bool:
+    def plain(self, text: bytes) -> bool:
+        """Whether one of them is in *text* as it stands, or in base64."""
         for needle in self._needles:  # asked of every request: a generator costs three times this
             if needle in text:
                 return True
@@ -162,5 +178,5 @@ def secrets_of(*secrets: bytes) -> Secrets:
     return _SECRETS.keep(secrets, Secrets(secrets), 12 * sum(map(len, secrets))) if known is None else known
 
 
-MARKED = Secrets((MARK[1:],))
+MARKED = Secrets((MARK[1:],), lasting=True)
 """Every key and token that a hub ever made. The mark's dot would be one more thing to encode."""

@@ -19,6 +19,7 @@ from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.headers import BODILESS
+from portico.hub.heads import SMALL
 from portico.hub.held_bodies import HeldBodies
 from portico.hub.reply import date, reply, server_of
 from portico.hub.shares import network_of
@@ -54,12 +55,18 @@ OWN_MESSAGES = "portico.own_messages"
 returns one that is told how long a message may be; other servers take as long ones as they are set to."""
 
 
+OwnRequest = tuple[VisitorRequest, Location]
+"""A request that a server has read by itself, and where it goes (`Edge.read`)."""
+
+
 class OwnConnection(Protocol):
     """A visitor's connection, as a server knows it."""
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     scheme: Literal["http", "https"] | None
+    caller: str
+    """`VisitorRequest.caller` of its requests, where no proxy says whose they are."""
 
 
 class OwnResponder(Responder, Protocol):
@@ -147,26 +154,31 @@ class Edge:
                 return forward
             await gateway.ready(admission.service, request.caller)
 
-    def begin(
+    def read(
         self,
-        responder: OwnResponder,
         connection: OwnConnection,
         method: str,
         http_version: str,
         target: bytes,
         headers: Headers,
-    ) -> Callable[[], None] | None:
-        """`http` for a request that needs no waiting: no body, a service that is linked, a visitor who is known.
+        fields: dict[bytes, bytes],
+        size: int,
+    ) -> OwnRequest | None:
+        """A request without a body, to be begun (`begin`) once or more. None: `http` must be called.
 
-        *target* is the path and the query as they came. Returns what to call when the visitor leaves. None: nothing
-        was done, and `http` must be called.
+        *target* is the path and the query as they came, all of them visible ASCII; *fields* is ``dict(headers)``; the
+        head has *size* bytes. All that depends on more than that, the connection and the settings, is for `begin`.
         """
-        location = self.places.find(headers, target.partition(b"?")[0], connection.server)
-        if location is None or location.models or not location.host or _has_body(headers) or not target.isascii():
+        host = fields.get(b"host", b"").decode("latin-1")
+        location = self.places.locate(host, target.partition(b"?")[0], connection.server)
+        if location is None or location.models or not location.host:
             return None
-        workspace = self.relay.workspaces.get(location.workspace)
-        client, scheme = self.proxies.visitor(connection.client, connection.scheme or "http", headers)
-        host = location.host
+        peer: tuple[str, int] | None = connection.client
+        scheme: str = connection.scheme or "http"
+        client, caller = peer, connection.caller
+        if b"x-forwarded-for" in fields or b"x-forwarded-proto" in fields:
+            client, scheme = self.proxies.visitor(peer, scheme, headers)
+            caller = self._caller(client, peer)
         request = VisitorRequest(
             Kind.HTTP,
             method,
@@ -178,14 +190,29 @@ class Edge:
             client,
             server_of(host, scheme),
             location.prefix,
-            caller=self._caller(client, connection.client),
+            (),
+            caller,
+            fields,
+            size <= SMALL,
         )
+        return request, location
+
+    def begin(
+        self, responder: OwnResponder, request: VisitorRequest, location: Location
+    ) -> Callable[[], None] | None:
+        """`http` for a request that needs no waiting: a service that is linked, a visitor who is known.
+
+        Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
+        """
         responder.request = request
         responder.workspace = location.workspace
+        workspace = self.relay.workspaces.get(location.workspace)
+        request.cors_origin = b""
         try:
             if self.addresses.over and request.caller:
                 self.addresses.check(request.caller)
-            self._split(workspace, request, location)
+            if not request.raw_path:  # else it was begun before
+                self._split(workspace, request, location)
             if request.raw_path.startswith(b"/.portico/"):
                 return None
             admission = workspace.gateway.admit_now(request)

@@ -19,8 +19,12 @@ END_OF_HEAD = b"\r\n\r\n"
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 """The fields that `read` is given."""
 
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/(1\.[01])")
 """Method, target and version (RFC 9112 §3), one space between. Parsers take RTSP/1.0, HTTP/0.9 and HTTP/2.0 as well."""
+
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+_VERSIONS = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 """A length that every server reads alike: no sign, no leading zero (it may be read as octal), below 2^63."""
@@ -61,12 +65,33 @@ class Framing:
     """Whether the visitor waits for a 100 (RFC 9110 §10.1.1)."""
 
 
-def read(method: bytes, version: bytes, fields: Headers) -> Framing:
+PLAIN = {"1.1": Framing(), "1.0": Framing(keep_alive=False)}
+"""By the version, where no field of the head says more. Nobody changes them."""
+
+_KEPT = frozenset({(b"connection", b"keep-alive"), (b"connection", b"Keep-Alive")})
+"""What browsers say, and what says no more than nothing: HTTP/1.1 keeps a connection by itself, and HTTP/1.0 has none
+that is kept here."""
+
+
+def request_line(line: bytes) -> tuple[str, bytes, str] | None:
+    """Method, target and version (``1.0`` or ``1.1``) of a request line, without its end; None if it is none."""
+    parts = line.split(b" ")
+    if len(parts) == 3:  # usual ones are read for half of what the expression costs
+        method, target, version = _METHODS.get(parts[0]), parts[1], _VERSIONS.get(parts[2])
+        if method is not None and version is not None and target and not target.translate(None, _VISIBLE):
+            return method, target, version
+    match = _REQUEST_LINE.fullmatch(line)
+    return None if match is None else (match[1].decode(), match[2], match[3].decode())
+
+
+def read(method: str, version: str, fields: Headers) -> Framing:
     """What *fields*, those of `FRAMING` with names in lower case, say of a request. Raises `Malformed`.
 
     *version* is ``1.0`` or ``1.1``. An upgrade that is not to a WebSocket is never accepted: its request is answered as
     any other, and the connection closed, for a proxy in front may believe that it has become something else.
     """
+    if len(fields) == 1 and fields[0] in _KEPT and method != "CONNECT":
+        return PLAIN[version]
     lengths: list[bytes] = []
     codings: list[bytes] = []
     upgrades: list[bytes] = []
@@ -82,11 +107,11 @@ def read(method: bytes, version: bytes, fields: Headers) -> Framing:
         elif name == b"upgrade":
             upgrades.append(value.strip(b" \t").lower())
         elif value.lower() == b"100-continue":
-            expects = version == b"1.1"  # HTTP/1.0 knows no interim responses (RFC 9110 §15.2)
+            expects = version == "1.1"  # HTTP/1.0 knows no interim responses (RFC 9110 §15.2)
     body = _body(version, lengths, codings)
-    if method == b"CONNECT":
+    if method == "CONNECT":
         raise Malformed("CONNECT is for proxies, and this is none.")
-    framing = Framing(body, version == b"1.1" and b"close" not in options, expects=expects)
+    framing = Framing(body, version == "1.1" and b"close" not in options, expects=expects)
     if upgrades:
         if body is not None:
             raise Malformed("A request with Upgrade must not have a body: send it without Upgrade.")
@@ -94,7 +119,7 @@ def read(method: bytes, version: bytes, fields: Headers) -> Framing:
             framing.websocket = upgrades == [b"websocket"]
             if not framing.websocket:
                 framing.keep_alive = False
-            elif method != b"GET" or version != b"1.1":
+            elif method != "GET" or version != "1.1":
                 raise Malformed("A WebSocket is asked for with GET and HTTP/1.1.")
     return framing
 
@@ -111,14 +136,14 @@ def read_scope(scope: Scope) -> Framing:
     if sum(name == b"host" for name, _ in fields) > 1:
         raise Malformed("A request names one Host.")
     noted = [pair for pair in fields if pair[0] in FRAMING]
-    return read(scope.get("method", "GET").encode(), version.encode(), noted)
+    return read(scope.get("method", "GET"), version, noted)
 
 
-def _body(version: bytes, lengths: list[bytes], codings: list[bytes]) -> Body | None:
+def _body(version: str, lengths: list[bytes], codings: list[bytes]) -> Body | None:
     if codings:
         if lengths:
             raise Malformed("A request has Content-Length or Transfer-Encoding, not both.")
-        if version != b"1.1" or len(codings) > 1 or codings[0].lower() != b"chunked":  # RFC 9112 §6.1
+        if version != "1.1" or len(codings) > 1 or codings[0].lower() != b"chunked":  # RFC 9112 §6.1
             raise Malformed("The one Transfer-Encoding that is read here is chunked, in HTTP/1.1.")
         return Chunks()
     if lengths:

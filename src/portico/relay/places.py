@@ -59,11 +59,13 @@ class Places:
 
         `ELSEWHERE`: its host is not the relay's. A request without a Host goes by its path: no browser sends one.
         """
-        host = ""
         for name, value in headers:
             if name == b"host" or (len(name) == 4 and name.lower() == b"host"):
-                host = value.decode("latin-1")
-                break
+                return self.locate(value.decode("latin-1"), raw_path, server)
+        return self.locate("", raw_path, server)
+
+    def locate(self, host: str, raw_path: bytes, server: tuple[str, int | None] | None = None) -> Location | None:
+        """As `find`, of a request whose Host is *host*; "" if it has none."""
         if self._suffix:
             found = self._hosts.get(host, _UNKNOWN)
             if found is _UNKNOWN:
@@ -92,11 +94,13 @@ class Places:
     def _by_path(self, host: str, raw_path: bytes) -> Location | None:
         workspace, _, rest = raw_path[1:].partition(b"/")
         models = not rest.startswith(b"apps/")
-        if (models and not _begins(rest, b"v1")) or workspace == b"portico" or not _A_NAME.fullmatch(workspace):
+        if models and not _begins(rest, b"v1"):
             return None
-        key = (host, workspace + (b"/v1" if models else b""))
+        key = (host, workspace + b"/v1" if models else workspace)
         known = self._paths.get(key)
         if known is None:
+            if workspace == b"portico" or not _A_NAME.fullmatch(workspace):
+                return None
             name = workspace.decode("latin-1")
             prefix = b"/" + workspace + b"/apps/"
             known = Location(host, name, "", prefix, models, f"/{name}/v1" if models else "")

@@ -25,9 +25,10 @@ from portico.hub.gateway import VisitorRequest
 from portico.hub.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
+from portico.hub.shares import network_of
 from portico.pieces import Pieces
-from portico.relay.edge import OWN_MESSAGES
-from portico.relay.framing import END_OF_HEAD, FRAMING, REQUEST_LINE, Framing, Malformed, read
+from portico.relay.edge import OWN_MESSAGES, OwnRequest
+from portico.relay.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, read, request_line
 from portico.relay.log import new_request_id
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.types import Headers
@@ -43,8 +44,8 @@ _MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answe
 _MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
 _NO_REQUEST = "This is no HTTP request that can be answered."
 _LONG_HEAD = Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here.")
-_PLAIN, _OLD = Framing(), Framing(keep_alive=False)
-"""Of HTTP/1.1 and of HTTP/1.0, where no field of the head says more."""
+_COUNTED = FRAMING | {b"host"}
+"""The fields that are kept however many others there are."""
 _SLICE = 16 * 1024
 """Bytes of a WebSocket that are read before its app is asked whether it takes more: of small messages there are
 thousands in one read, and each costs far more to keep than its bytes."""
@@ -70,29 +71,30 @@ class VisitorProtocol(HttpToolsProtocol):
         """A head is expected, or has come in part."""
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._hosts = 0
-        """How many Host fields the head has."""
-        self._noted: Headers = []
-        """The fields that frame (`FRAMING`)."""
         self._head = bytearray()
         """A head that has come in part."""
-        self._framing = _PLAIN
+        self._framing = PLAIN["1.1"]
         """Of the request under way, or of the last one."""
         self._method, self._version = "", "1.1"
-        self._parsed_head = self._parsed_end = self._parser_keeps = False
-        """How far the parser has come in the request, and whether it takes another one."""
+        self._fields: dict[bytes, bytes] = {}
+        """The head's fields by their names, the last of each."""
+        self._parsed_head = self._parsed_end = self._keeps_alive = False
+        """How far the parser has come in the request, and whether another request may follow: the parser and `framing`
+        must both say so."""
         self._behind = 0
         """Bytes that came since requests wait behind the one under way."""
         self._deaf = False
         """Refused, or beyond understanding: what still comes is not read."""
         self._counted = ""
         """The address that this connection counts for."""
+        self.caller = ""
+        """Whom its requests count for, where no proxy says whose they are (`VisitorRequest.caller`)."""
         self._idleness: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
         self._between = True
         """No message has come in part: what comes next begins one."""
-        self._passed: tuple[str, str] | None = None
-        """Method and version of the last request, if it went past ASGI and may be followed by another."""
+        self._passed: OwnRequest | None = None
+        """The last request, if it went past ASGI and may be followed by another."""
         self._last: bytes | None = None
         """That request, byte for byte, if it came whole and by itself."""
 
@@ -102,6 +104,7 @@ class VisitorProtocol(HttpToolsProtocol):
         address = self.client[0] if self.client else ""
         if not edge.proxies.is_trusted(address):
             self._counted = address
+            self.caller = network_of(address)
             if not edge.addresses.connect(address):
                 self.relay.counters.turned_away += 1
                 self._refuse(
@@ -132,7 +135,7 @@ class VisitorProtocol(HttpToolsProtocol):
             return  # programs ask the same again and again: it reads as it did before
         self._passed = self._last = None
         try:
-            if self._between and data[-4:] == END_OF_HEAD and data.find(END_OF_HEAD) == len(data) - 4:
+            if self._between and data.find(END_OF_HEAD) == len(data) - 4 >= 0:
                 self._expect_message()
                 self._parse(data)
                 self._begin_message(data)
@@ -197,9 +200,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _expect_message(self) -> None:
         self._in_head, self._between = True, False
-        self._hosts = 0
         self._parsed_head = self._parsed_end = False
-        self._noted = []
         self.headers = []
 
     def _parse(self, piece: bytes) -> None:
@@ -240,23 +241,21 @@ class VisitorProtocol(HttpToolsProtocol):
     # The parser's calls; those that are None are not asked for.
 
     on_url = None  # type: ignore[assignment]
+    on_message_begin = None  # type: ignore[assignment]  # uvicorn's makes a scope
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # a trailer: it must not pass for what was said in the head (RFC 9110 §6.5.1), nor be held
-        name = name.lower()
-        if name == b"host":
-            self._hosts += 1
-        elif name in FRAMING:
-            self._noted.append((name, value))
-        if (
-            len(self.headers) <= MOST_FIELDS
-        ):  # one more than that is refused (`check_head`), however many more there are
-            self.headers.append((name, value))
+        if self._in_head:  # a trailer must not pass for what was said in the head (RFC 9110 §6.5.1), nor be held
+            name = name.lower()
+            headers = self.headers
+            # one more than `MOST_FIELDS` is refused (`check_head`); how such a request is framed counts nonetheless
+            if len(headers) <= MOST_FIELDS or name in _COUNTED:
+                headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._parsed_head:
+            raise Malformed(_NO_REQUEST)  # to the parser it is the head of another request, or more than one
         self._parsed_head = True
-        self._parser_keeps = self.parser.should_keep_alive()
+        self._keeps_alive = self.parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         self._parsed_end = True
@@ -269,24 +268,27 @@ class VisitorProtocol(HttpToolsProtocol):
             self._turn_away(_LONG_HEAD)
             return
         begin = 2 if head[:2] == b"\r\n" else 0  # an empty line before a request is passed over (RFC 9112 §2.2)
-        line = REQUEST_LINE.fullmatch(head, begin, head.find(b"\r\n", begin))
+        line = request_line(head[begin : head.find(b"\r\n", begin)])
         if line is None or not self._parsed_head:
             raise Malformed(_NO_REQUEST)
-        method, self.url, version = line.groups()
-        self._method, self._version = method.decode(), version.decode()
-        if self._hosts != 1 or self.url[:1] != b"/":
+        method, self.url, version = self._method, target, self._version = line
+        headers = self.headers
+        self._fields = fields = dict(headers)
+        if b"host" not in fields or len(fields) != len(headers) or target[:1] != b"/":
             self._check_host()
-        noted = self._noted
-        if noted or method == b"CONNECT":
-            framing = read(method, version, noted)
+        if not FRAMING.isdisjoint(fields) or method == "CONNECT":
+            framing = read(method, version, [pair for pair in headers if pair[0] in FRAMING])
         else:
-            framing = _PLAIN if version == b"1.1" else _OLD
+            framing = PLAIN[version]
         self._framing = framing
-        if self._parsed_end is not (framing.body is None):
+        body = framing.body
+        if self._parsed_end is not (body is None):
             raise Malformed("Where the request ends can be read in two ways.")
         if len(self.pipeline) >= _MOST_PIPELINED:
             raise Malformed("Too many requests came before the answer to the first.")
         self._in_head = False
+        if not framing.keep_alive:
+            self._keeps_alive = False
         cycle = self.cycle
         under_way = cycle is not None and not cycle.response_complete
         if framing.websocket:
@@ -295,9 +297,9 @@ class VisitorProtocol(HttpToolsProtocol):
             self._between = True
             self.handle_websocket_upgrade()
             return
-        if under_way or not self._begin():
+        if under_way or body is not None or framing.expects or not self._begin(len(head)):
             self._begin_by_asgi()
-        if framing.body is None:
+        if body is None:
             self._end_message()
 
     def _end_message(self) -> None:
@@ -310,31 +312,33 @@ class VisitorProtocol(HttpToolsProtocol):
         if not self._keeps_alive:
             self._hear_no_more()
 
-    @property
-    def _keeps_alive(self) -> bool:
-        """Whether another request may follow: the parser and `framing` both say so."""
-        return self._parser_keeps and self._framing.keep_alive
+    def _begin(self, size: int) -> bool:
+        """Answer a request without a body, or pass it on, past ASGI. False: it must go that way.
 
-    def _begin(self) -> bool:
-        """Answer the request, or pass it on, past ASGI. False: it must go that way."""
-        framing, target = self._framing, self.url
-        if framing.body is not None or framing.expects or target[:1] != b"/" or b"#" in target:
+        Its head has *size* bytes.
+        """
+        target = self.url
+        if target[:1] != b"/" or b"#" in target:
+            return False
+        read = self.relay.edge.read(self, self._method, self._version, target, self.headers, self._fields, size)
+        if read is None:
             return False
         keep_alive = self._keeps_alive
-        if not self._pass_on(self._method, self._version, keep_alive):
+        if not self._pass_on(read, keep_alive):
             return False
         if keep_alive:
-            self._passed = self._method, self._version
+            self._passed = read
         return True
 
     def _pass_again(self) -> bool:
-        return self._passed is not None and self._pass_on(*self._passed, True)
+        return self._passed is not None and self._pass_on(self._passed, True)
 
-    def _pass_on(self, method: str, version: str, keep_alive: bool) -> bool:
+    def _pass_on(self, read: OwnRequest, keep_alive: bool) -> bool:
         cycle = self.cycle
-        visit = _Visit(self, method, version, keep_alive)
+        request = read[0]
+        visit = _Visit(self, request.method, request.http_version, keep_alive)
         self.cycle = visit  # type: ignore[assignment]
-        leave = self.relay.edge.begin(visit, self, method, version, self.url, self.headers)
+        leave = self.relay.edge.begin(visit, *read)
         if leave is None:
             self.cycle = cycle
             return False
@@ -394,7 +398,8 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _check_host(self) -> None:
         """RFC 9112 §3.2: a request names one host. Raises `Malformed`."""
-        if self._hosts > 1 or (self._hosts == 0 and self._version == "1.1"):
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self._version == "1.1"):
             raise Malformed("A request names one Host.")
         if not self.url.startswith(b"/"):  # the absolute form, for proxies: its host must be the one of the field
             scheme, _, rest = self.url.partition(b"://")
