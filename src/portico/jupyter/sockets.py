@@ -25,6 +25,7 @@ from portico.jupyter.streams import take_over
 from portico.pieces import Pieces
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.transports.transport import Receiver
+from portico.transports.whole_frames import read_whole, written_whole
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -135,11 +136,15 @@ class ServerSocket:
             return None
         if self._protocol.state is not State.OPEN or self._closed:
             return None
-        if text:
-            self._protocol.send_text(data)
+        frame = written_whole(self._protocol, data, text=text)
+        if frame is not None:
+            self._bytes.write(frame)
         else:
-            self._protocol.send_binary(data)
-        self._flush()
+            if text:
+                self._protocol.send_text(data)
+            else:
+                self._protocol.send_binary(data)
+            self._flush()
         return self._bytes.drained()
 
     def close(self, code: int, reason: str) -> None:
@@ -213,6 +218,12 @@ class ServerSocket:
     def _read(self, data: bytes) -> None:
         protocol = self._protocol
         if self._closed:
+            return
+        whole = read_whole(protocol, data)
+        if whole is not None:  # so nothing was unfinished, nor is
+            waiting = self._deliver(*whole)
+            if waiting is not None:
+                self._wait(waiting, [])
             return
         protocol.receive_data(data)
         events = protocol.events_received()

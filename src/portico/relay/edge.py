@@ -51,8 +51,18 @@ _CONTINUE_AFTER = 0.05
 _HIGHEST_STATUS = 599  # uvicorn knows no status line for more
 
 OWN_MESSAGES = "portico.own_messages"
-"""An ASGI extension of the relay's own server: a function to call with one that takes a WebSocket's binary messages. It
-returns one that is told how long a message may be; other servers take as long ones as they are set to."""
+"""An ASGI extension of the relay's own server: an `OwnSocket`. Other servers have no such way past ASGI."""
+
+
+class OwnSocket(Protocol):
+    """A WebSocket, as the relay's own server knows it."""
+
+    def hand_over(self, take: Callable[[bytes], None]) -> Callable[[int], None]:
+        """Give each binary message to *take*. Returns what is told how long a message may be; with other servers as
+        long as they are set to."""
+
+    def say(self, data: bytes, *, text: bool = False) -> bool:
+        """Send a message now; *text* is UTF-8. False: nothing was sent, and it is to go by ASGI's ``send``."""
 
 
 OwnRequest = tuple[VisitorRequest, Location]
@@ -197,9 +207,7 @@ class Edge:
         )
         return request, location
 
-    def begin(
-        self, responder: OwnResponder, request: VisitorRequest, location: Location
-    ) -> Callable[[], None] | None:
+    def begin(self, responder: OwnResponder, request: VisitorRequest, location: Location) -> Callable[[], None] | None:
         """`http` for a request that needs no waiting: a service that is linked, a visitor who is known.
 
         Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
@@ -239,7 +247,8 @@ class Edge:
         """A visitor's WebSocket."""
         request = self._request(scope, location, Kind.WEBSOCKET)
         request.subprotocols = tuple(scope["subprotocols"])
-        visit = _SocketVisit(self, request, send)
+        own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
+        visit = _SocketVisit(self, request, send, own)
         await receive()  # websocket.connect
         self.sockets.add(visit)
         try:
@@ -292,9 +301,10 @@ class Edge:
         client, _ = self.proxies.visitor(scope["client"], "http", headers)
         address = client[0] if client else ""
         transport = _LinkTransport(send, self.relay.counters, address, _origin(headers))
-        hand_over = scope.get("extensions", {}).get(OWN_MESSAGES)
-        if hand_over is not None:
-            transport.limit = hand_over(transport.received)
+        own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
+        if own is not None:
+            transport.own = own
+            transport.limit = own.hand_over(transport.received)
         self.relay.links.accept(transport, lambda hello: self.relay.workspaces.place(hello, address))
         while True:
             message = await receive()
@@ -622,10 +632,11 @@ async def _received(receive: Receive) -> Mapping[str, Any]:
 class _SocketVisit:
     """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models_socket.ModelsSocket`."""
 
-    def __init__(self, edge: Edge, request: VisitorRequest, send: Send) -> None:
+    def __init__(self, edge: Edge, request: VisitorRequest, send: Send, own: OwnSocket | None) -> None:
         self._edge = edge
         self.request = request
         self._send = send
+        self._own = own
         self._task = asyncio.current_task()
         self._cut = False
         self.since = time.monotonic()
@@ -691,6 +702,14 @@ class _SocketVisit:
         self.deny(answer.status, headers, body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
+        before = self._sending
+        if (
+            self._own is not None
+            and (before is None or before.done())
+            and (not text or _is_utf8(data))
+            and self._own.say(data, text=text)
+        ):
+            return None
         if text:
             return self._drive({"type": "websocket.send", "text": data.decode("utf-8", "replace")})
         return self._drive({"type": "websocket.send", "bytes": data})
@@ -745,6 +764,13 @@ class _SocketVisit:
         await self._send(message)
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 def _may_be_sent(code: int) -> bool:
     """Whether a close frame may hold *code* (RFC 6455 §7.4)."""
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
@@ -768,6 +794,8 @@ class _LinkTransport:
         """The provider's, for lists."""
         self.origin = origin
         """Of the web page that it is, if it is one: the same."""
+        self.own: OwnSocket | None = None
+        """A way past ASGI, where there is one."""
         self.limit: Callable[[int], None] | None = None
         """Tells the server how long a message may be, where it can be told."""
         self._receiver: LinkReceiver | None = None
@@ -788,6 +816,9 @@ class _LinkTransport:
 
     def send(self, message: bytes) -> None:
         self._counters.to_providers += len(message)
+        own = self.own
+        if own is not None and self._sending is None and not self._closing and self._ended is None and own.say(message):
+            return
         self._drive({"type": "websocket.send", "bytes": message})
 
     def close(self, code: int = 1000, reason: str = "") -> None:

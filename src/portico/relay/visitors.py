@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
 
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
@@ -31,6 +32,7 @@ from portico.relay.edge import OWN_MESSAGES, OwnRequest
 from portico.relay.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, read, request_line
 from portico.relay.log import new_request_id
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
+from portico.transports.whole_frames import read_whole, written_whole
 from portico.types import Headers
 
 if TYPE_CHECKING:
@@ -642,7 +644,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"] = {**(self.scope["extensions"] or {}), OWN_MESSAGES: self.hand_over}  # type: ignore[dict-item]
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), OWN_MESSAGES: self}  # type: ignore[dict-item]
 
     def hand_over(self, take: Callable[[bytes], None]) -> Callable[[int], None]:
         """Give each binary message to *take* as it comes, and not to ASGI's ``receive``.
@@ -654,6 +656,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.relay.edge.unfinished.free(self)
         return lambda size: limit_messages(self.conn, size)
 
+    def say(self, data: bytes, *, text: bool = False) -> bool:
+        """Send a message now, past ASGI's ``send``. False: it is not sent, and is to go that way, which may wait."""
+        if not self.handshake_complete or self.close_sent or self.disconnected or not self.writable.is_set():
+            return False
+        frame = written_whole(self.conn, data, text=text)
+        if frame is None:
+            return False
+        self.transport.write(frame)
+        return True
+
     def send_receive_event_to_app(self) -> None:
         take = self._take
         if take is None or self.curr_msg_data_type == "text" or self.close_sent:
@@ -663,14 +675,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def data_received(self, data: bytes) -> None:
-        if self._take is not None:
-            super().data_received(data)
+        take = self._take
+        if take is not None:
+            whole = read_whole(self.conn, data)
+            if whole is None or whole[1] or self.close_sent:
+                super().data_received(data)
+            else:
+                take(whole[0])
         elif self.read_paused or self._rest:
             self._rest += data
         else:
             self._read(data)
 
     def _read(self, data: bytes) -> None:
+        whole = read_whole(self.conn, data) if len(data) <= _SLICE and not self.transport.is_closing() else None
+        if whole is not None and not self._holds:
+            message, text = whole
+            if text:
+                self.handle_text(Frame(Opcode.TEXT, message))
+            else:
+                self.handle_bytes(Frame(Opcode.BINARY, message))
+            return
         for position in range(0, len(data), _SLICE):
             if self.read_paused:
                 self._rest = data[position:]

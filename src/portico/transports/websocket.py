@@ -20,6 +20,7 @@ from portico.errors import LinkClosed, Refused
 from portico.pieces import Pieces
 from portico.transports.sansio import MOST_UNREAD, limit_messages
 from portico.transports.transport import Receiver
+from portico.transports.whole_frames import read_whole, written_whole
 
 _OPEN_TIMEOUT = 10.0  # seconds for TCP, TLS and the upgrade
 _CLOSE_TIMEOUT = 2.0  # seconds for what is buffered and for the other end's answer to our close
@@ -44,6 +45,8 @@ class _Connection(ClientConnection):
             super().process_event(event)
 
     def data_received(self, data: bytes) -> None:
+        if self.link_transport._received_whole(data):
+            return
         super().data_received(data)
         if self.protocol.close_expected():
             self.link_transport._end_soon()
@@ -97,7 +100,10 @@ class WebSocketTransport:
 
     def send(self, message: bytes) -> None:
         connection = self._connection
-        if connection.protocol.state is State.OPEN:
+        frame = written_whole(connection.protocol, message)
+        if frame is not None:
+            connection.transport.write(frame)
+        elif connection.protocol.state is State.OPEN:
             connection.protocol.send_binary(message)
             connection.send_data()
 
@@ -127,6 +133,16 @@ class WebSocketTransport:
         if not self._ending and self._lost_reason is None:
             self._ending = True
             self._connection.loop.call_later(_CLOSE_TIMEOUT, self._connection.transport.abort)
+
+    def _received_whole(self, data: bytes) -> bool:
+        """Take *data* if it is one message. False: the library is to read it."""
+        if self._receiver is None or self._said_close:
+            return False
+        whole = read_whole(self._connection.protocol, data)
+        if whole is None or whole[1]:
+            return False
+        self._receiver.message_received(whole[0])
+        return True
 
     def _frame_received(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT:
