@@ -112,6 +112,33 @@ def test_send_waits_while_the_visitor_does_not_read() -> None:
     serving(app, work)
 
 
+def test_a_send_ends_well_though_the_visitor_leaves_while_it_waits() -> None:
+    """The visitor may have all of the message. The next one is refused."""
+    told: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        told.append("sends")
+        await send({"type": "websocket.send", "bytes": bytes(4 * WINDOW)})
+        told.append("sent")
+        told.append((await receive())["type"])
+        try:
+            await send({"type": "websocket.send", "bytes": b"more"})
+        except OSError:
+            told.append("refused")
+
+    async def work(served: Served) -> None:
+        visitor = served.connect(consume=False)
+        await served.until(lambda: visitor.unconsumed > WINDOW - 64 * KIB)
+        assert told == ["sends"]
+        visitor.stream.send_close(1000)
+        await served.until(lambda: len(told) == 4)
+        assert told == ["sends", "sent", "websocket.disconnect", "refused"]
+
+    serving(app, work)
+
+
 def test_an_app_that_never_awaits_lets_others_in() -> None:
     stop = False
 

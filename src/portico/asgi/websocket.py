@@ -308,13 +308,15 @@ class WebSocketExchange:
         self._wake()
 
     async def _drained(self) -> None:
+        """Wait until more may be sent.
+
+        If the visitor leaves meanwhile, who may have all of it by then, the app hears of that by what it does next.
+        """
         self._drain = self._loop.create_future()
         try:
             await self._drain
         finally:
             self._drain = None
-        if self._gone is not None:
-            raise StreamReset(ResetCode.CANCEL, "the visitor has left")
 
 
 def _handshake(headers: Headers) -> Headers:

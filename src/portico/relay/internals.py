@@ -31,10 +31,12 @@ METHODS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     SOCKET: {
         "connection_lost": ("exc",),
         "data_received": ("data",),
+        "handle_bytes": ("event",),
         "handle_connect": ("event",),
         "handle_cont": ("event",),
         "handle_ping": (),
         "handle_parser_exception": (),
+        "handle_text": ("event",),
         "pause_writing": (),
         "resume_writing": (),
         "receive": (),
@@ -51,8 +53,8 @@ ATTRIBUTES: dict[tuple[str, str], tuple[str, ...]] = {
         "server", "server_state", "timeout_keep_alive", "transport", "url",
     ),
     SOCKET: (
-        "close_sent", "conn", "curr_msg_data_type", "frames", "handshake_complete", "handshake_initiated", "loop",
-        "read_paused", "response", "scope", "transport", "writable",
+        "close_sent", "conn", "curr_msg_data_type", "disconnected", "frames", "handshake_complete",
+        "handshake_initiated", "loop", "read_paused", "response", "scope", "transport", "writable",
     ),
     FLOW: ("write_paused",),
 }  # fmt: skip
