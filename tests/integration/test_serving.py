@@ -138,7 +138,8 @@ def test_a_script_ends_at_once_and_says_goodbye(jupyter_server: JupyterServer, m
         ended = time.perf_counter()
         code, errors = script.end()
         measured("ended after", time.perf_counter() - ended)
-        assert (code, errors) == (0, "")
+        # what asyncio says of slow callbacks is about the machine
+        assert (code, [line for line in errors.splitlines() if not line.startswith("Executing <")]) == (0, [])
         answer.read_rest()
         wire.close()
         assert not answer.complete

@@ -111,6 +111,7 @@ def test_the_notebooks_own_exit_ends_its_kernel(jupyter_server: JupyterServer) -
     ).check()
     kernel.send("exit")
     eventually(lambda: get(_url(jupyter_server, "ended"))[0].status == 503, 20)
+    kernel.shutdown()
 
 
 def test_a_startup_that_exits_fails_and_nothing_else(jupyter_server: JupyterServer, kernel: Kernel) -> None:
