@@ -35,6 +35,7 @@ from portico.hub.answers import Answer
 from portico.hub.client_address import read_address
 from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
 from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.heads import SMALL
 from portico.hub.http1 import TOKEN, ResponseWriter, status_line
 from portico.hub.hub import Hub
 from portico.hub.registry import Principal
@@ -143,7 +144,6 @@ class VisitorDelegate(HTTPMessageDelegate):
         connection = self._connection
         connection.set_max_body_size(_UNLIMITED)
         self._request = request = self._read(start_line, headers)
-        self._fin = not has_body(headers)
         if self._expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
             self._expects = not self._fin and request.http_version == "1.1"
@@ -234,7 +234,9 @@ class VisitorDelegate(HTTPMessageDelegate):
     def _read(self, start_line: RequestStartLine, headers: HTTPHeaders) -> VisitorRequest:
         pairs: Headers = []
         host = connection = upgrade = ""
+        size = len(start_line.path)
         for name, value in headers.get_all():
+            size += len(value)
             lower = lower_name(name)
             if lower in _NOTED:
                 if lower == b"host":
@@ -246,6 +248,11 @@ class VisitorDelegate(HTTPMessageDelegate):
                 else:
                     self._expects = value.lower() == "100-continue"
             pairs.append((lower, value.encode("latin-1")))
+        fields = dict(pairs)
+        if len(fields) == len(pairs):  # mostly; tornado's own table, which joins what comes twice, costs more to ask
+            self._fin = fields.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in fields
+        else:
+            self._fin = not has_body(headers)
         websocket = False
         self._upgrades = bool(upgrade)
         if len(connection) > _LONGEST_CONNECTION:
@@ -279,6 +286,8 @@ class VisitorDelegate(HTTPMessageDelegate):
             client if remote_ip else None,
             server_of(host, scheme) if host else _listener(self._connection),
             self._edge.apps_prefix,
+            fields=fields,
+            small=size <= SMALL,
         )
 
     async def _admit(self, request: VisitorRequest) -> None:
