@@ -298,16 +298,19 @@ class Connection:
         should wait until `low_streams` names the stream (see `notify_low`).
         """
         stream = self._sendable(stream_id)
-        state = stream.state
+        state, overhead = stream.state, stream.overhead
         if data or not fin:
             state = self._next(state, self._data)
         if fin:
             state = self._next(state, self._fin)
         stream.state = state
-        if data or fin or stream.overhead:  # an empty piece of a body means nothing; an empty message does
+        if overhead:
             flags = (FIN if fin else 0) | (TEXT if text else 0) | (MESSAGE_END if message_end else 0)
             self._outbox.enqueue(stream, data, flags)
-        return stream.queued + stream.overhead * len(stream.queue)
+            return stream.queued + overhead * len(stream.queue)
+        if data or fin:  # an empty piece of a body means nothing; an empty message does
+            self._outbox.enqueue(stream, data, FIN if fin else 0)  # a body has neither text nor messages
+        return stream.queued
 
     def send_close(self, stream_id: int, code: int, reason: str = "") -> None:
         """Close a WebSocket stream, after what is queued on it. The stream ends."""
