@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -15,7 +17,7 @@ from portico.protocol.events import Welcome
 from portico.relay import RelayConfig, create_app
 from portico.relay.admin import PATHS as ADMIN
 from portico.relay.store import RelayStore
-from tests.live_relay import ALICE, PASSWORD
+from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.security.conftest import Credentials
 from tests.security.provider import Provider
 from tests.security.relays import Browser, Place, Site, bearer
@@ -159,9 +161,20 @@ def test_another_sites_page_changes_nothing(site: Site, credentials: Credentials
     assert _written(site) == before
 
 
-def test_a_login_that_a_page_begins_says_whose_page_it_is(site: Site, browser: Browser) -> None:
+@pytest.fixture(params=["", "share.localhost"], ids=["relay", "relay_by_host"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayProcess]:
+    """A relay at which nobody has tried wrong codes: so many are let through, and other tests use them up."""
+    relay = RelayProcess(tmp_path, domain=request.param).start()
+    yield relay
+    relay.stop()
+
+
+def test_a_login_that_a_page_begins_says_whose_page_it_is(fresh: RelayProcess) -> None:
     """A page may begin one, as JupyterLite does, and its user is told before anything is allowed."""
-    base = site.relay.config.base_url
+    base = fresh.config.base_url
+    own = Place(fresh.port, host=urlsplit(base).netloc)
+    browser = Browser(fresh)
+    browser.sign_in(f"{base}/portico/device")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for said, shown in (
         ({"Origin": "https://evil.example"}, "https://evil.example"),
@@ -170,7 +183,7 @@ def test_a_login_that_a_page_begins_says_whose_page_it_is(site: Site, browser: B
         ({"Sec-Fetch-Site": "cross-site"}, "a page that hides its address"),
         ({"Origin": "https://<b>.example"}, "https://&lt;b&gt;.example"),
     ):
-        begun = ask(site.own, "portico/device_authorization", "POST", form | said, b"client_id=portico")
+        begun = ask(own, "portico/device_authorization", "POST", form | said, b"client_id=portico")
         assert begun.status == 200, begun
         assert not begun.one("access-control-allow-credentials")
         _, page = browser.go(f"{base}/portico/device?user_code={begun.json()['user_code']}")
@@ -178,7 +191,7 @@ def test_a_login_that_a_page_begins_says_whose_page_it_is(site: Site, browser: B
         assert shown.encode() in page.body
         assert page.one("x-frame-options") == "DENY"
         assert "frame-ancestors 'none'" in page.one("content-security-policy")
-    begun = ask(site.own, "portico/device_authorization", "POST", form, b"client_id=portico")
+    begun = ask(own, "portico/device_authorization", "POST", form, b"client_id=portico")
     _, page = browser.go(f"{base}/portico/device?user_code={begun.json()['user_code']}")
     assert b"A web page asks" not in page.body, "a program says none of this"
 
