@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
 from portico.protocol.events import Ack, Event, GoAway, Hello, Register, Unregister, Welcome
+from tests.integration.visit import eventually
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import HANGS, Visitor, Watcher, app, head
 from tests.relay.tenants import Tenant
@@ -299,6 +300,8 @@ def test_requests_that_wait_for_a_lost_provider(relay: RelayProcess, kind: str) 
         link.socket.transport.abort()
 
     with_crowd(relay, lose)
+    asked = {"url": f"{relay.url}portico/api/services/{name}", "headers": {"Authorization": f"Bearer {relay.token()}"}}
+    eventually(lambda: httpx.get(**asked, trust_env=False).json()["status"] == "reconnecting", HANGS)
     with ExitStack() as stack:
         visitors = [stack.enter_context(closing(Visitor(relay.port, STRANGER))) for _ in range(130)]
         for visitor in visitors:
