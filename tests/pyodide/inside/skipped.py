@@ -27,6 +27,7 @@ NO_FILE = {
     "tests/models/test_handed_on.py": _NO_WHEEL + "langchain-core",
     "tests/models/test_nothing_lost.py": _NO_WHEEL + "langchain-core",
     "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
+    "tests/transports/test_whole_frames.py": "is about the websockets library, which CPython's transport alone uses",
 }
 """Whole files."""
 
