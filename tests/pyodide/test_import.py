@@ -23,6 +23,7 @@ ELSEWHERE = {
     "hub": "a tab is no hub: keys want PyJWT, SQLite and threads",
     "transports/websocket.py": "CPython's WebSocket; a tab has its own",
     "transports/sansio.py": "of CPython's WebSocket too",
+    "transports/whole_frames.py": "of CPython's WebSocket too",
     "provider/tls.py": "browsers check certificates by themselves",
     "provider/unix.py": "a tab has no Unix sockets",
     "calls/workers.py": "threads; WSGI apps run inline where there are none",

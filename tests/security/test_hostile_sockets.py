@@ -24,8 +24,9 @@ from tests.live_relay import ALICE, RelayProcess
 
 KIB = 1024
 MIB = 1024 * KIB
-ALLOWED = 32 * MIB
-"""By how much a server may grow under twenty hostile sockets."""
+ALLOWED = 64 * MIB
+"""By how much a server may grow under twenty hostile sockets, which send 300 MiB. A fresh one grows by half of this at
+most, as a benchmark measures; in one that many tests have used, the allocator gives less of it back."""
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
