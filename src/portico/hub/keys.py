@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -115,6 +115,21 @@ class MemoryKeyStore:
         return 0
 
 
+def key_of(row: Sequence[Any], made_with: str = "") -> Key:
+    """The key in a *row* of a store: id, services, label, created, expires, created_by, revoked, last_used."""
+    return Key(
+        id=row[0],
+        services=tuple(json.loads(row[1])),
+        label=row[2],
+        created=row[3],
+        expires=row[4],
+        created_by=row[5],
+        revoked=bool(row[6]),
+        last_used=row[7],
+        made_with=made_with,
+    )
+
+
 class SQLiteKeyStore:
     """A file, readable by its owner alone, that several servers of one user may share."""
 
@@ -146,19 +161,7 @@ class SQLiteKeyStore:
             rows = self._database.execute(
                 "SELECT id, services, label, created, expires, created_by, revoked, last_used FROM keys"
             ).fetchall()
-        return [
-            Key(
-                id=row[0],
-                services=tuple(json.loads(row[1])),
-                label=row[2],
-                created=row[3],
-                expires=row[4],
-                created_by=row[5],
-                revoked=bool(row[6]),
-                last_used=row[7],
-            )
-            for row in rows
-        ]
+        return [key_of(row) for row in rows]
 
     def save(self, key: Key) -> None:
         with self._lock:

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from portico.hub.keys import InvalidKey, Key
+from portico.hub.keys import InvalidKey, Key, key_of
 
 if TYPE_CHECKING:
     from portico.relay.store import RelayStore
@@ -33,20 +33,7 @@ class WorkspaceKeys:
             "WHERE workspace = ?",
             self._workspace,
         )
-        return [
-            Key(
-                id=row[0],
-                services=tuple(json.loads(row[1])),
-                label=row[2],
-                created=row[3],
-                expires=row[4],
-                created_by=row[5],
-                revoked=bool(row[6]),
-                last_used=row[7],
-                made_with=row[8],
-            )
-            for row in rows
-        ]
+        return [key_of(row, made_with=row[8]) for row in rows]
 
     def save(self, key: Key) -> None:
         """Raises `InvalidKey` for a new key whose workspace has gone, or whose token was revoked meanwhile."""
