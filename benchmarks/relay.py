@@ -9,10 +9,10 @@ from typing import Self
 from benchmarks import hypha
 from benchmarks.paths import SERVICE, NotServed, ServingPath, Stage
 from benchmarks.servers import HOST, Program, Server, ServerFailed, free_port
-from portico.relay.accounts import Accounts
 from portico.relay.config import SETTINGS, RelayConfig, flag_of
+from portico.relay.people.accounts import Accounts
+from portico.relay.people.tokens import EVERY_SCOPE, TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import EVERY_SCOPE, TokenRing
 
 USER = "alice"
 MOST_LINKS = 4000

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from portico.relay.accounts import Accounts
 from portico.relay.config import RelayConfig
+from portico.relay.people.accounts import Accounts
+from portico.relay.people.tokens import EVERY_SCOPE, TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import EVERY_SCOPE, TokenRing
 from tests.live_jupyter import free_port
 
 _RUN = (

@@ -267,7 +267,7 @@ def test_porticos_own_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None
         [record] = [name for name in names if name.endswith("/RECORD")]
         listed = [line.partition(",")[0] for line in archive.read(record).decode().splitlines()]
     assert sorted(listed) == sorted(names)
-    assert {"portico/browser/bridge.py", "portico/py.typed"} <= set(names)
+    assert {"portico/tab/bridge.py", "portico/py.typed"} <= set(names)
     assert not [
         name for name in names if name.startswith(("portico/relay/", "portico/cli/", "portico/browser/static/"))
     ]

@@ -9,7 +9,7 @@ import pytest
 
 import portico
 from portico import errors
-from portico.hub import field_names
+from portico.hub.firewall import field_names
 from portico.hub.hub import Hub
 from portico.jupyter.api import routes
 from portico.jupyter.extension import PorticoApp

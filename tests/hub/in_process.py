@@ -12,19 +12,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from portico.asgi.instance import Instance
 from portico.errors import LinkClosed, Refused
 from portico.hub.access import NOBODY, Recognised, User
 from portico.hub.answers import Answer, wants_page
 from portico.hub.config import HubConfig
+from portico.hub.firewall.headers import cors_headers
 from portico.hub.gateway import Identities, VisitorRequest
-from portico.hub.headers import cors_headers
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore
 from portico.hub.registry import Principal
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Kind, Limits, ResetCode, Role
 from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
-from portico.provider.instance import Instance
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Headers
 

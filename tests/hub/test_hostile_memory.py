@@ -16,8 +16,8 @@ from portico.hub import access
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.reply import server_of
 from portico.relay.config import RelayConfig
-from portico.relay.places import Places
-from portico.relay.proxies import TrustedProxies
+from portico.relay.edge.proxies import TrustedProxies
+from portico.relay.edge.routes import Places
 from portico.types import Headers
 from tests.hub.in_process import HereHub, a_hub
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from portico.hub.all_models import AllModels
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
+from portico.hub.models.base import AllModels
 from portico.protocol import Limits, ResetCode
 from tests.hub.in_process import HereHub, Publisher, Visit, a_hub, a_request
 from tests.hub.test_failover import ROOMY, lengthy

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
-from portico.hub.heads import SMALL
+from portico.hub.firewall.heads import SMALL
 from portico.jupyter.edge import VisitorDelegate, has_body
 
 _FIELDS = st.lists(

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
+from portico.calls.content_coding import Decoder, TooLong
 from portico.models import Reasoning, ToolCall, chat_server
-from portico.models.content_coding import Decoder, TooLong
 from tests.models.visitor import MESSAGES, ask, chat, visit
 
 RESPONSES = "/v1/responses"

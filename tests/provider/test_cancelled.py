@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from portico.asgi.instance import Instance
 from portico.hub.config import HubConfig
 from portico.protocol.events import Ack
 from portico.provider.discovery import HubAddress
-from portico.provider.instance import Instance
 from portico.provider.session import Session
 from tests.hub.in_process import a_hub
 from tests.transports.recorder import run

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from portico import foreign
+from portico.card import render as card
 from portico.cli.account import listed, table, when
 from portico.errors import LinkClosed, Refused, RemoteProtocolError
 from portico.protocol import Connection, Limits, ResetCode, Role, frames, handshake
 from portico.protocol.events import Ack, GoAway, Hello, Reset, Welcome
-from portico.provider import api, card
+from portico.provider import api
 from portico.provider.discovery import HubAddress
 from portico.provider.login import DeviceLogin
 from tests.protocol.fake_link import FakeLink

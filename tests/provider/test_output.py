@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
+from portico.calls.log import Log
 from portico.calls.owner import OWNER
 from portico.calls.threads import carry
-from portico.provider.log import Log
 from portico.provider.output import keep_output
 
 

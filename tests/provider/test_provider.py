@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from portico.card import render as card
 from portico.errors import LinkClosed, NameTaken, Refused, StartupFailed
 from portico.protocol import Limits, ResetCode
-from portico.provider import card
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.serving import serve

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from portico.card import render as card
 from portico.errors import InvalidOption, LinkClosed, NameTaken, NoHub, Refused
 from portico.protocol import Limits
-from portico.provider import card, sharing
+from portico.provider import sharing
 from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from portico.calls.log import Log
 from portico.calls.loops import contain, run_to_the_end
 from portico.calls.owner import OWNER
 from portico.errors import LinkClosed
-from portico.provider.log import Log
 from portico.provider.thread import LoopThread
 
 ENDS = (SystemExit, KeyboardInterrupt)

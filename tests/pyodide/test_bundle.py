@@ -71,7 +71,7 @@ known = len(sys.modules)
 began = time.perf_counter()
 import portico
 cold = time.perf_counter() - began
-import anyio.to_thread, fastapi, portico.browser.bridge, portico.models
+import anyio.to_thread, fastapi, portico.tab.bridge, portico.models
 open("/tmp/plain.py", "w").close()
 sys.path.insert(0, "/tmp")
 import plain
@@ -100,7 +100,7 @@ import json, pathlib, sys
 pathlib.Path("/home/pyodide/failing.py").write_text({APP!r})
 sys.path.insert(0, "/home/pyodide")
 from failing import app
-from portico.provider.log import Entry
+from portico.calls.log import Entry
 
 async def nothing(*given):
     return {{"type": "http.request"}}

@@ -28,7 +28,7 @@ ELSEWHERE = {
     "provider/unix.py": "a tab has no Unix sockets",
     "calls/workers.py": "threads; WSGI apps run inline where there are none",
     "calls/threads.py": "threads",
-    "models/pump.py": "a thread; models run inline where there are none",
+    "calls/pump.py": "a thread; models run inline where there are none",
     "__main__.py": "a tab has no command line",
 }
 """What does not run in Pyodide, and why."""

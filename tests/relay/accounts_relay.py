@@ -14,11 +14,11 @@ import httpx
 import uvicorn
 from argon2 import PasswordHasher
 
-from portico.relay.accounts import Account, Accounts
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
+from portico.relay.people.accounts import Account, Accounts
+from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 from portico.relay.workspaces import Workspaces
 from tests.hub.in_process import Door, Publisher
 from tests.transports.recorder import run

@@ -16,9 +16,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from portico.relay.config import RelayConfig
-from portico.relay.edge import Edge
+from portico.relay.edge.edge import Edge
+from portico.relay.edge.http1 import SocketProtocol, VisitorProtocol
 from portico.relay.relay import Relay
-from portico.relay.visitors import SocketProtocol, VisitorProtocol
 
 
 @dataclass

@@ -11,8 +11,8 @@ from portico.errors import Refused
 from portico.hub.shares import NoRoom
 from portico.relay.anonymous import AWAY, IDLE, AnonymousWorkspaces
 from portico.relay.config import RelayConfig
+from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 
 DAY = 86400.0
 

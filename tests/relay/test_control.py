@@ -12,7 +12,7 @@ import pytest
 
 from portico.hub.keys import InvalidKey
 from portico.relay.control import METADATA
-from portico.relay.device import GRANT_TYPE
+from portico.relay.people.device import GRANT_TYPE
 from tests.relay.accounts_relay import AccountsRelay, with_relay
 
 API = "/portico/api/"

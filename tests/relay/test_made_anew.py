@@ -15,7 +15,7 @@ from portico.errors import Refused
 from portico.hub.answers import Answer
 from portico.hub.conditions import Conditions, digest
 from portico.hub.keys import InvalidKey, KeyRing
-from portico.relay.device import GRANT_TYPE, OAuthError
+from portico.relay.people.device import GRANT_TYPE, OAuthError
 from portico.relay.store import RelayStore, TokenRow, UserRow, WorkspaceRow
 from portico.relay.workspaces import Workspace
 from tests.hub.in_process import Publisher
@@ -307,10 +307,10 @@ def test_a_workspace_that_is_made_begins_empty() -> None:
 
 
 def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
-    """`portico.relay.identity`: the cookie says which workspace of that name it was to."""
+    """`portico.relay.people.identity`: the cookie says which workspace of that name it was to."""
     from portico.hub.access import NOBODY, User
-    from portico.relay.doorway import SignedIn
-    from portico.relay.identity import RelayIdentities
+    from portico.relay.people.doorway import SignedIn
+    from portico.relay.people.identity import RelayIdentities
     from tests.hub.in_process import a_request
 
     class Door:

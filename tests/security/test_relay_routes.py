@@ -15,7 +15,7 @@ import pytest
 
 from portico.protocol.events import Welcome
 from portico.relay import RelayConfig, create_app
-from portico.relay.admin import PATHS as ADMIN
+from portico.relay.operate.admin import PATHS as ADMIN
 from portico.relay.store import RelayStore
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.security.conftest import Credentials

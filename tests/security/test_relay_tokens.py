@@ -8,8 +8,8 @@ import time
 import pytest
 
 from portico.protocol.events import GoAway, Welcome
+from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 from tests.live_relay import ALICE, RelayProcess
 from tests.security.conftest import Credentials
 from tests.security.provider import Provider, until_closed

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from portico.calls.content_coding import Decoder, NotCoded, TooLong
 from portico.errors import APIError, InvalidRequest
-from portico.models.content_coding import Decoder, NotCoded, TooLong
 from portico.types import Receive
 
 MAX_DEPTH = 64

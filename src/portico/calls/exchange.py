@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
+from portico.calls.sse import compact
 from portico.errors import APIError, PorticoError
-from portico.models.sse import compact
 from portico.types import Headers, Message, Receive, Scope, Send
 
 STREAM_HEADERS: Headers = [

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from portico.models.function import close_iterator
+from portico.calls.run import close_iterator
 
 log = logging.getLogger(__name__)
 

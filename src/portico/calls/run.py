@@ -177,7 +177,7 @@ async def _close_async(thing: Any) -> None:
 
 async def _pump(call: Callable[[], Any], sink: Sink) -> Any:
     """Run *call* on a thread. Returns what it returned if that is no iterator; then nothing was fed yet."""
-    from portico.models.pump import NOTHING, Pump
+    from portico.calls.pump import NOTHING, Pump
 
     pump = Pump(call, iterator_of)
     feed, write = sink.feed, sink.write

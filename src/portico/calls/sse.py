@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from portico.calls.run import TURN
 from portico.errors import UnusableOutput
-from portico.models.function import TURN
 
 log = logging.getLogger(__name__)
 

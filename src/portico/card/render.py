@@ -16,8 +16,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from portico.calls.log import Entry
 from portico.provider.discovery import PREVIEW
-from portico.provider.log import Entry
 
 if TYPE_CHECKING:
     from portico.provider.service import Service
@@ -140,7 +140,7 @@ def _holder(service: Service) -> str:
 
 
 def is_previewed(service: Service) -> bool:
-    """Whether it is the page of its own kernel that shows it, and no hub (`portico.browser.preview`)."""
+    """Whether it is the page of its own kernel that shows it, and no hub (`portico.tab.preview`)."""
     return service.session is not None and service.session.address.rung == PREVIEW
 
 

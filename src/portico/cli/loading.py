@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from portico.calls.endings import is_failure
+from portico.calls.log import Entry
 from portico.errors import InvalidOption, StartupFailed
-from portico.provider.log import Entry
 from portico.types import APP_NAMES, suggest_name
 
 

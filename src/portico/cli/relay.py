@@ -14,9 +14,9 @@ from portico.cli.account import table, when
 from portico.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from portico.relay.accounts import Account, Accounts
     from portico.relay.config import RelayConfig
-    from portico.relay.tokens import TokenRing
+    from portico.relay.people.accounts import Account, Accounts
+    from portico.relay.people.tokens import TokenRing
 
 _NEEDS = "this needs the relay's own libraries ({name}): pip install 'portico[relay]'"
 
@@ -140,9 +140,9 @@ def _store(options: argparse.Namespace) -> tuple[RelayConfig, Accounts, TokenRin
     """The relay's own, in its database. Where services are does not matter here."""
     from pathlib import Path
 
-    from portico.relay.accounts import Accounts
+    from portico.relay.people.accounts import Accounts
+    from portico.relay.people.tokens import TokenRing
     from portico.relay.store import RelayStore
-    from portico.relay.tokens import TokenRing
 
     config = _config(options, paths=True)
     if config.data_dir == ":memory:":
@@ -266,7 +266,7 @@ def _known(accounts: Accounts, name: str) -> Account:
 async def _make_token(
     options: argparse.Namespace, config: RelayConfig, account: Account, accounts: Accounts, tokens: TokenRing
 ) -> str:
-    from portico.relay.grants import DEFAULT_SCOPES
+    from portico.relay.people.grants import DEFAULT_SCOPES
     from portico.relay.setting_values import duration
 
     workspace = options.workspace or account.id

@@ -14,7 +14,7 @@ from typing import Protocol
 from portico.errors import LocalProtocolError
 from portico.hub.answers import Answer, app_error, overloaded, provider_lost, reconnecting
 from portico.hub.conditions import too_large
-from portico.hub.headers import BODILESS
+from portico.hub.firewall.headers import BODILESS
 from portico.hub.registry import Replica
 from portico.link import Stream
 from portico.pieces import Pieces

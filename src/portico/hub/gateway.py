@@ -16,19 +16,20 @@ from urllib.parse import quote, unquote_to_bytes
 
 from portico.bounded import BoundedCache
 from portico.errors import LocalProtocolError
-from portico.hub import access, answers, headers
+from portico.hub import access, answers
 from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import Enforcer, basic_password, busy, too_large
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
-from portico.hub.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
-from portico.hub.heads import MOST_FIELDS, check_head
+from portico.hub.firewall import headers
+from portico.hub.firewall.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
+from portico.hub.firewall.heads import MOST_FIELDS, check_head
+from portico.hub.firewall.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
 from portico.hub.registry import Registry, Replica, Service
 from portico.hub.shares import Shares
-from portico.hub.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.protocol import Kind
 from portico.types import Headers
 

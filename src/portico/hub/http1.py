@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from http.client import responses
 
-from portico.hub.headers import BODILESS
+from portico.hub.firewall.headers import BODILESS
 from portico.hub.reply import date
 from portico.types import Headers
 

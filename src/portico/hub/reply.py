@@ -9,8 +9,8 @@ from email.utils import formatdate
 from portico.bounded import BoundedCache
 from portico.hub.access import opens_page
 from portico.hub.answers import Answer
+from portico.hub.firewall.headers import cors_headers
 from portico.hub.gateway import VisitorRequest
-from portico.hub.headers import cors_headers
 from portico.types import Headers
 
 _BODILESS = frozenset({204, 302, 303, 307, 308})

@@ -34,8 +34,8 @@ from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
 from portico.hub.client_address import read_address
 from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
+from portico.hub.firewall.heads import SMALL
 from portico.hub.gateway import Admission, VisitorRequest
-from portico.hub.heads import SMALL
 from portico.hub.http1 import TOKEN, ResponseWriter, status_line
 from portico.hub.hub import Hub
 from portico.hub.registry import Principal

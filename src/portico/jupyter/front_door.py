@@ -16,8 +16,8 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate, 
 from tornado.web import RequestHandler
 
 from portico.hub.answers import Answer
+from portico.hub.firewall.heads import check_head
 from portico.hub.gateway import VisitorRequest
-from portico.hub.heads import check_head
 from portico.jupyter.edge import Edge, PrefixMatcher, VisitorDelegate, has_body, lower_name
 from portico.types import Headers
 

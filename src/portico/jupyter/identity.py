@@ -20,8 +20,8 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, Req
 
 from portico.bounded import BoundedCache
 from portico.hub.access import NOBODY, Recognised, User, same_origin
+from portico.hub.firewall.headers import KEY_COOKIE
 from portico.hub.gateway import Identities, VisitorRequest
-from portico.hub.headers import KEY_COOKIE
 from portico.log_text import shown
 from portico.types import Headers
 

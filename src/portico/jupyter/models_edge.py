@@ -1,6 +1,6 @@
 """All models behind one base URL: requests under ``/portico/v1``, for tornado.
 
-What such a request means is in `portico.hub.all_models`; a visitor's connection is that of `portico.jupyter.edge`.
+What such a request means is in `portico.hub.models.base`; a visitor's connection is that of `portico.jupyter.edge`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 
-from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
+from portico.hub.models.base import AllModels, ModelsExchange
 from portico.jupyter.edge import Edge, VisitorDelegate
 from portico.protocol import Kind
 

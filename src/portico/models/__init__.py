@@ -15,9 +15,9 @@ from portico.models.parts import Finish, Reasoning, Text, ToolCall, Usage
 from portico.models.registry import Live, model
 
 if TYPE_CHECKING:
+    from portico.calls.run import Cancel
     from portico.models.app import ChatServer, chat_server
     from portico.models.app import chat_server as create_openai_chat_server
-    from portico.models.function import Cancel
     from portico.models.messages import get_last_user_message
 
 __all__ = [
@@ -37,11 +37,11 @@ __all__ = [
 ]
 
 _LATER = {
-    "Cancel": ("function", "Cancel"),
-    "ChatServer": ("app", "ChatServer"),
-    "chat_server": ("app", "chat_server"),
-    "create_openai_chat_server": ("app", "chat_server"),
-    "get_last_user_message": ("messages", "get_last_user_message"),
+    "Cancel": ("portico.calls.run", "Cancel"),
+    "ChatServer": ("portico.models.app", "ChatServer"),
+    "chat_server": ("portico.models.app", "chat_server"),
+    "create_openai_chat_server": ("portico.models.app", "chat_server"),
+    "get_last_user_message": ("portico.models.messages", "get_last_user_message"),
 }
 
 
@@ -50,5 +50,5 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = _LATER[name]
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), attribute)
+    value = globals()[name] = getattr(import_module(module), attribute)
     return value

@@ -10,15 +10,15 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from portico.calls.body import parse, read_body
+from portico.calls.content_coding import CODINGS, UnknownCoding, decoder_of
+from portico.calls.exchange import Exchange, Leaving
+from portico.calls.run import THREADS
 from portico.errors import APIError, ModelNotFound
-from portico.models.body import parse, read_body
 from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
-from portico.models.content_coding import CODINGS, UnknownCoding, decoder_of
 from portico.models.embeddings import embeddings
-from portico.models.exchange import Exchange, Leaving
 from portico.models.fields import make_plain
-from portico.models.function import THREADS
 from portico.models.openapi import description
 from portico.models.registry import AnyTokenizer, Entry, Kind, Models
 from portico.models.responses import Responses, methods_of_stored

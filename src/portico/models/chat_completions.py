@@ -10,17 +10,17 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from portico.calls.exchange import Exchange, error_object, new_id, now
+from portico.calls.run import Cancel
+from portico.calls.sse import DONE, compact, data, quoted
 from portico.errors import PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
-from portico.models.exchange import Exchange, error_object, new_id, now
 from portico.models.fields import check_fields, limit_of, stops_of
-from portico.models.function import Cancel
 from portico.models.generation import Generation, Wanted
 from portico.models.messages import check_messages, get_last_user_message
 from portico.models.parts import Item, Reasoning, Text
 from portico.models.service import Service
-from portico.models.sse import DONE, compact, data, quoted
 from portico.models.structured import check_of
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin
 from portico.models.tools import begun, call_of, delta_of, offers_of

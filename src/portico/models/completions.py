@@ -10,18 +10,18 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from portico.calls.body import kind
+from portico.calls.exchange import Exchange, error_object, new_id, now
+from portico.calls.run import Cancel
+from portico.calls.sse import DONE, compact, data, quoted
 from portico.errors import InvalidRequest, PorticoError
-from portico.models.body import kind
 from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
-from portico.models.exchange import Exchange, error_object, new_id, now
 from portico.models.fields import MAX_CHOICES, check_fields, limit_of, stops_of
-from portico.models.function import Cancel
 from portico.models.generation import Generation, Wanted
 from portico.models.parts import Item, Reasoning, Text
 from portico.models.registry import AnyTokenizer
 from portico.models.service import Service
-from portico.models.sse import DONE, compact, data, quoted
 from portico.models.structured import check_of
 from portico.models.tokens import are_ids, text_of
 from portico.models.tool_calls import ToolArguments, ToolBegin

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from portico.models.exchange import STREAM_HEADERS, Exchange
+from portico.calls.exchange import STREAM_HEADERS, Exchange
+from portico.calls.sse import ClientLeft, Stream, compact
 from portico.models.generation import Generation, Writer
 from portico.models.service import Service
-from portico.models.sse import ClientLeft, Stream, compact
 
 log = logging.getLogger(__name__)
 

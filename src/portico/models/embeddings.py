@@ -14,12 +14,12 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from portico.calls.body import kind
+from portico.calls.exchange import Exchange
+from portico.calls.run import Cancel, Frames, drive
 from portico.errors import InvalidRequest, UnusableOutput
-from portico.models.body import kind
-from portico.models.exchange import Exchange
 from portico.models.fields import MAX_DIMENSIONS, integer
 from portico.models.foreign.wording import usage_of
-from portico.models.function import Cancel, Frames, drive
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.service import Service

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from portico.calls.body import kind
 from portico.errors import InvalidRequest
-from portico.models.body import kind
 
 MAX_CHOICES = 128
 """The OpenAI API's own limit of ``n``."""

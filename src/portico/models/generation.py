@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from portico.calls.endings import as_exception
+from portico.calls.exchange import Leaving
+from portico.calls.run import TURN, Cancel, Frames, drive
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
-from portico.models.exchange import Leaving
 from portico.models.foreign.wording import check_json
-from portico.models.function import TURN, Cancel, Frames, drive
 from portico.models.halves import has_half
 from portico.models.parts import Extra, Finish, Meta, Part, Text, Usage
 from portico.models.registry import AnyTokenizer

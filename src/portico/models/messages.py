@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from portico.calls.body import kind
 from portico.errors import InvalidRequest
-from portico.models.body import kind
 
 ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from portico.calls.exchange import new_id, now
+from portico.calls.sse import DONE, compact, quoted
 from portico.errors import PorticoError
 from portico.models.choice import Event
-from portico.models.exchange import new_id, now
 from portico.models.generation import Aborted, Generation
 from portico.models.parts import Extra, Item, Reasoning, Text
 from portico.models.response_parts import Open, part_of, response_usage, summary_part
-from portico.models.sse import DONE, compact, quoted
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, is_whole
 from portico.models.tool_items import begun_item, hosted_item
 from portico.models.tools import CUSTOM, HOSTED

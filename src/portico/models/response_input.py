@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from portico.calls.body import kind
+from portico.calls.exchange import new_id
 from portico.errors import InvalidRequest
-from portico.models.body import kind
-from portico.models.exchange import new_id
 from portico.models.messages import arguments_text, check_content
 from portico.models.tool_items import history_of
 

@@ -11,12 +11,12 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from portico.calls.body import parse
+from portico.calls.exchange import Exchange, Leaving, error_object
+from portico.calls.sse import ClientLeft, Stream, compact
 from portico.errors import APIError, InvalidRequest, PorticoError
-from portico.models.body import parse
-from portico.models.exchange import Exchange, Leaving, error_object
 from portico.models.fields import make_plain
 from portico.models.response_store import Store
-from portico.models.sse import ClientLeft, Stream, compact
 from portico.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:

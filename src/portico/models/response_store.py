@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from portico.calls.sse import compact
 from portico.errors import APIError
 from portico.models.response_tape import Tape
-from portico.models.sse import compact
 
 
 @dataclass(slots=True)

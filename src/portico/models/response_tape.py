@@ -12,10 +12,10 @@ import logging
 import time
 from collections.abc import Iterable
 
+from portico.calls.exchange import STREAM_HEADERS, Exchange
+from portico.calls.run import TURN
+from portico.calls.sse import DONE, ClientLeft, Stream
 from portico.errors import UnusableOutput
-from portico.models.exchange import STREAM_HEADERS, Exchange
-from portico.models.function import TURN
-from portico.models.sse import DONE, ClientLeft, Stream
 
 log = logging.getLogger(__name__)
 

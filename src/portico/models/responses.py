@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+from portico.calls.body import kind, read_body
 from portico.calls.endings import as_exception
+from portico.calls.exchange import Exchange, Leaving, new_id, now
+from portico.calls.run import Cancel
 from portico.errors import APIError, InvalidRequest
-from portico.models.body import kind, read_body
 from portico.models.delivery import deliver_stream, deliver_whole
-from portico.models.exchange import Exchange, Leaving, new_id, now
 from portico.models.fields import check_fields, limit_of, stops_of
-from portico.models.function import Cancel
 from portico.models.generation import Aborted, Generation, Wanted
 from portico.models.messages import get_last_user_message
 from portico.models.response_events import ResponseEvents

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from portico.calls.exchange import Exchange
+from portico.calls.run import THREADS, Cancel, runs_on_loop
 from portico.errors import APIError, PorticoError, UnusableOutput
-from portico.models.exchange import Exchange
-from portico.models.function import THREADS, Cancel, runs_on_loop
 from portico.models.injection import Plan, plan, remark
 from portico.models.loops import explain
 from portico.models.messages import history_before_last

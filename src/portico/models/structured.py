@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from portico.calls.body import kind
 from portico.errors import InvalidRequest, UnusableOutput
-from portico.models.body import kind
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from portico.calls.exchange import new_id
 from portico.errors import UnusableOutput
-from portico.models.exchange import new_id
 from portico.models.tools import CUSTOM, FUNCTION, Hosted, hosted
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import uuid
 from html import escape
 from typing import Any
 
+from portico.calls.log import Entry
+from portico.card import render as card
 from portico.errors import PorticoError
-from portico.provider import card
-from portico.provider.log import Entry
 from portico.provider.login import Challenge
 from portico.provider.provider import Provider
 from portico.provider.service import Service

@@ -13,13 +13,13 @@ import platform
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from portico.asgi.instance import RETIRE_AFTER, Instance
 from portico.calls.loops import contain
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol import Limits, ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import PREVIEW, HubAddress
-from portico.provider.instance import RETIRE_AFTER, Instance
 from portico.provider.leaving import keep_shell
 from portico.provider.output import keep_output
 from portico.provider.service import Service
@@ -49,7 +49,7 @@ class Provider:
     ) -> None:
         """*thread* is where its loop lives, a daemon thread of its own by default."""
         if IN_TAB:
-            from portico.browser import shim
+            from portico.tab import shim
 
             shim.install()
         self.thread = thread or LoopThread()
@@ -427,7 +427,7 @@ class Provider:
 
     def _make_session(self, address: HubAddress) -> Session:
         if address.rung == PREVIEW:
-            from portico.browser.preview import PreviewSession
+            from portico.tab.preview import PreviewSession
 
             return PreviewSession(self, address)
         identity = self._identities.pop((address.url, address.workspace), None)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from portico.asgi import mount
+from portico.asgi.instance import Instance
 from portico.asgi.wsgi import THREADS, check_threads
+from portico.calls.log import Log
 from portico.calls.owner import OWNER
+from portico.card import render as card
 from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
-from portico.provider import api, card, discovery, sharing
+from portico.provider import api, discovery, sharing
 from portico.provider.conditions import AS_BEFORE, AsBefore
-from portico.provider.instance import Instance
-from portico.provider.log import Log
 from portico.provider.sharing import AwaitableShare, Share
 from portico.types import ASGIApp, ServiceName
 

@@ -132,7 +132,7 @@ class Share:
         return f"<share of {self.service.name!r}: {self.status}{where}{why}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from portico.provider import card
+        from portico.card import render as card
 
         return {"text/plain": card.share_text(self), "text/html": card.share_html(self)}
 

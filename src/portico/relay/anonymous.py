@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from portico.errors import Refused
 from portico.hub.shares import NoRoom, Rates, Shares
 from portico.relay.config import ANONYMOUS, RelayConfig
-from portico.relay.grants import DEFAULT_SCOPES, Grant
+from portico.relay.people.grants import DEFAULT_SCOPES, Grant
+from portico.relay.people.tokens import TokenRing
 from portico.relay.rows import WorkspaceRow
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 
 IDLE = 60.0
 """Seconds: a provider registers its first service within one, and one whose link broke is back within some."""

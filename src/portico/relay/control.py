@@ -25,11 +25,11 @@ from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, Control, too_often
 from portico.hub.keys import InvalidKey, KeyRing
 from portico.hub.registry import Principal
 from portico.hub.shares import Rates
-from portico.relay.accounts import Account, Accounts, is_anonymous
 from portico.relay.config import RelayConfig
 from portico.relay.cors import for_every_origin
-from portico.relay.device import GRANT_TYPE, RETRY_AFTER, DeviceFlow, OAuthError
-from portico.relay.forms import (
+from portico.relay.people.accounts import Account, Accounts, is_anonymous
+from portico.relay.people.device import GRANT_TYPE, RETRY_AFTER, DeviceFlow, OAuthError
+from portico.relay.people.forms import (
     Endpoint,
     Pages,
     address_of,
@@ -41,9 +41,9 @@ from portico.relay.forms import (
     say,
     store_failed,
 )
-from portico.relay.grants import EVERY_SCOPE, Grant, read_scopes
-from portico.relay.sign_in import OneTimeCodes, SignInPages
-from portico.relay.tokens import TokenRing
+from portico.relay.people.grants import EVERY_SCOPE, Grant, read_scopes
+from portico.relay.people.sign_in import OneTimeCodes, SignInPages
+from portico.relay.people.tokens import TokenRing
 from portico.types import Receive, Scope, Send
 
 METADATA = "/.well-known/oauth-authorization-server"

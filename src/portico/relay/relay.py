@@ -10,21 +10,21 @@ from portico.hub.access import User
 from portico.hub.answers import Answer, wants_page
 from portico.hub.gateway import VisitorRequest
 from portico.hub.links import Links
-from portico.relay.accounts import Accounts
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
-from portico.relay.doorway import Doorway, SignedIn
-from portico.relay.edge import Edge
-from portico.relay.framing import Malformed, read_scope
-from portico.relay.identity import RelayIdentities
-from portico.relay.log import AccessLog
-from portico.relay.metrics import Counters
-from portico.relay.own_hosts import not_here
-from portico.relay.own_pages import OwnPages
-from portico.relay.places import ELSEWHERE, Location
-from portico.relay.sign_in import authorize_url
+from portico.relay.edge.edge import Edge
+from portico.relay.edge.framing import Malformed, read_scope
+from portico.relay.edge.own_hosts import not_here
+from portico.relay.edge.routes import ELSEWHERE, Location
+from portico.relay.operate.log import AccessLog
+from portico.relay.operate.metrics import Counters
+from portico.relay.operate.own_pages import OwnPages
+from portico.relay.people.accounts import Accounts
+from portico.relay.people.doorway import Doorway, SignedIn
+from portico.relay.people.identity import RelayIdentities
+from portico.relay.people.sign_in import authorize_url
+from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 from portico.relay.workspaces import Workspace, Workspaces
 from portico.types import Message, Receive, Scope, Send
 
@@ -60,7 +60,7 @@ class Relay:
         self.dates = False
         """Whether Date headers are left to the relay; an ASGI server writes them by itself (RFC 9110 §6.6.1)."""
         self.framed = False
-        """Whether the server holds requests to `portico.relay.framing`; with another ASGI server the relay does."""
+        """Whether the server holds requests to `relay.edge.framing`; with another ASGI server the relay does."""
         self._upkeep: asyncio.Task[None] | None = None
 
     @property

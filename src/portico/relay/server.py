@@ -1,8 +1,8 @@
 """Runs a relay with uvicorn: its protocols, its log, its signals.
 
-Visitors' connections are `portico.relay.visitors`, which builds on what uvicorn keeps to itself. Where that is not as
-expected (`portico.relay.internals`), uvicorn's own protocols serve, with h11 for its strictness, and one line of the
-log says what is lost by that.
+Visitors' connections are `portico.relay.edge.http1`, which builds on what uvicorn keeps to itself. Where that is not as
+expected (`portico.relay.edge.internals`), uvicorn's own protocols serve, with h11 for its strictness, and one line of
+the log says what is lost by that.
 
 The first SIGTERM or SIGINT drains (`Relay.drain`): ``/readyz`` says no, providers are told to dial anew, and what is
 under way may end within `RelayConfig.drain_timeout`. The second one ends at once. Either way the exit status is 0.
@@ -21,8 +21,8 @@ from typing import Any
 import uvicorn
 
 from portico.relay.config import RelayConfig
-from portico.relay.internals import missing
-from portico.relay.log import AccessLog, configure
+from portico.relay.edge.internals import missing
+from portico.relay.operate.log import AccessLog, configure
 from portico.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def _protocols(relay: Relay) -> tuple[Any, Any]:
     """The classes, or the names, of what reads HTTP and WebSockets."""
     wrong = missing()
     if not wrong:
-        from portico.relay.visitors import SocketProtocol, VisitorProtocol
+        from portico.relay.edge.http1 import SocketProtocol, VisitorProtocol
 
         return VisitorProtocol.for_relay(relay), SocketProtocol.for_relay(relay)
     logger.warning(
@@ -153,7 +153,7 @@ def run(config: RelayConfig, *, on_listening: Callable[[str], None] | None = Non
 
 def _allow_connections() -> None:
     """Raise the limit of open files as far as this process may: shells begin with 1,024, which two addresses could take
-    (`portico.relay.addresses.MOST_CONNECTIONS`)."""
+    (`portico.relay.edge.addresses.MOST_CONNECTIONS`)."""
     try:
         import resource
     except ImportError:  # not a Unix

@@ -16,14 +16,14 @@ from portico.hub.links import PROVIDER_GONE, Links, Place
 from portico.hub.registry import Principal, Registry, Session
 from portico.hub.shares import network_of
 from portico.protocol.events import Hello
-from portico.relay.accounts import is_anonymous
 from portico.relay.anonymous import AnonymousWorkspaces
 from portico.relay.config import ANONYMOUS, RelayConfig
-from portico.relay.grants import Grant
 from portico.relay.held_names import HeldNames
+from portico.relay.people.accounts import is_anonymous
+from portico.relay.people.grants import Grant
+from portico.relay.people.tokens import TokenRing
 from portico.relay.rows import identity_of
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 
 logger = logging.getLogger(__name__)
 

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from portico.asgi.carrier import Carrier
-from portico.browser import shim
+from portico.asgi.instance import Instance
+from portico.calls.log import Entry
 from portico.errors import NotServable, PorticoError, StartupFailed
 from portico.link import StreamHandler
 from portico.protocol.events import Data, Open
 from portico.protocol.frames import Kind, ResetCode
-from portico.provider.instance import Instance
-from portico.provider.log import Entry
 from portico.provider.serving import Taken, is_chat, take
+from portico.tab import shim
 from portico.types import APP_NAMES, ASGIApp, Headers
 
 STOP_WITHIN = 2.0

@@ -11,13 +11,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from portico.browser.bridge import Requests
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import NOBODY, StreamHandler
 from portico.protocol import ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
 from portico.provider.session import Owner, Session
+from portico.tab.bridge import Requests
 
 _WELCOME_WITHIN = 20.0  # seconds that a page with the extension has: it may be busy with its own start
 _SHOW_WITHIN = 15.0  # seconds that it has to register the service worker, which the browser may have to fetch
@@ -63,7 +63,7 @@ class PreviewSession(Session):
             raise Refused(NO_EXTENSION, "no_extension")
         self._welcome = asyncio.get_running_loop().create_future()
         self._told = create_proxy(self._hear)
-        greet = run_js(Path(__file__).with_name("jupyterlite.js").read_text("utf-8"))
+        greet = run_js((Path(__file__).parents[1] / "browser" / "jupyterlite.js").read_text("utf-8"))
         self._page = greet(self._told)
         try:
             async with asyncio.timeout(_WELCOME_WITHIN):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub import headers
+from portico.hub.firewall import headers
+from portico.hub.firewall.spellings import secrets_of
 from portico.hub.keys import MARK, KeyRing, MemoryKeyStore
-from portico.hub.spellings import secrets_of
 from portico.types import Headers
 
 TOKEN = KeyRing(MemoryKeyStore()).mint_provider("some-kernel").encode()

@@ -12,7 +12,7 @@ import pytest
 
 from portico.hub.answers import Answer
 from portico.hub.conditions import Conditions, Enforcer, digest
-from portico.hub.heads import check_head
+from portico.hub.firewall.heads import check_head
 from portico.hub.keys import MARK
 from portico.types import Headers
 from tests.costs import seconds

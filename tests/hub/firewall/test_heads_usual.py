@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub import queries
 from portico.hub.answers import Answer
-from portico.hub.heads import MOST_FIELDS, SMALL, check_head
-from portico.hub.queries import clean_query
-from portico.hub.spellings import Secrets
+from portico.hub.firewall import queries
+from portico.hub.firewall.heads import MOST_FIELDS, SMALL, check_head
+from portico.hub.firewall.queries import clean_query
+from portico.hub.firewall.spellings import Secrets
 from portico.types import Headers
 from tests.security.disguises import spellings
 

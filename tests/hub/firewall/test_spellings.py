@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portico.hub.firewall.spellings import LEAST, MARKED, Secrets, basic_credentials, readings, secrets_of
 from portico.hub.keys import KeyRing, MemoryKeyStore
-from portico.hub.spellings import LEAST, MARKED, Secrets, basic_credentials, readings, secrets_of
 from portico.types import Headers
 from tests.security.disguises import carriers, spellings
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from portico.hub import models_socket, stored_responses
-from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.gateway import VisitorRequest
-from portico.hub.models_socket import ModelsSocket
+from portico.hub.models import socket as models_socket
+from portico.hub.models import stored as stored_responses
+from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.socket import ModelsSocket
 from portico.models import chat_server
 from portico.types import Headers
 from tests.hub.in_process import PREFIX, TOKEN, HereHub, Publisher, Visit, a_hub, a_request

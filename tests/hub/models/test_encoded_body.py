@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from portico.hub import all_models
-from portico.hub.all_models import AllModels
-from tests.hub.test_all_models import HereHub, Publisher, Visit, answering, begin, request_for, with_hub
+from portico.hub.models import base as all_models
+from portico.hub.models.base import AllModels
+from tests.hub.models.test_base import HereHub, Publisher, Visit, answering, begin, request_for, with_hub
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "model": "zoo/cat"}
 

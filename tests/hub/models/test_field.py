@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub.model_field import Found, ModelField, NotAnObject
+from portico.hub.models.field import Found, ModelField, NotAnObject
 from tests.costs import grows_in_proportion, seconds
 
 JSON = st.recursive(

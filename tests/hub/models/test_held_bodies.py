@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer
-from portico.hub.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
+from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.types import Headers
 from tests.hub.in_process import HereHub, Publisher, Visit
-from tests.hub.test_all_models import OWNER, lifespan, request_for, with_hub
+from tests.hub.models.test_base import OWNER, lifespan, request_for, with_hub
 
 MIB = 1 << 20
 LONG = b'{"messages": "' + b"x" * MIB

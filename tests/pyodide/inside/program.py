@@ -6,7 +6,7 @@ sys.path.insert(0, "/repo")
 import pytest
 from tests.pyodide_inside import loop
 
-from portico.browser import shim
+from portico.tab import shim
 
 shim.install()
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from portico.hub.shares import network_of
-from portico.relay.addresses import Addresses
+from portico.relay.edge.addresses import Addresses
 
 
 def test_connections_from_one_ipv6_network_are_of_one_visitor() -> None:

@@ -14,7 +14,8 @@ import pytest
 from websockets.sync.client import connect
 
 import portico
-from portico.relay import internals, visitors
+from portico.relay.edge.edge import http1 as visitors
+from portico.relay.edge.edge import internals
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import Visitor
 
@@ -123,6 +124,6 @@ def test_where_a_name_is_missing_plain_uvicorn_serves(what: str, tmp_path: Path)
 
 def test_the_oldest_uvicorn_that_may_be_installed_is_said_once() -> None:
     """A reader of pyproject.toml sees one floor."""
-    floors = re.findall(r"uvicorn\[standard\]>=([\d.]+)", (Path(__file__).parents[2] / "pyproject.toml").read_text())
+    floors = re.findall(r"uvicorn\[standard\]>=([\d.]+)", (Path(__file__).parents[3] / "pyproject.toml").read_text())
     assert len(floors) == 2
     assert len(set(floors)) == 1

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 import portico
 from portico.errors import InvalidOption, Refused
 from portico.relay.config import RelayConfig
-from portico.relay.own_hosts import OwnHosts
+from portico.relay.edge.own_hosts import OwnHosts
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import app, reached
 

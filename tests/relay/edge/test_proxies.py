@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portico.hub.client_address import read_address
-from portico.relay.proxies import TrustedProxies
+from portico.relay.edge.proxies import TrustedProxies
 from tests.costs import grows_in_proportion
 
 NO_ADDRESSES = [

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import portico
 from portico.provider.service import Service
-from portico.relay.accounts import Accounts
+from portico.relay.people.accounts import Accounts
 from portico.relay.store import RelayStore
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.security.provider import dial

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from portico.hub.keys import KeyRing, MemoryKeyStore
-from portico.relay.log import AccessLog, JSONFormatter, TextFormatter, without_credentials
+from portico.relay.operate.log import AccessLog, JSONFormatter, TextFormatter, without_credentials
 from tests.costs import grows_in_proportion
 
 HOSTILE = {

@@ -10,11 +10,11 @@ import pytest
 from starlette.requests import Request
 
 from portico.hub.answers import Answer
-from portico.relay.accounts import Account
-from portico.relay.device import _LETTERS, GRANT_TYPE, DeviceFlow, OAuthError
-from portico.relay.forms import page_of
+from portico.relay.people.accounts import Account
+from portico.relay.people.device import _LETTERS, GRANT_TYPE, DeviceFlow, OAuthError
+from portico.relay.people.forms import page_of
+from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
 from tests.transports.recorder import run
 
 ALICE, EVE, ADMIN = Account("alice"), Account("eve"), Account("root", admin=True)

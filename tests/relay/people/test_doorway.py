@@ -18,8 +18,8 @@ from portico.hub.gateway import Gateway, VisitorRequest
 from portico.hub.keys import MARK
 from portico.hub.registry import Registry
 from portico.protocol import Kind
-from portico.relay import doorway
-from portico.relay.doorway import Doorway, SignedIn, callback_url, login_path, place_of
+from portico.relay.people import doorway
+from portico.relay.people.doorway import Doorway, SignedIn, callback_url, login_path, place_of
 from portico.types import Headers
 from tests.hub.in_process import HereHub, a_hub, echo
 from tests.transports.recorder import run

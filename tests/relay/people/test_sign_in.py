@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from portico.relay.config import RelayConfig
-from portico.relay.sign_in import OneTimeCodes, authorize_url, way_back
+from portico.relay.people.sign_in import OneTimeCodes, authorize_url, way_back
 from tests.relay.accounts_relay import PASSWORD, AccountsRelay, with_relay
 
 DOMAIN = "share.example.org"

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from portico.errors import InvalidOption
 from portico.hub.keys import InvalidKey, KeyRing, is_ours
+from portico.relay.people.tokens import Grant, TokenRing, covers, read_scopes
 from portico.relay.store import RelayStore
-from portico.relay.tokens import Grant, TokenRing, covers, read_scopes
 from tests.transports.recorder import run
 
 
@@ -191,7 +191,7 @@ def test_tokens_that_a_token_made_are_revoked_with_it() -> None:
 _CLI = """
 import asyncio, sys
 from portico.relay.store import RelayStore
-from portico.relay.tokens import TokenRing
+from portico.relay.people.tokens import TokenRing
 ring = TokenRing(RelayStore(sys.argv[1]))
 async def main():
     for token_id in sys.argv[2:]:

@@ -18,8 +18,8 @@ import pytest
 from portico.errors import InvalidOption, Refused, StoreFailed
 from portico.hub.keys import InvalidKey
 from portico.protocol.events import Hello
+from portico.relay.people.tokens import MAX_DEPTH, TokenRing
 from portico.relay.store import RelayStore, TokenRow
-from portico.relay.tokens import MAX_DEPTH, TokenRing
 from tests.provider.memory_hub import until
 from tests.relay.accounts_relay import AccountsRelay, with_relay
 from tests.transports.recorder import run

@@ -2,7 +2,7 @@
  * The app's side of a preview: each request's port on one hand, Python on the other.
  *
  * Runs where Pyodide does. Python is told of what comes by four functions, and calls `head`, `data`, `reset`, `credit` and
- * `release`, all by a number for the request: no object crosses but the bytes. `src/portico/browser/bridge.py` is the other
+ * `release`, all by a number for the request: no object crosses but the bytes. `src/portico/tab/bridge.py` is the other
  * half. Ports, credit, heartbeats and cookies are kept here.
  */
 

@@ -25,7 +25,7 @@ export type ToWorker = Start | { t: "request"; head: RequestHead } | { t: "stop"
 
 export type Stage = "python" | "packages" | "app";
 
-/** What became of the app's start, as `portico.browser.bridge` tells it. */
+/** What became of the app's start, as `portico.tab.bridge` tells it. */
 export interface Started {
   /** `app` or `chat`. */
   kind: string;
@@ -111,7 +111,7 @@ async function start(asked: Start): Promise<Started> {
   }
   let module: any;
   try {
-    module = pyodide.pyimport("portico.browser.bridge");
+    module = pyodide.pyimport("portico.tab.bridge");
   } catch (error) {
     throw new Failure("Portico is not among the packages that were installed, or is an older one.", String(error));
   }

@@ -1,5 +1,5 @@
 /**
- * The kernel's side: `src/portico/browser/preview.py` runs this script in the worker, and calls its value.
+ * The kernel's side: `src/portico/tab/preview.py` runs this script in the worker, and calls its value.
  *
  * Its value is a function, so that it leaves nothing behind.
  */

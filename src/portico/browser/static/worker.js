@@ -323,7 +323,7 @@ async function start(asked) {
   }
   let module;
   try {
-    module = pyodide.pyimport("portico.browser.bridge");
+    module = pyodide.pyimport("portico.tab.bridge");
   } catch (error) {
     throw new Failure("Portico is not among the packages that were installed, or is an older one.", String(error));
   }

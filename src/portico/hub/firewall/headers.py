@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 
 from portico.bounded import BoundedCache
-from portico.hub.cors import cors_headers, preflight_headers
-from portico.hub.field_names import (
+from portico.hub.firewall.cors import cors_headers, preflight_headers
+from portico.hub.firewall.field_names import (
     HOP_BY_HOP,
     NOT_FROM_APPS,
     NOT_FROM_VISITORS,
@@ -21,7 +21,7 @@ from portico.hub.field_names import (
     PREFIXES_NOT_FROM_VISITORS,
     SUFFIX_NOT_FROM_APPS,
 )
-from portico.hub.own_cookies import (
+from portico.hub.firewall.own_cookies import (
     CONFIRMED_COOKIE,
     KEY_COOKIE,
     PASS_COOKIE,
@@ -32,8 +32,8 @@ from portico.hub.own_cookies import (
     own_cookies,
     set_own_cookie,
 )
-from portico.hub.queries import arguments, clean_query, clean_referer, has_argument, is_xsrf
-from portico.hub.spellings import MARKED, Secrets, secrets_of
+from portico.hub.firewall.queries import arguments, clean_query, clean_referer, has_argument, is_xsrf
+from portico.hub.firewall.spellings import MARKED, Secrets, secrets_of
 from portico.types import Headers
 
 __all__ = [  # of this module, and what belongs to it and stands in modules of its own

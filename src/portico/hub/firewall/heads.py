@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from portico.hub.answers import Answer
-from portico.hub.spellings import MARKED
+from portico.hub.firewall.spellings import MARKED
 from portico.types import Headers
 
 MOST_FIELDS = 256
@@ -35,7 +35,7 @@ SMALL = 4096
 """Bytes of a head in which nothing is counted: whatever it is made of, it costs less than the limits let pass."""
 
 _LOOKED_INTO = re.compile(rb"[%\\]|token|portico_key|_xsrf|2\||MnwxOjB8")
-"""A query without these is passed on as it is (`portico.hub.queries`)."""
+"""A query without these is passed on as it is (`portico.hub.firewall.queries`)."""
 
 _BEGINS = re.compile(rb"[?#]")
 """A query, and the fragment of a Referer, which is read as one too."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
-from portico.hub.spellings import MARKED, Secrets, readings
+from portico.hub.firewall.spellings import MARKED, Secrets, readings
 
 _XSRF_VALUE = re.compile(rb'\s*"?(?:2\|[0-9a-f]{8}\|[0-9a-f]+\|[0-9]+|MnwxOjB8)')
 """Of tornado, whose version 2 is masked anew each time; of JupyterHub, which signs one and writes that in base64."""

@@ -3,7 +3,7 @@
 A secret counts where it stands plain, percent-encoded (more than once, or as ``%u0065``), escaped with backslashes, or
 in base64 or base64url with anything around it. To look for base64 nothing is decoded: it writes three bytes as
 four characters, so that a secret inside of a longer text has one of three spellings, which are made once. Which secrets
-there are, and what becomes of a text that holds one, is `portico.hub.headers`' and the gate's.
+there are, and what becomes of a text that holds one, is `portico.hub.firewall.headers`' and the gate's.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An edge makes one `AllModels` for each base URL and one `ModelsExchange` for each request, and then treats the exchange
 as it treats a `portico.hub.exchange.HTTPForward`: it feeds the body, and says when the visitor has left. All that is
 answered goes through the edge's `Responder`, in the shape of the OpenAI API. Nothing here knows a web framework.
-WebSockets are likewise, in `portico.hub.models_socket`.
+WebSockets are likewise, in `portico.hub.models.socket`.
 
 The body is kept until its ``model`` is found, and then passed on as it comes; the rest of it is never looked at.
 """
@@ -17,21 +17,21 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from portico.hub import catalog
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, internal_error, invalid_key, unauthorized
-from portico.hub.encoded_body import EncodedBody, decoder_for
 from portico.hub.exchange import HTTPForward, Responder, Upload
+from portico.hub.firewall.headers import cors_headers, preflight_headers
 from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
-from portico.hub.headers import cors_headers, preflight_headers
-from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBodies, HeldBody
-from portico.hub.model_field import Found, ModelField, NotAnObject
-from portico.hub.models_request import lengthen, shows_a_key
-from portico.hub.models_socket import ModelsSocket
-from portico.hub.no_page import NoPage
+from portico.hub.models import catalog
+from portico.hub.models.encoded_body import EncodedBody, decoder_for
+from portico.hub.models.field import Found, ModelField, NotAnObject
+from portico.hub.models.held_bodies import MOST_OF_A_BODY, HeldBodies, HeldBody
+from portico.hub.models.no_page import NoPage
+from portico.hub.models.request import lengthen, shows_a_key
+from portico.hub.models.socket import ModelsSocket
+from portico.hub.models.stored import StoredResponse
 from portico.hub.registry import Registry, Service
 from portico.hub.shares import network_of
-from portico.hub.stored_responses import StoredResponse
 
 logger = logging.getLogger(__name__)
 

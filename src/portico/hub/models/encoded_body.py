@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from portico.calls.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
 from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
-from portico.models.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
 
 logger = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from portico.hub import catalog
 from portico.hub.answers import Answer
 from portico.hub.exchange import SocketForward, SocketResponder
 from portico.hub.gateway import Caller, VisitorRequest
-from portico.hub.model_field import ModelField, NotAnObject
+from portico.hub.models import catalog
+from portico.hub.models.field import ModelField, NotAnObject
 from portico.types import Headers
 
 if TYPE_CHECKING:
-    from portico.hub.all_models import AllModels
+    from portico.hub.models.base import AllModels
 
 logger = logging.getLogger(__name__)
 

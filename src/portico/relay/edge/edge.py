@@ -1,8 +1,8 @@
 """The ASGI edge: visitors' requests and providers' links, from any ASGI server.
 
 A request's own task reads (its body, and that its visitor left); answers are written from the link's callbacks, by
-`portico.relay.driving`. What ASGI leaves to whoever writes here: bodies of 204 and 304 are dropped; a connection is cut
-by returning before the response is whole.
+`portico.relay.edge.driving`. What ASGI leaves to whoever writes here: bodies of 204 and 304 are dropped; a connection
+is cut by returning before the response is whole.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from portico import foreign
-from portico.hub.all_models import AllModels, ModelsExchange
 from portico.hub.answers import Answer, late_body, restarting
 from portico.hub.exchange import HTTPForward, Responder, VisitorSocket
+from portico.hub.firewall.headers import BODILESS
+from portico.hub.firewall.heads import SMALL
 from portico.hub.gateway import Admission, VisitorRequest
-from portico.hub.headers import BODILESS
-from portico.hub.heads import SMALL
-from portico.hub.held_bodies import HeldBodies
+from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.reply import date, reply, server_of
 from portico.hub.shares import network_of
 from portico.hub.unfinished import Unfinished
 from portico.protocol import SUBPROTOCOL, Kind
-from portico.relay.addresses import Addresses
-from portico.relay.driving import drive
-from portico.relay.log import new_request_id
-from portico.relay.places import Location, Places
-from portico.relay.proxies import TrustedProxies
+from portico.relay.edge.addresses import Addresses
+from portico.relay.edge.driving import drive
+from portico.relay.edge.proxies import TrustedProxies
+from portico.relay.edge.routes import Location, Places
+from portico.relay.operate.log import new_request_id
 from portico.transports.transport import Receiver as LinkReceiver
 from portico.types import Headers, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from portico.relay.metrics import Counters
+    from portico.relay.operate.metrics import Counters
     from portico.relay.relay import Relay
     from portico.relay.workspaces import Workspace
 
@@ -630,7 +630,7 @@ async def _received(receive: Receive) -> Mapping[str, Any]:
 
 
 class _SocketVisit:
-    """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models_socket.ModelsSocket`."""
+    """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models.socket.ModelsSocket`."""
 
     def __init__(self, edge: Edge, request: VisitorRequest, send: Send, own: OwnSocket | None) -> None:
         self._edge = edge

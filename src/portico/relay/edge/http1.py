@@ -2,8 +2,8 @@
 
 A head that does not come in time, or is too long, ends the connection; so does a visitor who takes nothing of what
 waits for it, or whose address holds too many connections. What two servers could read in two ways is refused (RFC 9112
-§11.2): `portico.relay.framing` says where each request ends, the parser is given one at a time and must agree, and a
-request names one host. Nothing that an app can see begins before its head was read by both. A request that needs no
+§11.2): `portico.relay.edge.framing` says where each request ends, the parser is given one at a time and must agree, and
+a request names one host. Nothing that an app can see begins before its head was read by both. A request that needs no
 waiting goes to its service, and is answered, without ASGI between (`Edge.begin`): no task, no coroutine, one write for
 a head and its body. Every other goes the way of ASGI.
 """
@@ -22,15 +22,15 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 
 from portico.hub.answers import Answer
+from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.gateway import VisitorRequest
-from portico.hub.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.hub.shares import network_of
 from portico.pieces import Pieces
-from portico.relay.edge import OWN_MESSAGES, OwnRequest
-from portico.relay.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, read, request_line
-from portico.relay.log import new_request_id
+from portico.relay.edge.edge import OWN_MESSAGES, OwnRequest
+from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, read, request_line
+from portico.relay.operate.log import new_request_id
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.transports.whole_frames import read_whole, written_whole
 from portico.types import Headers
@@ -498,7 +498,7 @@ class _Nobody:
 
 
 class _Visit:
-    """One answer, written to the connection: a `portico.relay.edge.OwnResponder`.
+    """One answer, written to the connection: a `portico.relay.edge.edge.OwnResponder`.
 
     To uvicorn it is the request that is under way (its ``RequestResponseCycle``).
     """

@@ -1,6 +1,6 @@
 """What the relay's front door uses of uvicorn's protocols beneath their public face, and whether it is as expected.
 
-`portico.relay.visitors` overrides and calls methods of two classes that uvicorn keeps to itself: a newer uvicorn may
+`portico.relay.edge.http1` overrides and calls methods of two classes that uvicorn keeps to itself: a newer uvicorn may
 have them otherwise. All of it is listed here, and looked at once, before a relay starts. Where something is missing,
 `portico.relay.server` serves by uvicorn's own protocols instead. Nothing here runs a connection.
 """
@@ -64,7 +64,7 @@ COROUTINES = frozenset({"receive", "run_asgi", "drain"})
 
 
 def missing() -> list[str]:
-    """What is not as `portico.relay.visitors` needs it; empty if all is."""
+    """What is not as `portico.relay.edge.http1` needs it; empty if all is."""
     wrong: list[str] = []
     for place, methods in METHODS.items():
         module, name = place

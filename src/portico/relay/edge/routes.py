@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from portico.bounded import BoundedCache
 from portico.relay.config import RelayConfig
-from portico.relay.own_hosts import OwnHosts
+from portico.relay.edge.own_hosts import OwnHosts
 from portico.types import Headers
 
 _MOST_PLACES = 10_000
@@ -110,7 +110,7 @@ class Places:
 
 _UNKNOWN = Location("", "")
 ELSEWHERE = Location("", "")
-"""Of a request whose Host is not the relay's: `portico.relay.own_hosts.not_here`."""
+"""Of a request whose Host is not the relay's: `portico.relay.edge.own_hosts.not_here`."""
 
 
 def _begins(path: bytes, with_: bytes) -> bool:

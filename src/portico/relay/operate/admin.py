@@ -26,8 +26,8 @@ from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
 from portico.hub.registry import Principal
 from portico.link import Stream
-from portico.relay.accounts import SignIn
-from portico.relay.forms import answer_to, answering, read_body, say, see_other, store_failed
+from portico.relay.people.accounts import SignIn
+from portico.relay.people.forms import answer_to, answering, read_body, say, see_other, store_failed
 from portico.types import Receive, Scope, Send
 from portico.version import __version__
 

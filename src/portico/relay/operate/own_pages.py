@@ -12,12 +12,12 @@ import time
 from typing import TYPE_CHECKING
 
 from portico.hub.answers import Answer, forbidden, late_body, unauthorized
-from portico.hub.heads import check_head
+from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
 from portico.hub.reply import date
-from portico.relay.admin import PATHS as ADMIN_PATHS
-from portico.relay.admin import Admin
-from portico.relay.metrics import CONTENT_TYPE, Metrics
+from portico.relay.operate.admin import PATHS as ADMIN_PATHS
+from portico.relay.operate.admin import Admin
+from portico.relay.operate.metrics import CONTENT_TYPE, Metrics
 from portico.types import ASGIApp, Headers, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import Any
 from portico.errors import InvalidName, InvalidOption, StoreFailed
 from portico.hub.keys import InvalidKey
 from portico.hub.shares import network_of
-from portico.relay.accounts import Account, Attempts
-from portico.relay.grants import DEFAULT_SCOPES, Grant, read_scopes
+from portico.relay.people.accounts import Account, Attempts
+from portico.relay.people.grants import DEFAULT_SCOPES, Grant, read_scopes
+from portico.relay.people.tokens import TokenRing
 from portico.relay.setting_values import duration
-from portico.relay.tokens import TokenRing
 from portico.types import service_name
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"

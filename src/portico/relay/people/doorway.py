@@ -26,15 +26,16 @@ from typing import Any, Protocol
 import jwt
 
 from portico.bounded import BoundedCache
-from portico.hub import access, answers, headers, pages
+from portico.hub import access, answers, pages
 from portico.hub.access import User
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
+from portico.hub.firewall import headers
+from portico.hub.firewall.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
+from portico.hub.firewall.heads import MOST_ARGUMENTS, check_head, too_many
+from portico.hub.firewall.redirects import is_below
 from portico.hub.gateway import Gateway, VisitorRequest
-from portico.hub.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
-from portico.hub.heads import MOST_ARGUMENTS, check_head, too_many
 from portico.hub.keys import ISSUER
-from portico.hub.redirects import is_below
 from portico.hub.registry import Registry
 
 UNDER = b"/.portico/"

@@ -97,7 +97,7 @@ class Pages:
         if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
             raise forbidden("This is for the page's own script.", "stale_form")
         text = self._templates.get_template(template).render(form_token=expected, **values)
-        return HTMLResponse(text, headers={"Cache-Control": "no-store"})  # the rest: `portico.relay.own_pages`
+        return HTMLResponse(text, headers={"Cache-Control": "no-store"})  # the rest: `portico.relay.operate.own_pages`
 
     def _headers(self, nonce: str, goes_to_services: bool) -> dict[str, str]:
         targets = "'self'"

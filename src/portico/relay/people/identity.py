@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portico.hub.access import NOBODY, Recognised
+from portico.hub.firewall.headers import VISITOR_COOKIE, is_own_cookie
 from portico.hub.gateway import Identities, VisitorRequest
-from portico.hub.headers import VISITOR_COOKIE, is_own_cookie
-from portico.relay.accounts import Accounts
-from portico.relay.doorway import Doorway, login_path
+from portico.relay.people.accounts import Accounts
+from portico.relay.people.doorway import Doorway, login_path
 from portico.relay.rows import identity_of
 
 _HAS_COOKIE = VISITOR_COOKIE.encode()

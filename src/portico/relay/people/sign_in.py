@@ -21,12 +21,12 @@ from starlette.responses import Response
 
 from portico.errors import InvalidName
 from portico.hub.answers import Answer
-from portico.hub.redirects import is_below
-from portico.relay.accounts import Account, Accounts, SignIn
+from portico.hub.firewall.redirects import is_below
 from portico.relay.config import RelayConfig
-from portico.relay.device import DeviceFlow, Pending
-from portico.relay.forms import Endpoint, Pages, address_of, only_navigations, see_other
-from portico.relay.tokens import TokenRing
+from portico.relay.people.accounts import Account, Accounts, SignIn
+from portico.relay.people.device import DeviceFlow, Pending
+from portico.relay.people.forms import Endpoint, Pages, address_of, only_navigations, see_other
+from portico.relay.people.tokens import TokenRing
 from portico.types import service_name
 
 CODE_LIFETIME = 60.0  # seconds

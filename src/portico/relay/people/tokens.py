@@ -1,7 +1,7 @@
 """Provider tokens: what whoever holds one may do in one workspace of a relay. Signed, expiring, revoked at once.
 
 A token is a JWT (RFC 7519, HS256) of the audience ``portico:provider``. What it opens is what the store says of its id,
-so that one which is not there opens nothing: `portico.relay.grants`.
+so that one which is not there opens nothing: `portico.relay.people.grants`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from portico.errors import InvalidOption
 from portico.hub.finishing import finish
 from portico.hub.keys import ISSUER, PROVIDER, InvalidKey
 from portico.relay.database import CHANGES
-from portico.relay.grants import (
+from portico.relay.people.grants import (
     DEFAULT_SCOPES,
     EVERY_SCOPE,
     Grant,

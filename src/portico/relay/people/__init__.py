@@ -1,0 +1,1 @@
+"""Users, sign-ins, tokens, and the pages on which people say who they are."""
