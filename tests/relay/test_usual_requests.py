@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from portico.hub.gateway import VisitorRequest
 from portico.protocol import Kind
 from portico.relay.config import RelayConfig
-from portico.relay.edge.edge import Edge, framing
+from portico.relay.edge import framing
+from portico.relay.edge.edge import Edge
 from portico.relay.edge.framing import PLAIN, Framing, Malformed, read, request_line
 from portico.relay.relay import Relay
 from portico.types import Headers

@@ -14,8 +14,8 @@ import pytest
 from websockets.sync.client import connect
 
 import portico
-from portico.relay.edge.edge import http1 as visitors
-from portico.relay.edge.edge import internals
+from portico.relay.edge import http1 as visitors
+from portico.relay.edge import internals
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import Visitor
 
