@@ -1,9 +1,11 @@
 """The hub in a Jupyter server: the extension, the tornado edge, identity, kernels, the control API's routes.
 
-`extension` is what Jupyter loads; `edge` takes requests at tornado's routing layer; `sockets` are WebSockets over a
-detached connection; `identity` asks Jupyter who a visitor is; `kernels` gives each kernel its credential; `api` maps
-`portico.hub.control` to handlers. Decisions are the hub's; here they meet tornado and traitlets, which no other room
-knows.
+`extension` is what Jupyter loads; `edge` takes HTTP requests at tornado's routing layer, whose heads `heads` reads, and
+`models_edge` those for the one base URL; `front_door` refuses what no handler of the server is to see. `visitor_socket`
+is a visitor's WebSocket, and by `links` providers dial in, both over `sockets` and `streams`: connections that were
+taken over from tornado. `identity` asks Jupyter who a visitor is; `kernels` gives each kernel its credential; `api`
+maps `portico.hub.control` to handlers. Decisions are the hub's; here they meet tornado and traitlets, which no other
+room knows.
 """
 
 from typing import Any

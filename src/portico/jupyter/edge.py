@@ -10,41 +10,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import select
 import socket
 import time
-from collections.abc import Callable
-from http.client import responses
 from typing import Any
 
-from tornado import httputil
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
-    HTTPServerRequest,
-    RequestStartLine,
 )
 from tornado.iostream import StreamClosedError
-from tornado.routing import Matcher
 
-from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
-from portico.hub.client_address import read_address
-from portico.hub.exchange import SocketResponder, Upload, VisitorSocket
-from portico.hub.firewall.heads import SMALL
+from portico.hub.exchange import Upload
 from portico.hub.gateway import Admission, VisitorRequest
-from portico.hub.http1 import TOKEN, ResponseWriter, status_line
+from portico.hub.http1 import ResponseWriter
 from portico.hub.hub import Hub
-from portico.hub.registry import Principal
-from portico.hub.reply import date, reply, server_of
+from portico.hub.reply import reply
 from portico.hub.unfinished import Unfinished
+from portico.jupyter.heads import read_head
 from portico.jupyter.identity import JupyterIdentities
-from portico.jupyter.sockets import LinkTransport, ServerSocket
+from portico.jupyter.links import accept_link
+from portico.jupyter.sockets import ServerSocket
+from portico.jupyter.visitor_socket import SocketVisitor
 from portico.log_text import MOST_PATH, shown
-from portico.protocol import SUBPROTOCOL, Kind
+from portico.protocol import Kind
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -60,19 +52,6 @@ _CONTINUE_AFTER = 0.05
 (RFC 9110 §10.1.1). A visitor that does not wait for the word is not held up, and others wait a second for it."""
 
 _UNLIMITED = 1 << 62
-
-
-class PrefixMatcher(Matcher):
-    """Matches every path that starts with a prefix, in absolute-form too, and gives nothing to the target."""
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        path = request.path
-        if not path.startswith("/"):
-            path = _origin_form(path)[0]
-        return {} if path.startswith(self._prefix) else None
 
 
 class Edge(HTTPServerConnectionDelegate):
@@ -113,7 +92,6 @@ class VisitorDelegate(HTTPMessageDelegate):
         "_request",
         "_started",
         "_status",
-        "_upgrades",
         "_writer",
     )
 
@@ -126,8 +104,6 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The request has no body."""
         self._expects = False
         """The visitor waits for a 100 before it sends its body."""
-        self._upgrades = False
-        """The request names another protocol, whether it asks for it or not."""
         self._started = 0.0
         self._status = 0
         self._writer: ResponseWriter | None = None
@@ -143,16 +119,18 @@ class VisitorDelegate(HTTPMessageDelegate):
         self._started = time.monotonic()
         connection = self._connection
         connection.set_max_body_size(_UNLIMITED)
-        self._request = request = self._read(start_line, headers)
-        if self._expects:
+        edge = self._edge
+        head = read_head(connection, start_line, headers, edge.apps_prefix, edge.tls_ends_before)
+        self._request, self._fin, expects, upgrades = head
+        request = head.request
+        if expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
             self._expects = not self._fin and request.http_version == "1.1"
-        edge = self._edge
         try:
             # HTTP/1.0 may come without a Host, as no browser does: then there is no name that could be rebound
             if not (edge.identities.host_allowed(request.host) if request.host else request.http_version == "1.0"):
                 raise Answer(403, "host", "This server does not answer under that host name.")
-            if self._upgrades and not self._fin:  # tornado reads the body; a proxy in front may not (RFC 9112 §11.2)
+            if upgrades and not self._fin:  # tornado reads the body; a proxy in front may not (RFC 9112 §11.2)
                 self._connection._disconnect_on_finish = True
                 raise Answer(
                     400, "bad_request", "A request with Upgrade must not have a body: send it without Upgrade."
@@ -230,65 +208,6 @@ class VisitorDelegate(HTTPMessageDelegate):
         asyncio.get_running_loop().call_later(_LOOK_EVERY, look)
 
     # --- the request -----------------------------------------------------------------------------------------
-
-    def _read(self, start_line: RequestStartLine, headers: HTTPHeaders) -> VisitorRequest:
-        pairs: Headers = []
-        host = connection = upgrade = ""
-        size = len(start_line.path)
-        for name, value in headers.get_all():
-            size += len(value)
-            lower = lower_name(name)
-            if lower in _NOTED:
-                if lower == b"host":
-                    host = value
-                elif lower == b"connection":
-                    connection += "," + value.lower()
-                elif lower == b"upgrade":
-                    upgrade = value.lower()
-                else:
-                    self._expects = value.lower() == "100-continue"
-            pairs.append((lower, value.encode("latin-1")))
-        fields = dict(pairs)
-        if len(fields) == len(pairs):  # mostly; tornado's own table, which joins what comes twice, costs more to ask
-            self._fin = fields.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in fields
-        else:
-            self._fin = not has_body(headers)
-        websocket = False
-        self._upgrades = bool(upgrade)
-        if len(connection) > _LONGEST_CONNECTION:
-            self._connection._disconnect_on_finish = True  # the gate refuses such a list
-        elif connection:
-            tokens = [token.strip() for token in connection.split(",")]
-            websocket = upgrade == "websocket" and "upgrade" in tokens and start_line.method == "GET"
-            if "close" in tokens:  # tornado sees it only where it stands alone
-                self._connection._disconnect_on_finish = True
-        path: str = start_line.path
-        if not path.startswith("/"):
-            path, host = _origin_form(path)
-        if "#" in path:
-            path = path.partition("#")[0]  # a fragment is the visitor's own, and never belongs here (RFC 9112 §3.2)
-        context: Any = self._connection.context
-        address = context.address
-        # where the server trusts X-Forwarded-For, tornado takes `1` and `127.1` for addresses too
-        remote_ip = read_address(context.remote_ip or "") or (str(address[0]) if isinstance(address, tuple) else "")
-        client = (remote_ip, address[1] if isinstance(address, tuple) and len(address) > 1 else 0)
-        scheme: str = context.protocol
-        if self._edge.tls_ends_before and not _is_direct(pairs, host):
-            scheme = "https"
-        return VisitorRequest(
-            Kind.WEBSOCKET if websocket else Kind.HTTP,
-            start_line.method,
-            scheme,
-            host,
-            start_line.version[5:],
-            path.encode("latin-1"),
-            pairs,
-            client if remote_ip else None,
-            server_of(host, scheme) if host else _listener(self._connection),
-            self._edge.apps_prefix,
-            fields=fields,
-            small=size <= SMALL,
-        )
 
     async def _admit(self, request: VisitorRequest) -> None:
         """The gate, where it has to ask or to wait. Until it ends no 100 Continue goes out."""
@@ -406,7 +325,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         edge = self._edge
         if request.target.partition(b"?")[0] == edge.link_path:
             if edge.identities.may_link(request):
-                _link(edge, self._connection, request)
+                accept_link(edge.hub, edge.identities, self._connection, request)
             else:
                 self.answer(Answer(403, "cross_origin", "On a server without a token only its own pages may link."))
             return
@@ -423,7 +342,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         if visit is not None:
             await visit.open(admission)
 
-    def _take_over(self, request: VisitorRequest) -> _VisitorSocket | None:
+    def _take_over(self, request: VisitorRequest) -> SocketVisitor | None:
         """Take the connection over from tornado. None: there is nobody any more, or no handshake, which is answered."""
         edge = self._edge
         if self._gone or self._connection.stream.closed():
@@ -437,145 +356,8 @@ class VisitorDelegate(HTTPMessageDelegate):
         )
         stream = self._connection.detach()
         socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message, edge.unfinished)
-        visit = _VisitorSocket(edge, socket, request)
+        visit = SocketVisitor(edge.hub.gateway, socket, request, edge.access_log)
         return visit if visit.is_valid() else None
-
-
-class _VisitorSocket:
-    """A visitor's WebSocket; the responder of `portico.hub.exchange.SocketForward`, and the socket's owner."""
-
-    def __init__(self, edge: Edge, socket: ServerSocket, request: VisitorRequest) -> None:
-        self._edge = edge
-        self._socket = socket
-        self._request = request
-        self._forward: VisitorSocket | None = None
-        self._opening: asyncio.Task[None] | None = None
-        """Waits until a stream can be opened."""
-        self._gone = False
-        """The visitor left meanwhile."""
-        self._started = time.monotonic()
-
-    def is_valid(self) -> bool:
-        """Whether it is a WebSocket's handshake. If not, that is answered; if it is, the visitor's end is heard of."""
-        refusal = self._socket.refusal()
-        if refusal is not None:
-            self.answer(Answer(refusal[0], "bad_handshake", refusal[1]))
-            return False
-        self._socket.watch(self._left)
-        return True
-
-    async def open(self, admission: Admission) -> None:
-        """Open a stream to the service: where its provider has lost its link, once that is back."""
-        self._opening = asyncio.current_task()
-        gateway, request = self._edge.hub.gateway, self._request
-        try:
-            while self._forward is None and not self._gone:
-                self._forward = gateway.forward_socket(request, admission, self, on_done=_nothing)
-                if self._forward is None:
-                    await gateway.ready(admission.service, request.caller)
-        except Answer as answer:
-            self.answer(answer)
-        except asyncio.CancelledError:
-            if not self._gone or self._opening is None:
-                raise
-            self._opening.uncancel()
-        finally:
-            self._opening = None
-
-    def begin(self, begin: Callable[[SocketResponder], VisitorSocket]) -> None:
-        """*begin* is given this responder, and returns who hears the visitor."""
-        self._forward = begin(self)
-
-    def _left(self) -> None:
-        if self._forward is not None:
-            self._forward.visitor_closed(1006, "")
-        elif self._opening is not None:
-            self._gone = True
-            self._opening.cancel()
-
-    # --- from the app ----------------------------------------------------------------------------------------
-
-    def accept(self, subprotocol: str, headers: Headers) -> None:
-        if subprotocol and subprotocol not in self._request.subprotocols:
-            logger.warning("an app chose the subprotocol %.100r, which the visitor did not offer", subprotocol)
-            self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
-            self._left()
-            return
-        self._socket.watch(_nothing)
-        self._log(101)
-        self._socket.accept(self, subprotocol, headers)
-
-    def deny(self, status: int, headers: Headers, body: bytes) -> None:
-        self._answer(status, headers, body)
-
-    def answer(self, answer: Answer) -> None:
-        headers, body = answer.render(html=False, openai=b"/v1/" in self._request.raw_path)
-        self._answer(answer.status, headers, body)
-
-    def _answer(self, status: int, headers: Headers, body: bytes) -> None:
-        self._log(status)
-        lines = [status_line(status), b"date: " + date()]
-        for name, value in headers:
-            if name != b"content-length" and TOKEN.fullmatch(name) and not _BREAKS.search(value):
-                lines.append(name + b": " + value)
-        lines.append(b"connection: close")
-        if status != 204:  # RFC 9110 §8.6
-            lines.append(b"content-length: %d" % len(body))
-        self._socket.answer(b"\r\n".join(lines) + b"\r\n\r\n", body)
-
-    def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
-        return self._socket.send(data, text=text)
-
-    def close(self, code: int, reason: str) -> None:
-        self._socket.close(code, reason)
-
-    def cut(self) -> None:
-        self._socket.abort()
-
-    # --- from the visitor ------------------------------------------------------------------------------------
-
-    def socket_message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
-        return self._forward.visitor_message(data, text) if self._forward is not None else None
-
-    def socket_writable(self) -> None: ...
-
-    def socket_closed(self, code: int, reason: str) -> None:
-        if self._forward is not None:
-            self._forward.visitor_closed(code, reason)
-
-    def _log(self, status: int) -> None:
-        level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
-        path = shown(self._request.target.partition(b"?")[0], MOST_PATH)
-        client = shown(self._request.client[0]) if self._request.client else "-"
-        milliseconds = (time.monotonic() - self._started) * 1000
-        self._edge.access_log.log(level, "%d WebSocket %s (%s) %.2fms", status, path, client, milliseconds)
-
-
-def _link(edge: Edge, connection: HTTP1Connection, request: VisitorRequest) -> None:
-    """A provider dials in. Who it is it says in HELLO; until then it has 5 s and 8 KiB."""
-    offered = b",".join(value for name, value in request.headers if name == b"sec-websocket-protocol")
-    socket = ServerSocket(connection.detach(), request.headers, edge.hub.config.limits.max_batch)
-    refusal = socket.refusal()
-    if refusal is None and SUBPROTOCOL.encode() not in [item.strip() for item in offered.split(b",")]:
-        refusal = 400, f"A link must offer the subprotocol {SUBPROTOCOL}."
-    if refusal is not None:
-        body = refusal[1].encode()
-        head = (
-            f"HTTP/1.1 {refusal[0]} {responses.get(refusal[0], '')}\r\nContent-Type: text/plain\r\n"
-            "X-Content-Type-Options: nosniff\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        socket.answer(head.encode(), body)
-        return
-    transport = LinkTransport(socket)
-    socket.accept(transport, SUBPROTOCOL)
-    edge.hub.accept(transport, lambda: _page_of(edge, request))
-
-
-async def _page_of(edge: Edge, request: VisitorRequest) -> Principal | None:
-    """Who opened a link from a page of this very server: a user by their session, as Python in a browser tab does."""
-    user = await edge.identities.user_of_page(request)
-    return Principal(id=f"user:{user.id}") if user is not None else None
 
 
 def _nothing() -> None: ...
@@ -590,65 +372,3 @@ def _is_broken(connection: socket.socket | None) -> bool:
     poll = select.poll()
     poll.register(connection, 0)  # errors and hang-ups are told unasked
     return bool(poll.poll(0))
-
-
-def has_body(headers: HTTPHeaders) -> bool:
-    """Whether the head of a request says that a body follows."""
-    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
-
-
-_LONGEST_CONNECTION = 4096
-"""Characters of a Connection field that is taken apart."""
-
-_LONGEST_NAME = 100
-"""Characters of a field's name that is remembered: visitors choose names, and no usual one has more."""
-
-
-def _forget_names() -> None:
-    """Have tornado forget names of fields: it remembers the last thousand, of 64 KiB each if a visitor wants that."""
-    forget = getattr(getattr(httputil, "_normalize_header", None), "cache_clear", None)
-    if forget is not None:
-        forget()
-
-
-_LOWER: BoundedCache[str, bytes] = BoundedCache(longest=_LONGEST_NAME)
-
-
-def lower_name(name: str) -> bytes:
-    """A field's name in lower case. One that is longer than any usual one is kept nowhere, by tornado neither."""
-    lower = _LOWER.get(name)
-    if lower is None:
-        if len(name) > _LONGEST_NAME:
-            _forget_names()
-        lower = _LOWER.keep(name, name.lower().encode("latin-1"), len(name))
-    return lower
-
-
-_NOTED = frozenset({b"host", b"connection", b"upgrade", b"expect"})
-
-_BREAKS = re.compile(rb"[\r\n\0]")
-
-
-def _is_direct(headers: Headers, host: str) -> bool:
-    """Whether a page of this server at a loopback address asks, so that no proxy is in front of it."""
-    if not host.startswith(("127.", "localhost", "[::1]")):
-        return False
-    return any(name == b"origin" and value == b"http://" + host.encode("latin-1") for name, value in headers)
-
-
-def _origin_form(target: str) -> tuple[str, str]:
-    """Path with query, and authority, of a target in absolute-form (RFC 9112 §3.2.2); ("", "") for any other."""
-    scheme, mark, rest = target.partition("://")
-    if not mark or scheme.lower() not in ("http", "https"):
-        return "", ""
-    authority, slash, path = rest.partition("/")
-    return slash + path, authority
-
-
-def _listener(connection: HTTP1Connection) -> tuple[str, int] | None:
-    """The ``server`` of an ASGI scope where the visitor named none."""
-    try:
-        name = connection.stream.socket.getsockname()
-    except (AttributeError, OSError):  # gone already, or no socket
-        return None
-    return (name[0], name[1]) if isinstance(name, tuple) else None

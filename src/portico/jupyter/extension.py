@@ -19,8 +19,9 @@ from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStore
 from portico.hub.registry import Principal, Replica
 from portico.jupyter.api import kernel_principal, routes, user_principal
-from portico.jupyter.edge import Edge, PrefixMatcher
+from portico.jupyter.edge import Edge
 from portico.jupyter.front_door import Hostile, Refusals
+from portico.jupyter.heads import PrefixMatcher
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
 from portico.jupyter.models_edge import ModelsEdge

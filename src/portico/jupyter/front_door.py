@@ -18,7 +18,8 @@ from tornado.web import RequestHandler
 from portico.hub.answers import Answer
 from portico.hub.firewall.heads import check_head
 from portico.hub.gateway import VisitorRequest
-from portico.jupyter.edge import Edge, PrefixMatcher, VisitorDelegate, has_body, lower_name
+from portico.jupyter.edge import Edge, VisitorDelegate
+from portico.jupyter.heads import PrefixMatcher, has_body, lower_name
 from portico.types import Headers
 
 _METHODS = RequestHandler.SUPPORTED_METHODS

@@ -1,7 +1,7 @@
 """WebSockets over a connection that was taken over from tornado's HTTP server.
 
 The ``websockets`` library's sans-I/O protocol reads and writes the frames; `portico.jupyter.streams` moves the bytes.
-Two users: a provider's link, and a visitor's WebSocket.
+Two users: a provider's link (`portico.jupyter.links`), and a visitor's WebSocket (`portico.jupyter.visitor_socket`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from portico import foreign
 from portico.hub.unfinished import Unfinished
 from portico.jupyter.streams import take_over
 from portico.pieces import Pieces
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
-from portico.transports.transport import Receiver
 from portico.transports.whole_frames import read_whole, written_whole
 from portico.types import Headers
 
@@ -358,52 +356,3 @@ def _replay(headers: Headers) -> bytes:
     lines = [b"GET / HTTP/1.1"]
     lines += [name + b": " + value for name, value in headers if name in _HANDSHAKE]
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-class LinkTransport:
-    """A `portico.transports.transport.Transport` over a provider's socket."""
-
-    def __init__(self, socket: ServerSocket) -> None:
-        self._socket = socket
-        self._receiver: Receiver | None = None
-        self._early: list[bytes] = []
-        self._closed_reason: str | None = None
-
-    @property
-    def writable(self) -> bool:
-        return self._socket.writable
-
-    def start(self, receiver: Receiver) -> None:
-        self._receiver = receiver
-        early, self._early = self._early, []
-        for message in early:
-            receiver.message_received(message)
-        if self._closed_reason is not None:
-            receiver.transport_closed(self._closed_reason)
-
-    def allow(self, size: int) -> None:
-        self._socket.limit(size)
-
-    def send(self, message: bytes) -> None:
-        self._socket.send(message)
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        self._socket.close(code, reason)
-
-    def socket_message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
-        if text:
-            self._socket.close(1003, "a link carries binary messages")
-        elif self._receiver is None:
-            self._early.append(data)
-        else:
-            self._receiver.message_received(data)
-        return None
-
-    def socket_writable(self) -> None:
-        if self._receiver is not None and self._closed_reason is None:
-            self._receiver.transport_writable()
-
-    def socket_closed(self, code: int, reason: str) -> None:
-        self._closed_reason = f"the provider's end closed (code {code}{': ' + foreign.text(reason) if reason else ''})"
-        if self._receiver is not None:
-            self._receiver.transport_closed(self._closed_reason)
