@@ -17,11 +17,11 @@ from portico.errors import LinkClosed, Refused
 from portico.hub.access import NOBODY, Recognised, User
 from portico.hub.answers import Answer, wants_page
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Principal
 from portico.hub.firewall.headers import cors_headers
 from portico.hub.gateway import Identities, VisitorRequest
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore
-from portico.hub.registry import Principal
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Kind, Limits, ResetCode, Role
 from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from portico.hub import answers, conditions, pages
+from portico.hub import answers, enforcer, pages
 from portico.hub.answers import Answer, wants_page
 from portico.hub.reply import server_of
 
@@ -24,8 +24,8 @@ SAID_BY = [
     answers.overloaded(),
     answers.app_error(),
     answers.provider_lost(),
-    conditions.too_large(1000),
-    conditions.busy(8),
+    enforcer.too_large(1000),
+    enforcer.busy(8),
     Answer(429, "rate_limited", "Too many.", retry_after=90),
     answers.password_needed("/a/.portico/password", "/a/", program=False),
     answers.wrong_password("/a/.portico/password", "/a/", program=False),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockingError
 
+from portico.hub.descriptor import Principal
 from portico.hub.keys import SQLiteKeyStore
-from portico.hub.registry import Principal
 from tests.hub.in_process import COOKIE, a_hub, echo
 from tests.transports.recorder import run
 

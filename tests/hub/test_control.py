@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.control import MADE_AT_ONCE, MOST_READERS
-from portico.hub.registry import Principal
+from portico.hub.descriptor import Principal
 from tests.hub.in_process import HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import run
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Principal
 from portico.hub.links import Links, Place
-from portico.hub.registry import Principal, Registry
+from portico.hub.registry import Registry
 from portico.link import Stream
 from portico.protocol import Kind, Limits, ResetCode
 from portico.protocol.events import Data, Head, Hello

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from portico.hub.config import HubConfig
-from portico.hub.descriptor import Descriptor
-from portico.hub.registry import Principal, Replica, Service, Session
+from portico.hub.descriptor import Descriptor, Principal
+from portico.hub.replicas import Replica, Service, Session
 from portico.relay.held_names import WITHIN, HeldNames
 from portico.relay.store import RelayStore
 

@@ -16,9 +16,11 @@ from typing import Any
 from portico.errors import InvalidName
 from portico.hub.answers import Answer, forbidden
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Principal
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
-from portico.hub.registry import Principal, Registry, Service
+from portico.hub.registry import Registry
+from portico.hub.replicas import Service
 from portico.hub.shares import Rates, Shares
 from portico.types import service_name
 

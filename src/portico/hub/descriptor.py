@@ -1,15 +1,48 @@
-"""What a provider says of a service in REGISTER, read and checked. Who may have its name is not asked here."""
+"""Who speaks to a hub, and what a provider says of a service in REGISTER, read and checked.
+
+Who may have a name is decided by the `registry`.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from portico.errors import InvalidName, Refused
 from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
 from portico.types import ServiceName, service_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who speaks on a link or to the control API: a kernel (by its credential), a user, or whoever holds a token."""
+
+    id: str
+    """``kernel:<id>`` or ``user:<id>``. Who comes back with the same id may take its names up again."""
+    kernel_id: str = ""
+    process: int | None = None
+    """The kernel's process, where it is known: after a restart the kernel is the same, and not the one that spoke."""
+    token_id: str = field(default="", compare=False)
+    """Of the token that it showed, where a token can be revoked: then its links end."""
+    publishes: tuple[str, ...] | None = field(default=None, compare=False)
+    """Patterns (``cat*``) of the names that it may publish; None for any."""
+    manages: bool = field(default=True, compare=False)
+    """Whether it sees and stops everything here, and makes keys for any service."""
+    mints: bool = field(default=True, compare=False)
+    """Whether it makes keys at all."""
+
+    def may_publish(self, name: str) -> bool:
+        return self.publishes is None or any(fnmatchcase(name, pattern) for pattern in self.publishes)
+
+    def may_take_from(self, holder: Principal) -> bool:
+        """Whether it may have a name that *holder* has: take it over, or share its requests.
+
+        A kernel's hub is one user's, and all of its kernels are theirs.
+        """
+        return self.manages or bool(self.kernel_id) or holder.id == self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

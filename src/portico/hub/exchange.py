@@ -13,9 +13,9 @@ from typing import Protocol
 
 from portico.errors import LocalProtocolError
 from portico.hub.answers import Answer, app_error, overloaded, provider_lost, reconnecting
-from portico.hub.conditions import too_large
+from portico.hub.enforcer import too_large
 from portico.hub.firewall.headers import BODILESS
-from portico.hub.registry import Replica
+from portico.hub.replicas import Replica
 from portico.link import Stream
 from portico.pieces import Pieces
 from portico.protocol.events import Data, Head

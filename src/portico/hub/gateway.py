@@ -19,16 +19,17 @@ from portico.errors import LocalProtocolError
 from portico.hub import access, answers
 from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
 from portico.hub.answers import Answer, forbidden
-from portico.hub.conditions import Enforcer, basic_password, busy, too_large
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor
+from portico.hub.enforcer import Enforcer, basic_password, busy, too_large
 from portico.hub.exchange import HTTPForward, Responder, SocketForward, SocketResponder
 from portico.hub.firewall import headers
 from portico.hub.firewall.headers import CONFIRMED_COOKIE, KEY_ARGUMENT, KEY_COOKIE, PASS_COOKIE
 from portico.hub.firewall.heads import MOST_FIELDS, check_head
 from portico.hub.firewall.spellings import MARKED, Secrets, basic_credentials, secrets_of
 from portico.hub.keys import MARK, InvalidKey, KeyRing, is_ours
-from portico.hub.registry import Registry, Replica, Service
+from portico.hub.registry import Registry
+from portico.hub.replicas import Replica, Service
 from portico.hub.shares import Shares
 from portico.protocol import Kind
 from portico.types import Headers

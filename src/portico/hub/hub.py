@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 
 from portico.hub.config import HubConfig
 from portico.hub.control import Control
+from portico.hub.descriptor import Principal
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import KeyRing, KeyStore
 from portico.hub.links import KernelLives, Links, Place
-from portico.hub.registry import Principal, Registry
+from portico.hub.registry import Registry
 from portico.link import Link
 from portico.protocol.events import Hello
 from portico.transports.transport import Transport

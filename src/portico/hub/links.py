@@ -12,8 +12,10 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Principal
 from portico.hub.link_shares import AGAIN, LinkShares, Standing
-from portico.hub.registry import Principal, Registry, Session
+from portico.hub.registry import Registry
+from portico.hub.replicas import Session
 from portico.hub.shares import NoRoom, Refusals, network_of
 from portico.link import Link, Stream, StreamHandler
 from portico.log_text import shown

@@ -15,9 +15,10 @@ from traitlets import Bool, Enum, Float, Int, List, Unicode
 
 from portico.errors import Refused
 from portico.hub.config import HubConfig
+from portico.hub.descriptor import Principal
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStore
-from portico.hub.registry import Principal, Replica
+from portico.hub.replicas import Replica
 from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge
 from portico.jupyter.front_door import Hostile, Refusals

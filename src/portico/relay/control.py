@@ -22,8 +22,8 @@ from portico.errors import InvalidOption, StoreFailed
 from portico.hub.access import EVERY_SERVICE
 from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
 from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, Control, too_often
+from portico.hub.descriptor import Principal
 from portico.hub.keys import InvalidKey, KeyRing
-from portico.hub.registry import Principal
 from portico.hub.shares import Rates
 from portico.relay.config import RelayConfig
 from portico.relay.cors import for_every_origin

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from portico.hub.registry import Service
+from portico.hub.replicas import Service
 from portico.relay.config import ANONYMOUS
 from portico.relay.rows import NameRow
 from portico.relay.store import RelayStore

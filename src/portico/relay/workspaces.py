@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from portico.errors import Refused
-from portico.hub.conditions import Enforcer
 from portico.hub.control import Control
+from portico.hub.descriptor import Principal
+from portico.hub.enforcer import Enforcer
 from portico.hub.gateway import Gateway, Identities
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import PROVIDER_GONE, Links, Place
-from portico.hub.registry import Principal, Registry, Session
+from portico.hub.registry import Registry
+from portico.hub.replicas import Session
 from portico.hub.shares import network_of
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from portico.hub.answers import Answer
-from portico.hub.conditions import Conditions, Enforcer, digest
+from portico.hub.conditions import Conditions, digest
+from portico.hub.enforcer import Enforcer
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import MARK
 from portico.types import Headers

@@ -30,7 +30,8 @@ from portico.hub.models.no_page import NoPage
 from portico.hub.models.request import lengthen, shows_a_key
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.models.stored import StoredResponse
-from portico.hub.registry import Registry, Service
+from portico.hub.registry import Registry
+from portico.hub.replicas import Service
 from portico.hub.shares import network_of
 
 logger = logging.getLogger(__name__)

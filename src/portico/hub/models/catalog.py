@@ -13,7 +13,8 @@ from typing import Any
 from portico.hub import access
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer
-from portico.hub.registry import Registry, Service
+from portico.hub.registry import Registry
+from portico.hub.replicas import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from portico.hub.answers import Answer, internal_error
 from portico.hub.exchange import HTTPForward, Responder
 from portico.hub.gateway import Admission, Gateway, VisitorRequest
-from portico.hub.registry import Replica, Service
+from portico.hub.replicas import Replica, Service
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)

@@ -22,9 +22,9 @@ from starlette.routing import Route
 
 from portico.errors import InvalidName, StoreFailed
 from portico.hub.answers import Answer, forbidden, unauthorized
+from portico.hub.descriptor import Principal
 from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
-from portico.hub.registry import Principal
 from portico.link import Stream
 from portico.relay.people.accounts import SignIn
 from portico.relay.people.forms import answer_to, answering, read_body, say, see_other, store_failed

@@ -29,7 +29,7 @@ from portico.bounded import BoundedCache
 from portico.hub import access, answers, pages
 from portico.hub.access import User
 from portico.hub.answers import Answer, forbidden
-from portico.hub.conditions import CONFIRMED_LIFETIME, PASS_LIFETIME
+from portico.hub.enforcer import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.firewall import headers
 from portico.hub.firewall.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
 from portico.hub.firewall.heads import MOST_ARGUMENTS, check_head, too_many

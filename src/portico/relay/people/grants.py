@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from portico.errors import InvalidOption
-from portico.hub.registry import Principal
+from portico.hub.descriptor import Principal
 from portico.relay.rows import TokenRow
 
 DEFAULT_SCOPES = ("publish:*", "keys", "consume:*")
