@@ -21,6 +21,9 @@ export const BEAT = 1000;
 /** Milliseconds of silence after which the app's side takes the service worker, and the visitor with it, for gone. */
 export const SILENCE = 5000;
 
+/** The link's code for an app that raised an exception (`ResetCode.APP_ERROR` in Python); the visitor is told no other code. */
+export const APP_ERROR = 3;
+
 /** Names of apps: what the rest of Portico lets be a service's name. */
 export const NAME = /^[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?$/;
 
@@ -95,7 +98,7 @@ export type ToVisitor =
   | { t: "data"; bytes: Uint8Array; fin: boolean }
   | { t: "credit"; bytes: number }
   | { t: "pong" }
-  /** The app gives the request up; *code* is one of the link's (`frames.ResetCode`). */
+  /** The app gives the request up; *code* is one of the link's (docs/protocol.md). */
   | { t: "reset"; code: number; reason: string };
 
 /** The bytes as a message carries them away: in a buffer of their own, which is transferred. */

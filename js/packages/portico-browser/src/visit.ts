@@ -5,8 +5,7 @@
  * broken response; never as a clean end.
  */
 
-import { ResetCode } from "./frames.ts";
-import { BEAT, CREDIT, onClosed, own, type Pairs, SILENCE, type ToApp, type ToVisitor, WINDOW } from "./messages.ts";
+import { APP_ERROR, BEAT, CREDIT, onClosed, own, type Pairs, SILENCE, type ToApp, type ToVisitor, WINDOW } from "./messages.ts";
 import { problem } from "./problems.ts";
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -128,7 +127,7 @@ class Visiting {
         break;
       case "reset":
         this.fail(
-          message.code === ResetCode.APP_ERROR
+          message.code === APP_ERROR
             ? problem(this.request, 500, "app_error", "The app raised an exception. Whoever started it can see which.")
             : problem(this.request, 502, "provider_lost", "The app gave this request up."),
         );

@@ -2,9 +2,9 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 
-import { Exchanges, type Python } from "../src/exchanges.ts";
-import { ResetCode } from "../src/frames.ts";
-import { BEAT, type RequestHead, SILENCE, WINDOW } from "../src/messages.ts";
+import { Exchanges, type Python, type RequestHead } from "portico-browser";
+
+import { APP_ERROR, BEAT, SILENCE, WINDOW } from "../src/messages.ts";
 import { visit, type Visit } from "../src/visit.ts";
 
 const encoder = new TextEncoder();
@@ -216,11 +216,11 @@ describe("an end before the end", () => {
 
   it("of the app is a 500, or a broken body, never a whole one", async () => {
     const early = asked();
-    early.app.exchanges.reset(1, ResetCode.APP_ERROR, "the app raised an exception");
+    early.app.exchanges.reset(1, APP_ERROR, "the app raised an exception");
     expect((await early.response).status).toBe(500);
     const late = asked();
     late.app.exchanges.head(1, 200, "");
-    late.app.exchanges.reset(1, ResetCode.APP_ERROR, "the app raised an exception");
+    late.app.exchanges.reset(1, APP_ERROR, "the app raised an exception");
     await expect((await late.response).text()).rejects.toThrow(TypeError);
   });
 

@@ -5,6 +5,7 @@
   var CREDIT = WINDOW / 4;
   var BEAT = 1e3;
   var SILENCE = 5e3;
+  var APP_ERROR = 3;
   var NAME = /^[a-z0-9](?:[a-z0-9-]{0,28}[a-z0-9])?$/;
   function own(bytes) {
     const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
@@ -55,22 +56,6 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
 </html>
 `;
   }
-
-  // src/frames.ts
-  var ResetCode = {
-    NO_ERROR: 0,
-    CANCEL: 1,
-    REFUSED: 2,
-    APP_ERROR: 3,
-    TIMEOUT: 4,
-    TOO_LARGE: 5,
-    FLOW: 6,
-    PROTOCOL: 7,
-    OVERLOAD: 8
-  };
-  var encoder = new TextEncoder();
-  var strict = new TextDecoder("utf-8", { fatal: true });
-  var lenient = new TextDecoder("utf-8");
 
   // src/visit.ts
   var NO_BODY = /* @__PURE__ */ new Set([101, 103, 204, 205, 304]);
@@ -163,7 +148,7 @@ a { color: light-dark(#0b5cad, #7ab8f5) } .dim { color: light-dark(#666, #a0a4a8
           break;
         case "reset":
           this.fail(
-            message.code === ResetCode.APP_ERROR ? problem(this.request, 500, "app_error", "The app raised an exception. Whoever started it can see which.") : problem(this.request, 502, "provider_lost", "The app gave this request up.")
+            message.code === APP_ERROR ? problem(this.request, 500, "app_error", "The app raised an exception. Whoever started it can see which.") : problem(this.request, 502, "provider_lost", "The app gave this request up.")
           );
           break;
       }
