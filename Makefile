@@ -40,7 +40,7 @@ js/node_modules/pyodide: js/package-lock.json
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml constraints.txt jupyter-config/jupyter_server_config.d/portico.json labextension/static/remoteEntry.js
+$(VENV)/.ready: pyproject.toml constraints.txt jupyter-config/jupyter_server_config.d/portico.json $(wildcard src/portico/static/labextension/static/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'

@@ -35,11 +35,16 @@ def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
     names = wheel.namelist()
     package = {name for name in names if name.startswith("portico/")}
     source = ROOT / "src"
-    assert package == {path.relative_to(source).as_posix() for path in source.rglob("*") if is_shipped(path)}
+    extension = source / "portico" / "static" / "labextension"
+    shipped = {path for path in source.rglob("*") if is_shipped(path) and not path.is_relative_to(extension)}
+    assert package == {path.relative_to(source).as_posix() for path in shipped}
     assert "portico/py.typed" in package
     rest = [name for name in names if name not in package]
     data = (".data/data/etc/jupyter/", ".data/data/share/jupyter/labextensions/portico/")
     assert all(".dist-info/" in name or any(folder in name for folder in data) for name in rest), rest
+    found = {name.partition("/labextensions/portico/")[2] for name in rest if "/labextensions/" in name}
+    built = {path.relative_to(extension).as_posix() for path in extension.rglob("*") if path.is_file()}
+    assert found == built | {"preview/service-worker.js"}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in rest)
 
 

@@ -268,9 +268,8 @@ def test_porticos_own_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None
         listed = [line.partition(",")[0] for line in archive.read(record).decode().splitlines()]
     assert sorted(listed) == sorted(names)
     assert {"portico/tab/bridge.py", "portico/py.typed"} <= set(names)
-    assert not [
-        name for name in names if name.startswith(("portico/relay/", "portico/cli/", "portico/browser/static/"))
-    ]
+    assert [name for name in names if name.startswith("portico/static/")] == ["portico/static/kernel.js"]
+    assert not [name for name in names if name.startswith(("portico/relay/", "portico/cli/"))]
     about = wheels.Wheel.read(wheel)
     assert about.name == "portico"
     assert {need.name for need in about.needs} >= {"anyio", "segno"}
@@ -351,11 +350,3 @@ def test_what_no_wheel_is_at_hand_for_is_named(folder: Path, capsys: pytest.Capt
     options = [*beside, "--requirements", str(folder / "old.txt")]
     assert main(["export", str(app), str(folder / "site"), *options]) == 2
     assert "the app needs fastapi<0.1, and the wheel at hand is fastapi-" in capsys.readouterr().err
-
-
-def test_what_is_shipped_is_what_the_typescript_builds(tmp_path: Path) -> None:
-    environment.npm("exec", "--workspace=portico-browser", "--", "node", "build.mjs", str(tmp_path))
-    shipped = environment.ROOT / "src" / "portico" / "browser" / "static"
-    assert {path.name for path in shipped.iterdir()} == {path.name for path in tmp_path.iterdir()}
-    for path in sorted(tmp_path.iterdir()):
-        assert (shipped / path.name).read_text() == path.read_text(), "run: npm run build:python, in js/"

@@ -1,7 +1,7 @@
 """An app as a static site: a folder that any static host can serve, where the visitor's own browser runs the app.
 
 `write` makes the folder of a `Site`. The page, its worker and its service worker are built from js/ and lie in
-``static/``. What is fetched, is fetched by whoever calls this (`portico.cli.export`).
+``portico/static/site``. What is fetched, is fetched by whoever calls this (`portico.cli.export`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.
 
 LOCK_FILE = "pyodide-lock.json"
 
-_STATIC = Path(__file__).with_name("static")
+_STATIC = Path(__file__).parents[1] / "static" / "site"
 _OWN = ("app", "portico", "portico-preview", "packages", "pyodide")
 """The folders of a site."""
 

@@ -29,7 +29,7 @@ PYODIDE = "314.0.7"
 INFO = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3", "python": "3.14.2"}
 """What its lock file says of it."""
 
-_ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay|browser/static)/|browser/(bundle|compile|export|wheels)\.")
+_ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay|static/(labextension|site))/|browser/(bundle|compile|export|wheels)\.")
 """What of Portico does not run in a tab's Python, and would only be loaded there."""
 
 

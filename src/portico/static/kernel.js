@@ -1,5 +1,5 @@
 "use strict";
-var jupyterlite = (() => {
+var porticoKernel = (() => {
   var __defProp = Object.defineProperty;
   var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
   var __getOwnPropNames = Object.getOwnPropertyNames;
@@ -342,4 +342,4 @@ var jupyterlite = (() => {
   }
   return __toCommonJS(kernel_exports);
 })();
-jupyterlite.greet;
+porticoKernel.greet;

@@ -1,7 +1,7 @@
 """Services of a notebook's kernel in the browser, previewed by the page that the kernel belongs to (JupyterLite).
 
 A session like those with hubs, but its hub is the page: Portico's extension for JupyterLab hears the kernel's worker,
-and shows what it serves through a service worker (js/packages/portico-jupyterlite). Nothing leaves the browser. The
+and shows what it serves through a service worker (js/packages/portico-labextension). Nothing leaves the browser. The
 site has to have the extension, which comes with Portico where the site is built.
 """
 
@@ -36,7 +36,7 @@ class PreviewSession(Session):
     def __init__(self, owner: Owner, address: HubAddress) -> None:
         super().__init__(owner, address, {})
         self._page: Any = None
-        """`Kernel` of js/packages/portico-jupyterlite/src/kernel.ts."""
+        """`Kernel` of js/packages/portico-labextension/src/kernel.ts."""
         self._told: Any = None
         self._welcome: asyncio.Future[str] | None = None
         self._shown: dict[str, _Shown] = {}
@@ -63,7 +63,7 @@ class PreviewSession(Session):
             raise Refused(NO_EXTENSION, "no_extension")
         self._welcome = asyncio.get_running_loop().create_future()
         self._told = create_proxy(self._hear)
-        greet = run_js((Path(__file__).parents[1] / "browser" / "jupyterlite.js").read_text("utf-8"))
+        greet = run_js((Path(__file__).parents[1] / "static" / "kernel.js").read_text("utf-8"))
         self._page = greet(self._told)
         try:
             async with asyncio.timeout(_WELCOME_WITHIN):
