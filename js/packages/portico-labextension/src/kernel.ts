@@ -4,7 +4,8 @@
  * Its value is a function, so that it leaves nothing behind.
  */
 
-import { Exchanges, type Python } from "../../portico-browser/src/exchanges.ts";
+import { Exchanges, type Python } from "portico-browser/exchanges";
+
 import { type Hello, type ToKernel, type ToPage, VERSION } from "./messages.ts";
 
 declare const self: DedicatedWorkerGlobalScope;

@@ -5,7 +5,7 @@
  * gets their requests, each with a port of its own that leads to the service worker.
  */
 
-import type { RequestHead } from "../../portico-browser/src/messages.ts";
+import type { RequestHead } from "portico-browser";
 
 /** Of this file and of portico-browser's `messages.ts`: the page's side comes with the site, the kernel's by pip. */
 export const VERSION = 1;

@@ -5,7 +5,8 @@
  * inside is heard. Everything else that workers and the page say to each other is left alone.
  */
 
-import { Preview, PreviewError, type Served } from "../../portico-browser/src/preview.ts";
+import { Preview, PreviewError, type Served } from "portico-browser/preview";
+
 import { type Hello, type ToKernel, type ToPage, VERSION } from "./messages.ts";
 
 /** Calls *greeted* for each greeting, with the port that came along and what tells that the kernel has ended. */
