@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from portico.protocol import Connection, Kind, Limits, ResetCode, Role
 from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Headers
+from tests.waiting import until
 
 HOST = "hub.example:8888"
 ORIGIN = b"http://hub.example:8888"
@@ -79,21 +80,6 @@ class Door(Identities):
         return "/portico/login"
 
 
-class Told:
-    """Wakes whoever waits for a condition over what came."""
-
-    def __init__(self) -> None:
-        self._changed = asyncio.Event()
-
-    def wake(self) -> None:
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
-
-
 class Publisher:
     """A provider's end: one session, its links one after the other, and an app for each name."""
 
@@ -103,7 +89,6 @@ class Publisher:
         self.session = session or secrets.token_hex(16)
         self.info = info or {}
         self.epoch = 0
-        self.told = Told()
         self.link: Link | None = None
         self.transport: MemoryTransport | None = None
         self.welcome: Welcome | None = None
@@ -126,7 +111,7 @@ class Publisher:
         connection.send_hello(Hello(token=self.token, session=self.session, epoch=self.epoch, info=self.info))
         self.link = Link(connection, self.transport, self)
         self.link.start()
-        await self.told.until(lambda: self.welcome or self.closed)
+        await until(lambda: self.welcome or self.closed)
         if self.welcome is None:
             raise Refused(self.goaway.reason if self.goaway else str(self.closed))
         return self
@@ -141,7 +126,7 @@ class Publisher:
         number = next(self._numbers)
         self.link.connection.send_register(Register(number, {"name": name, **descriptor}))
         self.link.flush_soon()
-        await self.told.until(lambda: number in self.acks or self.closed)
+        await until(lambda: number in self.acks or self.closed)
         return self.acks[number]
 
     async def unregister(self, name: str) -> Ack:
@@ -149,14 +134,14 @@ class Publisher:
         number = next(self._numbers)
         self.link.connection.send_unregister(Unregister(number, name))
         self.link.flush_soon()
-        await self.told.until(lambda: number in self.acks)
+        await until(lambda: number in self.acks)
         return self.acks[number]
 
     async def cut(self) -> None:
         """Lose the link, both ends at once."""
         assert self.transport is not None
         self.transport.cut()
-        await self.told.until(lambda: self.closed)
+        await until(lambda: self.closed)
 
     def leave(self) -> None:
         """Go, saying so."""
@@ -175,7 +160,6 @@ class Publisher:
                 self.acks[event.request] = event
             case Unregister(_, name):
                 self.stopped.append(name)
-        self.told.wake()
 
     def on_open(self, stream: Stream, request: Open) -> StreamHandler:
         if request.service not in self.apps:
@@ -186,14 +170,12 @@ class Publisher:
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
         if link is self.link:
             self.closed = reason
-        self.told.wake()
 
 
 class Visit:
     """One visitor's exchange: what an edge writes out is kept here."""
 
     def __init__(self) -> None:
-        self.told = Told()
         self.status = 0
         self.headers: Headers = []
         self.body = b""
@@ -218,7 +200,6 @@ class Visit:
     def write(self, body: bytes, fin: bool) -> None:
         self.body += body
         self.done = self.done or fin
-        self.told.wake()
 
     def answer(self, answer: Answer) -> None:
         self.code = answer.code
@@ -228,24 +209,20 @@ class Visit:
     def cut(self) -> None:
         self.done = True
         self.status = self.status or -1
-        self.told.wake()
 
     # and for WebSockets
 
     def accept(self, subprotocol: str, headers: Headers) -> None:
         self.status, self.headers = 101, headers
-        self.told.wake()
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
         self.respond(status, headers, body, True)
 
     def message(self, data: bytes, text: bool) -> None:
         self.messages.append(data)
-        self.told.wake()
 
     def close(self, code: int, reason: str) -> None:
         self.closed, self.done = (code, reason), True
-        self.told.wake()
 
 
 def a_request(
@@ -303,7 +280,7 @@ class HereHub(Hub):
             rendered, body = answer.render(html=wants_page(request.headers), openai=b"/v1/" in request.raw_path)
             extra = cors_headers(request.cors_origin) if request.cors_origin else []
             visit.respond(answer.status, rendered + extra, body, True)
-        await visit.told.until(lambda: visit.done or visit.status == 101)
+        await until(lambda: visit.done or visit.status == 101)
         return visit
 
 

@@ -11,8 +11,9 @@ from portico.link import Stream, StreamHandler
 from portico.protocol import Kind, ResetCode
 from portico.protocol.events import Data, Open
 from portico.types import ASGIApp, Headers
-from tests.test_link import Owner, Side, Told, World, turns
+from tests.link_pair import Owner, Side, World
 from tests.transports.recorder import run
+from tests.waiting import until
 
 KIB = 1024
 WINDOW = 256 * KIB
@@ -22,8 +23,8 @@ WINDOW = 256 * KIB
 class Visitor(Owner):
     """A visitor's end of a stream; keeps a WebSocket's messages apart."""
 
-    def __init__(self, told: Told, *, consume: bool = True) -> None:
-        super().__init__(told, consume=consume)
+    def __init__(self, *, consume: bool = True) -> None:
+        super().__init__(consume=consume)
         self.messages: list[str | bytes] = []
         self._message = b""
 
@@ -44,8 +45,8 @@ class Visitor(Owner):
 class AppSide(Side):
     """The provider's handler: calls the app for each stream."""
 
-    def __init__(self, told: Told, app: ASGIApp, **options: Any) -> None:
-        super().__init__(told)
+    def __init__(self, app: ASGIApp, **options: Any) -> None:
+        super().__init__()
         self.app = app
         self.options = options
         self.exchanges: list[HTTPExchange | WebSocketExchange] = []
@@ -59,7 +60,6 @@ class AppSide(Side):
         )
         self.exchanges.append(exchange)
         exchange.start()
-        self.told.wake()
         return exchange
 
     def _report(self, doing: str, error: BaseException) -> None:
@@ -67,7 +67,6 @@ class AppSide(Side):
 
     def _finished(self, exchange: object) -> None:
         self.ended += 1
-        self.told.wake()
 
 
 class Served(World):
@@ -75,7 +74,7 @@ class Served(World):
 
     def __init__(self, app: ASGIApp, **options: Any) -> None:
         super().__init__()
-        self.apps = AppSide(self.told, app, **options)
+        self.apps = AppSide(app, **options)
         self.provider_side = self.provider.handler = self.apps
 
     def visit(
@@ -109,7 +108,7 @@ class Served(World):
             fin=body == b"" and not websocket,
             now=self.hub.time(),
         )
-        visitor = Visitor(self.told, consume=consume)
+        visitor = Visitor(consume=consume)
         visitor.stream = self.hub.adopt(stream_id, visitor)
         if body and not websocket:
             visitor.stream.send_data(body, fin=True)
@@ -124,16 +123,11 @@ class Served(World):
 
     async def over(self, count: int = 1) -> None:
         """*count* calls of the app have ended."""
-        await self.until(lambda: self.apps.ended == count)
-
-    async def spin(self, condition: Callable[[], object]) -> None:
-        """Turn the loop until *condition* holds: for what no handler is told of."""
-        while not condition():
-            await turns()
+        await until(lambda: self.apps.ended == count)
 
     async def whole(self, visitor: Visitor) -> Visitor:
         """The response has come to its end."""
-        await self.until(lambda: visitor.fin or visitor.resets)
+        await until(lambda: visitor.fin or visitor.resets)
         assert not visitor.resets, visitor.resets
         return visitor
 

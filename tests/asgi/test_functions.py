@@ -16,6 +16,7 @@ from portico.protocol import ResetCode
 from portico.types import Scope
 from tests.asgi.served import Served, serving
 from tests.transports.recorder import run
+from tests.waiting import until
 
 
 def who(scope: Scope) -> dict[str, Any]:
@@ -304,7 +305,7 @@ def test_a_function_that_raises_what_ends_programs_has_failed(kind: type[BaseExc
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
 
     app = functions_app({"default": locals()[where]}, context=who)

@@ -11,7 +11,7 @@ from portico.errors import LocalProtocolError
 from portico.protocol import ResetCode
 from portico.types import Receive, Scope, Send
 from tests.asgi.served import KIB, WINDOW, Served, serving
-from tests.test_link import turns
+from tests.waiting import turns, until
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
 
@@ -57,7 +57,7 @@ def test_who_waits_for_the_disconnect_gets_it_and_is_not_cancelled() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         served.leave(visitor)
         await served.over()
 
@@ -82,7 +82,7 @@ def test_who_does_not_end_after_a_disconnect_is_cancelled(asks: bool) -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         served.leave(visitor)
         await served.over()
 
@@ -108,7 +108,7 @@ def test_a_generation_stops_before_its_first_byte() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         served.leave(visitor)
         await served.over()
 
@@ -131,7 +131,7 @@ def test_send_waits_while_the_visitor_does_not_read() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit(consume=False)
-        await served.until(lambda: len(visitor.body) == WINDOW)
+        await until(lambda: len(visitor.body) == WINDOW)
         await turns()
         assert written <= WINDOW + served.provider.connection.limits.queue_high + 64 * KIB
         assert len(visitor.body) == WINDOW
@@ -150,7 +150,7 @@ def test_the_visitor_leaves_while_send_waits() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit(consume=False)
-        await served.until(lambda: len(visitor.body) == WINDOW)
+        await until(lambda: len(visitor.body) == WINDOW)
         served.leave(visitor)
         await served.over()
 
@@ -173,7 +173,7 @@ def test_an_app_that_never_awaits_lets_others_in(size: int) -> None:
 
     async def work(served: Served) -> None:
         first = served.visit(b"/stream")
-        await served.until(lambda: first.body)
+        await until(lambda: first.body)
         second = await served.whole(served.visit(b"/stop"))
         assert second.body == b"end"
         await served.whole(first)
@@ -200,7 +200,7 @@ def test_an_upload_is_held_back_until_the_app_asks() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit(method="POST", body=upload)
-        await served.spin(lambda: served.provider.connection.held == WINDOW)
+        await until(lambda: served.provider.connection.held == WINDOW)
         await turns()
         assert served.provider.connection.held == WINDOW
         assert served.hub.connection.queued(visitor.stream.id) == len(upload) - WINDOW
@@ -253,7 +253,7 @@ def test_an_app_that_just_returns_is_reported_and_reset(begun: bool) -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
 
     served = serving(app, work)
@@ -270,9 +270,9 @@ def test_a_service_that_stops_ends_what_runs() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: visitor.body == b"half")
+        await until(lambda: visitor.body == b"half")
         served.apps.exchanges[0].cancel()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.CANCEL
 
     assert serving(app, work).apps.reports == []
@@ -286,7 +286,7 @@ def test_a_status_that_no_response_has_is_the_apps_error(status: Any) -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
         (_, error), *_ = served.apps.reports
         assert "is not the status of a response" in str(error)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from portico.types import Receive, Scope, Send
 from tests.asgi.served import Served, Visitor, serving
-from tests.test_link import turns
+from tests.waiting import turns, until
 
 MIB = 1024 * 1024
 MOST_HELD = 64 * MIB
@@ -30,7 +28,7 @@ async def push(served: Served, visitor: Visitor, piece: bytes, count: int, *, en
             return
         seen = visitor.writable
         if not visitor.stream.send_data(piece, message_end=ends and number == count - 1):
-            await served.until(lambda seen=seen: visitor.writable > seen or visitor.closed or visitor.resets)  # type: ignore[misc]
+            await until(lambda seen=seen: visitor.writable > seen or visitor.closed or visitor.resets)  # type: ignore[misc]
 
 
 def test_messages_without_an_end_count_for_their_link() -> None:
@@ -39,7 +37,7 @@ def test_messages_without_an_end_count_for_their_link() -> None:
         connection = served.provider.connection
         for _ in range(6):
             visitor = served.connect()
-            await served.until(lambda visitor=visitor: visitor.head)  # type: ignore[misc]
+            await until(lambda visitor=visitor: visitor.head)  # type: ignore[misc]
             await push(served, visitor, PIECE, 15 * 16)
             await turns()
             visitors.append(visitor)
@@ -60,11 +58,11 @@ def test_messages_without_an_end_count_for_their_link() -> None:
 def test_a_long_message_passes_however_it_is_cut(piece: bytes) -> None:
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         count = 16 * MIB // len(piece)
         for _ in range(2):
             await push(served, visitor, piece, count, ends=True)
-        await served.until(lambda: len(visitor.messages) == 2 or visitor.closed)
+        await until(lambda: len(visitor.messages) == 2 or visitor.closed)
         assert visitor.messages == [str(count * len(piece))] * 2
         served.leave(visitor)
 
@@ -74,12 +72,12 @@ def test_a_long_message_passes_however_it_is_cut(piece: bytes) -> None:
 def test_a_message_beyond_the_limit_is_closed() -> None:
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         await push(served, visitor, PIECE, 300)
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
         assert visitor.closed is not None
         assert visitor.closed[0] == 1009
-        await served.spin(lambda: served.provider.connection.held == 0)
+        await until(lambda: served.provider.connection.held == 0)
 
     serving(app, work)
 
@@ -87,9 +85,9 @@ def test_a_message_beyond_the_limit_is_closed() -> None:
 def test_pieces_of_nothing_hold_nothing() -> None:
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         await push(served, visitor, b"", 20_000, ends=True)
-        await served.until(lambda: visitor.messages)
+        await until(lambda: visitor.messages)
         assert visitor.messages == ["0"]
         served.leave(visitor)
 
@@ -102,15 +100,13 @@ def test_empty_messages_wait_in_bounds() -> None:
     async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        await served_apps[0].until(lambda: done)
+        await until(lambda: done)
 
-    served_apps: list[Any] = []
     done: list[bool] = []
 
     async def work(served: Served) -> None:
-        served_apps.append(served)
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         sent = 0
         while visitor.stream.send_data(b"", message_end=True):
             sent += 1
@@ -118,7 +114,6 @@ def test_empty_messages_wait_in_bounds() -> None:
             if sent % 100 == 0:
                 await turns()
         done.append(True)
-        served.told.wake()
         served.leave(visitor)
 
     serving(deaf, work)

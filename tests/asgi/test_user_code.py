@@ -17,6 +17,7 @@ from portico.protocol import ResetCode
 from portico.types import Receive, Scope, Send
 from tests.asgi.served import Served, serving
 from tests.transports.recorder import run
+from tests.waiting import until
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
@@ -85,7 +86,7 @@ def test_of_a_request_it_is_an_error_of_the_app(code: Callable[[], Awaitable[Non
 
     async def work(served: Served) -> None:
         visitor = served.visit(b"/x")
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
 
     served = serving(app, work)
@@ -103,7 +104,7 @@ def test_in_the_middle_of_a_stream_it_cuts_it(code: Callable[[], Awaitable[None]
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert (visitor.body, visitor.resets[0][0]) == (b"some", ResetCode.APP_ERROR)
 
     assert len(serving(app, work).apps.reports) == 1
@@ -120,7 +121,7 @@ def test_of_a_websocket_it_is_an_error_of_the_app(code: Callable[[], Awaitable[N
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.closed or visitor.resets)
+        await until(lambda: visitor.closed or visitor.resets)
         if accepted:
             assert visitor.closed is not None
             assert visitor.closed[0] == 1011
@@ -192,7 +193,7 @@ def test_a_visitor_who_leaves_cancels_and_nothing_is_reported(websocket: bool) -
 
     async def work(served: Served) -> None:
         visitor = served.connect() if websocket else served.visit()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         served.leave(visitor)
         await served.over()
 
@@ -206,10 +207,10 @@ def test_a_service_that_stops_cancels_and_nothing_is_reported() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.visit()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         await asyncio.sleep(0)
         served.apps.exchanges[0].cancel()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.CANCEL
 
     assert serving(app, work).apps.reports == []
@@ -228,7 +229,7 @@ def test_a_task_that_is_dropped_is_not_reported() -> None:
         served.append(Served(app))
         await served[0].start()
         served[0].visit()
-        await served[0].until(lambda: served[0].apps.exchanges)
+        await until(lambda: served[0].apps.exchanges)
         await asyncio.sleep(0)
 
     loop.run_until_complete(work())

@@ -10,7 +10,7 @@ from portico.asgi.websocket import MAX_MESSAGE
 from portico.protocol import ResetCode
 from portico.types import Receive, Scope, Send
 from tests.asgi.served import KIB, WINDOW, Served, serving
-from tests.test_link import turns
+from tests.waiting import turns, until
 
 ACCEPT = {"type": "websocket.accept"}
 
@@ -26,11 +26,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 def test_a_message_of_any_length_comes_back_whole(size: int) -> None:
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         sent = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
         visitor.stream.send_data(sent, message_end=True)
         visitor.stream.send_data("日本".encode(), text=True, message_end=True)
-        await served.until(lambda: len(visitor.messages) == 2)
+        await until(lambda: len(visitor.messages) == 2)
         assert visitor.messages == [sent, "日本"]
         visitor.stream.send_close(1000)
 
@@ -50,16 +50,16 @@ def test_messages_that_are_not_asked_for_hold_the_visitor_back() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         sent = [bytes([number]) * 32 * KIB for number in range(32)]
         for message in sent:
             visitor.stream.send_data(message, message_end=True)
-        await served.spin(lambda: served.provider.connection.held > WINDOW - 64 * KIB)
+        await until(lambda: served.provider.connection.held > WINDOW - 64 * KIB)
         await turns()
         assert served.provider.connection.held <= WINDOW
         assert received == []
         ready.set()
-        await served.spin(lambda: served.hub.connection.queued(visitor.stream.id) == 0)
+        await until(lambda: served.hub.connection.queued(visitor.stream.id) == 0)
         visitor.stream.send_close(1000)
         await served.over()
         assert received == sent
@@ -78,9 +78,9 @@ def test_a_message_that_is_too_long_closes_with_1009() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         visitor.stream.send_data(bytes(MAX_MESSAGE + 1), message_end=True)
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
         assert visitor.closed is not None
         assert visitor.closed[0] == 1009
 
@@ -101,11 +101,11 @@ def test_send_waits_while_the_visitor_does_not_read() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect(consume=False)
-        await served.until(lambda: visitor.unconsumed > WINDOW - 64 * KIB)
+        await until(lambda: visitor.unconsumed > WINDOW - 64 * KIB)
         await turns()
         assert written <= WINDOW + served.provider.connection.limits.queue_high + 32 * KIB
         visitor.take()
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
         assert len(visitor.messages) == 64
         assert visitor.closed == (1000, "")
 
@@ -130,10 +130,10 @@ def test_a_send_ends_well_though_the_visitor_leaves_while_it_waits() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect(consume=False)
-        await served.until(lambda: visitor.unconsumed > WINDOW - 64 * KIB)
+        await until(lambda: visitor.unconsumed > WINDOW - 64 * KIB)
         assert told == ["sends"]
         visitor.stream.send_close(1000)
-        await served.until(lambda: len(told) == 4)
+        await until(lambda: len(told) == 4)
         assert told == ["sends", "sent", "websocket.disconnect", "refused"]
 
     serving(app, work)
@@ -153,9 +153,9 @@ def test_an_app_that_never_awaits_lets_others_in() -> None:
 
     async def work(served: Served) -> None:
         first = served.connect(b"/stream")
-        await served.until(lambda: first.messages)
+        await until(lambda: first.messages)
         second = served.connect(b"/stop")
-        await served.until(lambda: first.closed and second.closed)
+        await until(lambda: first.closed and second.closed)
 
     serving(app, work)
 
@@ -178,7 +178,7 @@ def test_who_does_not_end_after_the_visitor_left_is_cancelled(asks: bool) -> Non
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         served.leave(visitor)
         await served.over()
 
@@ -197,7 +197,7 @@ def test_a_visitor_that_gives_up_before_it_is_accepted() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: served.apps.exchanges)
+        await until(lambda: served.apps.exchanges)
         served.leave(visitor)
         await served.over()
 
@@ -215,7 +215,7 @@ def test_the_app_is_told_its_own_close() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
         assert visitor.closed == (4001, "because")
 
     serving(app, work)
@@ -225,9 +225,9 @@ def test_the_app_is_told_its_own_close() -> None:
 def test_a_service_that_stops_closes_with_1012() -> None:
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.head)
+        await until(lambda: visitor.head)
         served.apps.exchanges[0].cancel()
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
         assert visitor.closed is not None
         assert visitor.closed[0] == 1012
 
@@ -240,7 +240,7 @@ def test_an_app_that_raises_before_it_accepts_is_reset() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect()
-        await served.until(lambda: visitor.resets)
+        await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
 
     served = serving(app, work)
@@ -277,7 +277,7 @@ def test_the_scope_of_a_websocket_says_that_it_is_one() -> None:
 
     async def work(served: Served) -> None:
         visitor = served.connect(headers=[(b"host", b"hub.example"), (b"x-one", b"1")])
-        await served.until(lambda: visitor.closed)
+        await until(lambda: visitor.closed)
 
     serving(app, work)
     assert scopes[0]["scheme"] == "ws"

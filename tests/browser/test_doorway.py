@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from portico.relay.config import RelayConfig
 from portico.relay.relay import Relay
-from tests.hub.in_process import Publisher, echo
+from tests.in_process import Publisher, echo
 from tests.live_jupyter import free_port
 
 

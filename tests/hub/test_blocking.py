@@ -13,8 +13,9 @@ from blockbuster import BlockingError
 
 from portico.hub.descriptor import Principal
 from portico.hub.keys import SQLiteKeyStore
-from tests.hub.in_process import COOKIE, a_hub, echo
+from tests.in_process import COOKIE, a_hub, echo
 from tests.transports.recorder import run
+from tests.waiting import until
 
 USER = Principal(id="user:ada")
 
@@ -33,7 +34,7 @@ def test_the_hub_holds_no_loop(tmp_path: Path) -> None:
             visits += [hub.visit("cat/", headers=[(b"cookie", COOKIE)]) for _ in range(20)]
             assert {visit.status for visit in await asyncio.gather(*visits)} == {200}
             socket = await hub.visit("cat/", headers=[key], websocket=True)
-            await socket.told.until(lambda: socket.messages)
+            await until(lambda: socket.messages)
             assert hub.control.keys(USER)
             await hub.control.revoke(USER, made["id"])
             await asyncio.to_thread(other.touch, {made["id"]: 1.0})  # another server of this user writes

@@ -16,8 +16,9 @@ from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.control import MADE_AT_ONCE, MOST_READERS
 from portico.hub.descriptor import Principal
-from tests.hub.in_process import HereHub, Publisher, a_hub, echo
+from tests.in_process import HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import run
+from tests.waiting import until
 
 USER = Principal(id="user:ada")
 
@@ -83,7 +84,7 @@ def test_a_user_sees_and_stops_everything() -> None:
         assert kernel.token not in json.dumps(control.services(USER))
         assert kernel.session not in json.dumps(control.services(USER))
         control.stop(USER, "cat")
-        await kernel.told.until(lambda: kernel.stopped == ["cat"])
+        await until(lambda: kernel.stopped == ["cat"])
         for call in (control.stop, control.service):
             with pytest.raises(Answer) as raised:
                 call(USER, "cat")

@@ -9,8 +9,9 @@ from typing import Any
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward
 from portico.protocol import Limits, ResetCode
-from tests.hub.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
 from tests.transports.recorder import run
+from tests.waiting import until
 
 MIB = 1024 * 1024
 ROOMY = Limits(stream_window=2 * MIB)
@@ -90,7 +91,7 @@ async def another(hub: HereHub, begun: list[str]) -> Publisher:
 
 
 async def whole(visit: Visit) -> bytes:
-    await visit.told.until(lambda: visit.done)
+    await until(lambda: visit.done)
     return visit.body
 
 
@@ -113,7 +114,8 @@ def test_what_was_not_begun_goes_to_another_provider() -> None:
         assert await whole(post) == b"POST 2000"
         assert (await socket).status == 101
         assert begun == ["second"] * 7
-        await (await socket).told.until(lambda: socket.result().messages)
+        seen = await socket
+        await until(lambda: seen.messages)
         hub.publishers[-1].leave()
 
     with_a_full_link(work)

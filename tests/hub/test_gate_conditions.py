@@ -17,8 +17,9 @@ from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
 from portico.hub.exchange import HTTPForward
 from portico.hub.reply import reply
-from tests.hub.in_process import COOKIE, HOST, ORIGIN, HereHub, Publisher, Told, Visit, a_hub, a_request, echo
+from tests.in_process import COOKIE, HOST, ORIGIN, HereHub, Publisher, Visit, a_hub, a_request, echo
 from tests.transports.recorder import run
+from tests.waiting import until
 
 Work = Callable[[HereHub, Publisher], Awaitable[None]]
 CONFIG = HubConfig(passwords=True, kernel_poll=0.01)
@@ -70,7 +71,7 @@ async def upload(hub: HereHub, target: str, chunks: list[bytes], length: int | N
         forward.upload_done()
     except Answer as answer:
         visit.answer(answer)
-    await visit.told.until(lambda: visit.done)
+    await until(lambda: visit.done)
     return visit
 
 
@@ -167,7 +168,7 @@ def test_a_program_sends_the_password_and_the_app_does_not_see_it() -> None:
         for websocket in (False, True):
             visit = await hub.visit("cat/", headers=[basic("open: sesame")], websocket=websocket)
             assert visit.status == (101 if websocket else 200)
-            await visit.told.until(lambda visit=visit: visit.done or visit.messages)
+            await until(lambda visit=visit: visit.done or visit.messages)
             assert "authorization" not in [name for name, _ in json.loads(visit.body or visit.messages[0])["headers"]]
 
     with_a_hub(work)
@@ -287,7 +288,6 @@ class Waiting:
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.read = self.waiting = 0
-        self.told = Told()
         self.cut = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -305,7 +305,6 @@ class Waiting:
             self.read += len(message.get("body", b""))
             more = message.get("more_body", False)
         self.waiting += 1
-        self.told.wake()
         await self.go.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"%d" % self.read})
@@ -316,7 +315,7 @@ def test_so_many_at_once_and_no_more() -> None:
         app = Waiting()
         await publish(kernel, {"concurrency": 2}, app)
         first = [asyncio.create_task(hub.visit("cat/")) for _ in range(2)]
-        await app.told.until(lambda: app.waiting == 2)
+        await until(lambda: app.waiting == 2)
         for websocket in (False, True):
             visit = await hub.visit("cat/", websocket=websocket)
             assert visit.status == 429
@@ -533,7 +532,7 @@ def test_who_waited_is_asked_anew_if_the_conditions_have_changed() -> None:
         admission = await hub.gateway.admit(request)
         await publish(kernel, None)
         assert hub.gateway.forward(request, admission, visit, fin=True, on_done=lambda: None) is not None
-        await visit.told.until(lambda: visit.done)
+        await until(lambda: visit.done)
         await publish(kernel, {"password": "x"})
         with pytest.raises(Answer) as caught:
             hub.gateway.forward(request, admission, Visit(), fin=True, on_done=lambda: None)

@@ -12,8 +12,9 @@ import pytest
 
 from portico.hub.config import HubConfig
 from portico.hub.keys import MARK
-from tests.hub.in_process import COOKIE, ORIGIN, TOKEN, HereHub, Publisher, a_hub, echo
+from tests.in_process import COOKIE, ORIGIN, TOKEN, HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import run
+from tests.waiting import until
 
 Work = Callable[[HereHub, Publisher], Awaitable[None]]
 PAGE = (b"accept", b"text/html,*/*")
@@ -230,7 +231,7 @@ def test_subprotocols_carry_no_key() -> None:
             websocket=True,
             subprotocols=offered,
         )
-        await visit.told.until(lambda: visit.messages)
+        await until(lambda: visit.messages)
         assert MARK not in visit.messages[0]
         assert b'"subprotocols": ["chat"]' in visit.messages[0]
 
@@ -295,7 +296,7 @@ def test_a_link_with_a_key_leaves_a_cookie_and_a_clean_url() -> None:
         assert (await hub.visit(f"key/?portico_key={key}", "POST")).status == 200
         asked = await hub.visit(f"key/?portico_key={key}", websocket=True)
         assert asked.status == 101
-        await asked.told.until(lambda: asked.messages)
+        await until(lambda: asked.messages)
         assert key.encode() not in asked.messages[0]
 
     with_services(work)

@@ -19,7 +19,7 @@ from portico.relay.config import RelayConfig
 from portico.relay.edge.proxies import TrustedProxies
 from portico.relay.edge.routes import Places
 from portico.types import Headers
-from tests.hub.in_process import HereHub, a_hub
+from tests.in_process import HereHub, a_hub
 
 LONG = 30_000
 TIMES = 300

@@ -17,8 +17,9 @@ from portico.hub.config import HubConfig
 from portico.protocol import Limits, frames
 from portico.protocol.events import Hello
 from portico.transports.memory import MemoryTransport, pair
-from tests.hub.in_process import HereHub, Visit, a_hub, a_request, echo
+from tests.in_process import HereHub, Visit, a_hub, a_request, echo
 from tests.protocol.hostile_frames import HostileFrames
+from tests.waiting import until
 
 HANGS = 15.0  # seconds that nothing here may take
 LIMITS = Limits(max_held=2 * 1024 * 1024, max_streams=64)
@@ -82,11 +83,11 @@ async def visit(hub: HereHub, name: str, *, websocket: bool) -> Visit:
         if forward is None:
             return one
         if websocket:
-            await one.told.until(lambda: one.done or one.status == 101)
+            await until(lambda: one.done or one.status == 101)
             for _ in range(3):
                 forward.visitor_message(b"hello", True)
                 await asyncio.sleep(0)
-        await one.told.until(lambda: one.done)
+        await until(lambda: one.done)
     except Answer:
         one.done = True
     return one

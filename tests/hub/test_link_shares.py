@@ -14,8 +14,9 @@ from portico.link import Link
 from portico.protocol import Connection, Limits, ResetCode, Role
 from portico.protocol.events import GoAway, Hello, Register
 from portico.transports.memory import MemoryTransport, pair
-from tests.hub.in_process import TOKEN, HereHub, Publisher, a_hub, echo
+from tests.in_process import TOKEN, HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import run
+from tests.waiting import until
 
 Work = Callable[[HereHub], Awaitable[None]]
 
@@ -26,14 +27,6 @@ def with_hub(work: Work, config: HubConfig) -> None:
             await work(hub)
 
     run(inside)
-
-
-async def turns(until: Callable[[], object]) -> None:
-    for _ in range(10_000):
-        if until():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it does not come true")
 
 
 class Dialler(Publisher):
@@ -81,7 +74,7 @@ def test_silent_links_of_one_address_leave_room_for_others() -> None:
         await Dialler(hub).connect()
         for link in links:
             link.close()
-        await turns(lambda: hub.links.shares.new.total == 0)
+        await until(lambda: hub.links.shares.new.total == 0)
 
     with_hub(work, HubConfig(by_address=True, max_new_links_of_address=4))
 
@@ -134,7 +127,7 @@ def test_one_kernel_cannot_take_all_links() -> None:
         await hub.kernel("k2").connect()
         assert hub.links.refusals.counts == {"links_of_user": 1}
         mine[0].leave()
-        await turns(lambda: hub.links.count == 2)
+        await until(lambda: hub.links.count == 2)
         await hub.kernel("k1").connect()
 
     with_hub(work, HubConfig(max_links=8))
@@ -149,7 +142,7 @@ def test_one_address_cannot_take_all_links_whatever_its_tokens() -> None:
         await refused(Dialler(hub, address="192.0.2.66"), "max_links_of_address")
         await Dialler(hub, address="192.0.2.7").connect()
         await mine[0].cut()
-        await turns(lambda: hub.links.count == 2)
+        await until(lambda: hub.links.count == 2)
         await Dialler(hub, address="192.0.2.66").connect()
 
     with_hub(work, HubConfig(by_address=True, max_links=8, max_links_of_address=2))
@@ -163,7 +156,7 @@ def test_a_session_that_comes_back_needs_no_second_place() -> None:
         await kernel.register("cat", echo)
         for _ in range(5):
             await kernel.connect()
-        await turns(lambda: hub.links.count == 1)
+        await until(lambda: hub.links.count == 1)
         assert hub.links.shares.of_owner.total == 1
 
     with_hub(work, HubConfig(max_links=1))
@@ -179,7 +172,7 @@ def test_links_that_said_goodbye_and_stay_count_all_the_same() -> None:
             assert kernel.link is not None
             kernel.link.connection.send_goaway(ResetCode.CANCEL, "back soon")
             kernel.link.flush_soon()
-            await turns(lambda: all(known.link.connection.going_away for known in hub.links.all()))
+            await until(lambda: all(known.link.connection.going_away for known in hub.links.all()))
         await refused(kernel, "max_links_of_user")
 
     with_hub(work, HubConfig(max_links=8))
@@ -208,7 +201,7 @@ def test_a_session_that_holds_nothing_is_dropped_with_its_link() -> None:
         for _ in range(10):
             kernel = await hub.kernel().connect()
             await kernel.cut()
-        await turns(lambda: not hub.registry.sessions)
+        await until(lambda: not hub.registry.sessions)
 
     with_hub(work, HubConfig(hold_name=86400.0))
 
@@ -219,7 +212,7 @@ def test_a_lost_session_whose_last_service_is_taken_is_dropped(how: str) -> None
         script = await Publisher(hub, TOKEN.decode()).connect()
         await script.register("cat", echo)
         await script.cut()
-        await turns(lambda: hub.registry.services["cat"].status == "reconnecting")
+        await until(lambda: hub.registry.services["cat"].status == "reconnecting")
         if how == "stopped":
             hub.registry.remove("cat")
         else:
@@ -236,7 +229,7 @@ def test_one_provider_cannot_leave_sessions_without_end() -> None:
             script = await Publisher(hub, TOKEN.decode()).connect()
             assert (await script.register("cat", echo, replica=True)).ok or number == 0
             await script.cut()
-            await turns(lambda: hub.links.count == 0)
+            await until(lambda: hub.links.count == 0)
         held = [session for session in hub.registry.sessions.values() if session.link is None]
         assert len(held) <= 3
         assert sum(len(sessions) for sessions in hub.links._held.values()) == len(held)
@@ -251,11 +244,11 @@ def test_a_session_lost_and_found_in_a_loop_leaves_nothing_behind() -> None:
         tasks = len(hub.links._tasks)
         for _ in range(50):
             await script.cut()
-            await turns(lambda: hub.registry.services["cat"].status == "reconnecting")
+            await until(lambda: hub.registry.services["cat"].status == "reconnecting")
             assert sum(len(sessions) for sessions in hub.links._held.values()) == 1
             await script.connect()
             assert not hub.links._held
-        await turns(lambda: len(hub.links._tasks) == tasks)
+        await until(lambda: len(hub.links._tasks) == tasks)
 
     with_hub(work, HubConfig(hold_name=86400.0))
 
@@ -304,7 +297,7 @@ def test_a_hundred_registrations_at_once_pass_and_a_flood_is_cut_off() -> None:
                 await asyncio.sleep(0)
                 if kernel.closed:
                     break
-        await kernel.told.until(lambda: kernel.closed)
+        await until(lambda: kernel.closed)
         assert kernel.goaway is not None
         assert kernel.goaway.code == ResetCode.OVERLOAD
         assert any(ack.code == "too_often" and "Try again in" in ack.error for ack in kernel.acks.values())
@@ -354,7 +347,7 @@ def test_counts_never_leak(seed: int) -> None:
             )
         for end in ends:
             end.cut()
-        await turns(lambda: not hub.links._links)
+        await until(lambda: not hub.links._links)
         for shares in (hub.links.shares.new, hub.links.shares.of_address, hub.links.shares.of_owner):
             assert (shares.total, shares._held) == (0, {})
 
@@ -383,7 +376,7 @@ def test_who_is_turned_away_is_told_by_a_goaway_alone() -> None:
         provider.data_to_send()
         mine.start(Reader())
         hub.links.accept(theirs)
-        await turns(lambda: told)
+        await until(lambda: told)
         [goaway] = told
         assert isinstance(goaway, GoAway)
         assert (goaway.code, goaway.retry_jitter) == (ResetCode.OVERLOAD, 10.0)

@@ -11,8 +11,9 @@ from portico.errors import Refused
 from portico.hub.config import HubConfig
 from portico.protocol import Limits
 from portico.transports.memory import pair
-from tests.hub.in_process import TOKEN, HereHub, Publisher, a_hub, echo
+from tests.in_process import TOKEN, HereHub, Publisher, a_hub, echo
 from tests.transports.recorder import Recorder, run
+from tests.waiting import until
 
 
 def with_hub(work: Callable[[HereHub], Awaitable[None]], config: HubConfig | None = None) -> None:
@@ -80,7 +81,7 @@ def test_who_says_nothing_is_sent_away() -> None:
         hub.links.accept(theirs)
         recorder = Recorder()
         mine.start(recorder)
-        await recorder.until(lambda: recorder.closed)
+        await until(lambda: recorder.closed)
         assert "no HELLO" in recorder.closed[0]
 
     with_hub(work, HubConfig(limits=Limits(hello_timeout=0.1)))
@@ -94,7 +95,7 @@ def test_what_is_no_hello_ends_the_link(message: bytes) -> None:
         recorder = Recorder()
         mine.start(recorder)
         mine.send(message)
-        await recorder.until(lambda: recorder.closed)
+        await until(lambda: recorder.closed)
         assert not hub.links._links
 
     with_hub(work, HubConfig(limits=Limits(hello_timeout=0.1)))
@@ -134,7 +135,7 @@ def test_a_newer_link_takes_a_half_open_ones_place() -> None:
         old = kernel.link
         await kernel.connect()
         assert old is not None
-        await kernel.told.until(lambda: old.closed)
+        await until(lambda: old.closed)
         assert (await hub.visit("cat/")).status == 200
 
     with_hub(work)
@@ -180,7 +181,7 @@ def test_a_registration_that_is_refused_says_why() -> None:
         assert (await other.register("dog", access="open")).code == "invalid_option"
         assert not (await other.unregister("cat")).ok
         assert (await other.register("cat", echo, replace=True)).ok
-        await kernel.told.until(lambda: kernel.stopped == ["cat"])
+        await until(lambda: kernel.stopped == ["cat"])
 
     with_hub(work)
 
@@ -245,6 +246,6 @@ def test_a_kernel_that_ends_takes_its_services_with_it_at_once() -> None:
         hub.links.kernel_ended(hub.registry, "k1")
         assert (await hub.visit("cat/")).code == "service_gone"
         assert (await hub.visit("dog/")).status == 200
-        await kernel.told.until(lambda: kernel.closed)
+        await until(lambda: kernel.closed)
 
     with_hub(work)

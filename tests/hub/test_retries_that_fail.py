@@ -18,9 +18,10 @@ from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.models.base import AllModels
 from portico.protocol import Limits, ResetCode
-from tests.hub.in_process import HereHub, Publisher, Visit, a_hub, a_request
 from tests.hub.test_failover import ROOMY, lengthy
+from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
 from tests.transports.recorder import run
+from tests.waiting import turns, until
 
 KIB = 1024
 CALLER = "192.0.2.0"
@@ -54,7 +55,7 @@ class Asked:
                 socket = models.socket(request)
                 await socket.admit()
                 self.forward = socket.begin(visit)
-                await visit.told.until(lambda: visit.status == 101)
+                await until(lambda: visit.status == 101)
                 socket.visitor_message(NAMED, True)
             else:
                 self.forward = models.exchange(request, visit, fin=False)
@@ -86,7 +87,7 @@ class Asked:
     async def told(self) -> str:
         """The code of the answer in the hub's own words."""
         visit = self.visit
-        await visit.told.until(lambda: visit.done or visit.messages)
+        await until(lambda: visit.done or visit.messages)
         if self.kind == "models socket":
             return str(json.loads(visit.messages[0])["error"]["code"])
         return visit.code or json.loads(visit.body)["error"]["code"]
@@ -100,12 +101,6 @@ class Asked:
 
 KINDS = ["get", "post", "socket", "models post", "models socket"]
 kinds = pytest.mark.parametrize("kind", KINDS)
-
-
-async def turns(count: int = 30) -> None:
-    """Some turns of the loop: all that can be done without waiting is done."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -359,7 +354,7 @@ def test_who_waits_is_served_once_the_provider_is_back(kind: str, caplog: pytest
         await first.connect()
         for asked in (before, await coming):
             visit = asked.visit
-            await visit.told.until(lambda visit=visit: visit.messages or visit.body)
+            await until(lambda visit=visit: visit.messages or visit.body)
             assert visit.status in (101, 200)
             assert visit.messages == ([b"let in"] if "socket" in kind else [])
             if "socket" in kind:
@@ -423,7 +418,7 @@ def test_a_provider_that_refuses_what_it_has_answered_is_not_asked_again(caplog:
         for kernel in (first, second):
             kernel.apps["cat"] = _Refusing()  # type: ignore[assignment]
         asked = await Asked(hub, "get").begin()
-        await asked.visit.told.until(lambda: asked.visit.done)
+        await until(lambda: asked.visit.done)
         assert asked.visit.code == "provider_reconnecting"
         assert [replica.requests for replica in hub.registry.services["cat"].replicas] == [1, 0]
         first.apps["cat"], second.apps["cat"] = apps

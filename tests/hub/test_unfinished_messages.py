@@ -11,7 +11,8 @@ from portico.hub.config import HubConfig
 from portico.link import Stream
 from portico.protocol import Limits
 from portico.protocol.events import Data, Head, Open
-from tests.hub.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.waiting import turns, until
 
 MIB = 1024 * 1024
 LIMITS = Limits(max_held=4 * MIB, max_stream_window=256 * 1024)
@@ -83,18 +84,13 @@ def held(hub: HereHub) -> int:
     return sum(linked.link.connection.held for linked in hub.links.all())
 
 
-async def quiet(turns: int = 200) -> None:
-    for _ in range(turns):
-        await asyncio.sleep(0)
-
-
 async def test_messages_without_an_end_count_for_their_link() -> None:
     async with a_hub(HubConfig(limits=LIMITS)) as hub:
         provider = await sender(hub, [PIECE] * 100)  # 6.4 MiB each
         visits = []
         for _ in range(8):
             visits.append(await visit(hub))
-            await quiet()
+            await turns(200)
             assert held(hub) <= LIMITS.max_held + 9 * LIMITS.stream_window
         closed = [each.closed for each in visits if each.closed]
         assert closed
@@ -113,15 +109,15 @@ async def test_what_was_held_is_free_once_its_visitor_has_gone() -> None:
         admission = hub.gateway.admit_now(request) or await hub.gateway.admit(request)
         forward = hub.gateway.forward_socket(request, admission, one, on_done=lambda: None)
         assert forward is not None
-        await quiet()
+        await turns(200)
         assert held(hub) > MIB
         forward.visitor_closed(1001, "")
-        await quiet()
+        await turns(200)
         assert held(hub) == 0
         provider.ends = True
         after = await visit(hub)
         async with asyncio.timeout(10):
-            await after.told.until(lambda: after.messages or after.closed)
+            await until(lambda: after.messages or after.closed)
         assert [len(message) for message in after.messages] == [60 * len(PIECE)]
 
 
@@ -132,10 +128,10 @@ async def test_a_message_has_a_limit_however_it_is_cut() -> None:
             await sender(hub, [piece] * count)
             one = await visit(hub)
             async with asyncio.timeout(10):
-                await one.told.until(lambda one=one: one.closed)
+                await until(lambda one=one: one.closed)
             assert one.closed is not None
             assert one.closed[0] == 1009
-            await quiet()
+            await turns(200)
             assert held(hub) == 0
 
 
@@ -144,7 +140,7 @@ async def test_pieces_of_nothing_hold_nothing() -> None:
         provider = await sender(hub, [b""] * 50_000, ends=True)
         one = await visit(hub)
         async with asyncio.timeout(20):
-            await one.told.until(lambda: one.messages or one.closed)
+            await until(lambda: one.messages or one.closed)
         assert one.messages == [b""]
         assert provider.closed is None
 
@@ -157,10 +153,10 @@ async def test_a_message_of_16_mib_passes(piece: int) -> None:
         await sender(hub, pieces, ends=True)
         one = await visit(hub)
         async with asyncio.timeout(20):
-            await one.told.until(lambda: one.messages or one.closed)
+            await until(lambda: one.messages or one.closed)
         assert one.closed is None
         assert one.messages == [b"".join(pieces)]
-        await quiet()
+        await turns(200)
         assert held(hub) == 0
 
 
@@ -182,11 +178,11 @@ async def test_a_slow_visitor_holds_back_long_messages_as_well() -> None:
         slow = Slow()
         await visit(hub, slow)
         async with asyncio.timeout(10):
-            await slow.told.until(lambda: slow.messages)
+            await until(lambda: slow.messages)
         for _ in range(5):
             provider.sockets[0].pieces = [PIECE] * 40
             provider.sockets[0].on_writable()
-            await quiet()
+            await turns(200)
         assert held(hub) <= 40 * len(PIECE) + 2 * LIMITS.stream_window
         assert slow.closed is None
         provider.sockets[0].stream.reset(1)  # type: ignore[arg-type]
@@ -211,6 +207,6 @@ async def test_a_denial_without_an_end_counts_too() -> None:
                 visits.append(await visit(hub))
             except AssertionError:  # the link takes no more streams
                 break
-            await quiet()
+            await turns(200)
             assert held(hub) <= LIMITS.max_held + 13 * LIMITS.stream_window
         assert any(each.done for each in visits) or len(visits) < 12

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.integration.visit import eventually
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 APPS = """
 import asyncio, os, pathlib, tempfile, threading

@@ -11,8 +11,9 @@ import pytest
 
 from tests.conformance.wire import Head
 from tests.integration.conftest import Measured
-from tests.integration.visit import eventually, get, new_id
+from tests.integration.visit import get, new_id
 from tests.live_jupyter import TOKEN, JupyterServer, Kernel
+from tests.waiting import eventually
 
 GONE = "The kernel that served this has gone"
 OWNER = {"Authorization": f"token {TOKEN}"}

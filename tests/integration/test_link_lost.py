@@ -14,8 +14,9 @@ from tests.conformance.wire import read_answer
 from tests.integration.conftest import Measured
 from tests.integration.scripts import Script
 from tests.integration.tcp_proxy import TCPProxy
-from tests.integration.visit import begin, eventually, get, new_id, send
+from tests.integration.visit import begin, get, new_id, send
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 
 @pytest.fixture

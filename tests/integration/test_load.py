@@ -14,8 +14,9 @@ from websockets.sync.client import connect
 
 from tests.conformance.wire import read_answer
 from tests.integration.conftest import Measured
-from tests.integration.visit import eventually, get, new_id, send
+from tests.integration.visit import get, new_id, send
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 MIB = 1024 * 1024
 

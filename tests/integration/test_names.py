@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.visit import eventually, get, new_id
+from tests.integration.visit import get, new_id
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 
 @pytest.fixture

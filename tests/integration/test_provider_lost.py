@@ -14,8 +14,9 @@ from websockets.sync.client import connect
 from tests.conformance.wire import read_answer
 from tests.integration.conftest import Measured
 from tests.integration.scripts import Script
-from tests.integration.visit import begin, eventually, get, new_id, noted, send
+from tests.integration.visit import begin, get, new_id, noted, send
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 GENEROUS = 5.0  # seconds; what is measured is recorded, the bar of 1 s is the benchmarks'
 

@@ -13,8 +13,9 @@ import pytest
 
 from tests.integration.conftest import Measured
 from tests.integration.scripts import Script
-from tests.integration.visit import begin, eventually, get, new_id
+from tests.integration.visit import begin, get, new_id
 from tests.live_jupyter import ROOT, JupyterServer, Kernel
+from tests.waiting import eventually
 
 SETUP = "import asyncio, portico, threading\nfrom tests.integration import apps\n"
 

@@ -16,9 +16,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.scripts import Script
 from tests.integration.tcp_proxy import TCPProxy
-from tests.integration.visit import eventually, new_id
+from tests.integration.visit import new_id
 from tests.live_jupyter import TOKEN, JupyterServer
 from tests.live_relay import RelayProcess
+from tests.waiting import eventually
 
 A_MOMENT = 0.3  # seconds in which a refusal would have come long ago
 

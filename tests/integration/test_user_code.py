@@ -8,8 +8,9 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.integration.exiting import BEHIND, CUT, KINDS, WHOLE
-from tests.integration.visit import begin, eventually, get
+from tests.integration.visit import begin, get
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.waiting import eventually
 
 LOOPS = ("own", "kernel")
 

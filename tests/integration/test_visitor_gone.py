@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.conftest import Measured
-from tests.integration.visit import begin, eventually, leave, new_id, noted, send
+from tests.integration.visit import begin, leave, new_id, noted, send
+from tests.waiting import eventually
 
 GENEROUS = 5.0  # seconds; the bar of 1 s is the benchmarks'
 

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conformance.wire import Wire, read_answer
-from tests.integration.visit import begin, eventually, get, leave, send
+from tests.integration.visit import begin, get, leave, send
 from tests.live_jupyter import ROOT, JupyterServer, Kernel, free_port
+from tests.waiting import eventually
 
 APP = "tests.integration.wsgi_app"
 

@@ -1,4 +1,4 @@
-"""What a visitor does: asks over a socket of its own, reads a whole answer or a part, waits for something to be so."""
+"""What a visitor does: asks over a socket of its own, reads a whole answer or a part, and leaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,16 +55,6 @@ def begin(url: str, until: bytes, headers: dict[str, str] | None = None) -> tupl
     assert answer.head.status == 200, answer.read_rest()
     assert answer.read(len(until)) == until
     return wire, answer
-
-
-def eventually(condition: Callable[[], Any], within: float, what: str = "") -> Any:
-    """Ask again and again until *condition* gives something true, and return it. Fails after *within* seconds."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what or condition} was not so within {within:g} s")
-        time.sleep(0.01)
-    return value
 
 
 def noted(app_url: str, request_id: str) -> dict[str, Any]:

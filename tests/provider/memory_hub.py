@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -153,12 +153,6 @@ def saying(word: bytes, ended: list[bytes] | None = None, hold: asyncio.Event | 
         await send({"type": "http.response.body", "body": word})
 
     return app
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop turn until *condition* is so; the test's own time-out is the deadline."""
-    while not condition():  # noqa: ASYNC110 - what is waited for are plain attributes of real parts
-        await asyncio.sleep(0.001)
 
 
 AWAY = LinkClosed("the hub cannot be reached")

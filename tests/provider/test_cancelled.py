@@ -16,7 +16,7 @@ from portico.hub.config import HubConfig
 from portico.protocol.events import Ack
 from portico.provider.discovery import HubAddress
 from portico.provider.session import Session
-from tests.hub.in_process import a_hub
+from tests.in_process import a_hub
 from tests.transports.recorder import run
 
 Waiting = tuple[Coroutine[Any, Any, Any], Callable[[], Any]]

@@ -20,8 +20,9 @@ from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.thread import LoopThread
 from tests.live_jupyter import ROOT, TOKEN, JupyterServer
-from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, until
+from tests.provider.memory_hub import ADDRESS, MemoryHub, saying
 from tests.transports.recorder import run
+from tests.waiting import until
 
 
 @asynccontextmanager

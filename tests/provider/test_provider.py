@@ -18,8 +18,9 @@ from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Receive, Scope, Send
 from tests.integration.apps import failing
-from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service, until
+from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service
 from tests.transports.recorder import run
+from tests.waiting import until
 
 
 def test_published_asked_and_stopped() -> None:

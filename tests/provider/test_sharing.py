@@ -22,8 +22,9 @@ from portico.provider.serving import serve
 from portico.provider.sharing import Share
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport
-from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, service, until
+from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, service
 from tests.transports.recorder import run
+from tests.waiting import until
 
 RELAY = HubAddress("https://share.test/", "good", "the test")
 
@@ -165,7 +166,7 @@ def test_taken_down_at_one_hub() -> None:
             shared = await share(live)
             home.links.tell_stopped("app", home.registry.remove("app"))
             await until(lambda: live.status == "stopped" and relay.names == set())
-            assert shared.status == "stopped", "the app has ended"
+            await until(lambda: shared.status == "stopped", what="the end of the app")
 
     run(work)
 

@@ -27,7 +27,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / "tests" / name, tests / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (tests / "transports").glob("test_websocket*.py"):  # CPython's
         path.unlink()
-    for name in ("__init__.py", "test_link.py"):
+    for name in ("__init__.py", "link_pair.py", "test_link.py", "waiting.py"):
         shutil.copy(ROOT / "tests" / name, tests)
     shutil.copytree(_INSIDE, tests / "pyodide_inside", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(_INSIDE / "skipped.py", tests / "conftest.py")

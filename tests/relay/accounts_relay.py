@@ -20,7 +20,7 @@ from portico.relay.people.accounts import Account, Accounts
 from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
 from portico.relay.workspaces import Workspaces
-from tests.hub.in_process import Door, Publisher
+from tests.in_process import Door, Publisher
 from tests.transports.recorder import run
 
 PASSWORD = "correct horse"

@@ -14,6 +14,7 @@ from portico.hub.keys import InvalidKey
 from portico.relay.control import METADATA
 from portico.relay.people.device import GRANT_TYPE
 from tests.relay.accounts_relay import AccountsRelay, with_relay
+from tests.waiting import until
 
 API = "/portico/api/"
 
@@ -74,7 +75,7 @@ def test_a_manager_sees_and_stops_everything_of_its_workspace_and_of_no_other() 
             assert error_of(await alice.get(API + "services/fish")) == (404, "service_not_found")
             assert error_of(await alice.delete(API + "services/fish")) == (404, "service_not_found")
             assert (await alice.delete(API + "services/cat")).status_code == 204
-            await cats.told.until(lambda: cats.stopped == ["cat"])
+            await until(lambda: cats.stopped == ["cat"])
         for scopes in (["publish:*"], ["keys"], ["consume:*"]):
             async with relay.program(await relay.token(*scopes)) as weaker:
                 for method, path in (

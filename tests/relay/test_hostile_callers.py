@@ -17,10 +17,10 @@ from websockets.exceptions import ConnectionClosed
 
 from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
 from portico.protocol.events import Ack, Event, GoAway, Hello, Register, Unregister, Welcome
-from tests.integration.visit import eventually
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import HANGS, Visitor, Watcher, app, head
 from tests.relay.tenants import Tenant
+from tests.waiting import eventually
 
 STRANGER, OTHER = "127.0.0.66", "127.0.0.7"
 

@@ -18,9 +18,9 @@ from portico.hub.keys import InvalidKey, KeyRing
 from portico.relay.people.device import GRANT_TYPE, OAuthError
 from portico.relay.store import RelayStore, TokenRow, UserRow, WorkspaceRow
 from portico.relay.workspaces import Workspace
-from tests.hub.in_process import Publisher
-from tests.provider.memory_hub import until
+from tests.in_process import Publisher
 from tests.relay.accounts_relay import PASSWORD, AccountsRelay, with_relay
+from tests.waiting import until
 
 Anew = Callable[[AccountsRelay, Path], Awaitable[None]]
 
@@ -94,7 +94,7 @@ def test_keys_tokens_names_and_counters_are_the_former_ones_alone(tmp_path: Path
         assert now.keys.list() == []
         assert not now.gateway.enforcer.is_pass(conditions, "cat", passed)
         assert not now.gateway.enforcer.is_confirmation("cat", confirmed)
-        await publisher.told.until(lambda: publisher.closed)
+        await until(lambda: publisher.closed)
         assert former.registry.sessions == {}
 
         restarted = await asyncio.to_thread(RelayStore, path)
@@ -311,7 +311,7 @@ def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
     from portico.hub.access import NOBODY, User
     from portico.relay.people.doorway import SignedIn
     from portico.relay.people.identity import RelayIdentities
-    from tests.hub.in_process import a_request
+    from tests.in_process import a_request
 
     class Door:
         of = ""
@@ -342,7 +342,7 @@ def test_an_anonymous_workspace_that_has_ended_is_closed(tmp_path: Path) -> None
         other = await asyncio.to_thread(RelayStore, path)
         await asyncio.to_thread(other.remove_expired_workspaces, 9e9)
         await relay.workspaces.keep_up()
-        await publisher.told.until(lambda: publisher.closed)
+        await until(lambda: publisher.closed)
         assert former.registry.services == {}
         assert not opens(former, token) or relay.workspaces.get(name) is not former
         with pytest.raises(Answer):
@@ -352,7 +352,7 @@ def test_an_anonymous_workspace_that_has_ended_is_closed(tmp_path: Path) -> None
 
 
 def _a_visit() -> Any:
-    from tests.hub.in_process import a_request
+    from tests.in_process import a_request
 
     request = a_request("cat/")
     request.name = "cat"

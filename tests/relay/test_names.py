@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from portico.errors import Refused
-from tests.hub.in_process import Publisher
-from tests.provider.memory_hub import until as seen
+from tests.in_process import Publisher
 from tests.relay.accounts_relay import AccountsRelay, with_relay
+from tests.waiting import until
 
 
 async def team(relay: AccountsRelay, *scopes: str, user: str = "alice") -> str:
@@ -49,7 +49,7 @@ def test_who_manages_may(how: dict[str, Any]) -> None:
         assert (await bob.register("cat", **how)).ok
         assert holders(relay) == (["user:bob"] if "replace" in how else ["user:alice", "user:bob"])
         if "replace" in how:
-            await alice.told.until(lambda: alice.stopped == ["cat"])
+            await until(lambda: alice.stopped == ["cat"])
 
     with_relay(work)
 
@@ -68,7 +68,7 @@ def test_a_name_whose_owner_is_away_is_held_for_that_user() -> None:
     async def work(relay: AccountsRelay) -> None:
         alice = await relay.publish(await team(relay), "cat")
         await alice.cut()
-        await seen(lambda: relay.workspaces.get("team").registry.services["cat"].status == "reconnecting")
+        await until(lambda: relay.workspaces.get("team").registry.services["cat"].status == "reconnecting")
         bob = await relay.publish(await team(relay, user="bob"))
         for how in ({}, {"replace": True}, {"replica": True}):
             assert (await bob.register("cat", **how)).code == "name_taken"
@@ -89,7 +89,7 @@ def test_who_is_refused_has_changed_nothing() -> None:
         boss = await relay.publish(await team(relay, "publish:*", "manage", user="bob"))
         assert (await boss.register("cat", replica=True)).ok
         await first.cut()
-        await seen(lambda: relay.workspaces.get("team").registry.services["cat"].replicas[0].session.link is None)
+        await until(lambda: relay.workspaces.get("team").registry.services["cat"].replicas[0].session.link is None)
         second = await relay.publish(await team(relay))
         assert (await second.register("cat")).code == "name_taken", "bob's share of it is live"
         assert holders(relay) == ["user:alice", "user:bob"]
@@ -121,7 +121,7 @@ def test_a_session_speaks_by_the_token_that_it_came_back_with() -> None:
         assert (await alice.register("bird")).code == "scope", "the former token's scopes have gone with it"
         assert (await alice.register("cat")).ok
         await relay.tokens.revoke(relay.tokens.verify(narrow).token_id)
-        await alice.told.until(lambda: alice.closed)
+        await until(lambda: alice.closed)
         assert holders(relay) == []
 
     with_relay(work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.hub.in_process import echo
+from tests.in_process import echo
 
 SPEAKS_FOR_THE_ORIGIN = [
     (b"set-cookie", b"_xsrf=planted; Path=/"),

@@ -13,20 +13,20 @@ import jwt
 import pytest
 
 from portico.relay.store import RelayStore
-from tests.hub.in_process import echo
-from tests.integration.visit import eventually
+from tests.in_process import echo
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import ALICE, RelayProcess
 from tests.relay.tenants import Tenant
 from tests.security.apps import hostile
 from tests.security.relays import Browser, Site
 from tests.security.visitor import Login, ask, log_in
+from tests.waiting import eventually
 
 ORIGIN = "https://chat.example.com"
 
 SERVE = f"""
 import json, os, portico
-from tests.hub.in_process import echo
+from tests.in_process import echo
 from tests.security.apps import counting, hostile
 for access in ("private", "key", "public"):
     portico.serve(echo, f"echo-{{access}}", access=access)

@@ -20,9 +20,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration.visit import eventually
 from tests.live_jupyter import ROOT, JupyterServer, Kernel, free_port
 from tests.security.visitor import ask, upgrade
+from tests.waiting import eventually
 
 pytest.importorskip("jupyterhub")
 
@@ -114,7 +114,7 @@ def ada(hub: RunningHub) -> Any:
     text = kernel.execute(
         """
 import portico
-from tests.hub.in_process import echo
+from tests.in_process import echo
 mine = portico.serve(echo, "mine")
 public = portico.serve(echo, "public", access="public")
 print(mine.url)

@@ -9,7 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 from portico.hub.keys import MARK
-from tests.hub.in_process import echo
+from tests.in_process import echo
 from tests.live_relay import ALICE, RelayProcess
 from tests.relay.tenants import Tenant
 from tests.security.apps import DROPPED, whole_host

@@ -46,7 +46,7 @@ def test_keys_last_so_long_and_are_so_many(strict: JupyterServer) -> None:
         """
 import json, os, urllib.error, urllib.request
 import portico
-from tests.hub.in_process import echo
+from tests.in_process import echo
 service = portico.serve(echo, "kernels")
 for expires in (3601, 3600, 60, 60, 60):
     try:

@@ -1,4 +1,4 @@
-"""A receiver that keeps what its transport tells it, and lets a test wait for it."""
+"""A receiver that keeps what its transport tells it, and a loop that nothing may block."""
 
 from __future__ import annotations
 
@@ -10,31 +10,22 @@ from collections.abc import Awaitable, Callable, Iterator
 
 
 class Recorder:
-    """Keeps messages; *until* waits for a condition over them."""
+    """Keeps messages, and how the transport ended."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.writable = 0
         self.closed: list[str] = []
-        self._changed = asyncio.Event()
 
     def message_received(self, message: bytes) -> None:
         assert not self.closed
         self.messages.append(message)
-        self._changed.set()
 
     def transport_writable(self) -> None:
         self.writable += 1
-        self._changed.set()
 
     def transport_closed(self, reason: str) -> None:
         self.closed.append(reason)
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from portico.transports.memory import MemoryTransport, pair
+from tests.waiting import until
 
 from .recorder import Recorder, run
 
@@ -24,9 +25,9 @@ def test_messages_arrive_in_order_in_a_later_turn() -> None:
             left.send(b"%d" % number)
         right.send(b"back")
         assert there.messages == []
-        await there.until(lambda: len(there.messages) == 100)
+        await until(lambda: len(there.messages) == 100)
         assert there.messages == [b"%d" % number for number in range(100)]
-        await here.until(lambda: here.messages == [b"back"])
+        await until(lambda: here.messages == [b"back"])
 
     run(work)
 
@@ -38,7 +39,7 @@ def test_what_came_before_the_start_is_delivered() -> None:
         left.close(1000, "bye")
         there = Recorder()
         right.start(there)
-        await there.until(lambda: there.closed)
+        await until(lambda: there.closed)
         assert there.messages == [b"early"]
         assert there.closed == ["closed (1000) bye"]
 
@@ -58,7 +59,7 @@ def test_a_reader_that_does_not_read_makes_the_writer_wait() -> None:
         assert there.messages == []
         assert here.writable == 0
         right.resume()
-        await here.until(lambda: here.writable)
+        await until(lambda: here.writable)
         assert len(there.messages) == sent
         assert left.writable
 
@@ -73,8 +74,8 @@ def test_a_close_comes_after_what_was_sent_and_once_to_both_ends() -> None:
         left.close()
         left.send(b"too late")
         right.send(b"too late as well")
-        await there.until(lambda: there.closed)
-        await here.until(lambda: here.closed)
+        await until(lambda: there.closed)
+        await until(lambda: here.closed)
         assert there.messages == [b"last"]
         assert here.closed == there.closed == ["closed (1001) going"]
         left.close()
@@ -90,8 +91,8 @@ def test_a_cut_loses_what_is_on_the_way() -> None:
         left, right, here, there = started()
         left.send(b"lost")
         right.cut()
-        await there.until(lambda: there.closed)
-        await here.until(lambda: here.closed)
+        await until(lambda: there.closed)
+        await until(lambda: here.closed)
         assert there.messages == []
 
     run(work)
@@ -111,8 +112,8 @@ def test_who_is_told_may_cut_or_close() -> None:
             right._receiver = ending
             left.send(b"1")
             left.send(b"2")
-            await ending.until(lambda ending=ending: ending.closed)
-            await here.until(lambda here=here: here.closed)
+            await until(lambda ending=ending: ending.closed)
+            await until(lambda here=here: here.closed)
             assert ending.messages == ([b"1"] if end == "cut" else [b"1", b"2"])
             assert there.messages == []
 

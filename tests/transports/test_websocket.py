@@ -20,6 +20,7 @@ from websockets.utils import accept_key
 from portico.errors import LinkClosed, Refused
 from portico.protocol import SUBPROTOCOL
 from portico.transports.websocket import WebSocketTransport, dial
+from tests.waiting import until
 
 from .recorder import Recorder, run
 
@@ -61,12 +62,12 @@ def test_messages_go_there_and_back() -> None:
             sent = [bytes([number]) * size for number, size in enumerate((0, 1, 125, 126, 65_535, 65_536, MAX_SIZE))]
             for message in sent:
                 transport.send(message)
-            await recorder.until(lambda: len(recorder.messages) == len(sent))
+            await until(lambda: len(recorder.messages) == len(sent))
             assert recorder.messages == sent
             assert all(type(message) is bytes for message in recorder.messages)
             transport.close(1000, "done")
             transport.send(b"too late")
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.closed == ["the connection was closed, code 1000: done"]
             transport.close()
             transport.send(b"too late")
@@ -84,7 +85,7 @@ def test_the_upgrade_carries_the_headers_that_were_given() -> None:
             transport = await dial(url, subprotocol=SUBPROTOCOL, headers={"X-Test": "here"}, max_size=MAX_SIZE)
             recorder = Recorder()
             transport.start(recorder)
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == [b"here"]
 
     run(work)
@@ -105,7 +106,7 @@ def test_what_came_before_the_start_is_delivered() -> None:
             await closed.wait()
             recorder = Recorder()
             transport.start(recorder)
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == [b"first", b"second"]
             assert recorder.closed == ["the connection was closed, code 4001: no"]
 
@@ -136,10 +137,10 @@ def test_a_server_that_does_not_read_makes_the_writer_wait() -> None:
             assert sent < 64 * MAX_SIZE
             before = recorder.writable
             go_on.set()
-            await recorder.until(lambda: recorder.writable > before)
+            await until(lambda: recorder.writable > before)
             assert transport.writable
             transport.close()
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert got == sent, "what was buffered is sent before the close"
 
     run(work)
@@ -154,7 +155,7 @@ def test_fragments_are_one_message() -> None:
 
         async with serving(fragmented) as url:
             _, recorder = await dialled(url)
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == [b"abcd", b"whole"]
 
     run(work)
@@ -172,7 +173,7 @@ def test_text_is_not_taken() -> None:
 
         async with serving(speak_text) as url:
             _, recorder = await dialled(url)
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == []
         assert codes == [1003]
 
@@ -187,7 +188,7 @@ def test_a_message_that_is_too_long_closes() -> None:
 
         async with serving(speak_long) as url:
             _, recorder = await dialled(url)
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == []
             assert "1009" in recorder.closed[0]
 
@@ -207,7 +208,7 @@ def test_a_server_that_closes_or_goes_is_told_once(how: str) -> None:
         async with serving(leave) as url:
             transport, recorder = await dialled(url)
             transport.send(b"go")
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             transport.send(b"into the void")
             transport.close()
             if how == "close":
@@ -242,7 +243,7 @@ def test_sending_between_the_servers_close_and_the_end_does_nothing() -> None:
             transport, recorder = await dialled(f"ws://127.0.0.1:{port}/")
             reader, writer = await accepted.get()
             transport.send(b"too late")
-            await recorder.until(lambda: recorder.closed)
+            await until(lambda: recorder.closed)
             assert recorder.messages == [b"early"]
             with contextlib.suppress(ConnectionError):
                 assert len(await reader.read()) == 8, "our close frame and nothing else"

@@ -19,7 +19,8 @@ from portico.protocol import frames
 from portico.protocol.events import Open
 from portico.protocol.frames import FIN
 from portico.types import Headers
-from tests.hub.in_process import HereHub, Publisher, Visit, a_hub, a_request, echo
+from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request, echo
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +67,6 @@ class Wire(Visit):
             self.cut()
             return
         self.done = fin
-        self.told.wake()
 
     def write(self, body: bytes, fin: bool) -> None:
         if self.done:
@@ -77,7 +77,6 @@ class Wire(Visit):
             self.cut()
             return
         self.done = fin
-        self.told.wake()
 
     def deny(self, status: int, headers: Headers, body: bytes) -> None:
         self.respond(status, headers, body, True)
@@ -104,7 +103,7 @@ async def visit(hub: HereHub, method: str = "GET", *, websocket: bool = False) -
     )
     assert forward is not None
     async with asyncio.timeout(5):
-        await wire.told.until(lambda: wire.done or wire.status == 101)
+        await until(lambda: wire.done or wire.status == 101)
     return wire
 
 
@@ -183,7 +182,7 @@ async def test_a_head_makes_one_response(fields: Headers) -> None:
                 assert isinstance(events[0], h11.Response), (status, events)
                 if not 200 <= status <= 999:
                     assert events[0].status_code == 502
-                    assert provider.closed is not None or provider.goaway is not None
+                    await until(lambda provider=provider: provider.closed or provider.goaway)
                 else:
                     assert events[0].status_code == status
                 names = [name for name, _ in events[0].headers]
@@ -218,8 +217,8 @@ async def test_an_accept_that_is_none_ends_the_link(answer: list[tuple[int, int,
     async with a_hub() as hub, hostile(hub, *answer) as provider:
         await visit(hub, websocket=True)
         async with asyncio.timeout(5):
-            await provider.told.until(lambda: provider.closed)
-        assert provider.goaway is not None
+            await until(lambda: provider.closed)
+        await until(lambda: provider.goaway)
 
 
 @pytest.mark.parametrize("accept", [0, 1])
@@ -231,7 +230,7 @@ async def test_an_upgrade_of_a_request_ends_the_link(accept: int) -> None:
         wire = await visit(hub)
         assert wire.status == 502
         assert b"raw" not in wire.written
-        assert provider.goaway is not None
+        await until(lambda: provider.goaway)
 
 
 async def test_two_heads_end_the_link() -> None:
@@ -239,7 +238,7 @@ async def test_two_heads_end_the_link() -> None:
     async with a_hub() as hub, hostile(hub, *twice) as provider:
         wire = await visit(hub)
         assert wire.written.count(b"HTTP/1.1") <= 1
-        assert provider.goaway is not None
+        await until(lambda: provider.goaway)
 
 
 async def test_what_is_said_when_accepting_has_no_length_and_no_handshake_of_its_own() -> None:

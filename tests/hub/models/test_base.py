@@ -18,8 +18,9 @@ from portico.hub.models.base import AllModels, ModelsExchange
 from portico.hub.models.socket import ModelsSocket
 from portico.models import chat_server
 from portico.types import Headers
-from tests.hub.in_process import PREFIX, TOKEN, HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import PREFIX, TOKEN, HereHub, Publisher, Visit, a_hub, a_request
 from tests.transports.recorder import run
+from tests.waiting import until
 
 OWNER = (b"authorization", b"Bearer " + TOKEN)
 Work = Callable[[HereHub, Publisher], Awaitable[None]]
@@ -115,7 +116,7 @@ async def begin(hub: HereHub, request: VisitorRequest, base: str = "/portico/v1"
 
 async def ask(hub: HereHub, path: str, method: str = "GET") -> Visit:
     _, visit = await begin(hub, request_for(path, method))
-    await visit.told.until(lambda: visit.done)
+    await until(lambda: visit.done)
     return visit
 
 
@@ -134,7 +135,7 @@ async def post(
         if wait is not None:
             await wait
     exchange.upload_done()
-    await visit.told.until(lambda: visit.done)
+    await until(lambda: visit.done)
     return visit
 
 
@@ -292,7 +293,7 @@ def test_an_apps_own_credential_is_not_shown_to_the_others() -> None:
         own = [(b"authorization", b"Bearer a key of some app's own")]
         for method, path in (("GET", "responses/resp_any"), ("DELETE", "responses/resp_any")):
             _, visit = await begin(hub, request_for(path, method, headers=own))
-            await visit.told.until(lambda visit=visit: visit.done)
+            await until(lambda visit=visit: visit.done)
             assert (visit.status, b"some app" in visit.body) == (200, False)
 
     with_hub(work)
@@ -335,7 +336,7 @@ async def dial(hub: HereHub) -> tuple[ModelsSocket, Visit]:
     socket = AllModels(hub.gateway, hub.registry, "/portico/v1").socket(request_for("responses", websocket=True))
     await socket.admit()
     socket.begin(visit)
-    await visit.told.until(lambda: visit.status == 101)
+    await until(lambda: visit.status == 101)
     return socket, visit
 
 
@@ -350,7 +351,7 @@ def test_a_service_without_websockets_says_so_in_an_event() -> None:
         assert (await kernel.register("other", answering(404), models=["dog"])).ok
         socket, visit = await dial(hub)
         await say(socket, model="dog")
-        await visit.told.until(lambda: visit.closed)
+        await until(lambda: visit.closed)
         event = json.loads(visit.messages[-1])
         assert (event["type"], event["status"], event["error"]["code"]) == ("error", 403, "refused")
         assert visit.closed is not None
@@ -364,12 +365,12 @@ def test_a_connection_that_names_no_model_ends(monkeypatch: pytest.MonkeyPatch) 
 
     async def work(hub: HereHub, kernel: Publisher) -> None:
         _, visit = await dial(hub)
-        await visit.told.until(lambda: visit.closed)
+        await until(lambda: visit.closed)
         assert visit.closed is not None
         assert visit.closed[0] == 1008
         used, visit = await dial(hub)
         await say(used, model="cat")
-        await visit.told.until(lambda: any(b'"response.completed"' in message for message in visit.messages))
+        await until(lambda: any(b'"response.completed"' in message for message in visit.messages))
         used.visitor_closed(1000, "")
 
     with_hub(work)

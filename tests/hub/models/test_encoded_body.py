@@ -10,6 +10,7 @@ import pytest
 from portico.hub.models import base as all_models
 from portico.hub.models.base import AllModels
 from tests.hub.models.test_base import HereHub, Publisher, Visit, answering, begin, request_for, with_hub
+from tests.waiting import until
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "model": "zoo/cat"}
 
@@ -30,7 +31,7 @@ async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20, **h
             if wait is not None:
                 await wait
         exchange.upload_done()
-    await visit.told.until(lambda: visit.done)
+    await until(lambda: visit.done)
     return visit
 
 

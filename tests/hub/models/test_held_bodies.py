@@ -12,8 +12,9 @@ from portico.hub.answers import Answer
 from portico.hub.models.base import AllModels, ModelsExchange
 from portico.hub.models.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.types import Headers
-from tests.hub.in_process import HereHub, Publisher, Visit
 from tests.hub.models.test_base import OWNER, lifespan, request_for, with_hub
+from tests.in_process import HereHub, Publisher, Visit
+from tests.waiting import until
 
 MIB = 1 << 20
 LONG = b'{"messages": "' + b"x" * MIB
@@ -47,7 +48,7 @@ def test_a_caller_has_a_share_and_small_bodies_pass_all_the_same() -> None:
         assert wait is not None
         await wait
         third.upload_done()
-        await answered.told.until(lambda: answered.done)
+        await until(lambda: answered.done)
         assert answered.status == 200
         first.visitor_left()
         assert held.total == 0
@@ -91,7 +92,7 @@ def test_however_a_body_ends_nothing_of_it_is_held(end: bytes) -> None:
         if wait is not None:
             await wait
         exchange.upload_done()
-        await visit.told.until(lambda: visit.done)
+        await until(lambda: visit.done)
         assert visit.status in (200, 400, 404)
         assert held.total == 0
 

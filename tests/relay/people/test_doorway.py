@@ -21,7 +21,7 @@ from portico.protocol import Kind
 from portico.relay.people import doorway
 from portico.relay.people.doorway import Doorway, SignedIn, callback_url, login_path, place_of
 from portico.types import Headers
-from tests.hub.in_process import HereHub, a_hub, echo
+from tests.in_process import HereHub, a_hub, echo
 from tests.transports.recorder import run
 
 OWN = "cat--w1.share.example.org"

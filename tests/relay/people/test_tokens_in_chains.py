@@ -20,9 +20,9 @@ from portico.hub.keys import InvalidKey
 from portico.protocol.events import Hello
 from portico.relay.people.tokens import MAX_DEPTH, TokenRing
 from portico.relay.store import RelayStore, TokenRow
-from tests.provider.memory_hub import until
 from tests.relay.accounts_relay import AccountsRelay, with_relay
 from tests.transports.recorder import run
+from tests.waiting import until
 
 LONG = 1200
 """Longer than Python's stack is deep."""
@@ -329,7 +329,7 @@ def test_where_the_store_fails_nothing_is_revoked_and_nothing_is_said_to_be(tmp_
             assert not relay.account().disabled
             await asyncio.to_thread(lambda: relay.store._database.execute("PRAGMA query_only = 0"))
             assert (await program.delete(f"/portico/api/tokens/{token_id}")).status_code == 204
-            await publisher.told.until(lambda: publisher.closed)
+            await until(lambda: publisher.closed)
 
     with_relay(work, path=tmp_path / "r")
 
