@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from portico.relay.config import RelayConfig
 from portico.relay.edge.edge import Edge
-from portico.relay.edge.http1 import SocketProtocol, VisitorProtocol
+from portico.relay.edge.http1 import VisitorProtocol
+from portico.relay.edge.websocket import SocketProtocol
 from portico.relay.relay import Relay
 
 

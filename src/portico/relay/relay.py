@@ -12,6 +12,7 @@ from portico.hub.gateway import VisitorRequest
 from portico.hub.links import Links
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
+from portico.relay.edge.asgi_link import serve_link
 from portico.relay.edge.edge import Edge
 from portico.relay.edge.framing import Malformed, read_scope
 from portico.relay.edge.own_hosts import not_here
@@ -196,7 +197,7 @@ class Relay:
         elif location is not None:
             await self.edge.websocket(scope, receive, send, location)
         elif scope["raw_path"] == _LINK:
-            await self.edge.link(scope, receive, send)
+            await serve_link(self, self.edge.proxies, scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008})

@@ -63,7 +63,8 @@ def _protocols(relay: Relay) -> tuple[Any, Any]:
     """The classes, or the names, of what reads HTTP and WebSockets."""
     wrong = missing()
     if not wrong:
-        from portico.relay.edge.http1 import SocketProtocol, VisitorProtocol
+        from portico.relay.edge.http1 import VisitorProtocol
+        from portico.relay.edge.websocket import SocketProtocol
 
         return VisitorProtocol.for_relay(relay), SocketProtocol.for_relay(relay)
     logger.warning(

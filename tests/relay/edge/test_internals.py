@@ -14,8 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 import portico
-from portico.relay.edge import http1 as visitors
-from portico.relay.edge import internals
+from portico.relay.edge import http1, internals, websocket
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import Visitor
 
@@ -26,8 +25,8 @@ def test_all_that_is_used_is_there() -> None:
 
 def test_all_that_is_used_is_listed() -> None:
     """Each method that the front door overrides to call uvicorn's own is looked at before a relay starts."""
-    tree = ast.parse(Path(visitors.__file__).read_text())
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (http1, websocket)]
+    classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     for name, place in (("VisitorProtocol", internals.HTTP), ("SocketProtocol", internals.SOCKET)):
         called = {
             node.attr

@@ -7,16 +7,14 @@ from typing import Any
 
 import pytest
 
-from portico.relay.config import RelayConfig
-from portico.relay.relay import Relay
+from portico.relay.edge.asgi_http import RequestReading
+from portico.relay.operate.metrics import Counters
 
 
 @pytest.mark.parametrize("pieces", [(), (b"password=open",), (b"password=open+", b"sesame&next=")])
 @pytest.mark.parametrize("whole", [False, True])
 def test_of_a_form_all_is_read_or_nothing(pieces: tuple[bytes, ...], whole: bool) -> None:
     async def work() -> None:
-        relay = Relay(RelayConfig(paths=True, data_dir=":memory:"))
-        await relay.start()
         coming: list[Any] = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
         coming.append(
             {"type": "http.request", "body": b"", "more_body": False} if whole else {"type": "http.disconnect"}
@@ -25,9 +23,6 @@ def test_of_a_form_all_is_read_or_nothing(pieces: tuple[bytes, ...], whole: bool
         async def receive() -> Any:
             return coming.pop(0)
 
-        try:
-            assert await relay.edge._form(receive) == (b"".join(pieces) if whole else None)
-        finally:
-            await relay.stop()
+        assert await RequestReading(30.0, Counters()).form(receive) == (b"".join(pieces) if whole else None)
 
     asyncio.run(work())

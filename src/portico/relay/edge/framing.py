@@ -84,6 +84,24 @@ def request_line(line: bytes) -> tuple[str, bytes, str] | None:
     return None if match is None else (match[1].decode(), match[2], match[3].decode())
 
 
+def one_host(target: bytes, version: str, headers: Headers) -> bytes:
+    """Its target, of a request that names one host (RFC 9112 §3.2), in *target* and *headers*. Raises `Malformed`."""
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (hosts == 0 and version == "1.1"):
+        raise Malformed("A request names one Host.")
+    if not target.startswith(b"/"):  # the absolute form, for proxies: its host must be the one of the field
+        scheme, _, rest = target.partition(b"://")
+        authority = rest.partition(b"/")[0].partition(b"?")[0].lower()
+        if scheme.lower() not in (b"http", b"https") or any(
+            name == b"host" and value.lower() != authority for name, value in headers
+        ):
+            raise Malformed("The request's target is of another host than Host says, or of none.")
+        at = len(scheme) + 3 + len(authority)
+        if target[at : at + 1] != b"/":  # an empty path is the root (RFC 9110 §4.2.3)
+            target = target[:at] + b"/" + target[at:]
+    return target
+
+
 def read(method: str, version: str, fields: Headers) -> Framing:
     """What *fields*, those of `FRAMING` with names in lower case, say of a request. Raises `Malformed`.
 

@@ -11,34 +11,25 @@ a head and its body. Every other goes the way of ASGI.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
 
 from portico.hub.answers import Answer
 from portico.hub.firewall.heads import MOST_FIELDS
-from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.hub.shares import network_of
-from portico.pieces import Pieces
-from portico.relay.edge.edge import OWN_MESSAGES, OwnRequest
-from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, read, request_line
-from portico.relay.operate.log import new_request_id
-from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
-from portico.transports.whole_frames import read_whole, written_whole
-from portico.types import Headers
+from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, one_host, read, request_line
+from portico.relay.edge.http1_visit import HTTP1Responder
+from portico.relay.edge.past_asgi import OwnRequest
+from portico.relay.edge.websocket import SocketProtocol
 
 if TYPE_CHECKING:
     from portico.relay.relay import Relay
-
-logger = logging.getLogger(__name__)
 
 _MOST_HEAD = 64 * 1024  # bytes, as a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
@@ -48,10 +39,6 @@ _NO_REQUEST = "This is no HTTP request that can be answered."
 _LONG_HEAD = Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here.")
 _COUNTED = FRAMING | {b"host"}
 """The fields that are kept however many others there are."""
-_SLICE = 16 * 1024
-"""Bytes of a WebSocket that are read before its app is asked whether it takes more: of small messages there are
-thousands in one read, and each costs far more to keep than its bytes."""
-_LAST_WORDS = 15.0  # seconds for the other end to take what waits when a WebSocket is over; a close has 10 of uvicorn's
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
 
 
@@ -68,7 +55,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._visitor_left: Callable[[], None] | None = None
+        self.visitor_left: Callable[[], None] | None = None
         self._in_head = True
         """A head is expected, or has come in part."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -124,7 +111,7 @@ class VisitorProtocol(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
         super().connection_lost(exc)
-        visitor_left, self._visitor_left = self._visitor_left, None
+        visitor_left, self.visitor_left = self.visitor_left, None
         if visitor_left is not None:
             visitor_left()
 
@@ -277,7 +264,7 @@ class VisitorProtocol(HttpToolsProtocol):
         headers = self.headers
         self._fields = fields = dict(headers)
         if b"host" not in fields or len(fields) != len(headers) or target[:1] != b"/":
-            self._check_host()
+            self.url = target = one_host(target, version, headers)
         if not FRAMING.isdisjoint(fields) or method == "CONNECT":
             framing = read(method, version, [pair for pair in headers if pair[0] in FRAMING])
         else:
@@ -308,7 +295,7 @@ class VisitorProtocol(HttpToolsProtocol):
         """The request has come whole."""
         self._between = True
         cycle = self.cycle
-        if not isinstance(cycle, _Visit) and not cycle.response_complete:
+        if not isinstance(cycle, HTTP1Responder) and not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
         if not self._keeps_alive:
@@ -338,7 +325,7 @@ class VisitorProtocol(HttpToolsProtocol):
     def _pass_on(self, read: OwnRequest, keep_alive: bool) -> bool:
         cycle = self.cycle
         request = read[0]
-        visit = _Visit(self, request.method, request.http_version, keep_alive)
+        visit = HTTP1Responder(self, request.method, request.http_version, keep_alive)
         self.cycle = visit  # type: ignore[assignment]
         leave = self.relay.edge.begin(visit, *read)
         if leave is None:
@@ -346,7 +333,7 @@ class VisitorProtocol(HttpToolsProtocol):
             return False
         if not visit.response_complete:
             visit.leave = leave
-            self._visitor_left = visit.left
+            self.visitor_left = visit.left
         return True
 
     def _begin_by_asgi(self) -> None:
@@ -398,22 +385,6 @@ class VisitorProtocol(HttpToolsProtocol):
             self._idleness.cancel()
             self._idleness = None
 
-    def _check_host(self) -> None:
-        """RFC 9112 §3.2: a request names one host. Raises `Malformed`."""
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self._version == "1.1"):
-            raise Malformed("A request names one Host.")
-        if not self.url.startswith(b"/"):  # the absolute form, for proxies: its host must be the one of the field
-            scheme, _, rest = self.url.partition(b"://")
-            authority = rest.partition(b"/")[0].partition(b"?")[0].lower()
-            if scheme.lower() not in (b"http", b"https") or any(
-                name == b"host" and value.lower() != authority for name, value in self.headers
-            ):
-                raise Malformed("The request's target is of another host than Host says, or of none.")
-            at = len(scheme) + 3 + len(authority)
-            if self.url[at : at + 1] != b"/":  # an empty path is the root (RFC 9110 §4.2.3)
-                self.url = self.url[:at] + b"/" + self.url[at:]
-
     # --- refusing -----------------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
@@ -438,7 +409,7 @@ class VisitorProtocol(HttpToolsProtocol):
         """End an exchange as if its visitor had left."""
         cycle.disconnected = True
         cycle.message_event.set()
-        visitor_left, self._visitor_left = self._visitor_left, None
+        visitor_left, self.visitor_left = self.visitor_left, None
         if visitor_left is not None:
             visitor_left()
 
@@ -489,306 +460,3 @@ class VisitorProtocol(HttpToolsProtocol):
         successor = self.transport.get_protocol()
         if isinstance(successor, SocketProtocol):
             successor.counted, self._counted = self._counted, ""
-
-
-class _Nobody:
-    """Takes the place of an event for which nobody waits."""
-
-    def set(self) -> None: ...
-
-
-class _Visit:
-    """One answer, written to the connection: a `portico.relay.edge.edge.OwnResponder`.
-
-    To uvicorn it is the request that is under way (its ``RequestResponseCycle``).
-    """
-
-    __slots__ = (
-        "_protocol",
-        "_request_id",
-        "_status",
-        "_writer",
-        "disconnected",
-        "keep_alive",
-        "leave",
-        "request",
-        "response_complete",
-        "response_started",
-        "since",
-        "workspace",
-    )
-
-    more_body = False
-    """There is no body: requests that have one go by ASGI."""
-
-    message_event = _Nobody()
-    """Nobody waits for more of the request."""
-
-    def __init__(self, protocol: VisitorProtocol, method: str, http_version: str, keep_alive: bool) -> None:
-        self._protocol = protocol
-        self.keep_alive = keep_alive
-        self.disconnected = self.response_started = self.response_complete = False
-        self._writer = ResponseWriter(method, http_version, False)
-        self._status = 0
-        self._request_id = ""
-        self.since = monotonic()
-        self.request: VisitorRequest | None = None
-        self.workspace = ""
-        self.leave: Callable[[], None] | None = None
-        """What `Edge.begin` returned."""
-
-    def left(self) -> None:
-        """The visitor's connection is gone."""
-        leave, self.leave = self.leave, None
-        if leave is not None:
-            leave()
-            self._over(True)
-
-    def _over(self, left: bool) -> None:
-        request = self.request
-        if request is not None:
-            self.request = None
-            self._protocol.relay.edge.over(
-                request, self._status, self.since, self.workspace, self._request_id, left=left
-            )
-
-    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        self.response_started = True
-        self._status = status
-        relay = self._protocol.relay
-        relay.edge.count(status)
-        self._writer.close = not self.keep_alive or relay.leaving
-        try:
-            data = self._writer.begin(status, headers, body, fin)
-        except ValueError as error:
-            self._broken(error)
-            return None
-        return self._send(data, fin)
-
-    def write(self, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        try:
-            data = self._writer.more(body, fin)
-        except ValueError as error:
-            self._broken(error)
-            return None
-        return self._send(data, fin)
-
-    def _send(self, data: bytes, fin: bool) -> asyncio.Future[None] | None:
-        if self.disconnected:
-            return None
-        protocol = self._protocol
-        if data:
-            protocol.transport.write(data)
-        if fin:
-            self.response_complete = True
-            if self._writer.close or not self.keep_alive:
-                protocol.transport.close()
-            protocol._visitor_left = None
-            if self.request is not None:
-                self._over(False)
-            protocol.on_response_complete()
-            return None
-        if protocol.flow.write_paused:
-            return asyncio.ensure_future(protocol.flow.drain())
-        return None
-
-    def answer(self, answer: Answer) -> None:
-        self._protocol.relay.counters.answer(answer.code)
-        headers, body = reply(answer, self.request)
-        self._request_id = new_request_id()
-        headers.append((b"x-request-id", self._request_id.encode()))
-        self.respond(answer.status, headers, body, True)
-
-    def cut(self) -> None:
-        # what was sent arrives; its end does not
-        self._over(False)
-        self.keep_alive = False
-        self._protocol.transport.close()
-
-    def _broken(self, error: ValueError) -> None:
-        """The app broke its own Content-Length, or HTTP."""
-        logger.debug("a response could not be written: %s", error)
-        self.cut()
-        visitor_left, self._protocol._visitor_left = self._protocol._visitor_left, None
-        if visitor_left is not None:
-            visitor_left()
-
-
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket, a visitor's or a provider's, once it has been asked for. `for_relay` makes the class to be used."""
-
-    relay: Relay
-
-    @classmethod
-    def for_relay(cls, relay: Relay) -> type[SocketProtocol]:
-        return type("SocketProtocol", (cls,), {"relay": relay})
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._stalled: asyncio.TimerHandle | None = None
-        self.counted = ""
-        """The address that this connection counts for."""
-        self._take: Callable[[bytes], None] | None = None
-        self._rest = b""
-        """What has come and is not read yet: the app takes no more."""
-        self._pieces = Pieces()
-        """What has come of a message in several frames."""
-        self._holds = False
-        """Something has come of a message that is not whole."""
-        self._roomless = False
-        """There is no room for more of an unfinished message."""
-        self._unread = 0
-        """Bytes of pongs that were written while the other end took nothing."""
-        self._last: asyncio.TimerHandle | None = None
-
-    def handle_connect(self, event: Any) -> None:
-        super().handle_connect(event)
-        if self.response.status_code == 101:
-            self.scope["extensions"] = {**(self.scope["extensions"] or {}), OWN_MESSAGES: self}  # type: ignore[dict-item]
-
-    def hand_over(self, take: Callable[[bytes], None]) -> Callable[[int], None]:
-        """Give each binary message to *take* as it comes, and not to ASGI's ``receive``.
-
-        So a message costs no turn of the loop, and reading is not paused for it: links have windows of their own.
-        Returns what bounds the length of a message.
-        """
-        self._take = take
-        self.relay.edge.unfinished.free(self)
-        return lambda size: limit_messages(self.conn, size)
-
-    def say(self, data: bytes, *, text: bool = False) -> bool:
-        """Send a message now, past ASGI's ``send``. False: it is not sent, and is to go that way, which may wait."""
-        if not self.handshake_complete or self.close_sent or self.disconnected or not self.writable.is_set():
-            return False
-        frame = written_whole(self.conn, data, text=text)
-        if frame is None:
-            return False
-        self.transport.write(frame)
-        return True
-
-    def send_receive_event_to_app(self) -> None:
-        take = self._take
-        if take is None or self.curr_msg_data_type == "text" or self.close_sent:
-            super().send_receive_event_to_app()
-            return
-        pieces, self.frames = self.frames, []
-        take(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def data_received(self, data: bytes) -> None:
-        take = self._take
-        if take is not None:
-            whole = read_whole(self.conn, data)
-            if whole is None or whole[1] or self.close_sent:
-                super().data_received(data)
-            else:
-                take(whole[0])
-        elif self.read_paused or self._rest:
-            self._rest += data
-        else:
-            self._read(data)
-
-    def _read(self, data: bytes) -> None:
-        whole = read_whole(self.conn, data) if len(data) <= _SLICE and not self.transport.is_closing() else None
-        if whole is not None and not self._holds:
-            message, text = whole
-            if text:
-                self.handle_text(Frame(Opcode.TEXT, message))
-            else:
-                self.handle_bytes(Frame(Opcode.BINARY, message))
-            return
-        for position in range(0, len(data), _SLICE):
-            if self.read_paused:
-                self._rest = data[position:]
-                break
-            if self.transport.is_closing():
-                return
-            super().data_received(data[position : position + _SLICE])
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # websockets will not read such a head (a line of more than 8 KiB); uvicorn leaves its answer lying
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
-        held = unparsed(self.conn) + self._pieces.size + (len(self.frames[0]) if self.frames else 0)
-        if not held and not self._holds:
-            return
-        self._holds = held > 0
-        if not self.relay.edge.unfinished.hold(self, held) and not self._roomless:
-            self._roomless = True
-            self.transport.pause_reading()
-
-    async def receive(self) -> Any:
-        message = await super().receive()
-        if self._rest and not self.read_paused:
-            rest, self._rest = self._rest, b""
-            self._read(rest)
-        if self._roomless:  # uvicorn has read on
-            self.transport.pause_reading()
-        return message
-
-    def handle_cont(self, event: Any) -> None:
-        """Join the pieces of a message as they come: empty ones would each cost an entry of a list."""
-        if not self._pieces.begun:
-            self._pieces.add(bytes(self.frames[0]))
-            self.frames = [b""]
-        self._pieces.add(bytes(event.data))
-        if event.fin:
-            self.frames = [self._pieces.take()]
-            self.send_receive_event_to_app()
-
-    def handle_ping(self) -> None:
-        pongs = b"".join(self.conn.data_to_send())
-        if not self.writable.is_set():
-            self._unread += len(pongs)
-            if self._unread > MOST_UNREAD:
-                self._takes_nothing()
-                return
-        self.transport.write(pongs)
-
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
-        # A transport that is closed waits until what was written is taken, however long.
-        self._last = self.loop.call_later(_LAST_WORDS, self.transport.abort)
-
-    # as a `portico.hub.unfinished.Holder`
-
-    def read_on(self) -> None:
-        self._roomless = False
-        if not self.read_paused:
-            self.transport.resume_reading()
-
-    def cut_off(self) -> None:
-        if not self.handshake_complete or self.close_sent:
-            self.transport.abort()
-        elif not self.transport.is_closing():
-            self.conn.fail(1013, "a message did not come to its end, and others wait")
-            self.handle_parser_exception()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._stalled is None:
-            self._stalled = self.loop.call_later(self.relay.config.write_timeout, self._takes_nothing)
-
-    def resume_writing(self) -> None:
-        self._forget()
-        self._unread = 0
-        super().resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        if self._last is not None:
-            self._last.cancel()
-        self.relay.edge.unfinished.free(self)
-        self.frames, self._rest = [], b""
-        self._pieces.clear()
-        forget(self.conn)
-        if self.counted:
-            self.relay.edge.addresses.disconnect(self.counted)
-        super().connection_lost(exc)
-
-    def _forget(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def _takes_nothing(self) -> None:
-        self.relay.counters.slow += 1
-        self.transport.abort()

@@ -1,8 +1,9 @@
 """What the relay's front door uses of uvicorn's protocols beneath their public face, and whether it is as expected.
 
-`portico.relay.edge.http1` overrides and calls methods of two classes that uvicorn keeps to itself: a newer uvicorn may
-have them otherwise. All of it is listed here, and looked at once, before a relay starts. Where something is missing,
-`portico.relay.server` serves by uvicorn's own protocols instead. Nothing here runs a connection.
+`portico.relay.edge.http1` and `portico.relay.edge.websocket` override and call methods of two classes that uvicorn
+keeps to itself: a newer uvicorn may have them otherwise. All of it is listed here, and looked at once, before a relay
+starts. Where something is missing, `portico.relay.server` serves by uvicorn's own protocols instead. Nothing here runs
+a connection.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ COROUTINES = frozenset({"receive", "run_asgi", "drain"})
 
 
 def missing() -> list[str]:
-    """What is not as `portico.relay.edge.http1` needs it; empty if all is."""
+    """What is not as those two need it; empty if all is."""
     wrong: list[str] = []
     for place, methods in METHODS.items():
         module, name = place

@@ -1,0 +1,45 @@
+"""What the relay's own server and the edge know of each other past ASGI. Other ASGI servers have none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from portico.hub.exchange import Responder
+from portico.hub.gateway import VisitorRequest
+from portico.relay.edge.routes import Location
+
+OWN_MESSAGES = "portico.own_messages"
+"""The name of an ASGI extension of a WebSocket's scope: an `OwnSocket`."""
+
+
+class OwnSocket(Protocol):
+    """A WebSocket, as the relay's own server knows it."""
+
+    def hand_over(self, take: Callable[[bytes], None]) -> Callable[[int], None]:
+        """Give each binary message to *take*. Returns what is told how long a message may be; with other servers as
+        long as they are set to."""
+
+    def say(self, data: bytes, *, text: bool = False) -> bool:
+        """Send a message now; *text* is UTF-8. False: nothing was sent, and it is to go by ASGI's ``send``."""
+
+
+OwnRequest = tuple[VisitorRequest, Location]
+"""A request that a server has read by itself, and where it goes (`portico.relay.edge.edge.Edge.read`)."""
+
+
+class OwnConnection(Protocol):
+    """A visitor's connection, as a server knows it."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+    scheme: Literal["http", "https"] | None
+    caller: str
+    """`VisitorRequest.caller` of its requests, where no proxy says whose they are."""
+
+
+class OwnResponder(Responder, Protocol):
+    """A server's own way of answering, past ASGI (`portico.relay.edge.edge.Edge.begin`)."""
+
+    request: VisitorRequest | None
+    workspace: str
