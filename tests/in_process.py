@@ -1,5 +1,9 @@
-"""A whole hub in this process: its rooms as they are, providers linked to it over the in-memory pair, visitors that are
-function calls. What an edge brings is here as small as it can be: `Door` knows the users, `Visit` takes the answer.
+"""The one way to have a hub in a test's own process: its rooms as they are, and small stand-ins for what is around it.
+
+`a_hub` runs one. Two kinds of provider link over the in-memory pair: a `Publisher`, which sends what the test says,
+and a real `Provider`, which dials with `HereHub.dial` (`linked` has one). Visitors are function calls: `HereHub.visit`
+goes through the gateway, as an edge does, with a `Visit` that takes the answer; `HereHub.ask` opens a stream past it.
+`Door` knows the users. What needs no hub but the two ends of a link takes `tests.link_pair`.
 """
 
 from __future__ import annotations
@@ -24,9 +28,12 @@ from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Kind, Limits, ResetCode, Role
-from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
+from portico.protocol.events import Ack, Data, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
+from portico.provider.discovery import HubAddress
+from portico.provider.provider import Provider
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Headers
+from tests.link_pair import Owner, open_stream
 from tests.waiting import until
 
 HOST = "hub.example:8888"
@@ -34,6 +41,11 @@ ORIGIN = b"http://hub.example:8888"
 PREFIX = b"/portico/apps/"
 COOKIE = b"username-hub-example-8888=signed-and-sealed"
 TOKEN = b"the-hubs-own-token"
+BASE = f"http://{HOST}{PREFIX.decode()}"
+ADDRESS = HubAddress(f"http://{HOST}/", TOKEN.decode(), "the test")
+"""Where a provider finds it."""
+SOON = HubConfig(hold_name=0.05, passwords=True)
+"""A hub's, for tests of what happens once it has held a name for long enough."""
 
 
 class Door(Identities):
@@ -244,6 +256,29 @@ def a_request(
     return VisitorRequest(**(given | more))
 
 
+class Asked(Owner):
+    """What a visitor was sent on a stream, which is let go with its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """How: ``whole``, or the name of the code that it was reset with."""
+
+    def on_data(self, data: Data) -> None:
+        super().on_data(data)
+        if data.fin:
+            self._end("whole")
+
+    def on_reset(self, code: ResetCode, reason: str) -> None:
+        super().on_reset(code, reason)
+        self._end(code.name)
+
+    def _end(self, how: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(how)
+            self.stream.release()
+
+
 class HereHub(Hub):
     """A hub with what its tests need at hand."""
 
@@ -251,6 +286,48 @@ class HereHub(Hub):
     kernels: dict[str, int]
     """The kernels that live, and the process of each."""
     publishers: list[Publisher]
+    welcome: dict[str, object]
+    """What a provider is told in WELCOME."""
+    anonymous = False
+    """Whether a provider without a token is let in."""
+    shown: list[str]
+    """The tokens of those that have dialled, in turn."""
+    away: Exception | None = None
+    """What a dial ends with; None lets it through."""
+    dialled = 0
+    ends: list[MemoryTransport]
+    """The providers' ends of what was dialled."""
+
+    async def dial(self, address: HubAddress, limits: Limits) -> MemoryTransport:
+        """The way here of a real `Provider`, which can be cut."""
+        self.dialled += 1
+        if self.away is not None:
+            raise self.away
+        near, far = pair()
+        self.ends.append(near)
+        self.accept(far, self._opener)
+        return near
+
+    async def _opener(self) -> Principal | None:
+        if not self.anonymous:
+            return None
+        self.shown.append("")
+        return Principal(id="user:owner")
+
+    def cut(self) -> None:
+        """Lose the link that was dialled last."""
+        self.ends[-1].cut()
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.registry.services)
+
+    def ask(self, name: str) -> Asked:
+        """Open a stream to the service, past the gateway."""
+        link = self.registry.services[name].replicas[0].session.link
+        assert link is not None
+        root_path = f"{PREFIX.decode()}{name}"
+        return open_stream(link, Asked(), service=name, root_path=root_path, identity=b"{}")
 
     def kernel(self, kernel_id: str = "k1") -> Publisher:
         """The provider in a kernel, not yet linked."""
@@ -290,6 +367,7 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
     kernels: dict[str, int] = {}
 
     async def authenticate(token: str) -> Principal:
+        hub.shown.append(token)
         await asyncio.sleep(0)
         if token == TOKEN.decode():
             return Principal(id="user:owner")
@@ -304,7 +382,7 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
     async def lives(kernel_id: str, process: int | None) -> bool:
         return kernels.get(kernel_id) == process
 
-    door = Door()
+    door, welcome = Door(), dict[str, object]()
     hub = await asyncio.to_thread(  # it reads its store, as a server lets it do before its loop runs
         HereHub,
         config or HubConfig(kernel_poll=0.01),
@@ -313,9 +391,11 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
         authenticate=authenticate,
         kernel_lives=lives,
         base_path=PREFIX.decode(),
-        base_url=lambda: f"http://{HOST}{PREFIX.decode()}",
+        base_url=lambda: BASE,
+        welcome=welcome,
     )
     hub.door, hub.kernels, hub.publishers = door, kernels, []
+    hub.welcome, hub.shown, hub.ends = welcome, [], []
     hub.start()
     try:
         yield hub
@@ -325,6 +405,17 @@ async def a_hub(config: HubConfig | None = None, *, store: KeyStore | None = Non
             for instance in publisher.apps.values():
                 await instance.retire(0)
         await hub.stop()
+
+
+@asynccontextmanager
+async def linked() -> AsyncIterator[tuple[HereHub, Provider]]:
+    """A hub that soon gives up who has gone, and a provider that may dial it."""
+    async with a_hub(SOON) as hub:
+        provider = Provider(dial=hub.dial)
+        try:
+            yield hub, provider
+        finally:
+            await provider.shutdown()
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from portico.errors import LinkClosed
 from portico.link import Link, Stream, StreamHandler
@@ -16,6 +17,8 @@ from portico.protocol.events import Data, Head, Hello, LinkEvent, Open, Welcome
 from portico.transports.memory import MemoryTransport
 from tests.transports.recorder import run
 from tests.waiting import until
+
+AnyOwner = TypeVar("AnyOwner", bound="Owner")
 
 
 class Owner:
@@ -95,6 +98,27 @@ class Sent(MemoryTransport):
         super().send(message)
 
 
+def open_stream(link: Link, owner: AnyOwner, **request: Any) -> AnyOwner:
+    """Open a stream from the hub's end of *link*, as a gateway does for a GET of ``/``, but for what *request* says."""
+    usual: dict[str, Any] = {
+        "kind": Kind.HTTP,
+        "service": "cat",
+        "method": "GET",
+        "scheme": "http",
+        "http_version": "1.1",
+        "raw_path": b"/",
+        "query": b"",
+        "root_path": "",
+        "client": None,
+        "server": None,
+        "headers": [],
+        "fin": True,
+        "now": link.time(),
+    }
+    owner.stream = link.adopt(link.connection.open_stream(**(usual | request)), owner)
+    return owner
+
+
 class World:
     """Both ends of one link. No hub stands behind the one, and no `Provider` behind the other."""
 
@@ -115,24 +139,7 @@ class World:
         return self
 
     def open(self, *, kind: Kind = Kind.HTTP, fin: bool = True, consume: bool = True) -> Owner:
-        stream_id = self.hub.connection.open_stream(
-            kind=kind,
-            service="cat",
-            method="GET",
-            scheme="http",
-            http_version="1.1",
-            raw_path=b"/",
-            query=b"",
-            root_path="",
-            client=None,
-            server=None,
-            headers=[],
-            fin=fin,
-            now=self.hub.time(),
-        )
-        owner = Owner(consume=consume)
-        owner.stream = self.hub.adopt(stream_id, owner)
-        return owner
+        return open_stream(self.hub, Owner(consume=consume), kind=kind, fin=fin)
 
     async def opened(self, owner: Owner) -> Owner:
         """The provider's end of the stream of *owner*."""

@@ -11,7 +11,7 @@ from portico.link import Stream, StreamHandler
 from portico.protocol import Kind, ResetCode
 from portico.protocol.events import Data, Open
 from portico.types import ASGIApp, Headers
-from tests.link_pair import Owner, Side, World
+from tests.link_pair import Owner, Side, World, open_stream
 from tests.transports.recorder import run
 from tests.waiting import until
 
@@ -92,12 +92,11 @@ class Served(World):
         """Open a stream; *body* None leaves the upload open."""
         raw_path, _, query = path.partition(b"?")
         websocket = kind == Kind.WEBSOCKET
-        stream_id = self.hub.connection.open_stream(
+        visitor = open_stream(
+            self.hub,
+            Visitor(consume=consume),
             kind=kind,
-            service="cat",
             method=method,
-            scheme="http",
-            http_version="1.1",
             raw_path=raw_path,
             query=query,
             root_path=root_path,
@@ -106,10 +105,7 @@ class Served(World):
             headers=headers or [],
             identity=identity,
             fin=body == b"" and not websocket,
-            now=self.hub.time(),
         )
-        visitor = Visitor(consume=consume)
-        visitor.stream = self.hub.adopt(stream_id, visitor)
         if body and not websocket:
             visitor.stream.send_data(body, fin=True)
         return visitor

@@ -19,21 +19,21 @@ from portico.provider.connect import Server, context_of, open_server
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.thread import LoopThread
+from tests.in_process import ADDRESS, SOON, HereHub, a_hub
 from tests.live_jupyter import ROOT, TOKEN, JupyterServer
-from tests.provider.memory_hub import ADDRESS, MemoryHub, saying
+from tests.provider.published import saying
 from tests.transports.recorder import run
 from tests.waiting import until
 
 
 @asynccontextmanager
-async def relay() -> AsyncIterator[tuple[MemoryHub, Server]]:
-    hub = MemoryHub()
-    hub.anonymous = {"workspace": "cats", "public_base_url": "https://share.test/", "user": {"id": "ada"}}  # type: ignore[dict-item]
-    provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-    async with await open_server(provider, ADDRESS, "My Client") as server:
-        yield hub, server
-    await until(lambda: hub.links.count == 0)
-    hub.links.close()
+async def relay() -> AsyncIterator[tuple[HereHub, Server]]:
+    async with a_hub(SOON) as hub:
+        hub.welcome |= {"workspace": "cats", "public_base_url": "https://share.test/", "user": {"id": "ada"}}
+        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+        async with await open_server(provider, ADDRESS, "My Client") as server:
+            yield hub, server
+        await until(lambda: hub.links.count == 0)
 
 
 def test_what_a_server_tells_of_itself() -> None:
@@ -54,7 +54,7 @@ def test_registered_described_and_taken_down() -> None:
             info = await server.register_service({"id": "cat", "name": "Cat", "type": "asgi", "serve": saying(b"miau")})
             assert info["id"] == "cats/my-client:cat"
             assert info["id"].split(":")[1] == "cat"
-            assert (info.name, info.url) == ("Cat", "http://hub.test/portico/apps/cat/")
+            assert (info.name, info.url) == ("Cat", "http://hub.example:8888/portico/apps/cat/")
             visit = hub.ask("cat")
             assert (await visit.ended, visit.body) == ("whole", b"miau")
             assert hub.registry.services["cat"].descriptor.access == "private"
@@ -158,12 +158,12 @@ def test_what_is_no_configuration(config: dict[str, Any], says: str) -> None:
 
 def test_a_hub_that_refuses_is_told_at_once_and_leaves_nothing_behind() -> None:
     async def work() -> None:
-        hub = MemoryHub()
-        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-        with pytest.raises(Refused, match="may not publish"):
-            await open_server(provider, HubAddress("http://hub.test/", "bad", "the test"))
-        assert provider.sessions == {}
-        hub.links.close()
+        async with a_hub() as hub:
+            provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+            with pytest.raises(Refused, match="no provider's token"):
+                await open_server(provider, HubAddress(ADDRESS.url, "bad", "the test"))
+            assert provider.sessions == {}
+            assert hub.shown == ["bad"]
 
     run(work)
 
@@ -258,14 +258,13 @@ def test_a_program_of_the_reference_runs_on_a_jupyter_server(jupyter_server: Jup
 
 def test_a_server_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
-        hub = MemoryHub()
-        hub.away = LinkClosed("https://share.test/ cannot be reached")
-        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-        with pytest.raises(LinkClosed, match="cannot be reached"):
-            await provider.connect(ADDRESS, 0.5)
-        assert hub.dialled > 1
-        assert provider.sessions == {}
-        hub.links.close()
+        async with a_hub() as hub:
+            hub.away = LinkClosed("https://share.test/ cannot be reached")
+            provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+            with pytest.raises(LinkClosed, match="cannot be reached"):
+                await provider.connect(ADDRESS, 0.5)
+            assert hub.dialled > 1
+            assert provider.sessions == {}
 
     run(work)
     assert caplog.messages == ["https://share.test/ cannot be reached. It is tried again."], "once, after the first try"

@@ -18,8 +18,10 @@ from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import Receive, Scope, Send
 from tests.hub.test_link_fuzz import HANGS, run_for
+from tests.in_process import ADDRESS, HereHub, a_hub
 from tests.protocol.hostile_frames import HostileFrames
-from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, service
+from tests.provider.published import saying, service
+from tests.waiting import until
 
 HOSTILE = HubAddress("https://hostile.test/", "good", "the test")
 LIMITS = Limits()
@@ -101,9 +103,9 @@ class HostileHub:
         self.say(self.frames.broken(message) if rng.random() < 0.2 else message)
 
 
-async def round_of(seed: int) -> None:
+async def round_of(well: HereHub, seed: int) -> None:
     rng = random.Random(seed)
-    well, hostile = MemoryHub(), HostileHub(rng)
+    hostile = HostileHub(rng)
 
     async def dial(address: HubAddress, limits: Limits) -> MemoryTransport:
         return await (well.dial(address, limits) if address.url == ADDRESS.url else hostile.dial())
@@ -127,7 +129,7 @@ async def round_of(seed: int) -> None:
         assert visit.body == b"well"
     finally:
         await provider.shutdown()
-        well.links.close()
+        await until(lambda: not well.names and not well.links.count)
         await asyncio.gather(publishing, return_exceptions=True)
 
 
@@ -138,14 +140,15 @@ def test_a_hostile_hub(fuzz_seconds: float, caplog: pytest.LogCaptureFixture) ->
 
     async def work() -> None:
         seed = first
-        while time.monotonic() - begun < fuzz_seconds:
-            try:
-                async with asyncio.timeout(HANGS):
-                    await round_of(seed)
-            except (AssertionError, TimeoutError, PorticoError) as error:
-                raise AssertionError(f"seed {seed}: {error!r}") from error
-            errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-            assert errors == [], f"seed {seed}: {errors}"
-            seed += 1
+        async with a_hub() as well:
+            while time.monotonic() - begun < fuzz_seconds:
+                try:
+                    async with asyncio.timeout(HANGS):
+                        await round_of(well, seed)
+                except (AssertionError, TimeoutError, PorticoError) as error:
+                    raise AssertionError(f"seed {seed}: {error!r}") from error
+                errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+                assert errors == [], f"seed {seed}: {errors}"
+                seed += 1
 
     run_for(work, fuzz_seconds)

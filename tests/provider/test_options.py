@@ -13,7 +13,7 @@ from portico.hub.config import HubConfig
 from portico.provider.conditions import conditions, expiry_seconds
 from portico.provider.provider import Provider
 from portico.provider.service import Options
-from tests.provider.memory_hub import service
+from tests.provider.published import service
 
 
 @pytest.mark.parametrize(

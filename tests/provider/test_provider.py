@@ -17,10 +17,13 @@ from portico.provider.session import Session
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Receive, Scope, Send
+from tests.in_process import ADDRESS, BASE, SOON, a_hub, linked
 from tests.integration.apps import failing
-from tests.provider.memory_hub import ADDRESS, AWAY, MemoryHub, linked, saying, service
+from tests.provider.published import saying, service
 from tests.transports.recorder import run
 from tests.waiting import until
+
+AWAY = LinkClosed("the hub cannot be reached")
 
 
 def test_published_asked_and_stopped() -> None:
@@ -28,7 +31,7 @@ def test_published_asked_and_stopped() -> None:
         async with linked() as (hub, provider):
             ended: list[bytes] = []
             live = await provider.publish(service(provider), saying(b"hello", ended), ADDRESS)
-            assert (live.status, live.url) == ("live", "http://hub.test/portico/apps/app/")
+            assert (live.status, live.url) == ("live", f"{BASE}app/")
             visit = hub.ask("app")
             assert await visit.ended == "whole"
             assert visit.body == b"hello"
@@ -190,8 +193,8 @@ def test_a_wrong_token_is_refused_for_good() -> None:
     async def work() -> None:
         async with linked() as (hub, provider):
             bad = service(provider)
-            with pytest.raises(Refused, match="may not publish"):
-                await provider.publish(bad, saying(b""), HubAddress("http://hub.test/", "bad", "the test"))
+            with pytest.raises(Refused, match="no provider's token"):
+                await provider.publish(bad, saying(b""), HubAddress(ADDRESS.url, "bad", "the test"))
             assert provider.services == {}
             assert provider.sessions == {}
             assert hub.dialled == 1
@@ -246,14 +249,13 @@ def test_a_name_that_passed_to_another_meanwhile() -> None:
 
 def test_goodbye_frees_names_at_once() -> None:
     async def work() -> None:
-        hub = MemoryHub()
-        provider = Provider(dial=hub.dial)
-        ended: list[bytes] = []
-        await provider.publish(service(provider), saying(b"x", ended), ADDRESS)
-        await provider.shutdown()
-        assert ended == [b"x"]
-        await until(lambda: hub.names == set())
-        assert "The process that served this has gone" in str(hub.registry.why_gone("app"))
+        async with linked() as (hub, provider):
+            ended: list[bytes] = []
+            await provider.publish(service(provider), saying(b"x", ended), ADDRESS)
+            await provider.shutdown()
+            assert ended == [b"x"]
+            await until(lambda: hub.names == set())
+            assert "The process that served this has gone" in str(hub.registry.why_gone("app"))
 
     run(work)
 
@@ -301,15 +303,14 @@ class _Told:
 
 def test_a_silent_link_is_given_up_and_dialled_again() -> None:
     async def work() -> None:
-        hub = MemoryHub()
         limits = Limits(ping_interval=1.5, pong_timeout=0.5, silence_timeout=3.5)  # the link looks once a second
-        provider = Provider(dial=hub.dial, limits=limits)
-        live = await provider.publish(service(provider), saying(b""), ADDRESS)
-        hub.ends[-1].paused = True  # half-open: nothing comes any more, and nothing says so
-        await until(lambda: hub.dialled == 2)
-        await until(lambda: live.status == "live")
-        await provider.shutdown()
-        hub.links.close()
+        async with a_hub() as hub:
+            provider = Provider(dial=hub.dial, limits=limits)
+            live = await provider.publish(service(provider), saying(b""), ADDRESS)
+            hub.ends[-1].paused = True  # half-open: nothing comes any more, and nothing says so
+            await until(lambda: hub.dialled == 2)
+            await until(lambda: live.status == "live")
+            await provider.shutdown()
 
     run(work)
 
@@ -363,12 +364,12 @@ def test_who_finds_no_room_at_first_is_told_why() -> None:
 
 def test_a_link_that_the_hub_takes_leave_of_serves_its_streams_to_their_end() -> None:
     async def work() -> None:
-        async with linked() as (leaving, provider):
+        # another process takes the leaving one's place
+        async with a_hub(SOON) as coming, linked() as (leaving, provider):
             hold = asyncio.Event()
             live = await provider.publish(service(provider), saying(b"whole", hold=hold), ADDRESS)
             running = leaving.ask("app")
             await until(lambda: live.instance is not None and live.instance.in_flight)
-            coming = MemoryHub()  # the process that takes the leaving one's place
             provider.sessions[ADDRESS.url, ""]._dial = coming.dial
             leaving.links.drain(0.01)
             await until(lambda: coming.names == {"app"} and live.status == "live")
@@ -427,18 +428,19 @@ def test_a_session_names_its_workspace_and_keeps_what_the_hub_gave_it() -> None:
 
     async def work() -> None:
         async with linked() as (hub, provider):
-            hub.anonymous = {"workspace": "quiet-otter", "token": "good"}
-            nobody = HubAddress("http://hub.test/", "", "the test")
+            hub.anonymous = True
+            hub.welcome |= {"workspace": "quiet-otter", "token": ADDRESS.token}
+            nobody = HubAddress(ADDRESS.url, "", "the test")
             live = await provider.publish(service(provider), saying(b""), nobody)
+            (session,) = hub.registry.sessions.values()
+            assert (hub.shown, session.info["workspace"]) == ([""], "")
             hub.cut()
             await until(lambda: live.status == "reconnecting")
             await until(lambda: live.status == "live")
-            assert [(hello.token, hello.info["workspace"]) for hello in hub.hellos] == [
-                ("", ""),
-                ("good", "quiet-otter"),
-            ]
+            (session,) = hub.registry.sessions.values()
+            assert (hub.shown, session.info["workspace"]) == (["", ADDRESS.token], "quiet-otter")
             assert set(provider.sessions) == {(nobody.url, "")}
-            other = HubAddress("http://hub.test/", "good", "the test", workspace="other")
+            other = replace(ADDRESS, workspace="other")
             await provider.publish(service(provider, "second"), saying(b""), other)
             assert len(hub.registry.sessions) == 2, "a workspace is a place of its own"
 
@@ -447,18 +449,17 @@ def test_a_session_names_its_workspace_and_keeps_what_the_hub_gave_it() -> None:
 
 def test_a_provider_on_the_callers_own_loop() -> None:
     async def work() -> None:
-        hub = MemoryHub()
-        provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-        live = serve(saying(b"here"), "app", hub=ADDRESS.url, token=ADDRESS.token, provider=provider)
-        awaited = await live
-        assert awaited == await live == live, "it can be awaited again"
-        assert provider.thread.loop is asyncio.get_running_loop()
-        assert await hub.ask("app").ended == "whole"
-        live.stop()
-        await until(lambda: hub.names == set())
-        await provider.shutdown()
-        provider.thread.stop()
-        hub.links.close()
+        async with a_hub() as hub:
+            provider = Provider(dial=hub.dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+            live = serve(saying(b"here"), "app", hub=ADDRESS.url, token=ADDRESS.token, provider=provider)
+            awaited = await live
+            assert awaited == await live == live, "it can be awaited again"
+            assert provider.thread.loop is asyncio.get_running_loop()
+            assert await hub.ask("app").ended == "whole"
+            live.stop()
+            await until(lambda: hub.names == set())
+            await provider.shutdown()
+            provider.thread.stop()
 
     run(work)
 
@@ -476,15 +477,14 @@ def test_a_stream_for_what_is_not_served_is_refused() -> None:
 
 def test_waiting_for_a_hub_that_never_answers_ends() -> None:
     async def work() -> None:
-        hub = MemoryHub()
-        hub.away = AWAY
-        provider = Provider(dial=hub.dial)
-        session = Session(provider, ADDRESS, {}, dial=hub.dial)
-        running = asyncio.ensure_future(session.run())
-        with pytest.raises(LinkClosed, match="cannot be reached"):
-            await session.linked(0.2)
-        session.close()
-        await running
+        async with linked() as (hub, provider):
+            hub.away = AWAY
+            session = Session(provider, ADDRESS, {}, dial=hub.dial)
+            running = asyncio.ensure_future(session.run())
+            with pytest.raises(LinkClosed, match="cannot be reached"):
+                await session.linked(0.2)
+            session.close()
+            await running
 
     run(work)
 

@@ -22,28 +22,28 @@ from portico.provider.serving import serve
 from portico.provider.sharing import Share
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport
-from tests.provider.memory_hub import ADDRESS, MemoryHub, saying, service
+from tests.in_process import ADDRESS, SOON, HereHub, a_hub
+from tests.provider.published import saying, service
 from tests.transports.recorder import run
 from tests.waiting import until
 
-RELAY = HubAddress("https://share.test/", "good", "the test")
+RELAY = HubAddress("https://share.test/", ADDRESS.token, "the test")
 
 
 @asynccontextmanager
-async def two_hubs() -> AsyncIterator[tuple[MemoryHub, MemoryHub, Provider]]:
+async def two_hubs() -> AsyncIterator[tuple[HereHub, HereHub, Provider]]:
     """A hub that is a service's home, and another that it is shared by."""
-    hubs = {ADDRESS.url: MemoryHub(), RELAY.url: MemoryHub()}
+    async with a_hub(SOON) as home, a_hub(SOON) as relay:
+        hubs = {ADDRESS.url: home, RELAY.url: relay}
 
-    async def dial(address: HubAddress, limits: Limits) -> MemoryTransport:
-        return await hubs[address.url].dial(address, limits)
+        async def dial(address: HubAddress, limits: Limits) -> MemoryTransport:
+            return await hubs[address.url].dial(address, limits)
 
-    provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-    try:
-        yield hubs[ADDRESS.url], hubs[RELAY.url], provider
-    finally:
-        await provider.shutdown()
-        for hub in hubs.values():
-            hub.links.close()
+        provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+        try:
+            yield home, relay, provider
+        finally:
+            await provider.shutdown()
 
 
 async def share(live: Service, name: str = "", **options: Any) -> Share:
@@ -51,7 +51,7 @@ async def share(live: Service, name: str = "", **options: Any) -> Share:
     return await live.provider.share(made)
 
 
-async def says(hub: MemoryHub, name: str = "app") -> bytes:
+async def says(hub: HereHub, name: str = "app") -> bytes:
     visit = hub.ask(name)
     assert await visit.ended == "whole"
     return visit.body
@@ -62,7 +62,7 @@ def test_one_app_answers_whichever_hub_a_request_came_by() -> None:
         async with two_hubs() as (home, relay, provider):
             live = await provider.publish(service(provider), saying(b"here"), ADDRESS)
             shared = await share(live, "link", conditions=conditions(password="sesame"))
-            assert (shared.status, shared.url) == ("live", "http://hub.test/portico/apps/link/")
+            assert (shared.status, shared.url) == ("live", "http://hub.example:8888/portico/apps/link/")
             assert live.shares == (shared,)
             assert (home.names, relay.names) == ({"app"}, {"link"})
             assert (await says(home), await says(relay, "link")) == (b"here", b"here")
@@ -188,7 +188,7 @@ def test_what_is_refused_leaves_nothing_behind() -> None:
         async with two_hubs() as (_home, relay, provider):
             live = await provider.publish(service(provider), saying(b""), ADDRESS)
             bad = sharing.make(live, HubAddress(RELAY.url, "bad", "the test"), name="app", conditions={})
-            with pytest.raises(Refused, match="may not publish"):
+            with pytest.raises(Refused, match="no provider's token"):
                 await provider.share(bad)
             with pytest.raises(Refused, match="is a number of requests"):
                 await share(live, conditions={"rate": "often"})
