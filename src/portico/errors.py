@@ -12,7 +12,8 @@
     │   ├── NoHub                   no hub was found to publish on
     │   ├── AnsweredWithError       an app answered with a status of 500 or more, and raised nothing that got out
     │   ├── StoreFailed             what a relay remembers could not be read or written
-    │   └── UnusableOutput          a model function gave something that no answer can be made of
+    │   └── UnusableOutput          a function gave something that no answer can be made of
+    ├── UnusableRequest             a visitor's request, or a field of it, cannot be used
     ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
     │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
     │   └── ModelNotFound           no model has that id
@@ -86,9 +87,36 @@ class StoreFailed(LocalError):
 
 
 class UnusableOutput(LocalError, TypeError):
-    """A model function returned or yielded something that no answer can be made of."""
+    """A function returned or yielded something that no answer can be made of."""
 
     status = 500
+
+
+class UnusableRequest(PorticoError):
+    """A visitor's request cannot be used, whatever it is for: too long, not decodable, not JSON. Nothing of it was run.
+
+    ``status`` is the HTTP status (400 by default), ``field`` names what of the body is meant (``messages[0].content``)
+    and ``code`` is a word for programs; ``headers`` are for the answer's head. How an answer with these looks is up to
+    the room that was asked.
+    """
+
+    status = 400
+
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        *,
+        field: str | None = None,
+        code: str | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        if status is not None:
+            self.status = status
+        self.field = field
+        self.code = code
+        self.headers = headers
+        super().__init__(message)
 
 
 class APIError(PorticoError):

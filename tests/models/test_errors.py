@@ -171,7 +171,7 @@ def test_too_many_requests_are_429():
 
         app = chat_server({"m": waits}, max_concurrent=1)
         first = asyncio.create_task(visit(app, "POST", "/v1/chat/completions", {"messages": MESSAGES}))
-        while app._service.active == 0:  # noqa: ASYNC110 -- the app tells no one of it
+        while app._engine.active == 0:  # noqa: ASYNC110 -- the app tells no one of it
             await asyncio.sleep(0)
         second = await visit(app, "POST", "/v1/chat/completions", {"messages": MESSAGES})
         gate.set()

@@ -164,7 +164,7 @@ def test_a_stream_goes_on_with_the_function_it_began_with():
         app = chat_server({"m": old})
         body = {"messages": MESSAGES, "stream": True}
         first = asyncio.create_task(visit(app, "POST", "/v1/chat/completions", body))
-        while app._service.active == 0:  # noqa: ASYNC110 -- the app tells no one of it
+        while app._engine.active == 0:  # noqa: ASYNC110 -- the app tells no one of it
             await asyncio.sleep(0)
         app.replace({"m": lambda messages: "new"})
         gate.set()

@@ -9,8 +9,8 @@ from typing import Annotated, Optional
 import numpy
 import pytest
 
+from portico.calls.other_loop import explain
 from portico.models import chat_server, model
-from portico.models.loops import explain
 from tests.models.visitor import ask, chat
 
 MESSAGES = [

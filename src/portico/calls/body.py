@@ -1,7 +1,8 @@
-"""Reads a request's body into a dict, and refuses what no function should ever see.
+"""Reads a request's body, into bytes and into a dict, and refuses what no function should ever see.
 
-Here: size, JSON, and the checks that hold for any field. What each field must be is the endpoints' business
-(`messages`, `fields`). Every refusal is an `InvalidRequest`, which names the parameter where it can.
+Here: size, content coding, JSON, and the checks that hold for any field. Not here: what a field must be, which is for
+the room whose request it is. A body that is not to be held whole is read from `Exchange.receive` itself. Every refusal
+is an `UnusableRequest`, which names the field where it can.
 """
 
 from __future__ import annotations
@@ -9,28 +10,37 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from portico.calls.content_coding import Decoder, NotCoded, TooLong
-from portico.errors import APIError, InvalidRequest
+from portico.calls.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
+from portico.errors import UnusableRequest
 from portico.types import Receive
 
 MAX_DEPTH = 64
-"""Levels of arrays and objects: a tool's JSON schema has ten or twenty, and a function may walk it recursively."""
+"""Levels of arrays and objects: a JSON schema has ten or twenty, and a function may walk its arguments recursively."""
 
+MayHoldNUL = Callable[[str, dict[str, Any]], bool]
+"""Given where an object stands in the body (``messages[0]``), and it: whether the texts in it may hold a NUL."""
+
+_ACCEPTED = ((b"accept-encoding", ", ".join(CODINGS).encode()),)  # goes with a 415 (RFC 9110 §15.5.16)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _BAD = re.compile("[\x00\ud800-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
-_MEMBER = re.compile(r"(?:messages|input)\[\d+\]")
 
 
-async def read_body(receive: Receive, limit: int, announced: str | None, decoder: Decoder | None = None) -> bytes:
-    """The whole body. Raises `APIError` with status 413 over *limit* bytes, and `EOFError` if the client leaves.
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
+    """The whole body, decoded as Content-Encoding says.
 
-    *announced* is the Content-Length header, so that a large upload is refused before it comes. With a *decoder* the
-    limit holds for what is sent, and the decoder's own for what becomes of it.
+    *headers* are the request's, with lower-case names. Raises `UnusableRequest` with status 413 over *limit* bytes,
+    sent or decoded (by Content-Length before they come), with 415 for a coding that is not known here and with 400
+    for a body that is not in its coding; `EOFError` if the visitor leaves.
     """
+    try:
+        decoder = decoder_of(headers.get("content-encoding", ""), limit)
+    except UnknownCoding as error:
+        raise UnusableRequest(str(error), 415, code="content_encoding", headers=_ACCEPTED) from None
+    announced = headers.get("content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
         raise _too_large(limit)
     chunks: list[bytes] = []
@@ -62,34 +72,34 @@ async def _decode(decoder: Decoder, chunk: bytes, chunks: list[bytes], limit: in
     except TooLong:
         raise _too_large(limit) from None
     except NotCoded as error:
-        raise InvalidRequest(f"The request's body cannot be decoded: {error}.", code="content_encoding") from None
+        raise UnusableRequest(f"The request's body cannot be decoded: {error}.", code="content_encoding") from None
 
 
-def parse(raw: bytes | str) -> dict[str, Any]:
+def parse(raw: bytes | str, may_hold_nul: MayHoldNUL | None = None) -> dict[str, Any]:
     """The JSON object that *raw* is.
 
-    Raises `InvalidRequest` for anything else, for NaN and Infinity, lone surrogates in a text, NUL in one that no tool
-    and no model has given, and for more than `MAX_DEPTH` levels.
+    Raises `UnusableRequest` for anything else, for NaN and Infinity, for a lone surrogate or a NUL in a text, and for
+    more than `MAX_DEPTH` levels. *may_hold_nul* says of which objects the texts may hold a NUL all the same.
     """
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogatepass")
     if not raw.strip():
-        raise InvalidRequest("The request has no body; it must be a JSON object.")
+        raise UnusableRequest("The request has no body; it must be a JSON object.")
     try:
         body = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_constant)
     except RecursionError:
-        raise InvalidRequest("The request's body is nested too deeply.") from None
+        raise UnusableRequest("The request's body is nested too deeply.") from None
     except UnicodeDecodeError:
-        raise InvalidRequest("The request's body is not UTF-8.") from None
+        raise UnusableRequest("The request's body is not UTF-8.") from None
     except ValueError as error:
         where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
-        raise InvalidRequest(f"The request's body is not valid JSON{where}.") from None
+        raise UnusableRequest(f"The request's body is not valid JSON{where}.") from None
     if not isinstance(body, dict):
-        raise InvalidRequest(f"The request's body must be a JSON object, not {kind(body)}.")
+        raise UnusableRequest(f"The request's body must be a JSON object, not {kind(body)}.")
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(body)
     if _SUSPECT.search(raw):
-        _check_texts(body)
+        _check_texts(body, may_hold_nul)
     return body
 
 
@@ -104,16 +114,12 @@ def kind(value: Any) -> str:
     return "a string" if isinstance(value, str) else "an array" if isinstance(value, list) else "an object"
 
 
+def _too_large(limit: int) -> UnusableRequest:
+    return UnusableRequest(f"The request's body is larger than {limit} bytes.", 413, code="request_too_large")
+
+
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
-
-
-def _too_large(limit: int) -> APIError:
-    return APIError(
-        f"The request's body is larger than {limit} bytes.",
-        413,
-        code="request_too_large",
-    )
 
 
 def _check_depth(body: dict[str, Any]) -> None:
@@ -124,7 +130,7 @@ def _check_depth(body: dict[str, Any]) -> None:
             if not level:
                 break
         else:
-            raise InvalidRequest(f"{key[:100]!r} is nested too deeply: at most {MAX_DEPTH} levels.", key[:100])
+            raise UnusableRequest(f"{key[:100]!r} is nested too deeply: at most {MAX_DEPTH} levels.", field=key[:100])
 
 
 def _inner(value: Any) -> Iterator[Any]:
@@ -134,26 +140,21 @@ def _inner(value: Any) -> Iterator[Any]:
         yield from value
 
 
-def _check_texts(body: dict[str, Any]) -> None:
+def _check_texts(body: dict[str, Any], may_hold_nul: MayHoldNUL | None) -> None:
     rows: list[tuple[str, Any, re.Pattern[str]]] = [("", body, _BAD)]
     while rows:
         path, value, bad = rows.pop()
         if isinstance(value, str):
             if bad.search(value):
-                raise InvalidRequest(f"{path!r} holds a NUL or half of a surrogate pair, which is no text.", path)
+                raise UnusableRequest(
+                    f"{path!r} holds a NUL or half of a surrogate pair, which is no text.", field=path
+                )
         elif isinstance(value, dict):
-            bad = _HALF if _is_output(path, value) else bad
+            if may_hold_nul is not None and may_hold_nul(path, value):
+                bad = _HALF
             for key, inner in value.items():
                 if bad.search(key):
-                    raise InvalidRequest("A key holds a NUL or half of a surrogate pair.", path or None)
+                    raise UnusableRequest("A key holds a NUL or half of a surrogate pair.", field=path or None)
                 rows.append((f"{path}.{key}" if path else key, inner, bad))
         elif isinstance(value, list):
             rows.extend((f"{path}[{index}]", inner, bad) for index, inner in enumerate(value))
-
-
-def _is_output(path: str, value: dict[str, Any]) -> bool:
-    """Whether *value* is what a tool or a model has given before: a program's output may hold a NUL."""
-    if _MEMBER.fullmatch(path) is None:
-        return False
-    role = value.get("role")
-    return role in ("tool", "function", "assistant") if role is not None else isinstance(value.get("type"), str)

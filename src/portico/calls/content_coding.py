@@ -1,6 +1,7 @@
 """Decodes a compressed request body as it comes, within a limit: gzip and deflate.
 
-Knows nothing of models and of the wire. Source: RFC 9110 §8.4.1 "Content Codings"; RFC 1950, 1951, 1952.
+Here: bytes in, bytes out. Not here: where they come from (`body`, and the hub). Source:
+RFC 9110 §8.4.1 "Content Codings"; RFC 1950, 1951, 1952.
 """
 
 from __future__ import annotations

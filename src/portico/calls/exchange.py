@@ -1,27 +1,20 @@
-"""One HTTP request and its answer, over ASGI: heads, JSON bodies, errors, and a client that leaves.
+"""One HTTP request and its answer, over ASGI: heads, whole answers in JSON, pieces of a body, and a visitor who leaves.
 
-Here: what every route needs. Nothing of models. Source: ASGI HTTP specification; OpenAI API reference, "Error codes".
+Here: what every route needs. Not here: reading the body (`body`), streams of events (`sse`), and how an error looks:
+each room has a form of its own for that. Source: ASGI HTTP specification.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from portico.calls.sse import compact
-from portico.errors import APIError, PorticoError
+from portico.calls.json_text import compact
 from portico.types import Headers, Message, Receive, Scope, Send
-
-STREAM_HEADERS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # nginx must not hold events back
-]
 
 
 def new_id(prefix: str) -> str:
@@ -30,28 +23,21 @@ def new_id(prefix: str) -> str:
 
 
 def now() -> int:
-    """Unix time in seconds, as ``created`` has it."""
+    """Unix time in whole seconds."""
     return int(time.time())
-
-
-def error_object(error: PorticoError) -> dict[str, Any]:
-    """The OpenAI API's ``error`` object."""
-    if isinstance(error, APIError):
-        return {"message": str(error), "type": error.type, "param": error.param, "code": error.code}
-    kind = "server_error" if error.status >= 500 else "invalid_request_error"
-    return {"message": str(error), "type": kind, "param": None, "code": None}
 
 
 class Exchange:
     """A request. ``headers`` have lower-case names; of duplicates the last one counts, as in most frameworks."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, cors: Headers) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, always: Headers) -> None:
+        """*always* are headers that each answer has: those of CORS, say."""
         self.scope = scope
         self.receive = receive
         self.send = send
         self.id = new_id("req_")
         self.started = False
-        self._own = [*cors, (b"x-request-id", self.id.encode())]
+        self._own = [*always, (b"x-request-id", self.id.encode())]
         self.headers: dict[str, str] = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])
         }
@@ -81,20 +67,6 @@ class Exchange:
         extra = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(headers or [])]
         await self.head(status, extra)
         await self.end(b"" if self.scope.get("method") == "HEAD" else body)
-
-    async def error(self, error: PorticoError, headers: Headers | None = None) -> None:
-        """Answer with an error in the OpenAI shape.
-
-        A failure that trying again will not mend says so, in the header that OpenAI's SDKs obey: they would run the
-        model three times otherwise.
-        """
-        extra = list(headers or [])
-        retry_after = error.retry_after if isinstance(error, APIError) else None
-        if retry_after is not None:
-            extra.append((b"retry-after", b"%d" % max(0, math.ceil(retry_after))))
-        elif error.status >= 500:
-            extra.append((b"x-should-retry", b"false"))
-        await self.json({"error": error_object(error)}, error.status, extra)
 
 
 class Leaving:

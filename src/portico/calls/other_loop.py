@@ -1,4 +1,7 @@
-"""Explains a failure that comes of two event loops: something was made on one, and used on the other."""
+"""Explains a failure that comes of two event loops: something was made on one, and used on the other.
+
+Here: how such a failure is known, and what its author is told. Not here: the loops themselves (`loops`).
+"""
 
 from __future__ import annotations
 

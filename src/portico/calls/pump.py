@@ -1,7 +1,7 @@
 """One thread that runs a synchronous function, and iterates what it returns, for an event loop.
 
-Here: the hand-over of items from that thread to the loop, in batches, with a bound. What an item means is no
-matter here. On emscripten, where there are no threads, this module is never imported.
+Here: the hand-over of items from that thread to the loop, in batches, with a bound. Not here: what an item means, and
+what counts as iterable. In a browser, where there are no threads, this module is never imported.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from portico.calls.run import close_iterator
+from portico.calls.iterating import NOTHING, close_iterator
 
 log = logging.getLogger(__name__)
 
 AHEAD = 64
 """Items that the thread may be ahead of the client: enough that waking the loop costs little an item
-(about 20 µs a batch), few enough that a slow client stops the model soon."""
-
-NOTHING: Any = object()
-"""Stands for "no value", where None is one."""
+(about 20 µs a batch), few enough that a slow client stops the function soon."""
 
 
 class Pump:
@@ -46,7 +43,7 @@ class Pump:
         self._finished = False
         self._error: BaseException | None = None
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._work,), name="portico-model", daemon=True).start()
+        threading.Thread(target=context.run, args=(self._work,), name="portico-call", daemon=True).start()
 
     async def next(self) -> list[Any] | None:
         """The items that have come, at least one; None after the last. Raises what *call* or its iterator raised."""
@@ -83,7 +80,7 @@ class Pump:
                     close_iterator(iterator, produced)
         except BaseException as error:
             if self._closed:
-                log.warning("A model raised while it was being closed", exc_info=error)
+                log.warning("A function raised while it was being closed", exc_info=error)
             self._error = error
         with self._changed:
             self._finished = True

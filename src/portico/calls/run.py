@@ -1,7 +1,7 @@
-"""Runs a model function, whatever its shape, and hands each item that it gives to a sink.
+"""Runs a function for one request, whatever its shape, and hands each item that it gives to a sink.
 
-Here: which loop or thread a function runs on, iterating and closing what it returned. Not here: what arguments it
-gets (`injection`) and what an item means (`shapes`).
+Here: which loop or thread it runs on, and that what it returned is iterated and closed. Not here: what counts as
+iterable (`iterating`), which arguments it gets, and what an item means: those are for the room whose function it is.
 """
 
 from __future__ import annotations
@@ -11,23 +11,20 @@ import functools
 import inspect
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import is_dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from portico.calls.endings import UNUSUAL, raise_failure
+from portico.calls.iterating import NOTHING, TURN, close_async, close_iterator, iterator_of
 
 THREADS = sys.platform != "emscripten"
 """Whether synchronous functions get a thread. There are none in a browser, so there they run inline."""
 
-TURN = 0.006
-"""Seconds for which a model that never awaits may keep the event loop to itself.
-
-More than CPython's switch interval of 5 ms, or the process's other threads starve: a loop's turn lets the interpreter
-lock go for an instant, too short for them to take it, but which starts anew the 5 ms after which they insist on it.
-"""
-
 Frames = bytes | list[bytes] | None
+"""What is to be written for one item: nothing, a frame, or several."""
+
+Iterate = Callable[[Any], Any]
+"""Gives an iterator over what a function returned; None where that is one single item. See `iterator_of`."""
 
 
 class Sink(Protocol):
@@ -47,6 +44,26 @@ class Sink(Protocol):
 
     def final(self, value: Any) -> Frames:
         """Understands a generator's return value."""
+
+
+class Items:
+    """A sink that keeps what a function gives, a generator's return value last: for answers that are made whole."""
+
+    done: bool = False
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def feed(self, item: Any) -> Frames:
+        self.items.append(item)
+        return None
+
+    def final(self, value: Any) -> Frames:
+        self.items.append(value)
+        return None
+
+    async def write(self, frame: bytes) -> None:
+        raise AssertionError("there is nothing to write: `feed` gives no frames")
 
 
 class Cancel:
@@ -93,55 +110,48 @@ def runs_on_loop(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
 
 
-async def drive(call: Callable[[], Any], on_loop: bool, sink: Sink, *, threads: bool = THREADS) -> None:
+async def drive(
+    call: Callable[[], Any],
+    on_loop: bool,
+    sink: Sink,
+    *,
+    threads: bool = THREADS,
+    iterate: Iterate = iterator_of,
+) -> None:
     """Call *call* once and hand to *sink* each item of what it returns.
 
-    Accepted are a value, an awaitable of anything accepted, and any iterator, iterable, async iterator or generator.
-    A synchronous one runs on a thread unless *threads* is false. However this ends, the generator is closed. A
-    CancelledError of the function's own, where nobody has cancelled the task, becomes a RuntimeError.
+    Accepted are a value, an awaitable of anything accepted, an async iterator or generator, and whatever *iterate*
+    makes an iterator of; where that gives None, the value is the one item. *on_loop* is what `runs_on_loop` says of
+    the function. A synchronous one runs on a thread unless *threads* is false. However this ends, the generator is
+    closed.
+
+    Raises what the function and the sink raise. A CancelledError of the function's own, where nobody has cancelled
+    the task, becomes a RuntimeError.
     """
     task = asyncio.current_task()
     try:
-        await _drive(call, on_loop, sink, threads)
+        await _drive(call, on_loop, sink, threads, iterate)
     except UNUSUAL as error:
         raise_failure(error, task)
 
 
-async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bool) -> None:
+async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bool, iterate: Iterate) -> None:
     if on_loop or not threads:
         produced = call()
     else:
-        produced = await _pump(call, sink)
+        produced = await _pump(call, sink, iterate)
+        if produced is NOTHING:
+            return
     while inspect.isawaitable(produced):
         produced = await produced
     if hasattr(type(produced), "__aiter__"):
         await _iterate_async(produced, sink)
-    elif iterator_of(produced) is None:
+    elif (iterator := iterate(produced)) is None:
         await _take(sink, produced)
     elif threads:
-        await _pump(lambda: produced, sink)
+        await _pump(lambda: produced, sink, lambda _: iterator)
     else:
-        await _iterate_inline(produced, sink)
-
-
-def iterator_of(produced: Any) -> Any:
-    """An iterator over *produced*, or None if it is one single item (a text, a dict, an SDK's object, a dataclass)."""
-    cls = type(produced)  # where Python looks: a class has the methods of its instances, and some objects any name
-    if hasattr(cls, "__next__"):
-        return produced
-    if isinstance(produced, str | bytes | bytearray | memoryview | Mapping):
-        return None
-    if hasattr(produced, "model_dump") or is_dataclass(produced) or not hasattr(cls, "__iter__"):
-        return None
-    return iter(produced)
-
-
-def close_iterator(iterator: Any, produced: Any) -> None:
-    """Close an iterator, and what it was made from: an SDK's stream holds its connection itself."""
-    for thing in (iterator, produced) if iterator is not produced else (iterator,):
-        close = getattr(thing, "close", None)
-        if close is not None:
-            close()
+        await _iterate_inline(iterator, produced, sink)
 
 
 async def _iterate_async(produced: Any, sink: Sink) -> None:
@@ -162,24 +172,16 @@ async def _iterate_async(produced: Any, sink: Sink) -> None:
                 await asyncio.sleep(0)
                 turned = time.monotonic()
     finally:
-        await _close_async(iterator)
+        await close_async(iterator)
         if iterator is not produced:
-            await _close_async(produced)
+            await close_async(produced)
 
 
-async def _close_async(thing: Any) -> None:
-    close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
-    if close is not None:
-        closing = close()
-        if inspect.isawaitable(closing):
-            await closing
+async def _pump(call: Callable[[], Any], sink: Sink, iterate: Iterate) -> Any:
+    """Run *call* on a thread. Returns what it returned; or `NOTHING`, if that was iterated and its items fed."""
+    from portico.calls.pump import Pump  # not where there are no threads
 
-
-async def _pump(call: Callable[[], Any], sink: Sink) -> Any:
-    """Run *call* on a thread. Returns what it returned if that is no iterator; then nothing was fed yet."""
-    from portico.calls.pump import NOTHING, Pump
-
-    pump = Pump(call, iterator_of)
+    pump = Pump(call, iterate)
     feed, write = sink.feed, sink.write
     try:
         while not sink.done and (items := await pump.next()) is not None:
@@ -196,17 +198,14 @@ async def _pump(call: Callable[[], Any], sink: Sink) -> Any:
                 if time.monotonic() - turned > TURN:
                     await asyncio.sleep(0)
                     turned = time.monotonic()
-        if pump.produced is not NOTHING:
-            return pump.produced
         if pump.value is not None and not sink.done:
             await _write_all(write, sink.final(pump.value))
+        return pump.produced
     finally:
         pump.close()
-    return None
 
 
-async def _iterate_inline(produced: Any, sink: Sink) -> None:
-    iterator = iterator_of(produced)
+async def _iterate_inline(iterator: Any, produced: Any, sink: Sink) -> None:
     turned = time.monotonic()
     try:
         while not sink.done:

@@ -1,56 +1,37 @@
-"""A stream of server-sent events over ASGI: its head, its frames, and signs of life while the model is silent.
+"""An answer that is streamed: its head, its frames, signs of life while the function is silent, and every way it ends.
 
-Here: how and when frames go out. What is in them is the business of each endpoint's writer. Source of the format:
-WHATWG HTML §9.2 "Server-sent events".
+Here: how and when frames go out, as server-sent events over HTTP by `deliver`, or any other way by an `AnswerStream`.
+Not here: what is in a frame, and how an error looks. Source of the format: WHATWG HTML §9.2 "Server-sent events".
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
-from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, Protocol
 
-from portico.calls.run import TURN
-from portico.errors import UnusableOutput
+from portico.calls.exchange import Exchange
+from portico.calls.iterating import TURN
+from portico.calls.json_text import compact
+from portico.errors import PorticoError
+from portico.types import Headers
 
 log = logging.getLogger(__name__)
 
-DONE = b"data: [DONE]\n\n"
+STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx must not hold events back
+]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+Write = Callable[[bytes], Awaitable[None]]
+"""Writes one frame. Waiting here is the function's backpressure. It yields to the loop every `TURN`."""
 
 
 class ClientLeft(Exception):
     """The server cannot write any more, as the client has gone."""
-
-
-def quoted(text: str) -> str:
-    """*text* as a JSON string, in ASCII: some clients split lines at U+2028 or U+0085.
-
-    A lone surrogate, which no strict parser takes, becomes U+FFFD.
-    """
-    if not text.isascii() and _SURROGATE.search(text):
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return encode_basestring_ascii(text)
-
-
-_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)")
-
-
-def compact(value: Any) -> str:
-    """*value* as JSON in ASCII, without spaces. Raises `UnusableOutput` for what JSON does not know."""
-    try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnusableOutput("The model gave a value that cannot be written as JSON.") from error
-    if "\\ud" in text:
-        return _ESCAPE.sub(lambda match: "\\ufffd" if match[1] else match[0], text)
-    return text
 
 
 def data(value: Any) -> bytes:
@@ -58,11 +39,62 @@ def data(value: Any) -> bytes:
     return f"data: {compact(value)}\n\n".encode("ascii")
 
 
-class Stream:
+class Streamed(Protocol):
+    """An answer that is still to be made, and how it is written. Each frame is one ``send``."""
+
+    def opening(self) -> list[bytes]:
+        """The frames before the first one that `make` writes."""
+
+    async def make(self, write: Write) -> list[bytes]:
+        """Make the answer, writing frames as they come. Returns the last ones, at least one."""
+
+    def failed(self, error: BaseException) -> PorticoError:
+        """What to tell the visitor of *error*, which left `make`; here its author is shown it."""
+
+    async def refuse(self, error: PorticoError) -> None:
+        """Answer with *error* alone, at its own status: nothing has gone out yet."""
+
+    def failure(self, error: PorticoError) -> list[bytes]:
+        """The frames that tell of *error* after the head has gone out, up to the end; at least one."""
+
+    def beat(self) -> bytes:
+        """A frame that says nothing, against timeouts."""
+
+
+async def deliver(exchange: Exchange, answer: Streamed, interval: float) -> None:
+    """Answer with a stream of events.
+
+    The head goes out with the first frame, so a function that fails before it gives anything is answered with a
+    status; after *interval* seconds without one it goes out all the same, and a sign of life with it.
+    """
+
+    async def open() -> None:
+        await exchange.head(200, STREAM_HEADERS)
+        for frame in answer.opening():
+            await exchange.frame(frame)
+
+    stream = AnswerStream(open, exchange.frame, answer.beat, interval)
+    try:
+        last = await stream.fill(answer)
+        if last:
+            for frame in last[:-1]:
+                await stream.write(frame)
+            await stream.settle()
+            if not stream.opened:
+                await open()
+            await exchange.end(last[-1])
+    except (ClientLeft, OSError):
+        log.debug("The client left while %s was streaming", exchange.id)
+    finally:
+        stream.drop()
+
+
+class AnswerStream:
     """Writes frames one at a time by *emit*; before the first one, *open* is awaited.
 
-    While nothing is written for *interval* seconds, it opens and writes the frame that *beat* gives, again and
-    again. `write` may wait, which is the model's backpressure; it raises `ClientLeft` if *emit* raises `OSError`.
+    While nothing is written for *interval* seconds, it opens and writes the frame that *beat* gives, again and again;
+    never, where that is 0. `write` may wait, which is the function's backpressure; it raises `ClientLeft` if *emit*
+    raises `OSError`. Made on the loop that it is used on; `drop` must be called in the end.
     """
 
     def __init__(
@@ -98,6 +130,23 @@ class Stream:
         if now - self._turned > TURN:
             await asyncio.sleep(0)
             self._turned = time.monotonic()
+
+    async def fill(self, answer: Streamed) -> list[bytes]:
+        """Have *answer* made. Returns the frames that end it, of whatever outcome; none if it was refused.
+
+        Raises `ClientLeft`, and the cancellation of the task.
+        """
+        try:
+            return await answer.make(self.write)
+        except ClientLeft:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- user code may raise anything; failed() reports it
+            told = answer.failed(error)
+            await self.settle()
+            if not self.opened:
+                await answer.refuse(told)
+                return []
+            return answer.failure(told)
 
     async def settle(self) -> None:
         """Stop giving signs of life, and wait for one that is being written."""

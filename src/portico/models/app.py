@@ -10,19 +10,19 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from portico.calls.body import parse, read_body
-from portico.calls.content_coding import CODINGS, UnknownCoding, decoder_of
+from portico.calls.body import read_body
 from portico.calls.exchange import Exchange, Leaving
 from portico.calls.run import THREADS
-from portico.errors import APIError, ModelNotFound
+from portico.errors import APIError, ModelNotFound, UnusableRequest
 from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
 from portico.models.embeddings import embeddings
-from portico.models.fields import make_plain
+from portico.models.engine import Engine, OnError, Settings
+from portico.models.fields import fields_of
 from portico.models.openapi import description
 from portico.models.registry import AnyTokenizer, Entry, Kind, Models
 from portico.models.responses import Responses, methods_of_stored
-from portico.models.service import OnError, Service, Settings
+from portico.models.wire import answer_error
 from portico.types import Headers, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ ELSEWHERE = frozenset(
 )
 """Parts of the OpenAI API that are no functions over text: these answer 501, not 404."""
 
-Post = Callable[[Service, Exchange, dict[str, Any]], Awaitable[None]]
+Post = Callable[[Engine, Exchange, dict[str, Any]], Awaitable[None]]
 
 
 def chat_server(
@@ -82,15 +82,15 @@ def chat_server(
         stored_responses=stored_responses,
         stored_bytes=stored_bytes,
     )
-    return ChatServer(Service(models, settings))
+    return ChatServer(Engine(models, settings))
 
 
 class ChatServer:
     """An ASGI app. Made by `chat_server`; one instance belongs to one event loop at a time."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._responses = Responses(service)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._responses = Responses(engine)
         self._posts: dict[str, Post] = {
             "": chat_completions,  # some browser clients post to the base URL itself
             "chat/completions": chat_completions,
@@ -102,17 +102,17 @@ class ChatServer:
     @property
     def model_ids(self) -> list[str]:
         """The ids of the models, in the order given."""
-        return list(self._service.registry.entries)
+        return list(self._engine.registry.entries)
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """The kind of each model, ``"chat"`` or ``"embedding"``, by its id."""
-        return {id: entry.info.kind for id, entry in self._service.registry.entries.items()}
+        return {id: entry.info.kind for id, entry in self._engine.registry.entries.items()}
 
     @property
     def remarks(self) -> list[str]:
         """What the authors of the models should be told: parameters of theirs that nothing is known of."""
-        return self._service.remarks()
+        return self._engine.remarks()
 
     def take_over(self, other: ChatServer) -> None:
         """Go on with the stored responses of *other*, whose place this server takes, and with those being made."""
@@ -120,7 +120,7 @@ class ChatServer:
 
     def replace(self, models: Models) -> None:
         """Serve *models* in place of the present ones, from the next request on. Raises what `chat_server` raises."""
-        self._service.registry.replace(models)
+        self._engine.registry.replace(models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
@@ -146,13 +146,13 @@ class ChatServer:
             await self._route(exchange, route_of(exchange.scope), exchange.scope["method"])
         except EOFError:
             log.debug("The client left while sending %s", exchange.id)
-        except APIError as error:
-            await exchange.error(error)
+        except (APIError, UnusableRequest) as error:
+            await answer_error(exchange, error)
         except Exception:  # a defect of ours: the client gets an answer, the log the traceback
             log.exception("Request %s failed", exchange.id)
             if exchange.started:
                 raise
-            await exchange.error(APIError("The server failed.", 500, code="internal_error"))
+            await answer_error(exchange, APIError("The server failed.", 500, code="internal_error"))
 
     async def _route(self, exchange: Exchange, route: str, method: str) -> None:
         if method == "OPTIONS":
@@ -169,7 +169,8 @@ class ChatServer:
             allowed = self._methods(route)
             if allowed:
                 allow = [(b"allow", ", ".join([*allowed, "OPTIONS"]).encode())]
-                await exchange.error(APIError(f"{method} is not allowed here.", 405, code="method_not_allowed"), allow)
+                error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
+                await answer_error(exchange, error, allow)
             elif route.partition("/")[0] in ELSEWHERE:
                 raise APIError(f"'/{route}' is no part of what this server does.", 501, code="not_implemented")
             else:
@@ -185,7 +186,7 @@ class ChatServer:
         return (["GET", "HEAD"] if gets else []) + (["POST"] if route in self._posts else [])
 
     def _get(self, route: str) -> dict[str, Any] | None:
-        entries = self._service.registry.entries
+        entries = self._engine.registry.entries
         if route == "health":
             return {"status": "ok", "models": len(entries)}
         if route == "models":
@@ -224,33 +225,27 @@ class ChatServer:
         await exchange.end(b"" if exchange.scope["method"] == "HEAD" else body)
 
     async def _post(self, exchange: Exchange, post: Post) -> None:
-        settings = self._service.settings
-        try:
-            decoder = decoder_of(exchange.headers.get("content-encoding", ""), settings.max_body)
-        except UnknownCoding as error:
-            accepted = (b"accept-encoding", ", ".join(CODINGS).encode())  # RFC 9110 §15.5.16
-            await exchange.error(APIError(str(error), 415, code="content_encoding"), [accepted])
-            return
-        raw = await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"), decoder)
-        body = parse(raw)
-        make_plain(body)
+        raw = await read_body(exchange.receive, exchange.headers, self._engine.settings.max_body)
+        body = fields_of(raw)
         del raw
-        with self._service.slot():
+        with self._engine.slot():
             async with Leaving(exchange.receive) as leaving:
-                await post(self._service, exchange, body)
+                await post(self._engine, exchange, body)
             if leaving.left:
                 log.debug("The client left during %s", exchange.id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if route_of(scope) == "responses" and self._origin_allowed(scope):
-            await self._responses.connected(scope, receive, send)
+            from portico.models.response_socket import ResponseSocket  # few clients have one
+
+            await ResponseSocket(self._responses, scope, receive, send).run()
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
 
     def _origin_allowed(self, scope: Scope) -> bool:
         origin = _header(scope, b"origin")
-        allowed = self._service.settings.allow_origins
+        allowed = self._engine.settings.allow_origins
         return origin is None or "*" in allowed or origin.decode("latin-1") in allowed
 
     def _cors(self, scope: Scope) -> Headers:
@@ -258,7 +253,7 @@ class ChatServer:
         if origin is None or not self._origin_allowed(scope):
             return []
         shown = b"x-request-id, retry-after, x-should-retry"
-        if "*" in self._service.settings.allow_origins:
+        if "*" in self._engine.settings.allow_origins:
             return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", shown)]
         return [
             (b"access-control-allow-origin", origin),

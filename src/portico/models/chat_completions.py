@@ -10,25 +10,27 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from portico.calls.exchange import Exchange, error_object, new_id, now
+from portico.calls.exchange import Exchange, new_id, now
+from portico.calls.json_text import compact, quoted
 from portico.calls.run import Cancel
-from portico.calls.sse import DONE, compact, data, quoted
+from portico.calls.sse import data
 from portico.errors import PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
+from portico.models.engine import Engine
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.generation import Generation, Wanted
 from portico.models.messages import check_messages, get_last_user_message
 from portico.models.parts import Item, Reasoning, Text
-from portico.models.service import Service
 from portico.models.structured import check_of
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin
 from portico.models.tools import begun, call_of, delta_of, offers_of
+from portico.models.wire import DONE, error_object
 
 
-async def chat_completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+async def chat_completions(engine: Engine, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a chat request. Raises `APIError` before anything is sent if the request cannot be served."""
-    entry = service.registry.find(body.get("model"), "chat")
+    entry = engine.registry.find(body.get("model"), "chat")
     check_fields(body)
     request = dict(body)
     messages = check_messages(body.get("messages"))
@@ -39,9 +41,9 @@ async def chat_completions(service: Service, exchange: Exchange, body: dict[str,
     if limit is not None:
         request["max_tokens"] = limit
     cancel = Cancel()
-    injected = service.injected(exchange, request, entry, cancel)
+    injected = engine.injected(exchange, request, entry, cancel)
     injected["prompt"] = get_last_user_message(messages)
-    call = service.call(entry, request, injected, request)
+    call = engine.call(entry, request, injected, request)
     n = body.get("n") or 1
     wanted = Wanted(
         calls=[call.run] * n,
@@ -53,7 +55,7 @@ async def chat_completions(service: Service, exchange: Exchange, body: dict[str,
         limit=limit,
         tokenizer=entry.info.tokenizer,
         check=check_of(body.get("response_format")),
-        threads=service.settings.threads,
+        threads=engine.settings.threads,
         offers=offers_of(request.get("tools")),
     )
     generation = Generation(wanted, cancel)
@@ -61,10 +63,10 @@ async def chat_completions(service: Service, exchange: Exchange, body: dict[str,
     if body.get("stream"):
         options = body.get("stream_options") or {}
         writer = ChatChunks(envelope, len(wanted.calls), bool(options.get("include_usage")), legacy)
-        await deliver_stream(service, exchange, generation, writer, entry.info.id)
+        await deliver_stream(engine, exchange, generation, writer, entry.info.id)
     else:
         await deliver_whole(
-            service, exchange, generation, lambda: completion(envelope, generation, legacy), entry.info.id
+            engine, exchange, generation, lambda: completion(envelope, generation, legacy), entry.info.id
         )
 
 

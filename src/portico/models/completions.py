@@ -11,26 +11,28 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.calls.body import kind
-from portico.calls.exchange import Exchange, error_object, new_id, now
+from portico.calls.exchange import Exchange, new_id, now
+from portico.calls.json_text import compact, quoted
 from portico.calls.run import Cancel
-from portico.calls.sse import DONE, compact, data, quoted
+from portico.calls.sse import data
 from portico.errors import InvalidRequest, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.delivery import deliver_stream, deliver_whole
+from portico.models.engine import Engine
 from portico.models.fields import MAX_CHOICES, check_fields, limit_of, stops_of
 from portico.models.generation import Generation, Wanted
 from portico.models.parts import Item, Reasoning, Text
 from portico.models.registry import AnyTokenizer
-from portico.models.service import Service
 from portico.models.structured import check_of
 from portico.models.tokens import are_ids, text_of
 from portico.models.tool_calls import ToolArguments, ToolBegin
 from portico.models.tools import begun, call_of, delta_of, offers_of
+from portico.models.wire import DONE, error_object
 
 
-async def completions(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+async def completions(engine: Engine, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a request for completions. Raises `APIError` before anything is sent if it cannot be served."""
-    entry = service.registry.find(body.get("model"), "chat")
+    entry = engine.registry.find(body.get("model"), "chat")
     check_fields(body)
     prompts = prompts_of(body.get("prompt"), entry.info.tokenizer)
     n = body.get("n") or 1
@@ -43,8 +45,8 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
     for prompt in prompts:
         own = [{"role": "user", "content": prompt}]
         request = {**body, "prompt": prompt, "messages": own}
-        call = service.call(
-            entry, request, {**service.injected(exchange, request, entry, cancel), "prompt": prompt}, request
+        call = engine.call(
+            entry, request, {**engine.injected(exchange, request, entry, cancel), "prompt": prompt}, request
         )
         calls += [call.run] * n
         on_loop, sees_n = call.on_loop, call.sees_n
@@ -59,7 +61,7 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
         limit=limit_of(body),
         tokenizer=entry.info.tokenizer,
         check=check_of(body.get("response_format")),
-        threads=service.settings.threads,
+        threads=engine.settings.threads,
         offers=offers_of(body.get("tools")),
     )
     generation = Generation(wanted, cancel)
@@ -68,10 +70,10 @@ async def completions(service: Service, exchange: Exchange, body: dict[str, Any]
     if body.get("stream"):
         options = body.get("stream_options") or {}
         writer = CompletionChunks(envelope, echoes, bool(options.get("include_usage")))
-        await deliver_stream(service, exchange, generation, writer, entry.info.id)
+        await deliver_stream(engine, exchange, generation, writer, entry.info.id)
     else:
         await deliver_whole(
-            service, exchange, generation, lambda: completion(envelope, generation, echoes), entry.info.id
+            engine, exchange, generation, lambda: completion(envelope, generation, echoes), entry.info.id
         )
 
 

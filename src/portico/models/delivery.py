@@ -1,65 +1,56 @@
-"""Delivers one generation to one client, as a stream of events or whole.
+"""Delivers one generation to one client over HTTP, as a stream of events or whole.
 
-Here: what goes out when, in every outcome: an answer, an early failure with its real status, a late one as an error
-frame, a client that leaves. Not here: what an answer looks like.
+Here: what `portico.calls.sse` needs to stream a generation, and the same outcomes for a whole answer. Not here: what an
+answer looks like, which the endpoints' writers say.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from portico.calls.exchange import STREAM_HEADERS, Exchange
-from portico.calls.sse import ClientLeft, Stream, compact
+from portico.calls.exchange import Exchange
+from portico.calls.json_text import compact
+from portico.calls.sse import Write, deliver
+from portico.errors import PorticoError
+from portico.models.engine import Engine
 from portico.models.generation import Generation, Writer
-from portico.models.service import Service
+from portico.models.wire import answer_error
 
-log = logging.getLogger(__name__)
+
+class _Answer:
+    """A generation as `deliver` wants it."""
+
+    def __init__(self, engine: Engine, exchange: Exchange, generation: Generation, writer: Writer, model: str) -> None:
+        self.opening = writer.opening
+        self.failure = writer.failure
+        self.beat = writer.beat
+        self._engine = engine
+        self._exchange = exchange
+        self._generation = generation
+        self._writer = writer
+        self._model = model
+
+    async def make(self, write: Write) -> list[bytes]:
+        await self._generation.run(self._writer, write)
+        return self._writer.closing(self._generation)
+
+    def failed(self, error: BaseException) -> PorticoError:
+        return self._engine.answerable(error, self._model)
+
+    async def refuse(self, error: PorticoError) -> None:
+        await answer_error(self._exchange, error)
 
 
 async def deliver_stream(
-    service: Service, exchange: Exchange, generation: Generation, writer: Writer, model: str
+    engine: Engine, exchange: Exchange, generation: Generation, writer: Writer, model: str
 ) -> None:
-    """Stream the answer.
-
-    The head goes out with the first frame, so a function that fails before it gives anything is answered with a
-    status; after ``keep_alive`` seconds without one it goes out all the same.
-    """
-
-    async def open() -> None:
-        await exchange.head(200, STREAM_HEADERS)
-        for frame in writer.opening():
-            await exchange.frame(frame)
-
-    stream = Stream(open, exchange.frame, writer.beat, service.settings.keep_alive)
-    try:
-        try:
-            await generation.run(writer, stream.write)
-            last = writer.closing(generation)
-        except ClientLeft:
-            raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-            answer = service.answerable(error, model)
-            await stream.settle()
-            if not stream.opened:
-                await exchange.error(answer)
-                return
-            last = writer.failure(answer)
-        for frame in last[:-1]:
-            await stream.write(frame)
-        await stream.settle()
-        if not stream.opened:
-            await open()
-        await exchange.end(last[-1])
-    except (ClientLeft, OSError):
-        log.debug("The client left while %s was streaming", exchange.id)
-    finally:
-        stream.drop()
+    """Stream the answer; see `deliver`."""
+    await deliver(exchange, _Answer(engine, exchange, generation, writer, model), engine.settings.keep_alive)
 
 
 async def deliver_whole(
-    service: Service,
+    engine: Engine,
     exchange: Exchange,
     generation: Generation,
     answer: Callable[[], dict[str, Any]],
@@ -74,6 +65,6 @@ async def deliver_whole(
         await generation.run(writer)
         text = compact(answer())  # here, as a model may have given what JSON does not know
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-        await exchange.error(service.answerable(error, model))
+        await answer_error(exchange, engine.answerable(error, model))
         return
     await exchange.json_text(text)

@@ -16,14 +16,15 @@ from typing import Any
 
 from portico.calls.body import kind
 from portico.calls.exchange import Exchange
-from portico.calls.run import Cancel, Frames, drive
+from portico.calls.run import Cancel, Items, drive
 from portico.errors import InvalidRequest, UnusableOutput
+from portico.models.engine import Engine
 from portico.models.fields import MAX_DIMENSIONS, integer
 from portico.models.foreign.wording import usage_of
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer
-from portico.models.service import Service
 from portico.models.tokens import are_ids, count, text_of, usage_object
+from portico.models.wire import answer_error
 
 MAX_INPUTS = 2048
 """The OpenAI API's own limit of texts in a request."""
@@ -31,9 +32,9 @@ MAX_INPUTS = 2048
 MAIN_NAMES = frozenset(("texts", "input", "inputs"))
 
 
-async def embeddings(service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+async def embeddings(engine: Engine, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a request for embeddings. Raises `APIError` before anything is sent if it cannot be served."""
-    entry = service.registry.find(body.get("model"), "embedding")
+    entry = engine.registry.find(body.get("model"), "embedding")
     texts = texts_of(body.get("input"), entry.info.tokenizer)
     encoding = body.get("encoding_format")
     if encoding not in (None, "float", "base64"):
@@ -42,18 +43,18 @@ async def embeddings(service: Service, exchange: Exchange, body: dict[str, Any])
     if not isinstance(body.get("user"), str | None):
         raise InvalidRequest("'user' must be a string.", "user")
     cancel = Cancel()
-    injected = {**service.injected(exchange, body, entry, cancel), "request": body, "body": body}
-    call = service.call(entry, texts, injected, body, MAIN_NAMES)
-    sink = _Vectors()
+    injected = {**engine.injected(exchange, body, entry, cancel), "request": body, "body": body}
+    call = engine.call(entry, texts, injected, body, MAIN_NAMES)
+    sink = Items()
     try:
-        await drive(call.run, call.on_loop, sink, threads=service.settings.threads)
+        await drive(call.run, call.on_loop, sink, threads=engine.settings.threads)
         vectors, usage = vectors_of(sink.items, len(texts))
         rows = [
             {"object": "embedding", "index": index, "embedding": _encoded(vector, encoding == "base64")}
             for index, vector in enumerate(vectors)
         ]
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-        await exchange.error(service.answerable(error, entry.info.id))
+        await answer_error(exchange, engine.answerable(error, entry.info.id))
         return
     finally:
         cancel.set()
@@ -83,26 +84,6 @@ def texts_of(given: Any, tokenizer: AnyTokenizer | None) -> list[str]:
         else:
             raise InvalidRequest(f"'input[{index}]' must be a string, not {kind(text)}.", f"input[{index}]")
     return texts
-
-
-class _Vectors:
-    """A sink that keeps what the function gives."""
-
-    done: bool = False
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-
-    def feed(self, item: Any) -> Frames:
-        self.items.append(item)
-        return None
-
-    def final(self, value: Any) -> Frames:
-        self.items.append(value)
-        return None
-
-    async def write(self, frame: bytes) -> None:
-        raise AssertionError("embeddings are not streamed")
 
 
 def vectors_of(items: Sequence[Any], wanted: int) -> tuple[list[Any], Usage | None]:

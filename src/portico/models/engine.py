@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.calls.exchange import Exchange
+from portico.calls.other_loop import explain
 from portico.calls.run import THREADS, Cancel, runs_on_loop
 from portico.errors import APIError, PorticoError, UnusableOutput
 from portico.models.injection import Plan, plan, remark
-from portico.models.loops import explain
 from portico.models.messages import history_before_last
 from portico.models.registry import AnyTokenizer, Entry, Function, Models, Registry
 
@@ -49,7 +49,7 @@ class Call:
     """Whether the function can know how many choices are wanted."""
 
 
-class Service:
+class Engine:
     """Settings, models, and the signatures that have been read."""
 
     def __init__(self, models: Models, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Checks the fields that requests of several endpoints share: their types and ranges.
+"""Reads a request's fields, and checks those that several endpoints share: their types and ranges.
 
 Here: what a client may send. Fields that nothing is known of are let through. Source: OpenAI API reference, "Create
 chat completion", "Create completion", "Create a model response".
@@ -6,10 +6,11 @@ chat completion", "Create completion", "Create a model response".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from portico.calls.body import kind
+from portico.calls.body import kind, parse
 from portico.errors import InvalidRequest
 
 MAX_CHOICES = 128
@@ -63,10 +64,28 @@ _RANGES: dict[str, tuple[float, float]] = {
 _INTEGERS = ("n", "seed", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_logprobs", "dimensions")
 
 
+_MEMBER = re.compile(r"(?:messages|input)\[\d+\]")
+"""Where a message or an item stands in a body."""
+
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
-def make_plain(body: dict[str, Any]) -> None:
+def fields_of(raw: bytes | str) -> dict[str, Any]:
+    """The fields of a request's body, as everybody understands them. Raises `UnusableRequest`."""
+    body = parse(raw, _is_output)
+    _make_plain(body)
+    return body
+
+
+def _is_output(path: str, value: Mapping[str, Any]) -> bool:
+    """Whether *value* is what a tool or a model has given before: a program's output may hold a NUL."""
+    if _MEMBER.fullmatch(path) is None:
+        return False
+    role = value.get("role")
+    return role in ("tool", "function", "assistant") if role is not None else isinstance(value.get("type"), str)
+
+
+def _make_plain(body: dict[str, Any]) -> None:
     """Write fields as everybody understands them.
 
     Integers of 3.0 and the like where integers are meant, as JSON has one kind of number (RFC 8259, section 6); and no

@@ -1,20 +1,22 @@
 """One answer being made: runs the function as often as choices are wanted, and gathers them.
 
 Here: what streaming and whole answers of every endpoint have in common. What a frame looks like is the business of
-the endpoint's `Writer`; how a function runs is that of `function`.
+the endpoint's `Writer`; how a function runs is that of `portico.calls.run`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from portico.calls.endings import as_exception
 from portico.calls.exchange import Leaving
-from portico.calls.run import TURN, Cancel, Frames, drive
+from portico.calls.iterating import TURN
+from portico.calls.run import Cancel, Frames, drive
+from portico.calls.sse import Write
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.foreign.wording import check_json
@@ -24,8 +26,6 @@ from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Reading, gives_choices
 from portico.models.tokens import count, count_messages, usage_object
 from portico.models.tools import Offers
-
-Write = Callable[[bytes], Awaitable[None]]
 
 
 class Writer(Protocol):

@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from portico.calls.exchange import new_id, now
-from portico.calls.sse import DONE, compact, quoted
+from portico.calls.json_text import compact, quoted
 from portico.errors import PorticoError
 from portico.models.choice import Event
 from portico.models.generation import Aborted, Generation
@@ -20,6 +20,7 @@ from portico.models.response_parts import Open, part_of, response_usage, summary
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, is_whole
 from portico.models.tool_items import begun_item, hosted_item
 from portico.models.tools import CUSTOM, HOSTED
+from portico.models.wire import DONE
 
 _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish_reasons that leave a response incomplete, and what this API calls them."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from portico.calls.body import parse
-from portico.calls.exchange import Exchange, Leaving, error_object
-from portico.calls.sse import ClientLeft, Stream, compact
-from portico.errors import APIError, InvalidRequest, PorticoError
-from portico.models.fields import make_plain
+from portico.calls.exchange import Exchange, Leaving
+from portico.calls.json_text import compact
+from portico.calls.sse import AnswerStream, ClientLeft, Write
+from portico.errors import APIError, InvalidRequest, PorticoError, UnusableRequest
+from portico.models.engine import Engine
+from portico.models.fields import fields_of
 from portico.models.response_store import Store
+from portico.models.responses import Responses, Turn
+from portico.models.wire import error_object
 from portico.types import Message, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from portico.models.responses import Responses, Turn
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ResponseSocket:
         self._responses = responses
         self._exchange = Exchange(scope, receive, send, [])
         self._send = send
-        self._unstored = Store(KEPT, responses.service.settings.stored_bytes)
+        self._unstored = Store(KEPT, responses.engine.settings.stored_bytes)
         self._inbox: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._refused: tuple[int, str] | None = None
@@ -67,7 +67,7 @@ class ResponseSocket:
         """Take a message; True if the connection is to end."""
         if message["type"] != "websocket.receive":
             return True
-        limit = self._responses.service.settings.max_body
+        limit = self._responses.engine.settings.max_body
         if _size(message) > limit:
             self._refused = (1009, f"A message is larger than {limit} bytes.")
         elif len(self._inbox) >= WAITING:
@@ -82,18 +82,17 @@ class ResponseSocket:
     async def _answer(self, message: Message) -> None:
         lane: str | None = None
         try:
-            body = parse(message.get("text") or message.get("bytes") or "")
-            make_plain(body)
+            body = fields_of(message.get("text") or message.get("bytes") or "")
             lane = body.pop("stream_id", None)
             if not isinstance(lane, str | None):
                 raise InvalidRequest("'stream_id' must be a string.", "stream_id")
             kind = body.pop("type", None)
             if kind != "response.create":
                 raise InvalidRequest(f"'type' must be response.create, not {str(kind)[:100]!r}.", "type")
-            with self._responses.service.slot():
+            with self._responses.engine.slot():
                 await self._create(body, lane)
-        except APIError as error:
-            await self._tell(error, lane)
+        except (APIError, UnusableRequest) as error:
+            await self.tell(error, lane)
 
     async def _create(self, body: dict[str, Any], lane: str | None) -> None:
         generate = body.pop("generate", True)
@@ -108,32 +107,17 @@ class ResponseSocket:
             for frame in turn.events.opening():
                 await self._emit(frame)
 
-        service = self._responses.service
-        stream = Stream(open, self._emit, turn.events.beat, service.settings.keep_alive)
+        stream = AnswerStream(open, self._emit, turn.events.beat, self._responses.engine.settings.keep_alive)
         try:
-            try:
-                await turn.generation.run(turn.events, stream.write)
-                last = turn.events.closing(turn.generation)
-            except ClientLeft:
-                raise
-            except asyncio.CancelledError:
-                turn.events.cancelled()
-                raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-                answer = service.answerable(error, turn.model)
-                await stream.settle()
-                if not stream.opened:
-                    await self._tell(answer, lane)
-                    return
-                last = turn.events.failure(answer)
-            for frame in last:
+            for frame in await stream.fill(_Answer(self, self._responses.engine, turn, lane)):
                 await stream.write(frame)
         except ClientLeft:
             log.debug("The client left during %s", turn.id)
         finally:
             stream.drop()
 
-    async def _tell(self, error: PorticoError, lane: str | None) -> None:
+    async def tell(self, error: PorticoError, lane: str | None) -> None:
+        """Send an error by itself, not as a part of a response."""
         event: dict[str, Any] = {"type": "error", "status": error.status, "error": error_object(error)}
         if lane is not None:
             event["stream_id"] = lane
@@ -141,3 +125,31 @@ class ResponseSocket:
 
     async def _emit(self, frame: bytes) -> None:
         await self._send({"type": "websocket.send", "text": frame.decode("ascii")})
+
+
+class _Answer:
+    """A response as `AnswerStream.fill` wants it."""
+
+    def __init__(self, socket: ResponseSocket, engine: Engine, turn: Turn, lane: str | None) -> None:
+        self.opening = turn.events.opening
+        self.failure = turn.events.failure
+        self.beat = turn.events.beat
+        self._socket = socket
+        self._engine = engine
+        self._turn = turn
+        self._lane = lane
+
+    async def make(self, write: Write) -> list[bytes]:
+        turn = self._turn
+        try:
+            await turn.generation.run(turn.events, write)
+            return turn.events.closing(turn.generation)
+        except asyncio.CancelledError:
+            turn.events.cancelled()
+            raise
+
+    def failed(self, error: BaseException) -> PorticoError:
+        return self._engine.answerable(error, self._turn.model)
+
+    async def refuse(self, error: PorticoError) -> None:
+        await self._socket.tell(error, self._lane)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from portico.calls.sse import compact
+from portico.calls.json_text import compact
 from portico.errors import APIError
 from portico.models.response_tape import Tape
 

@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Iterable
 
-from portico.calls.exchange import STREAM_HEADERS, Exchange
-from portico.calls.run import TURN
-from portico.calls.sse import DONE, ClientLeft, Stream
+from portico.calls.exchange import Exchange
+from portico.calls.iterating import TURN
+from portico.calls.sse import STREAM_HEADERS, AnswerStream, ClientLeft
 from portico.errors import UnusableOutput
+from portico.models.wire import DONE
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Tape:
         stream = None
         try:
             await exchange.head(200, STREAM_HEADERS)
-            stream = Stream(open, exchange.frame, beat, keep_alive)
+            stream = AnswerStream(open, exchange.frame, beat, keep_alive)
             while True:
                 while place < len(self.frames):
                     place += 1

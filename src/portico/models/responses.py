@@ -1,5 +1,7 @@
-"""``responses``: creating, reading, cancelling and deleting them, over HTTP; their WebSocket is in `response_socket`.
+"""``responses``: creating, reading, cancelling and deleting them.
 
+Here: the responses of one server, and their routes over HTTP. Not here: their WebSocket (`response_socket`), and how
+they look (`response_events`).
 Source: OpenAI API reference, "Responses"; Open Responses specification.
 """
 
@@ -18,6 +20,7 @@ from portico.calls.exchange import Exchange, Leaving, new_id, now
 from portico.calls.run import Cancel
 from portico.errors import APIError, InvalidRequest
 from portico.models.delivery import deliver_stream, deliver_whole
+from portico.models.engine import Engine
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.generation import Aborted, Generation, Wanted
 from portico.models.messages import get_last_user_message
@@ -25,11 +28,10 @@ from portico.models.response_events import ResponseEvents
 from portico.models.response_input import chat_request, items_of, messages_of
 from portico.models.response_store import Store, Stored, owner_of
 from portico.models.response_tape import Tape
-from portico.models.service import Service
 from portico.models.structured import check_of
 from portico.models.tool_items import found_tools
 from portico.models.tools import offers_of
-from portico.types import Receive, Scope, Send
+from portico.models.wire import answer_error
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +66,9 @@ class Turn:
 class Responses:
     """The responses API of one server."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.store = Store(service.settings.stored_responses, service.settings.stored_bytes)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.store = Store(engine.settings.stored_responses, engine.settings.stored_bytes)
         self._running: dict[str, Turn] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._shutting_down = False
@@ -78,27 +80,27 @@ class Responses:
             self.store, self._running = other.store, other._running
             self._background, other._background = other._background, set()
 
-    async def create(self, service: Service, exchange: Exchange, body: dict[str, Any]) -> None:
+    async def create(self, engine: Engine, exchange: Exchange, body: dict[str, Any]) -> None:
         """``POST responses``. Raises `APIError` before anything is sent if the request cannot be served."""
         turn = self.begin(exchange, body)
         if body.get("background"):
             tape = self._make_behind(turn)
             if body.get("stream"):
-                await tape.play(exchange, 0, service.settings.keep_alive)
+                await tape.play(exchange, 0, engine.settings.keep_alive)
             else:
                 await exchange.json(turn.events.response)
             return
         self._running[turn.id] = turn
         try:
             if body.get("stream"):
-                await deliver_stream(service, exchange, turn.generation, turn.events, turn.model)
+                await deliver_stream(engine, exchange, turn.generation, turn.events, turn.model)
             else:
 
                 def answer() -> dict[str, Any]:
                     turn.events.closing(turn.generation)
                     return turn.events.response
 
-                await deliver_whole(service, exchange, turn.generation, answer, turn.model, turn.events)
+                await deliver_whole(engine, exchange, turn.generation, answer, turn.model, turn.events)
         except asyncio.CancelledError:
             turn.events.cancelled()
             raise
@@ -118,8 +120,8 @@ class Responses:
         *unstored* is where a WebSocket keeps its responses of ``store: false``; *stream_id* and *lines* are those of
         `ResponseEvents`. Raises `APIError`.
         """
-        service = self.service
-        entry = service.registry.find(body.get("model"), "chat")
+        engine = self.engine
+        entry = engine.registry.find(body.get("model"), "chat")
         check_fields(body)
         for name in ("conversation", "prompt"):
             if body.get(name) is not None:
@@ -143,9 +145,9 @@ class Responses:
             messages = [{"role": "user", "content": ""}]
         cancel = Cancel()
         request = chat_request(body, messages)
-        injected = service.injected(exchange, request, entry, cancel)
+        injected = engine.injected(exchange, request, entry, cancel)
         injected["prompt"] = get_last_user_message(messages)
-        call = service.call(entry, request, injected, request)
+        call = engine.call(entry, request, injected, request)
         wanted = Wanted(
             calls=[call.run],
             on_loop=call.on_loop,
@@ -154,7 +156,7 @@ class Responses:
             limit=limit_of(body),
             tokenizer=entry.info.tokenizer,
             check=check,
-            threads=service.settings.threads,
+            threads=engine.settings.threads,
             offers=offers_of([*(body.get("tools") or ()), *found_tools([*earlier, *items])]),
         )
         kept = body.get("store") is not False
@@ -168,7 +170,7 @@ class Responses:
 
     def _make_behind(self, turn: Turn) -> Tape:
         """Make a response in the background, whoever leaves; the tape of its events. Raises `APIError`, status 429."""
-        limit = self.service.settings.max_concurrent
+        limit = self.engine.settings.max_concurrent
         if limit is not None and len(self._background) >= limit:
             raise APIError(
                 f"{len(self._background)} responses are being made in the background, which is all that this server "
@@ -177,7 +179,7 @@ class Responses:
                 code="too_many_requests",
                 retry_after=1,
             )
-        tape = turn.tape = Tape(turn.events.opening(), self.service.settings.stored_bytes)
+        tape = turn.tape = Tape(turn.events.opening(), self.engine.settings.stored_bytes)
         turn.keep()
         self._running[turn.id] = turn
         task = asyncio.get_running_loop().create_task(self._run_behind(turn, tape))
@@ -194,9 +196,9 @@ class Responses:
             if self._shutting_down:
                 last = turn.events.failure(Aborted())
                 raise
-            last = turn.events.failure(self.service.answerable(as_exception(error), turn.model))
+            last = turn.events.failure(self.engine.answerable(as_exception(error), turn.model))
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-            last = turn.events.failure(self.service.answerable(error, turn.model))
+            last = turn.events.failure(self.engine.answerable(error, turn.model))
         finally:
             tape.end(last[:-1])  # each client is told of the end by itself
             self._running.pop(turn.id, None)
@@ -220,7 +222,7 @@ class Responses:
             await exchange.json({"id": id, "object": "response", "deleted": True})
         else:
             error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
-            await exchange.error(error, [(b"allow", ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode())])
+            await answer_error(exchange, error, [(b"allow", ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode())])
 
     async def _read(self, exchange: Exchange, stored: Stored, query_string: bytes) -> None:
         start = events_from(query_string)
@@ -229,8 +231,8 @@ class Responses:
             return
         if stored.tape is None:
             raise InvalidRequest("Only a response that was made with 'background' can be streamed again.", "stream")
-        settings = self.service.settings
-        await read_body(exchange.receive, settings.max_body, exchange.headers.get("content-length"))
+        settings = self.engine.settings
+        await read_body(exchange.receive, {}, settings.max_body)  # whatever it says: only its end is wanted
         async with Leaving(exchange.receive):
             await stored.tape.play(exchange, start, settings.keep_alive)
 
@@ -240,12 +242,6 @@ class Responses:
             return self.store.get(id, owner).response  # it has ended, and to cancel it changes nothing
         turn.generation.abort()
         return {**turn.events.response, "status": "cancelled"}
-
-    async def connected(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A WebSocket to ``responses``."""
-        from portico.models.response_socket import ResponseSocket
-
-        await ResponseSocket(self, scope, receive, send).run()
 
     async def shut_down(self) -> None:
         """Cancel what runs in the background, and wait for it."""
