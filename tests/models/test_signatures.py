@@ -9,7 +9,6 @@ from typing import Annotated, Optional
 import numpy
 import pytest
 
-from portico.calls.other_loop import explain
 from portico.models import chat_server, model
 from tests.models.visitor import ask, chat
 
@@ -212,22 +211,3 @@ def test_what_belongs_to_another_loop_is_explained():
         there.call_soon_threadsafe(there.stop)
         thread.join(10)
         there.close()
-
-
-def test_the_cause_of_an_error_is_looked_at_and_others_are_left_alone():
-    def raised(make):
-        try:
-            make()
-        except (ZeroDivisionError, ConnectionError) as error:
-            explain(error)
-            explain(error)
-            return getattr(error, "__notes__", [])
-
-    def wrapped():
-        try:
-            raise RuntimeError("<Event> is bound to a different event loop")
-        except RuntimeError as error:
-            raise ConnectionError("Connection error.") from error
-
-    assert len(raised(wrapped)) == 1
-    assert raised(lambda: 1 / 0) == []

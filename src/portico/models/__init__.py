@@ -1,7 +1,17 @@
 """Chat models: any Python function behind the whole OpenAI API, as a plain ASGI app.
 
-Here: the public names. `app` has the routes, one module each the endpoints; `registry` the models, `injection` and
-`function` how they are called, `shapes` and `choice` what becomes of what they give, `sse` and `exchange` the wire.
+Here: the public names. The server: `app` has the routes, `engine` is what the endpoints share, `wire` the API's own
+forms, `openapi` describes it and `page` is its page for people.
+
+- The endpoints: `chat_completions`, `completions`, `embeddings`, `responses`. Those of the responses API are written by
+  `response_events` and `response_parts`, read by `response_input`, kept by `response_store` and `response_tape`, and
+  come over a WebSocket by `response_socket`. `fields` and `messages` check requests, `structured` JSON answers.
+- The function: `registry` says which models there are, `injection` and `annotations` what a function gets.
+- The answer: `generation` makes one, `delivery` delivers it. `shapes` understands what a function gives, by the
+  readers in `foreign`, as `parts`; `choice` keeps one choice of an answer, with `stop` sequences, `tokens`, `halves` of
+  pairs, and `tool_calls` of the `tools` that the client offers, which look as `tool_deltas` and `tool_items` say.
+
+How a function is run for a request is in `portico.calls`.
 Nothing here knows of Portico's links, hubs and notebooks: the app runs under any ASGI server, and in a browser.
 
 The server itself is imported when it is first asked for, so that a notebook which only marks a model stays quick.

@@ -24,7 +24,8 @@ from portico.models.messages import check_messages, get_last_user_message
 from portico.models.parts import Item, Reasoning, Text
 from portico.models.structured import check_of
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin
-from portico.models.tools import begun, call_of, delta_of, offers_of
+from portico.models.tool_deltas import begun, call_of, delta_of
+from portico.models.tools import offers_of
 from portico.models.wire import DONE, error_object
 
 

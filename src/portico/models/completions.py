@@ -26,7 +26,8 @@ from portico.models.registry import AnyTokenizer
 from portico.models.structured import check_of
 from portico.models.tokens import are_ids, text_of
 from portico.models.tool_calls import ToolArguments, ToolBegin
-from portico.models.tools import begun, call_of, delta_of, offers_of
+from portico.models.tool_deltas import begun, call_of, delta_of
+from portico.models.tools import offers_of
 from portico.models.wire import DONE, error_object
 
 

@@ -1,7 +1,7 @@
 """The tool calls of one choice as they grow: which call a piece belongs to, and its arguments.
 
 Here: identity and numbering. Servers and libraries number calls in many ways, so a call is known by its id first, then
-by its index, then by the order of things. Not here: how a call is written (`tools`, `tool_items`).
+by its index, then by the order of things. Not here: how a call is written (`tool_deltas`, `tool_items`).
 """
 
 from __future__ import annotations

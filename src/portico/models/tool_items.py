@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portico.calls.exchange import new_id
 from portico.errors import UnusableOutput
+from portico.models.tool_calls import Tool
 from portico.models.tools import CUSTOM, FUNCTION, Hosted, hosted
-
-if TYPE_CHECKING:
-    from portico.models.tool_calls import Tool
 
 _SEEN_ELSEWHERE = frozenset(("id", "type", "status", "call_id", "created_by", "caller"))
 """Fields of a call's item that say nothing of what is to be done."""

@@ -1,18 +1,15 @@
-"""The types of tools: which of the offered ones a call means, and how the chat API writes a call.
+"""The types of tools, and which of the offered ones a call means.
 
 Here: the tools of a request, by what a model calls them, and one table of the tools that the responses API knows by
-their type alone (shells, patches, searches...). How their calls look as items is in `tool_items`. Source: OpenAI API
-reference, "Create a model response", ``tools``; "Create chat completion", ``tools``.
+their type alone (shells, patches, searches...). Not here: how calls look (`tool_deltas`, `tool_items`). Source: OpenAI
+API reference, "Create a model response", ``tools``; "Create chat completion", ``tools``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from portico.models.tool_calls import Tool
+from typing import Any
 
 FUNCTION = "function"
 CUSTOM = "custom"
@@ -107,23 +104,3 @@ def _add(offers: dict[str, Offered], tools: Iterable[Any], namespace: str | None
             if namespace is not None:
                 offers[f"{namespace}.{name}"] = offer
             offers.setdefault(name, offer)
-
-
-def call_of(tool: Tool) -> dict[str, Any]:
-    """A whole call as the chat API has it, which knows functions and custom tools."""
-    if tool.type == CUSTOM:
-        return {"id": tool.id, "type": CUSTOM, CUSTOM: {"name": tool.name, "input": tool.text}}
-    return {"id": tool.id, "type": FUNCTION, FUNCTION: {"name": tool.name, "arguments": tool.text}}
-
-
-def begun(tool: Tool) -> dict[str, Any]:
-    """The first delta of a call."""
-    kind, field = (CUSTOM, "input") if tool.type == CUSTOM else (FUNCTION, "arguments")
-    return {"index": tool.index, "id": tool.id, "type": kind, kind: {"name": tool.name, field: ""}}
-
-
-def delta_of(tool: Tool, piece: str) -> dict[str, Any]:
-    """A further delta of a call."""
-    if tool.type == CUSTOM:
-        return {"index": tool.index, CUSTOM: {"input": piece}}
-    return {"index": tool.index, FUNCTION: {"arguments": piece}}
