@@ -218,7 +218,7 @@ def test_a_lost_session_whose_last_service_is_taken_is_dropped(how: str) -> None
         else:
             await (await hub.kernel().connect()).register("cat", echo, replace=True)
         assert [session.id for session in hub.registry.sessions.values() if session.link is None] == []
-        assert not hub.links._held
+        assert not hub.links.held.of_owner
 
     with_hub(work, HubConfig(hold_name=86400.0))
 
@@ -232,7 +232,7 @@ def test_one_provider_cannot_leave_sessions_without_end() -> None:
             await until(lambda: hub.links.count == 0)
         held = [session for session in hub.registry.sessions.values() if session.link is None]
         assert len(held) <= 3
-        assert sum(len(sessions) for sessions in hub.links._held.values()) == len(held)
+        assert sum(len(sessions) for sessions in hub.links.held.of_owner.values()) == len(held)
 
     with_hub(work, HubConfig(hold_name=86400.0, max_links_of_user=3, max_services_of_user=3))
 
@@ -245,9 +245,9 @@ def test_a_session_lost_and_found_in_a_loop_leaves_nothing_behind() -> None:
         for _ in range(50):
             await script.cut()
             await until(lambda: hub.registry.services["cat"].status == "reconnecting")
-            assert sum(len(sessions) for sessions in hub.links._held.values()) == 1
+            assert sum(len(sessions) for sessions in hub.links.held.of_owner.values()) == 1
             await script.connect()
-            assert not hub.links._held
+            assert not hub.links.held.of_owner
         await until(lambda: len(hub.links._tasks) == tasks)
 
     with_hub(work, HubConfig(hold_name=86400.0))

@@ -12,7 +12,7 @@ from portico.errors import NameTaken, Refused
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.hub.registry import Registry
-from portico.hub.replicas import Session
+from portico.hub.replicas import ProviderSession
 from portico.link import Link
 from portico.protocol import Connection, Role
 from portico.transports.memory import pair
@@ -30,7 +30,7 @@ class Here:
         owner: Any = None
         return Link(Connection(Role.HUB), pair()[0], owner)
 
-    def join(self, kernel: str = "", process: int | None = 1, session: str = "", epoch: int = 1) -> Session:
+    def join(self, kernel: str = "", process: int | None = 1, session: str = "", epoch: int = 1) -> ProviderSession:
         principal = (
             Principal(id=f"kernel:{kernel}", kernel_id=kernel, process=process, manages=False)
             if kernel
@@ -39,10 +39,10 @@ class Here:
         name = session or f"{kernel}-{process}-{epoch}-{len(self.registry.sessions)}"
         return self.registry.join(name, epoch, principal, {"notebook": f"{kernel}.ipynb"}, self.link())
 
-    def serve(self, session: Session, name: str = "cat", **more: Any) -> list[Session]:
+    def serve(self, session: ProviderSession, name: str = "cat", **more: Any) -> list[ProviderSession]:
         return self.registry.register(session, {"name": name, **more})[1]
 
-    def holders(self, name: str = "cat") -> list[Session]:
+    def holders(self, name: str = "cat") -> list[ProviderSession]:
         service = self.registry.services.get(name)
         return [replica.session for replica in service.replicas] if service else []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
-from portico.hub.replicas import Replica, Service, Session
+from portico.hub.replicas import ProviderSession, Replica, Service
 from portico.relay.held_names import WITHIN, HeldNames
 from portico.relay.store import RelayStore
 
@@ -29,7 +29,7 @@ class CountingStore(RelayStore):
 
 
 def service(name: str, owner: str = "user:alice", title: str = "") -> Service:
-    session = Session("s", Principal(id=owner), {}, None, 1)
+    session = ProviderSession("s", Principal(id=owner), {}, None, 1)
     descriptor = Descriptor.read({"name": name, "title": title}, HubConfig())
     return Service(descriptor, [Replica(session)])
 

@@ -15,9 +15,9 @@ from portico.errors import Refused
 from portico.hub.answers import Answer
 from portico.hub.conditions import Conditions, digest
 from portico.hub.keys import InvalidKey, KeyRing
+from portico.hub.workspace import Workspace
 from portico.relay.people.device import GRANT_TYPE, OAuthError
 from portico.relay.store import RelayStore, TokenRow, UserRow, WorkspaceRow
-from portico.relay.workspaces import Workspace
 from tests.in_process import Publisher
 from tests.relay.accounts_relay import PASSWORD, AccountsRelay, with_relay
 from tests.waiting import until

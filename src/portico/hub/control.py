@@ -90,11 +90,7 @@ class Control:
             "replicas": [
                 {
                     **replica.session.holder,
-                    "status": "reconnecting"
-                    if replica.session.link is None
-                    else "stalled"
-                    if replica.session.stalled
-                    else "live",
+                    "status": replica.status,
                     "in_flight": replica.in_flight,
                     "requests": replica.requests,
                 }

@@ -1,29 +1,27 @@
-"""A hub, put together: the rooms of this package, wired to each other. The edges hold one."""
+"""A hub of one workspace, put together, as the edge in Jupyter holds it."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from portico.hub.config import HubConfig
-from portico.hub.control import Control
 from portico.hub.descriptor import Principal
-from portico.hub.gateway import Gateway, Identities
+from portico.hub.gateway import Identities
+from portico.hub.holding import KernelLives
 from portico.hub.keys import KeyRing, KeyStore
-from portico.hub.links import KernelLives, Links, Place
-from portico.hub.registry import Registry
+from portico.hub.links import Links
+from portico.hub.tenancy import Tenancy
+from portico.hub.workspace import Workspace
 from portico.link import Link
 from portico.protocol.events import Hello
 from portico.transports.transport import Transport
-
-logger = logging.getLogger(__name__)
 
 _SYNCHRONIZE = 2.0  # seconds: how soon a key that another server of this user revoked is refused here
 
 
 class Hub:
-    """Everything that is decided, for one workspace."""
+    """The links of one workspace, and its upkeep."""
 
     def __init__(
         self,
@@ -39,27 +37,28 @@ class Hub:
     ) -> None:
         """*authenticate* says whose a provider's token is, or raises `Refused`; *welcome* is told to providers."""
         self.config = config
-        self.registry = Registry(config)
-        self.keys = KeyRing(store)
 
-        def place(principal: Principal) -> Place:
+        def tenancy(principal: Principal) -> Tenancy:
             base = base_url()
-            return Place(
+            return Tenancy(
                 principal=principal,
-                registry=self.registry,
+                registry=self.workspace.registry,
                 url_of=lambda name: f"{base}{name}/",
                 base_url=base,
                 hold=config.hold_name,
                 info=welcome or {},
             )
 
-        async def place_of(hello: Hello) -> Place:
-            return place(await authenticate(hello.token))
+        async def tenancy_of(hello: Hello) -> Tenancy:
+            return tenancy(await authenticate(hello.token))
 
-        self._place, self._place_of = place, place_of
-        self.links = Links(config, authenticate=place_of, kernel_lives=kernel_lives)
-        self.gateway = Gateway(config, self.registry, self.keys, identities)
-        self.control = Control(config, self.registry, self.links, self.keys, lambda name: f"{base_path}{name}/")
+        self._tenancy, self._tenancy_of = tenancy, tenancy_of
+        self.links = Links(config, authenticate=tenancy_of, kernel_lives=kernel_lives)
+        self.workspace = workspace = Workspace(
+            config, self.links, KeyRing(store), identities, lambda name: f"{base_path}{name}/"
+        )
+        self.registry, self.keys = workspace.registry, workspace.keys
+        self.gateway, self.control = workspace.gateway, workspace.control
         self._upkeep: asyncio.Task[None] | None = None
 
     def accept(self, transport: Transport, opener: Callable[[], Awaitable[Principal | None]] | None = None) -> Link:
@@ -67,11 +66,11 @@ class Hub:
         if opener is None:
             return self.links.accept(transport)
 
-        async def place_of(hello: Hello) -> Place:
+        async def tenancy_of(hello: Hello) -> Tenancy:
             known = await opener() if not hello.token else None
-            return self._place(known) if known is not None else await self._place_of(hello)
+            return self._tenancy(known) if known is not None else await self._tenancy_of(hello)
 
-        return self.links.accept(transport, place_of)
+        return self.links.accept(transport, tenancy_of)
 
     def start(self) -> None:
         """Begin the upkeep, on the running loop."""
@@ -87,7 +86,4 @@ class Hub:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(_SYNCHRONIZE)
-            try:
-                await self.keys.synchronize()
-            except Exception:  # a disk that is full now may not be in two seconds
-                logger.exception("the keys could not be written")
+            await self.workspace.synchronize_keys()

@@ -1,4 +1,7 @@
-"""The providers' side of a hub: each link, from its HELLO to its end, and what becomes of its names afterwards."""
+"""The providers' side of a hub: each link, from its HELLO to its end.
+
+What becomes of its names afterwards is decided in `portico.hub.holding`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,17 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
-from portico.hub.descriptor import Principal
+from portico.hub.holding import KERNEL_GONE, PROVIDER_GONE, HeldSessions, KernelLives
 from portico.hub.link_shares import AGAIN, LinkShares, Standing
 from portico.hub.registry import Registry
-from portico.hub.replicas import Session
+from portico.hub.replicas import ProviderSession
 from portico.hub.shares import NoRoom, Refusals, network_of
+from portico.hub.tenancy import Tenancy
 from portico.link import Link, Stream, StreamHandler
 from portico.log_text import shown
 from portico.protocol import Connection, ResetCode, Role
@@ -38,26 +42,8 @@ from portico.version import __version__
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What a provider is let in to: who it is, where its services go, and how long they outlive its link."""
-
-    principal: Principal
-    registry: Registry
-    url_of: Callable[[str], str]
-    """From a service's name to its URL, for people. Ends with a slash."""
-    base_url: str
-    """What the URLs of its services have in common, for WELCOME."""
-    hold: float
-    """Seconds that the names of a lost provider which is no kernel are held for it."""
-    holds_goodbyes: bool = False
-    """Whether that goes for a provider that said goodbye too: its process will be back, under the same names."""
-    info: dict[str, Any] = field(default_factory=dict)
-    """What WELCOME tells it besides."""
-
-
-Authenticate = Callable[[Hello], Awaitable[Place]]
-"""From HELLO, its token above all, to the sender's place. Raises `Refused`."""
+Authenticate = Callable[[Hello], Awaitable[Tenancy]]
+"""From HELLO, its token above all, to the sender's tenancy. Raises `Refused`."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -76,18 +62,11 @@ class Linked:
     """Of the web page that dialled, as its browser tells it; "" for a program."""
     agent: str = ""
     """What the provider calls itself."""
-    session: Session | None = None
+    session: ProviderSession | None = None
     """None until it has been let in."""
-    place: Place | None = None
+    tenancy: Tenancy | None = None
     authenticate: Authenticate | None = None
     """Who reads its HELLO, if not who reads every other's."""
-
-
-KernelLives = Callable[[str, int | None], Awaitable[bool]]
-"""Whether the kernel of an id still runs, as the process of that pid (or of an unknown one: None)."""
-
-KERNEL_GONE = "The kernel that served this has gone. Run its notebook again to bring it back."
-PROVIDER_GONE = "The process that served this has gone. Start it again to bring it back."
 
 
 _STOPPING = "the server is stopping"
@@ -95,12 +74,7 @@ _TOO_OFTEN = "too_often"
 
 _SHOWN_ORIGIN = 200  # characters: a host name has 253 at most, and nobody reads those
 _EARLY = 0.1  # seconds that a timer may be early, and more
-_FIRST_POLL = 0.1  # seconds: a process that is being killed drops its connections a little before it is gone
 _PARTING = 40.0  # seconds: a provider closes a link that it replaced within 30 s of its GOAWAY
-
-
-def _why_gone(session: Session) -> str:
-    return KERNEL_GONE if session.principal.kernel_id else PROVIDER_GONE
 
 
 class Links:
@@ -115,9 +89,8 @@ class Links:
     ) -> None:
         self._config = config
         self._authenticate = authenticate
-        self._kernel_lives = kernel_lives
-        self._sessions: dict[Link, Session] = {}
-        self._places: dict[Link, Place] = {}
+        self._sessions: dict[Link, ProviderSession] = {}
+        self._tenancies: dict[Link, Tenancy] = {}
         """Of the links that said who they are."""
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,8 +99,7 @@ class Links:
         self.shares = LinkShares(config)
         self.refusals = Refusals(logger)
         """Links and registrations for which there was no room, by the limit, and providers that were not let in."""
-        self._held: dict[str, dict[Session, Place]] = {}
-        """Sessions without a link whose names are held, by whose they are, the longest held first."""
+        self.held = HeldSessions(config, kernel_lives, self.refusals, self._spawn)
         self._leaving: set[Link] = set()
         """Links whose provider said that it is done, and will not come back."""
         self.refused = 0
@@ -189,7 +161,7 @@ class Links:
     def all(self) -> list[Linked]:
         """The links that there are, the oldest first."""
         for link, known in self._links.items():
-            known.session, known.place = self._sessions.get(link), self._places.get(link)
+            known.session, known.tenancy = self._sessions.get(link), self._tenancies.get(link)
         return list(self._links.values())
 
     @property
@@ -208,8 +180,7 @@ class Links:
         """Close every link; providers that outlive the server come back to it."""
         for link in tuple(self._links):
             link.close(ResetCode.NO_ERROR, reason, retry_jitter=retry_jitter)
-        for held in [session for sessions in self._held.values() for session in sessions]:
-            held.let_go()
+        self.held.let_go()
         for task in tuple(self._tasks):
             task.cancel()
 
@@ -224,11 +195,11 @@ class Links:
             case Unregister(request, name):
                 session = self._sessions.get(link)
                 self.shares.registers(self._links[link].standing, link.time())
-                ok = session is not None and self._places[link].registry.unregister(session, name)
+                ok = session is not None and self._tenancies[link].registry.unregister(session, name)
                 self._acknowledge(link, Ack(request=request, ok=ok, error="" if ok else "no such service"))
             case Stalled() | Resumed():
                 if (session := self._sessions.get(link)) is not None:
-                    self._places[link].registry.stalled(session, isinstance(event, Stalled))
+                    self._tenancies[link].registry.stalled(session, isinstance(event, Stalled))
                 if isinstance(event, Stalled) and self._config.drop_silent:
                     patience = max(0.0, self._config.limits.silence_timeout - event.silence)
                     asyncio.get_running_loop().call_later(patience, self._drop_silent, link)
@@ -256,15 +227,15 @@ class Links:
             return
         try:
             authenticate = known.authenticate
-            place = await (authenticate or self._authenticate)(hello)
+            tenancy = await (authenticate or self._authenticate)(hello)
             if link.closed:
                 return
-            registry = place.registry
+            registry = tenancy.registry
             former = registry.sessions.get(hello.session)
-            old_link = former.link if former is not None and former.principal == place.principal else None
+            old_link = former.link if former is not None and former.principal == tenancy.principal else None
             instead = old_link is not None and not old_link.connection.going_away
-            self.shares.let_in(known.standing, place.principal.id, instead=instead)
-            session = registry.join(hello.session, hello.epoch, place.principal, hello.info, link)
+            self.shares.let_in(known.standing, tenancy.principal.id, instead=instead)
+            session = registry.join(hello.session, hello.epoch, tenancy.principal, hello.info, link)
         except NoRoom as error:
             self._turn_away(link, error)
             return
@@ -277,32 +248,34 @@ class Links:
             logger.exception("a provider's token could not be checked")
             link.close(ResetCode.OVERLOAD, "the token could not be checked; try again", retry_jitter=5.0)
             return
-        self._sessions[link], self._places[link] = session, place
+        self._sessions[link], self._tenancies[link] = session, tenancy
         known.agent = hello.agent
-        logger.info("%s is linked (%.100r)", place.principal.id, hello.agent)
+        logger.info("%s is linked (%.100r)", tenancy.principal.id, hello.agent)
         if old_link is not None:
             self._sessions.pop(old_link, None)
-            self._places.pop(old_link, None)
+            self._tenancies.pop(old_link, None)
             if instead:  # half-open: the provider knows before we do
                 old_link.close(ResetCode.NO_ERROR, "a newer link of this session came")
             else:
                 asyncio.get_running_loop().call_later(_PARTING, old_link.close, ResetCode.TIMEOUT, "it was replaced")
         link.transport.allow(self._config.limits.max_batch)
-        link.connection.send_welcome(Welcome(base_url=place.base_url, agent=f"portico/{__version__}", info=place.info))
+        link.connection.send_welcome(
+            Welcome(base_url=tenancy.base_url, agent=f"portico/{__version__}", info=tenancy.info)
+        )
         link.flush_soon()
 
     def _register(self, link: Link, event: Register) -> Ack:
         session = self._sessions.get(link)
         if session is None:
             return Ack(request=event.request, ok=False, error="HELLO comes first", code="refused")
-        place = self._places[link]
+        tenancy = self._tenancies[link]
         wait = self.shares.registers(self._links[link].standing, link.time())
         if wait:
             text = f"Registrations come too often on this link. Try again in {wait:.1f} s."
             self.refusals.add("registrations", f"a registration of {session.principal.id} was refused: {text}")
             return Ack(request=event.request, ok=False, error=text, code=_TOO_OFTEN)
         try:
-            service, replaced = place.registry.register(session, event.service)
+            service, replaced = tenancy.registry.register(session, event.service)
         except Refused as error:
             if isinstance(error, NoRoom):
                 self.refusals.add(error.limit, f"a registration of {session.principal.id} was refused: {error}")
@@ -310,14 +283,12 @@ class Links:
             return Ack(request=event.request, ok=False, error=str(error), code=error.code, detail=holder)
         name = service.descriptor.name
         self.tell_stopped(name, replaced)
-        return Ack(request=event.request, ok=True, url=place.url_of(name))
+        return Ack(request=event.request, ok=True, url=tenancy.url_of(name))
 
-    def tell_stopped(self, name: str, sessions: list[Session]) -> None:
+    def tell_stopped(self, name: str, sessions: list[ProviderSession]) -> None:
         """Tell providers that *name* was taken from them."""
         for session in sessions:
-            if session.link is not None:
-                session.link.connection.send_unregister(Unregister(0, name))
-                session.link.flush_soon()
+            session.tell_stopped(name)
 
     def on_open(self, stream: Stream, request: Open) -> StreamHandler:
         raise AssertionError("a hub's connection lets no OPEN in")
@@ -325,73 +296,36 @@ class Links:
     def on_closed(self, link: Link, reason: LinkClosed) -> None:
         if (known := self._links.pop(link, None)) is not None:
             self.shares.gone(known.standing)
-        session, place = self._sessions.pop(link, None), self._places.pop(link, None)
+        session, tenancy = self._sessions.pop(link, None), self._tenancies.pop(link, None)
         leaving = link in self._leaving
         self._leaving.discard(link)
-        if session is None or place is None or session.link is not link:
+        if session is None or tenancy is None or session.link is not link:
             return
         logger.info("the link of %s is gone: %s", session.principal.id, shown(str(reason)))
-        if (leaving and not place.holds_goodbyes) or not session.services:
-            place.registry.drop(session, _why_gone(session))
+        if (leaving and not tenancy.holds_goodbyes) or not session.services:
+            self.held.give_up(session, tenancy)
             return
-        place.registry.unlinked(session, link.time())
-        self.hold(session, place)
+        tenancy.registry.unlinked(session, link.time())
+        self.held.hold(session, tenancy)
 
-    def hold(self, session: Session, place: Place) -> None:
-        """Hold the names of a session without a link for as long as its place allows; then drop it.
-
-        So many sessions of one owner are held as it may have links, or names, if those are more: after a restart each
-        name is a session's. Of more, the one that was lost first is dropped.
-        """
-        owner, kernel_id = session.principal.id, session.principal.kernel_id
-        held = self._held.setdefault(owner, {})
-        end: Callable[[], object]
-        if kernel_id:
-            end = self._spawn(self._hold_for_kernel(session, place)).cancel
-        else:
-            end = asyncio.get_running_loop().call_later(place.hold, self._give_up, session, place).cancel
-
-        def let_go() -> None:
-            end()
-            del held[session]
-            if not held and self._held.get(owner) is held:
-                del self._held[owner]
-
-        held[session], session.holding = place, let_go
-        if len(held) > max(self._config.links_of_user, self._config.services_of_user):
-            first = next(iter(held))
-            self.refusals.add("sessions_held_of_user", f"{owner} left more sessions than are held for it")
-            self._give_up(first, held[first])
-
-    @staticmethod
-    def _give_up(session: Session, place: Place) -> None:
-        place.registry.drop(session, _why_gone(session))
-
-    async def _hold_for_kernel(self, session: Session, place: Place) -> None:
-        """Keep a lost session's names for as long as its kernel lives."""
-        wait = min(_FIRST_POLL, self._config.kernel_poll)
-        while await self._lives(session):
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, self._config.kernel_poll)
-        self._give_up(session, place)
-
-    async def _lives(self, session: Session) -> bool:
-        """Whether the session's kernel still runs; yes, while it cannot be known."""
-        try:
-            return await self._kernel_lives(session.principal.kernel_id, session.principal.process)
-        except Exception:  # the kernel manager's own trouble (a gateway that is away) is no news of the kernel
-            logger.warning("asking after kernel %s failed", session.principal.kernel_id, exc_info=True)
-            return True
-
-    def end(self, which: Callable[[Session], bool], reason: str) -> int:
+    def end(self, which: Callable[[ProviderSession], bool], reason: str) -> int:
         """Close links for good, by what is known of their sessions, with all that they published; returns how many."""
         found = [(link, session) for link, session in self._sessions.items() if which(session)]
         for link, session in found:
-            place = self._places.pop(link)
+            tenancy = self._tenancies.pop(link)
             del self._sessions[link]
-            place.registry.drop(session, PROVIDER_GONE)
+            tenancy.registry.drop(session, PROVIDER_GONE)
             link.close(ResetCode.REFUSED, reason)
         return len(found)
+
+    def end_link(self, link_id: int, reason: str) -> bool:
+        """Close the link of that number (`Linked.id`) for good, as `end` does; False if it is gone already."""
+        link = next((known.link for known in self._links.values() if known.id == link_id), None)
+        if link is None:
+            return False
+        if not self.end(lambda session: session.link is link, reason):
+            link.close()  # nobody knows yet whose it is
+        return True
 
     def kernel_ended(self, registry: Registry, kernel_id: str) -> None:
         """The kernel was shut down, restarted or died: its services go at once."""
@@ -401,7 +335,7 @@ class Links:
                 registry.drop(session, KERNEL_GONE)
                 if link is not None:
                     self._sessions.pop(link, None)
-                    self._places.pop(link, None)
+                    self._tenancies.pop(link, None)
                     link.close(ResetCode.NO_ERROR, "the kernel has ended")
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[None]:

@@ -15,7 +15,7 @@ from typing import Any
 from portico.errors import NameTaken, Refused
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
-from portico.hub.replicas import Replica, Service, Session
+from portico.hub.replicas import ProviderSession, Replica, Service
 from portico.hub.shares import NoRoom, Shares
 from portico.link import Link
 
@@ -30,7 +30,7 @@ class Registry:
         self.interstitial = False
         """Whether a browser is told, before a service's first page, that a stranger made it."""
         self.services: dict[str, Service] = {}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, ProviderSession] = {}
         self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
         """Of services that are not here any more: why, and the access that they had."""
         self._listeners: list[Callable[[str, str], None]] = []
@@ -54,11 +54,13 @@ class Registry:
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
-    def join(self, session_id: str, epoch: int, principal: Principal, info: dict[str, Any], link: Link) -> Session:
+    def join(
+        self, session_id: str, epoch: int, principal: Principal, info: dict[str, Any], link: Link
+    ) -> ProviderSession:
         """A provider said HELLO. Raises `Refused` for a session that is someone else's, or an older link of one."""
         session = self.sessions.get(session_id)
         if session is None:
-            session = self.sessions[session_id] = Session(session_id, principal, info, link, epoch)
+            session = self.sessions[session_id] = ProviderSession(session_id, principal, info, link, epoch)
             return session
         if session.principal != principal:
             raise Refused("this session belongs to another provider")
@@ -73,7 +75,7 @@ class Registry:
         self._wake(session)
         return session
 
-    def restore(self, value: dict[str, Any], owner: str) -> Session | None:
+    def restore(self, value: dict[str, Any], owner: str) -> ProviderSession | None:
         """Hold a name again that was held when this hub stopped, for whoever speaks for *owner*.
 
         *value* is as in a REGISTER frame. None for one that is not let in any more, or is here already.
@@ -84,29 +86,29 @@ class Registry:
             return None
         if descriptor.name in self.services:
             return None
-        session = Session(f"held:{next(self._counter)}", Principal(id=owner), {}, None, 0, lost_at=0.0)
+        session = ProviderSession(f"held:{next(self._counter)}", Principal(id=owner), {}, None, 0, lost_at=0.0)
         self.sessions[session.id] = session
         session.services.add(descriptor.name)
         self._names.take(owner)
         self.services[descriptor.name] = Service(descriptor, [Replica(session)])
         return session
 
-    def unlinked(self, session: Session, now: float) -> None:
+    def unlinked(self, session: ProviderSession, now: float) -> None:
         """The session's link is lost; its names are held (`drop` ends that)."""
         session.link = None
         session.lost_at = now
         self._wake(session)
 
-    def stalled(self, session: Session, stalled: bool) -> None:
+    def stalled(self, session: ProviderSession, stalled: bool) -> None:
         session.stalled = stalled
         self._wake(session)
 
-    def _wake(self, session: Session) -> None:
+    def _wake(self, session: ProviderSession) -> None:
         for name in session.services:
             self.services[name].wake()
             self._tell("status", name)
 
-    def drop(self, session: Session, reason: str) -> None:
+    def drop(self, session: ProviderSession, reason: str) -> None:
         """Forget the session. *reason* is what visitors of the services that it alone held are told; "" for nothing."""
         self.sessions.pop(session.id, None)
         session.link = None
@@ -116,7 +118,7 @@ class Registry:
 
     # --- services -----------------------------------------------------------------------------------------------
 
-    def register(self, session: Session, value: dict[str, Any]) -> tuple[Service, list[Session]]:
+    def register(self, session: ProviderSession, value: dict[str, Any]) -> tuple[Service, list[ProviderSession]]:
         """Publish what a REGISTER frame describes; returns the service and the sessions that it was taken from.
 
         Raises `NameTaken` or `Refused`.
@@ -169,7 +171,11 @@ class Registry:
 
     @staticmethod
     def _check_joins(
-        service: Service, descriptor: Descriptor, value: dict[str, Any], session: Session, others: list[Session]
+        service: Service,
+        descriptor: Descriptor,
+        value: dict[str, Any],
+        session: ProviderSession,
+        others: list[ProviderSession],
     ) -> None:
         """Whether *session* may have a name that *others* hold, in place of them or beside them.
 
@@ -192,20 +198,20 @@ class Registry:
             raise Refused(f"a replica of {name!r} must have the same conditions, its password too", "access")
 
     @staticmethod
-    def _may_succeed(other: Session, session: Session) -> bool:
+    def _may_succeed(other: ProviderSession, session: ProviderSession) -> bool:
         """Whether *session* takes the name without a word: the same kernel after a restart, or an abandoned one."""
         if session.principal.kernel_id:
             return other.principal.kernel_id == session.principal.kernel_id
-        return other.link is None and other.principal == session.principal
+        return not other.linked and other.principal == session.principal
 
-    def unregister(self, session: Session, name: str) -> bool:
+    def unregister(self, session: ProviderSession, name: str) -> bool:
         """The provider takes a service back."""
         if name not in session.services:
             return False
         self._remove(session, name, "")
         return True
 
-    def remove(self, name: str) -> list[Session]:
+    def remove(self, name: str) -> list[ProviderSession]:
         """Take a service down whoever holds it; returns those who must be told."""
         service = self.services.get(name)
         if service is None:
@@ -215,9 +221,9 @@ class Registry:
             self._remove(session, name, "")
         return sessions
 
-    def _remove(self, session: Session, name: str, reason: str) -> None:
+    def _remove(self, session: ProviderSession, name: str, reason: str) -> None:
         session.services.discard(name)
-        if session.link is None and not session.services:  # nothing is held for it any more
+        if not session.linked and not session.services:  # nothing is held for it any more
             self.sessions.pop(session.id, None)
             session.let_go()
         service = self.services.get(name)
@@ -253,14 +259,14 @@ def _holds(service: Service | None, owner: str) -> bool:
     return service is not None and any(replica.session.principal.id == owner for replica in service.replicas)
 
 
-def _taken(name: str, holder: Session) -> str:
+def _taken(name: str, holder: ProviderSession) -> str:
     return (
         f"{name!r} is held by {_where(holder)}. Choose another name, take it over with --replace, "
         "or share its requests with --replica."
     )
 
 
-def _anothers(name: str, holder: Session) -> str:
+def _anothers(name: str, holder: ProviderSession) -> str:
     """Says whose it is, and not where: another user's machine is theirs to speak of."""
     user = holder.principal.id.removeprefix("user:")
     return (
@@ -269,7 +275,7 @@ def _anothers(name: str, holder: Session) -> str:
     )
 
 
-def _where(holder: Session) -> str:
+def _where(holder: ProviderSession) -> str:
     known = holder.holder
     where = (
         f"the notebook {known['notebook']}"

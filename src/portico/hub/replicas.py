@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico import foreign
+from portico.errors import LocalProtocolError
 from portico.hub.descriptor import Descriptor, Principal
-from portico.link import Link
+from portico.link import Link, Stream, StreamHandler
+from portico.protocol import Kind
+from portico.protocol.events import Unregister
+from portico.types import Headers
 
 _MAX_INFO = 500  # characters of what a provider says of itself that others are shown
 
@@ -24,7 +28,7 @@ def _shown(value: object) -> str:
 
 
 @dataclass(eq=False, slots=True)
-class Session:
+class ProviderSession:
     """A provider's standing: who it is, its link while there is one, and what it published."""
 
     id: str
@@ -40,11 +44,22 @@ class Session:
     holding: Callable[[], None] | None = None
     """Ends what holds it while it has no link (`portico.hub.links`)."""
 
+    @property
+    def linked(self) -> bool:
+        """Whether there is a link, be it one that is about to go."""
+        return self.link is not None
+
     def let_go(self) -> None:
         """It is held no more: its provider is back, or it is dropped."""
         holding, self.holding = self.holding, None
         if holding is not None:
             holding()
+
+    def tell_stopped(self, name: str) -> None:
+        """Tell the provider, if it is there, that *name* was taken from it."""
+        if self.link is not None:
+            self.link.connection.send_unregister(Unregister(0, name))
+            self.link.flush_soon()
 
     @property
     def holder(self) -> dict[str, str]:
@@ -57,11 +72,94 @@ class Session:
 class Replica:
     """One session's registration of a service."""
 
-    session: Session
+    session: ProviderSession
     in_flight: int = 0
     requests: int = 0
     last_turn: int = 0
     """Which request of the service was its newest."""
+
+    # Where it is, a link of this hub's today, is nobody else's affair.
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` would be let through now."""
+        link = self.session.link
+        return link is not None and link.connection.can_open
+
+    @property
+    def linked(self) -> bool:
+        """Whether its provider is there, be it about to go."""
+        return self.session.link is not None
+
+    @property
+    def stays(self) -> bool:
+        """Whether its provider is there and has not said that it goes: what it cannot take now it may take later."""
+        link = self.session.link
+        return link is not None and not link.closed and not link.connection.going_away
+
+    @property
+    def stalled(self) -> bool:
+        """Whether its provider has been silent for longer than it should."""
+        return self.session.stalled
+
+    @property
+    def status(self) -> str:
+        """``live``, ``stalled`` or ``reconnecting``."""
+        if self.session.link is None:
+            return "reconnecting"
+        return "stalled" if self.session.stalled else "live"
+
+    def open(
+        self,
+        handler: StreamHandler,
+        *,
+        kind: Kind,
+        service: str,
+        method: str,
+        scheme: str,
+        http_version: str,
+        raw_path: bytes,
+        query: bytes,
+        root_path: str,
+        client: tuple[str, int] | None,
+        server: tuple[str, int] | None,
+        subprotocols: tuple[str, ...],
+        identity: bytes,
+        headers: Headers,
+        fin: bool,
+        now: float,
+    ) -> Stream:
+        """Open a stream, whose events go to *handler*. *now* is the loop's time; the rest is as in `Open`.
+
+        Raises `LocalProtocolError` when `can_open` is False, or for a head that is longer than the provider reads.
+        """
+        link = self.session.link
+        if link is None:
+            raise LocalProtocolError("the provider has no link now")
+        stream_id = link.connection.open_stream(
+            kind=kind,
+            service=service,
+            method=method,
+            scheme=scheme,
+            http_version=http_version,
+            raw_path=raw_path,
+            query=query,
+            root_path=root_path,
+            client=client,
+            server=server,
+            subprotocols=subprotocols,
+            identity=identity,
+            headers=headers,
+            fin=fin,
+            now=now,
+        )
+        return link.adopt(stream_id, handler)
+
+    # How much of it is in use.
+
+    def streams_of(self, caller: str) -> int:
+        """How many streams *caller* has on the provider's link, of this service and of others."""
+        return self.session.callers.get(caller, 0)
 
     def begin(self, caller: str) -> None:
         """One more request of *caller* is under way; "" counts for nobody."""
@@ -103,10 +201,9 @@ class Service:
 
     @property
     def status(self) -> str:
-        links = [replica.session.link for replica in self.replicas]
-        if any(link is not None for link in links):
-            return "stalled" if all(r.session.stalled for r in self.replicas if r.session.link) else "live"
-        return "reconnecting"
+        """``live``, ``stalled`` or ``reconnecting``: the best of its replicas'."""
+        all_of_them = {replica.status for replica in self.replicas}
+        return next((status for status in ("live", "stalled") if status in all_of_them), "reconnecting")
 
     def pick(self, without: Replica | None = None) -> Replica | None:
         """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,10 +21,11 @@ from starlette.routing import Route
 from portico.errors import InvalidOption, StoreFailed
 from portico.hub.access import EVERY_SERVICE
 from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
-from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, Control, too_often
+from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, too_often
 from portico.hub.descriptor import Principal
-from portico.hub.keys import InvalidKey, KeyRing
+from portico.hub.keys import InvalidKey
 from portico.hub.shares import Rates
+from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.cors import for_every_origin
 from portico.relay.people.accounts import Account, Accounts, is_anonymous
@@ -57,14 +58,7 @@ _DEFAULT_LIFETIME = 3600.0  # seconds, of a key that says nothing of it
 _MAX_LABEL = 200
 
 
-class Tenant(Protocol):
-    """What is needed of a workspace."""
-
-    control: Control
-    keys: KeyRing
-
-
-OpenWorkspace = Callable[[str], Awaitable[Tenant | None]]
+OpenWorkspace = Callable[[str], Awaitable[Workspace | None]]
 """From a workspace's name, which a token vouches for, to the workspace. None if it is gone."""
 
 
@@ -73,7 +67,7 @@ class _Caller:
     """Who calls the API, and where."""
 
     grant: Grant
-    tenant: Tenant
+    workspace: Workspace
 
     @property
     def principal(self) -> Principal:
@@ -183,12 +177,12 @@ class ControlApp:
             grant = await self._tokens.authenticate(token.strip())
         except InvalidKey as error:
             raise invalid_key(str(error)) from None
-        tenant = await self._open(grant.workspace)
-        if tenant is None:
+        workspace = await self._open(grant.workspace)
+        if workspace is None:
             raise invalid_key("the workspace of this token is gone")
         if self._is_over(grant):  # while its workspace was opened
             raise invalid_key("this token was revoked")
-        return _Caller(grant, tenant)
+        return _Caller(grant, workspace)
 
     async def _me(self, request: Request) -> Response:
         """Who the token's holder is, as a provider is told in WELCOME."""
@@ -211,14 +205,14 @@ class ControlApp:
 
     async def _services(self, request: Request) -> Response:
         who = await self._who(request)
-        return JSONResponse({"services": who.tenant.control.services(who.principal)})
+        return JSONResponse({"services": who.workspace.control.services(who.principal)})
 
     async def _service(self, request: Request) -> Response:
         who, name = await self._who(request), request.path_params["name"]
         if request.method == "DELETE":
-            who.tenant.control.stop(who.principal, name)
+            who.workspace.control.stop(who.principal, name)
             return Response(status_code=204)
-        return JSONResponse(who.tenant.control.service(who.principal, name))
+        return JSONResponse(who.workspace.control.service(who.principal, name))
 
     async def _keys(self, request: Request) -> Response:
         who = await self._who(request)
@@ -226,9 +220,9 @@ class ControlApp:
             who, body = await self._with_body(request, who)
             if isinstance(body, dict) and body.get("services") == [EVERY_SERVICE]:
                 return _secret_json(await self._make_key(who, body, _label(body)), 201)
-            made = await who.tenant.control.mint(_minter(who, body), body, made_with=who.grant.token_id)
+            made = await who.workspace.control.mint(_minter(who, body), body, made_with=who.grant.token_id)
             return _secret_json(await self._unless_over(who, made), 201)
-        return JSONResponse({"keys": who.tenant.control.keys(who.principal)})
+        return JSONResponse({"keys": who.workspace.control.keys(who.principal)})
 
     async def _with_body(self, request: Request, who: _Caller) -> tuple[_Caller, Any]:
         """Who calls, and the body: that may take a while to come, and the token of *who* may be revoked meanwhile."""
@@ -238,18 +232,18 @@ class ControlApp:
     async def _unless_over(self, who: _Caller, made: dict[str, Any]) -> dict[str, Any]:
         """A key that was *made*, unless the token that made it was revoked while it was: then the key is too."""
         if self._is_over(who.grant):
-            await who.tenant.keys.revoke(made["id"])
+            await who.workspace.keys.revoke(made["id"])
             raise invalid_key("this token was revoked")
         return made
 
     async def _key(self, request: Request) -> Response:
         who = await self._who(request)
-        await who.tenant.control.revoke(who.principal, request.path_params["id"])
+        await who.workspace.control.revoke(who.principal, request.path_params["id"])
         return Response(status_code=204)
 
     async def _events(self, request: Request) -> Response:
         who = await self._who(request)
-        events = who.tenant.control.events(who.principal)
+        events = who.workspace.control.events(who.principal)
         first = await anext(events)  # a no must come before the head
 
         async def all_of_them() -> AsyncIterator[str]:
@@ -338,8 +332,8 @@ class ControlApp:
         longest = self._config.hub.max_key_lifetime
         lifetime = _lifetime(body, min(_DEFAULT_LIFETIME, longest), longest)
         maker = who.principal.id
-        who.tenant.control.check_making(maker)
-        token, key = await who.tenant.keys.mint(
+        who.workspace.control.check_making(maker)
+        token, key = await who.workspace.keys.mint(
             [EVERY_SERVICE], lifetime, label=label, created_by=maker, made_with=who.grant.token_id
         )
         return await self._unless_over(who, {"token": token, "key": token, **key.public()})

@@ -10,6 +10,7 @@ from portico.hub.access import User
 from portico.hub.answers import Answer, wants_page
 from portico.hub.gateway import VisitorRequest
 from portico.hub.links import Links
+from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
 from portico.relay.edge.asgi_link import serve_link
@@ -26,7 +27,7 @@ from portico.relay.people.identity import RelayIdentities
 from portico.relay.people.sign_in import authorize_url
 from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
-from portico.relay.workspaces import Workspace, Workspaces
+from portico.relay.workspaces import Workspaces
 from portico.types import Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)

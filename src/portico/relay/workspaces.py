@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from portico.errors import Refused
-from portico.hub.control import Control
 from portico.hub.descriptor import Principal
-from portico.hub.enforcer import Enforcer
-from portico.hub.gateway import Gateway, Identities
+from portico.hub.gateway import Identities
+from portico.hub.holding import PROVIDER_GONE
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
-from portico.hub.links import PROVIDER_GONE, Links, Place
-from portico.hub.registry import Registry
-from portico.hub.replicas import Session
+from portico.hub.links import Links
+from portico.hub.replicas import ProviderSession
 from portico.hub.shares import network_of
+from portico.hub.tenancy import Tenancy
+from portico.hub.workspace import Workspace
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces
 from portico.relay.config import ANONYMOUS, RelayConfig
@@ -34,33 +34,6 @@ _HOLD_ANONYMOUS = 600.0  # seconds: nobody can sign in to take such a name up ag
 _GONE = "this workspace, or its user, was removed"
 
 
-class Workspace:
-    """One tenant: what it serves, who may see it, and how it is managed."""
-
-    def __init__(
-        self,
-        name: str,
-        config: RelayConfig,
-        links: Links,
-        keys: KeyRing,
-        identities: Identities,
-        *,
-        anonymous: bool,
-        uid: str | None = None,
-    ) -> None:
-        """*uid* tells it from another of its name. None for one that no store knows."""
-        self.name = name
-        self.uid = uid
-        self.anonymous = anonymous
-        self.registry = Registry(config.hub)
-        self.registry.interstitial = anonymous
-        self.keys = keys
-        self.gateway = Gateway(config.hub, self.registry, keys, identities, Enforcer(identity_of(name, uid)))
-        self.control = Control(
-            config.hub, self.registry, links, keys, lambda service: config.service_url(name, service)
-        )
-
-
 IdentitiesOf = Callable[[str], Identities]
 """From a workspace's name to who its visitors may be."""
 
@@ -74,7 +47,7 @@ class Workspaces:
         self._store = store
         self._tokens = tokens
         self._identities_of = identities_of
-        self.links = Links(config.hub, authenticate=self.place, kernel_lives=_no_kernels)
+        self.links = Links(config.hub, authenticate=self.tenancy, kernel_lives=_no_kernels)
         self._open: dict[str, Workspace] = {}
         self._opening = asyncio.Lock()
         self._anonymous = AnonymousWorkspaces(config, store, tokens, is_idle=self._is_idle, on_removed=self._ended)
@@ -117,13 +90,15 @@ class Workspaces:
 
     def _make(self, name: str, keys: KeyRing, uid: str | None) -> Workspace:
         return Workspace(
-            name,
-            self._config,
+            self._config.hub,
             self.links,
             keys,
             self._identities_of(name),
-            anonymous=name.startswith(ANONYMOUS),
+            lambda service: self._config.service_url(name, service),
+            name=name,
             uid=uid,
+            identity=identity_of(name, uid),
+            anonymous=name.startswith(ANONYMOUS),
         )
 
     # --- those that are gone ------------------------------------------------------------------------------------
@@ -152,7 +127,7 @@ class Workspaces:
             del self._open[workspace.name]  # first: what is dropped now is not written down as the next one's
         self._drop(workspace, lambda session: True)
 
-    def _drop(self, workspace: Workspace, which: Callable[[Session], bool]) -> None:
+    def _drop(self, workspace: Workspace, which: Callable[[ProviderSession], bool]) -> None:
         """End the sessions of a workspace, with a link or held without one."""
         registry = workspace.registry
         self.links.end(lambda session: registry.sessions.get(session.id) is session and which(session), _GONE)
@@ -161,7 +136,7 @@ class Workspaces:
 
     # --- providers ----------------------------------------------------------------------------------------------
 
-    async def place(self, hello: Hello, address: str = "") -> Place:
+    async def tenancy(self, hello: Hello, address: str = "") -> Tenancy:
         """Who says HELLO, by its token, and in which workspace. *address* is its own. Raises `Refused`."""
         wanted = hello.info.get("workspace", "")
         token = hello.token
@@ -174,14 +149,14 @@ class Workspaces:
                 raise Refused(f"{error}: ask for a new one, or sign in (portico login)") from None
             if wanted and wanted != grant.workspace:
                 raise Refused(f"this token is for the workspace {grant.workspace!r}, not for {str(wanted)[:30]!r}")
-        place = await self._place_of(grant, token if not hello.token else "")
+        tenancy = await self._tenancy_of(grant, token if not hello.token else "")
         if self._is_over(grant.token_id, time.time()):  # while its workspace was opened, which may take a while
             raise Refused("this token was revoked: ask for a new one, or sign in (portico login)")
         if is_anonymous(grant.workspace):
             self._anonymous.came_back(grant.workspace, network_of(address))
-        return place
+        return tenancy
 
-    async def _place_of(self, grant: Grant, token: str) -> Place:
+    async def _tenancy_of(self, grant: Grant, token: str) -> Tenancy:
         name, config = grant.workspace, self._config
         workspace = await self.open(name)
         info: dict[str, object] = {
@@ -197,7 +172,7 @@ class Workspaces:
         if token:
             info["token"] = token  # so that it finds back, and may make keys
         principal = grant.principal()
-        return Place(
+        return Tenancy(
             principal=Principal(
                 id=principal.id,
                 token_id=grant.token_id,
@@ -226,7 +201,7 @@ class Workspaces:
             workspace = self._open[name]
             workspace.keys.end_made_with(ids)
             for session in list(workspace.registry.sessions.values()):
-                if session.link is None and session.principal.token_id in ids:
+                if not session.linked and session.principal.token_id in ids:
                     workspace.registry.drop(session, PROVIDER_GONE)
 
     # --- names that outlive the relay ---------------------------------------------------------------------------
@@ -242,9 +217,9 @@ class Workspaces:
             if workspace is None or session is None:
                 await asyncio.to_thread(self._store.write_names, [], [(row.workspace, row.name)])
                 continue
-            self.links.hold(
+            self.links.held.hold(
                 session,
-                Place(
+                Tenancy(
                     principal=session.principal,
                     registry=workspace.registry,
                     url_of=str,
@@ -277,10 +252,7 @@ class Workspaces:
 
     async def _synchronize_keys(self) -> None:
         for workspace in self.all():
-            try:
-                await workspace.keys.synchronize()
-            except Exception:  # a disk that is full now: the others' keys must be looked after all the same
-                logger.exception("the keys of %s could not be read or written", workspace.name)
+            await workspace.synchronize_keys()
 
     def _is_over(self, token_id: str, now: float) -> bool:
         grant = self._tokens.get(token_id)

@@ -221,7 +221,7 @@ def test_a_token_that_is_revoked_while_its_workspace_opens_opens_nothing() -> No
         asked: list[asyncio.Future[Any]] = []
         async with workspaces._opening, relay.program(token) as program:
             hello = Hello(token=token, session="a" * 32, epoch=1, info={})
-            asked.append(asyncio.ensure_future(workspaces.place(hello)))
+            asked.append(asyncio.ensure_future(workspaces.tenancy(hello)))
             asked.append(asyncio.ensure_future(program.get("/portico/api/me")))
             await until(lambda: len(workspaces._opening._waiters or ()) == 2)
             await relay.tokens.revoke(relay.tokens.verify(token).token_id)

@@ -84,7 +84,7 @@ class StoredResponse:
         spoken_for = self._request.cors_origin
         unheard = unable = False
         for service, replica in _in_turn(services):
-            if replica.session.link is None:
+            if not replica.linked:
                 unheard = True
                 continue
             try:
@@ -165,7 +165,7 @@ def _in_turn(services: list[Service]) -> Iterator[tuple[Service, Replica]]:
         for service in sorted(services, key=lambda service: service.used, reverse=True)
         for replica in service.replicas
     ]
-    pairs.sort(key=lambda pair: pair[1].session.stalled)
+    pairs.sort(key=lambda pair: pair[1].stalled)
     yield from pairs[:_MOST_ASKED]
 
 

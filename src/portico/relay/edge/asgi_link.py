@@ -41,7 +41,7 @@ async def serve_link(relay: Relay, proxies: TrustedProxies, scope: Scope, receiv
     if own is not None:
         transport.own = own
         transport.limit = own.hand_over(transport.received)
-    relay.links.accept(transport, lambda hello: relay.workspaces.place(hello, address))
+    relay.links.accept(transport, lambda hello: relay.workspaces.tenancy(hello, address))
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":

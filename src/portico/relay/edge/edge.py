@@ -30,8 +30,8 @@ from portico.relay.edge.routes import Location, Places
 from portico.types import Headers, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from portico.hub.workspace import Workspace
     from portico.relay.relay import Relay
-    from portico.relay.workspaces import Workspace
 
 
 class Edge:

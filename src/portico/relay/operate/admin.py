@@ -192,7 +192,7 @@ class Admin:
                 "anonymous": live[name].anonymous,
                 "services": len(live[name].registry.services),
                 "links": of_links.count(name),
-                "held": sum(1 for session in live[name].registry.sessions.values() if session.link is None),
+                "held": sum(1 for session in live[name].registry.sessions.values() if not session.linked),
             }
             for name in sorted(live)
         ]
@@ -201,11 +201,8 @@ class Admin:
 
     def _kick(self, who: str, link_id: int) -> None:
         """Close a link for good: its provider does not come back by itself, and its names are free."""
-        link = next((linked.link for linked in self._relay.links.all() if linked.id == link_id), None)
-        if link is None:
+        if not self._relay.links.end_link(link_id, "the relay's admin closed this link"):
             raise Answer(404, "link_not_found", "That link is gone already.")
-        if not self._relay.links.end(lambda session: session.link is link, "the relay's admin closed this link"):
-            link.close()  # nobody knows yet whose it is
         logger.warning("%s closed link %d", who, link_id)
 
     def _stop(self, who: str, workspace: str, name: str) -> None:
@@ -326,7 +323,7 @@ class Admin:
 
 
 def _workspace_of(linked: Linked) -> str:
-    return str(linked.place.info.get("workspace", "")) if linked.place is not None else ""
+    return str(linked.tenancy.info.get("workspace", "")) if linked.tenancy is not None else ""
 
 
 def _visit_of(stream: Stream) -> object:

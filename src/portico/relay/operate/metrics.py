@@ -129,7 +129,7 @@ class RelayCollector(Collector):
         for workspace in workspaces:
             for service in workspace.registry.services.values():
                 counts[service.status] += 1
-            waiting += sum(1 for session in workspace.registry.sessions.values() if session.link is None)
+            waiting += sum(1 for session in workspace.registry.sessions.values() if not session.linked)
         for status in _STATUSES:
             services.add_metric([status], counts[status])
         yield services

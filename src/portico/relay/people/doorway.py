@@ -21,7 +21,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 
@@ -34,9 +34,9 @@ from portico.hub.firewall import headers
 from portico.hub.firewall.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
 from portico.hub.firewall.heads import MOST_ARGUMENTS, check_head, too_many
 from portico.hub.firewall.redirects import is_below
-from portico.hub.gateway import Gateway, VisitorRequest
+from portico.hub.gateway import VisitorRequest
 from portico.hub.keys import ISSUER
-from portico.hub.registry import Registry
+from portico.hub.workspace import Workspace
 
 UNDER = b"/.portico/"
 """What the path below a service's root begins with, for all that is handled here."""
@@ -45,17 +45,6 @@ _STATE_LIFETIME = 900  # seconds to sign in
 _CACHE_SIZE = 4096
 _CACHE_BYTES = 4 << 20  # of cookies that were checked
 _NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)  # what PyJWT raises for hostile text
-
-
-class Workspace(Protocol):
-    """What is asked of a workspace."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def registry(self) -> Registry: ...
-    @property
-    def gateway(self) -> Gateway: ...
 
 
 @dataclass(frozen=True, slots=True)
