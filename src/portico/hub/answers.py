@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from portico.hub import pages
-from portico.hub.firewall.redirects import here
+from portico.hub.redirects import here
 from portico.types import Headers
 
 _TYPES = {

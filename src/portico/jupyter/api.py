@@ -17,9 +17,9 @@ from tornado.iostream import StreamClosedError
 
 from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.hub.descriptor import Principal
-from portico.hub.firewall.redirects import is_below
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey
+from portico.hub.redirects import is_below
 from portico.jupyter.kernels import Kernels
 
 _MAX_BODY = 64 * 1024

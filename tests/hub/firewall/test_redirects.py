@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub.firewall.redirects import here, is_below
+from portico.hub.redirects import here, is_below
 from tests.security.addresses import ASTRAY, origin_of
 
 BASE = "http://hub.example:8888/a/b?c"

@@ -33,9 +33,9 @@ from portico.hub.enforcer import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.firewall import headers
 from portico.hub.firewall.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
 from portico.hub.firewall.heads import MOST_ARGUMENTS, check_head, too_many
-from portico.hub.firewall.redirects import is_below
 from portico.hub.gateway import VisitorRequest
 from portico.hub.keys import ISSUER
+from portico.hub.redirects import is_below
 from portico.hub.workspace import Workspace
 
 UNDER = b"/.portico/"

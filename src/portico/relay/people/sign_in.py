@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from portico.errors import InvalidName
 from portico.hub.answers import Answer
-from portico.hub.firewall.redirects import is_below
+from portico.hub.redirects import is_below
 from portico.relay.config import RelayConfig
 from portico.relay.people.accounts import Account, Accounts, SignIn
 from portico.relay.people.device import DeviceFlow, Pending
