@@ -128,14 +128,15 @@ async def events():
     return StreamingResponse(lines(), media_type="text/event-stream")
 
 
-@app.get("/paced")
-async def paced(count: int = 40, every: float = 0.05):
-    """Events that say when they were sent, in milliseconds since 1970."""
+@app.get("/in-step")
+async def in_step(count: int):
+    """Numbered events, each once `/more` is called for the one before it."""
 
     async def lines():
-        for _ in range(count):
-            await asyncio.sleep(every)
-            yield f"data: {time.time() * 1000}\n\n"
+        for number in range(count):
+            yield f"data: {number}\n\n"
+            await more.wait()
+            more.clear()
 
     return StreamingResponse(lines(), media_type="text/event-stream")
 

@@ -1,12 +1,13 @@
 """Signs of life while the model is silent."""
 
 import asyncio
-import time
+import json
 
 import pytest
 
 from portico.models import chat_server
-from tests.models.visitor import MESSAGES, visit
+from tests.models.visitor import MESSAGES, scope, visit
+from tests.waiting import until
 
 BODIES = {
     "chat/completions": {"messages": MESSAGES},
@@ -105,17 +106,16 @@ def test_silence_between_tokens():
 
 
 def test_no_sign_of_life_to_a_client_that_does_not_read():
+    """While one that reads gets one after the other."""
+
     async def run():
-        blocked = asyncio.Event()
-        sent = []
+        sent, blocked, left = [], asyncio.Event(), asyncio.Event()
+        body = json.dumps({"messages": MESSAGES, "stream": True}).encode()
 
         async def receive():
             if not sent and not blocked.is_set():
                 blocked.set()
-                return {
-                    "type": "http.request",
-                    "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}',
-                }
+                return {"type": "http.request", "body": body}
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -124,35 +124,30 @@ def test_no_sign_of_life_to_a_client_that_does_not_read():
             if len(sent) == 3:
                 await asyncio.Event().wait()
 
-        async def talks(messages):
+        async def silent(messages):
             yield "one"
-            yield "two"
+            await left.wait()
 
-        from tests.models.visitor import scope
+        app = chat_server({"m": silent}, keep_alive=0.01)
+        deaf = asyncio.create_task(app(scope("POST", "/v1/chat/completions"), receive, send))
+        await until(lambda: len(sent) == 3)
+        signs = await visit(app, "POST", "/v1/chat/completions", body, leave=lambda answer: len(answer.frames) == 10)
+        deaf.cancel()
+        left.set()
+        await asyncio.wait([deaf])
+        return len(sent), len(signs.frames)
 
-        app = chat_server({"m": talks}, keep_alive=0.01)
-        task = asyncio.create_task(app(scope("POST", "/v1/chat/completions"), receive, send))
-        await asyncio.sleep(0.1)
-        task.cancel()
-        await asyncio.wait([task])
-        return len(sent)
-
-    assert asyncio.run(run()) == 3
+    assert asyncio.run(run()) == (3, 10)
 
 
 def test_a_quick_answer_needs_none():
     async def run():
         app = chat_server({"m": lambda messages: "word"})
-        began = time.monotonic()
         answer = await visit(app, "POST", "/v1/chat/completions", {"messages": MESSAGES, "stream": True})
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        await asyncio.sleep(0)
-        return answer, time.monotonic() - began, [task for task in left if not task.done()]
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()}, what="the end of its tasks")
+        return answer
 
-    answer, took, left = asyncio.run(run())
-    assert len(answer.frames) == 4
-    assert took < 1
-    assert left == []
+    assert len(asyncio.run(run()).frames) == 4
 
 
 def test_a_thread_does_not_keep_the_loop_from_turning():

@@ -1,6 +1,7 @@
 """A client that leaves, in every mode: the generator is closed within a second."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -8,7 +9,8 @@ import httpx
 import pytest
 
 from portico.models import chat_server
-from tests.models.visitor import MESSAGES, visit
+from tests.models.visitor import MESSAGES, scope, visit
+from tests.waiting import until
 
 WITHIN = 1.0
 """Seconds."""
@@ -115,7 +117,7 @@ def test_leaving_closes_the_generator(name, stream, path):
         leaving = asyncio.Event()
         body = {**BODIES[path], "stream": stream}
         task = asyncio.create_task(visit(app, "POST", f"/v1/{path}", body, leaving=leaving))
-        await asyncio.to_thread(source.begun.wait, 5)
+        assert await asyncio.to_thread(source.begun.wait, 5)
         left = time.monotonic()
         leaving.set()
         await asyncio.wait_for(task, 5)
@@ -133,7 +135,7 @@ def test_the_server_that_cancels_the_app_closes_the_generator():
     async def run():
         app = chat_server({"m": source.silent})
         task = asyncio.create_task(visit(app, "POST", "/v1/chat/completions", {"messages": MESSAGES}))
-        await asyncio.to_thread(source.begun.wait, 5)
+        assert await asyncio.to_thread(source.begun.wait, 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -163,8 +165,6 @@ def test_a_send_that_fails_is_a_client_that_left():
             if len(sent) == 5:
                 raise OSError("gone")
 
-        from tests.models.visitor import scope
-
         await app(scope("POST", "/v1/chat/completions"), receive, send)
         return len(sent)
 
@@ -175,14 +175,24 @@ def test_a_send_that_fails_is_a_client_that_left():
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", ["silent", "talking", "selfish", "on_thread"])
 def test_leaving_a_real_server(serve, name, stream):
+    """Once the model has begun; where it streams words, once some have come."""
     source = Model()
     url = f"{serve(chat_server({'m': getattr(source, name)}))}/v1/chat/completions"
 
     async def run():
+        came = asyncio.Event()
+
+        async def ask(client):
+            async with client.stream("POST", url, json={"messages": MESSAGES, "stream": stream}) as answer:
+                async for piece in answer.aiter_bytes():
+                    if b"word" in piece:
+                        came.set()
+
         async with httpx.AsyncClient(timeout=30) as client:
-            task = asyncio.create_task(client.post(url, json={"messages": MESSAGES, "stream": stream}))
+            task = asyncio.create_task(ask(client))
             assert await asyncio.to_thread(source.begun.wait, 5)
-            await asyncio.sleep(0.05)
+            if stream and name != "silent":
+                await asyncio.wait_for(came.wait(), 5)
             left = time.monotonic()
             task.cancel()
             await asyncio.wait([task])
@@ -193,16 +203,19 @@ def test_leaving_a_real_server(serve, name, stream):
 
 
 def test_a_slow_client_holds_the_model_back():
-    given = 0
+    """While another, who reads, is given many times as much."""
 
-    def eager(messages):
-        nonlocal given
-        while True:
-            given += 1
-            yield "word "
+    def counted(count):
+        def eager(messages):
+            while True:
+                count.append(1)
+                yield "word "
+
+        return eager
 
     async def run():
-        app = chat_server({"m": eager})
+        slow, quick = [], []
+        app = chat_server({"slow": counted(slow), "quick": counted(quick)})
         taken = 0
         gate = asyncio.Event()
         asked = False
@@ -211,10 +224,8 @@ def test_a_slow_client_holds_the_model_back():
             nonlocal asked
             if not asked:
                 asked = True
-                return {
-                    "type": "http.request",
-                    "body": b'{"messages": [{"role":"user","content":"x"}], "stream": true}',
-                }
+                body = {"model": "slow", "messages": MESSAGES, "stream": True}
+                return {"type": "http.request", "body": json.dumps(body).encode()}
             await gate.wait()
             return {"type": "http.disconnect"}
 
@@ -224,13 +235,11 @@ def test_a_slow_client_holds_the_model_back():
             if taken == 100:
                 await gate.wait()
 
-        from tests.models.visitor import scope
-
         task = asyncio.create_task(app(scope("POST", "/v1/chat/completions"), receive, send))
-        while taken < 100:  # noqa: ASYNC110 -- the app tells no one of it
-            await asyncio.sleep(0.001)
-        await asyncio.sleep(0.1)  # what it could do meanwhile is what is measured
-        ahead = given - taken
+        await until(lambda: taken == 100)
+        body = {"model": "quick", "messages": MESSAGES, "stream": True}
+        await visit(app, "POST", "/v1/chat/completions", body, leave=lambda _: len(quick) > 3000)
+        ahead = len(slow) - taken
         gate.set()
         await task
         return ahead

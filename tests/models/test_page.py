@@ -67,7 +67,18 @@ def test_the_policy_allows_the_pages_own_script_and_style_and_no_more():
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
     assert "unsafe" not in policy
     assert policy.startswith("default-src 'none'; ")
-    assert not re.findall(r"\\b(?:src|href|on[a-z]+|style)=", page.partition("<body>")[2].partition("<script")[0])
+    body = page.partition("<body>")[2].partition("<script")[0]
+    assert "<form id=form>" in body
+    assert _HANDLES.findall(body) == []
+
+
+_HANDLES = re.compile(r"\b(?:src|href|on[a-z]+|style)\s*=")
+"""Attributes that load something, or are a script or a style that the policy would keep from working."""
+
+
+def test_what_the_policy_keeps_from_working_is_seen():
+    for bad in ("<a href=x>", "<p onclick=x()>", "<img src='x'>", '<p style = "">'):
+        assert _HANDLES.findall(bad)
 
 
 @pytest.mark.parametrize(

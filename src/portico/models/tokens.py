@@ -29,11 +29,12 @@ def count(text: str, tokenizer: AnyTokenizer | None) -> int:
         return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
     tokens = tokenizer.encode(text) if isinstance(tokenizer, Tokenizer) else tokenizer(text)
     tokens = getattr(tokens, "ids", tokens)  # the Encoding of Hugging Face's tokenizers
-    if isinstance(tokens, int):
+    if isinstance(tokens, int) and tokens >= 0:
         return tokens
-    if isinstance(tokens, Sized):
+    if isinstance(tokens, Sized) and not isinstance(tokens, (str, bytes)):  # whose length is not that of tokens
         return len(tokens)
-    raise UnusableOutput(f"The tokenizer gave a {type(tokens).__name__}, not a number or a list of tokens.")
+    shown = f"the number {tokens}" if isinstance(tokens, int) else f"a {type(tokens).__name__}"
+    raise UnusableOutput(f"The tokenizer gave {shown}, not a number of tokens or a list of them.")
 
 
 def text_of(ids: Sequence[int], tokenizer: AnyTokenizer | None, param: str) -> str:

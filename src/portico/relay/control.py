@@ -393,7 +393,7 @@ async def _oauth_fields(request: Request) -> dict[str, str]:
     try:
         return await read_fields(request)
     except Answer as answer:
-        raise OAuthError("invalid_request", answer.message, answer.status) from None
+        raise OAuthError("invalid_request", answer.message, answer.status, answer.headers) from None
 
 
 def _secret_json(body: dict[str, Any], status: int = 200) -> Response:
@@ -411,6 +411,8 @@ async def _oauth_error(request: Request, error: Exception) -> Response:
     response = _secret_json(error.body(), error.status)
     if error.status == 429:
         response.headers["Retry-After"] = str(RETRY_AFTER)
+    for name, value in error.headers:
+        response.headers[name.decode()] = value.decode()
     return response
 
 

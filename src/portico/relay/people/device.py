@@ -46,10 +46,14 @@ _WINDOW = 300.0  # seconds
 class OAuthError(Exception):
     """An error in OAuth's shape (RFC 6749 §5.2, RFC 8628 §3.5): a code for programs, a sentence for people."""
 
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
+    def __init__(
+        self, code: str, description: str, status: int = 400, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        """*headers* go out beside those of every such answer."""
         super().__init__(description)
         self.code = code
         self.status = status
+        self.headers = headers
 
     def body(self) -> dict[str, str]:
         return {"error": self.code, "error_description": str(self)}
