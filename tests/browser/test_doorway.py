@@ -55,7 +55,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         server.startup = tell  # type: ignore[method-assign]
         serving = asyncio.create_task(server.serve())
         await started.wait()
-        provider = Publisher(SimpleNamespace(links=relay.links, publishers=[]), "")  # type: ignore[arg-type]
+        provider = Publisher(SimpleNamespace(links=relay.state.links, publishers=[]), "")  # type: ignore[arg-type]
         await provider.connect()
         ack = await provider.register("cat", app, access="public", conditions={"password": "open sesame"})
         found.update(url=ack.url, stop=lambda: loop.call_soon_threadsafe(setattr, server, "should_exit", True))

@@ -109,12 +109,12 @@ class FrontDoor:
                     door._reading.taken.append(Taken(request.method, target, whole=True))
                 return leave
 
-        relay.edge = SeenEdge(relay)
+        edge = SeenEdge(relay.state)
         self._config = uvicorn.Config(
             self._app,
             interface="asgi3",
-            http=VisitorProtocol.for_relay(relay),
-            ws=SocketProtocol.for_relay(relay),
+            http=VisitorProtocol.for_edge(edge),
+            ws=SocketProtocol.for_edge(edge),
             proxy_headers=False,
             log_config=None,
             lifespan="off",

@@ -18,6 +18,7 @@ from portico.hub.keys import InvalidKey, KeyRing
 from portico.hub.workspace import Workspace
 from portico.relay.people.device import GRANT_TYPE, OAuthError
 from portico.relay.store import RelayStore, TokenRow, UserRow, WorkspaceRow
+from portico.relay.workspace_keys import WorkspaceKeys
 from tests.in_process import Publisher
 from tests.relay.accounts_relay import PASSWORD, AccountsRelay, with_relay
 from tests.waiting import until
@@ -99,7 +100,7 @@ def test_keys_tokens_names_and_counters_are_the_former_ones_alone(tmp_path: Path
 
         restarted = await asyncio.to_thread(RelayStore, path)
         uid = await asyncio.to_thread(restarted.uid_of, "alice")
-        ring = await asyncio.to_thread(KeyRing, restarted.key_store("alice", uid), f"alice:{uid}")
+        ring = await asyncio.to_thread(KeyRing, WorkspaceKeys(restarted, "alice", uid), f"alice:{uid}")
         with pytest.raises(InvalidKey):
             ring.verify(key)
 
@@ -113,7 +114,7 @@ def test_a_key_whose_row_comes_back_is_of_another_workspace(tmp_path: Path) -> N
         workspace = await relay.workspaces.open("alice")
         token, key = await workspace.keys.mint(["*"], 600)
         await beside(relay, path)
-        await asyncio.to_thread(relay.store.key_store("alice").save, key)
+        await asyncio.to_thread(WorkspaceKeys(relay.store, "alice").save, key)
         now = await relay.workspaces.open("alice")
         assert [found.id for found in now.keys.list()] == [key.id]
         assert not opens(now, token)
@@ -131,7 +132,7 @@ def test_what_is_written_late_is_not_written_for_the_next_one(tmp_path: Path) ->
         assert await asyncio.to_thread(other.load_names) == []
         with pytest.raises(InvalidKey, match="gone"):
             await former.keys.mint(["*"], 600)
-        assert await asyncio.to_thread(other.key_store("alice").load) == []
+        assert await asyncio.to_thread(WorkspaceKeys(other, "alice").load) == []
 
     with_a_file(work, tmp_path / "r")
 
@@ -271,7 +272,7 @@ def test_a_file_of_before_keeps_its_keys_and_gives_the_next_ones_uids(tmp_path: 
         workspace = await relay.workspaces.open("carol")
         assert workspace.uid == ""
         token, _ = await workspace.keys.mint(["*"], 600, created_by="user:carol")
-        plain = await asyncio.to_thread(KeyRing, relay.store.key_store("carol"), "carol")
+        plain = await asyncio.to_thread(KeyRing, WorkspaceKeys(relay.store, "carol"), "carol")
         assert plain.verify(token), "as it was signed before there were uids"
         other = await asyncio.to_thread(RelayStore, path)
         await asyncio.to_thread(by_hand, other, "carol")

@@ -12,6 +12,7 @@ import pytest
 
 from portico.hub.keys import InvalidKey, KeyRing
 from portico.relay.store import RelayStore, SessionRow, TokenRow, UserRow, WorkspaceRow
+from portico.relay.workspace_keys import WorkspaceKeys
 
 
 def user(name: str, *, admin: bool = False) -> UserRow:
@@ -162,7 +163,7 @@ def test_a_transaction_that_fails_leaves_nothing() -> None:
 
 def test_visitors_keys_are_each_workspaces_own(tmp_path: Path) -> None:
     here, there = RelayStore(tmp_path / "r"), RelayStore(tmp_path / "r")
-    alice, bob = KeyRing(here.key_store("alice"), "alice"), KeyRing(here.key_store("bob"), "bob")
+    alice, bob = KeyRing(WorkspaceKeys(here, "alice"), "alice"), KeyRing(WorkspaceKeys(here, "bob"), "bob")
 
     async def use() -> str:
         token, key = await alice.mint(["cat"], 60)
@@ -178,8 +179,8 @@ def test_visitors_keys_are_each_workspaces_own(tmp_path: Path) -> None:
             alice.verify(token)
 
     token = asyncio.run(use())
-    assert here.key_store("bob").load() == []
-    assert here.key_store("alice").load()[0].last_used is not None
-    other = KeyRing(there.key_store("alice"), "alice")
+    assert WorkspaceKeys(here, "bob").load() == []
+    assert WorkspaceKeys(here, "alice").load()[0].last_used is not None
+    other = KeyRing(WorkspaceKeys(there, "alice"), "alice")
     asyncio.run(other.revoke(other.verify(token).id))
     asyncio.run(use_after(token))

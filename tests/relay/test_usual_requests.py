@@ -13,7 +13,7 @@ from portico.relay.config import RelayConfig
 from portico.relay.edge import framing
 from portico.relay.edge.edge import Edge
 from portico.relay.edge.framing import PLAIN, Framing, Malformed, read, request_line
-from portico.relay.relay import Relay
+from portico.relay.state import RelayState
 from portico.types import Headers
 
 _WORDS = st.sampled_from(
@@ -76,7 +76,7 @@ _TARGETS = [b"/alice/apps/cat/?a=b", b"/alice/v1/models", b"/portico/login", b"/
 def test_a_request_is_read_as_asgi_brings_it(headers: Headers, target: bytes, trusted: str) -> None:
     """Past ASGI and by it: the same place, visitor, scheme and caller."""
     config = RelayConfig(paths=True, base_url="http://localhost:8000", forwarded_allow_ips=trusted)
-    edge = Edge(Relay(config))
+    edge = Edge(RelayState(config))
     connection = _Connection()
     path, _, query = target.partition(b"?")
     connection.caller = edge._caller(connection.client, connection.client)

@@ -57,16 +57,16 @@ async def embedded(host: str, port: int | None) -> AsyncIterator[tuple[HubAddres
     running = asyncio.get_running_loop().create_task(server.serve([listening]))
     try:
         await _started(server, running)
-        token, _ = await relay.tokens.mint(
+        token, _ = await relay.state.tokens.mint(
             user_id=WORKSPACE, workspace=WORKSPACE, scopes=_SCOPES, lifetime=_LIFETIME, label="portico serve"
         )
 
         async def dial(address: HubAddress, limits: Limits) -> Transport:
             near, far = pair()
-            relay.links.accept(far)
+            relay.state.links.accept(far)
             return near
 
-        yield HubAddress(relay.config.base_url + "/", token, "this process", workspace=WORKSPACE), dial
+        yield HubAddress(relay.state.config.base_url + "/", token, "this process", workspace=WORKSPACE), dial
     finally:
         server.config.timeout_graceful_shutdown = _LAST_WORDS
         server.should_exit = True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from portico.hub.access import User
 from portico.hub.answers import Answer, wants_page
 from portico.hub.gateway import VisitorRequest
-from portico.hub.links import Links
 from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
@@ -18,14 +18,13 @@ from portico.relay.edge.edge import Edge
 from portico.relay.edge.framing import Malformed, read_scope
 from portico.relay.edge.own_hosts import not_here
 from portico.relay.edge.routes import ELSEWHERE, Location
-from portico.relay.operate.log import AccessLog
-from portico.relay.operate.metrics import Counters
 from portico.relay.operate.own_pages import OwnPages
 from portico.relay.people.accounts import Accounts
 from portico.relay.people.doorway import Doorway, SignedIn
 from portico.relay.people.identity import RelayIdentities
 from portico.relay.people.sign_in import authorize_url
 from portico.relay.people.tokens import TokenRing
+from portico.relay.state import RelayState
 from portico.relay.store import RelayStore
 from portico.relay.workspaces import Workspaces
 from portico.types import Message, Receive, Scope, Send
@@ -41,77 +40,54 @@ _LINK = b"/portico/link"
 class Relay:
     """The ASGI app. It lives from ``lifespan.startup`` to ``lifespan.shutdown``, or from `start` to `stop`."""
 
-    config: RelayConfig
-    store: RelayStore
-    accounts: Accounts
-    tokens: TokenRing
-    doorway: Doorway
-    workspaces: Workspaces
-    control: ControlApp
-    edge: Edge
-
     def __init__(self, config: RelayConfig) -> None:
-        self.config = config
-        self.ready = False
-        """Whether new visitors and providers should be sent here (``/readyz``)."""
-        self.leaving = False
-        """Whether it drains, and will stop."""
-        self.counters = Counters()
-        self.access: AccessLog | None = None
-        """The access log; None where an ASGI server keeps one, or nobody reads it."""
-        self.dates = False
-        """Whether Date headers are left to the relay; an ASGI server writes them by itself (RFC 9110 §6.6.1)."""
-        self.framed = False
-        """Whether the server holds requests to `relay.edge.framing`; with another ASGI server the relay does."""
+        self.state = RelayState(config)
+        self.edge = Edge(self.state)
         self._upkeep: asyncio.Task[None] | None = None
-
-    @property
-    def links(self) -> Links:
-        return self.workspaces.links
 
     # --- from start to end --------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Open the store, hold the names again that were held, and begin."""
-        config = self.config
+        state, config = self.state, self.state.config
         await asyncio.to_thread(self._read)
-        secret = await asyncio.to_thread(self.store.secret)
-        self.doorway = Doorway(secret, redeem=self._redeem, sign_in_url=self._sign_in_url)
+        secret = await asyncio.to_thread(state.store.secret)
+        state.doorway = Doorway(secret, redeem=self._redeem, sign_in_url=self._sign_in_url)
         cookies = frozenset({config.session_cookie, "portico_session", "portico_form", "__Host-portico_form"})
         own_tokens = tuple(token.encode() for token in (config.admin_token, config.metrics_token) if token)
-        self.workspaces = Workspaces(
+        state.workspaces = Workspaces(
             config,
-            self.store,
-            self.tokens,
-            lambda name: RelayIdentities(name, self.accounts, self.doorway, cookies, own_tokens),
+            state.store,
+            state.tokens,
+            lambda name: RelayIdentities(name, state.accounts, state.doorway, cookies, own_tokens),
         )
-        self.control = ControlApp(config, self.accounts, self.tokens, self._open_workspace, secret)
-        self.edge = Edge(self)
-        self._own_pages = OwnPages(self)
-        await self.workspaces.restore()
+        self.control = ControlApp(config, state.accounts, state.tokens, self._open_workspace, secret)
+        self._own_pages = OwnPages(state, self.control, self.edge.proxies.visitor)
+        await state.workspaces.restore()
         self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
-        self.ready = True
+        state.ready = True
 
     def _read(self) -> None:
-        config = self.config
-        self.store = RelayStore(config.database if config.data_dir == ":memory:" else Path(config.database))
-        self.accounts = Accounts(self.store, session_lifetime=config.session_lifetime)
-        self.tokens = TokenRing(self.store)
+        state, config = self.state, self.state.config
+        state.store = RelayStore(config.database if config.data_dir == ":memory:" else Path(config.database))
+        state.accounts = Accounts(state.store, session_lifetime=config.session_lifetime)
+        state.tokens = TokenRing(state.store)
 
     async def stop(self) -> None:
         """Close every link, and write what is not written."""
-        self.ready, self.leaving = False, True
+        state = self.state
+        state.ready, state.leaving = False, True
         if self._upkeep is not None:
             self._upkeep.cancel()
-        await self.workspaces.stop()
-        await asyncio.to_thread(self.store.close)
-        if self.access is not None:
-            self.access.flush()
+        await state.workspaces.stop()
+        await asyncio.to_thread(state.store.close)
+        if state.access is not None:
+            state.access.flush()
 
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_UP)
-            for work in (self.accounts.synchronize, self.workspaces.keep_up):
+            for work in (self.state.accounts.synchronize, self.state.workspaces.keep_up):
                 try:
                     await work()
                 except Exception:  # a disk that is full now may not be in two seconds
@@ -123,26 +99,27 @@ class Relay:
         Requests have `RelayConfig.drain_timeout` to end by themselves, and are cut then; WebSockets, which have no end,
         are told to come again (1012). Whoever asks meanwhile is answered 503, with Retry-After.
         """
-        self.ready, self.leaving = False, True
-        logger.info("draining: %d links, %d requests under way", self.links.count, self.links.streams)
-        await self.workspaces.remember()
-        for workspace in self.workspaces.all():
+        state, links, config = self.state, self.state.links, self.state.config
+        state.ready, state.leaving = False, True
+        logger.info("draining: %d links, %d requests under way", links.count, links.streams)
+        await state.workspaces.remember()
+        for workspace in state.workspaces.all():
             workspace.gateway.leave()
-        self.links.drain(self.config.drain_jitter)
+        links.drain(config.drain_jitter)
         self.edge.leave()
-        deadline = asyncio.get_running_loop().time() + self.config.drain_timeout
-        while self.links.streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 -- a look is cheap
+        deadline = asyncio.get_running_loop().time() + config.drain_timeout
+        while links.streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 -- a look is cheap
             await asyncio.sleep(_LOOK)
-        if self.links.streams:
-            logger.warning("%d requests have not ended in time, and are cut", self.links.streams)
-        self.links.close(retry_jitter=self.config.drain_jitter)
+        if links.streams:
+            logger.warning("%d requests have not ended in time, and are cut", links.streams)
+        links.close(retry_jitter=config.drain_jitter)
 
     # --- ASGI ---------------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if not self.framed:
+            if not self.state.framed:
                 try:
                     if not read_scope(scope).keep_alive:
                         send = _closing(send)
@@ -167,24 +144,23 @@ class Relay:
 
     async def _refuse(self, answer: Answer, scope: Scope, send: Send) -> None:
         """Answer a request that could be read in two ways, or is of another host, and close its connection."""
-        self.counters.invalid += 1
-        self.counters.answer(answer.code)
-        self.edge.count(answer.status)
+        counters, access = self.state.counters, self.state.access
+        counters.invalid += 1
+        counters.answer(answer.code)
+        counters.count(answer.status)
         headers, body = answer.render(html=wants_page(scope["headers"]), openai=False)
         headers.append((b"connection", b"close"))
-        if self.access is not None:
+        if access is not None:
             host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
             client, _ = self.edge.proxies.visitor(scope["client"], "http", scope["headers"])
             address = client[0] if client else ""
-            self.access.add(
-                scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, ""
-            )
+            access.add(scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, "")
         kind = "http" if scope["type"] == "http" else "websocket.http"
         await send({"type": f"{kind}.response.start", "status": answer.status, "headers": headers})
         await send({"type": f"{kind}.response.body", "body": body})
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.framed:
+        if not self.state.framed:
             try:
                 read_scope(scope)
             except Malformed as error:
@@ -198,7 +174,7 @@ class Relay:
         elif location is not None:
             await self.edge.websocket(scope, receive, send, location)
         elif scope["raw_path"] == _LINK:
-            await serve_link(self, self.edge.proxies, scope, receive, send)
+            await serve_link(self.state, self.edge.proxies, scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -219,10 +195,10 @@ class Relay:
     # --- what its rooms ask of each other -----------------------------------------------------------------------
 
     async def _open_workspace(self, name: str) -> Workspace | None:
-        return await self.workspaces.open(name)
+        return await self.state.workspaces.open(name)
 
     async def _redeem(self, code: str, place: str) -> SignedIn | None:
-        scheme = "https" if self.config.secure else "http"
+        scheme = "https" if self.state.config.secure else "http"
         found = self.control.codes.redeem(code, f"{scheme}://{place}/")
         if found is None:
             return None
@@ -230,7 +206,21 @@ class Relay:
         return SignedIn(User(account.id, account.id, email=account.email), found.session)
 
     def _sign_in_url(self, workspace: str, request: VisitorRequest, state: str) -> str:
-        return authorize_url(self.config, workspace, request.name, state)
+        return authorize_url(self.state.config, workspace, request.name, state)
+
+
+def create_app(
+    config: RelayConfig | None = None,
+    *,
+    flags: Mapping[str, object] | None = None,
+    config_file: str | Path | None = None,
+) -> Relay:
+    """The ASGI app of a relay with *config*, or with what flags, the environment and a TOML file say.
+
+    Any ASGI server runs it (``uvicorn portico.relay:create_app --factory``); ``portico relay`` runs it with deadlines,
+    and faster. Raises `portico.errors.InvalidOption`.
+    """
+    return Relay(config or RelayConfig.load(flags, toml_path=config_file))
 
 
 def _closing(send: Send) -> Send:

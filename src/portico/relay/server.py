@@ -35,7 +35,7 @@ _LAST_WORDS = 5  # seconds for connections to close once the relay has drained
 
 def server_config(relay: Relay) -> uvicorn.Config:
     """How uvicorn runs *relay*."""
-    config = relay.config
+    config = relay.state.config
     http, ws = _protocols(relay)
     return uvicorn.Config(
         relay,
@@ -66,7 +66,7 @@ def _protocols(relay: Relay) -> tuple[Any, Any]:
         from portico.relay.edge.http1 import VisitorProtocol
         from portico.relay.edge.websocket import SocketProtocol
 
-        return VisitorProtocol.for_relay(relay), SocketProtocol.for_relay(relay)
+        return VisitorProtocol.for_edge(relay.edge), SocketProtocol.for_edge(relay.edge)
     logger.warning(
         "uvicorn %s is not as this relay knows it: there is no %s. Plain uvicorn serves: requests are slower, and what "
         "protects against strangers is less. Lost are the time limits for a request's head and for who reads nothing "
@@ -76,7 +76,7 @@ def _protocols(relay: Relay) -> tuple[Any, Any]:
         uvicorn.__version__,
         ", ".join(wrong),
     )
-    relay.dates = True  # `server_config` has uvicorn say none
+    relay.state.dates = True  # `server_config` has uvicorn say none
     return "h11", "websockets-sansio" if find_spec(SANSIO) is not None else "auto"
 
 
@@ -127,7 +127,7 @@ class RelayServer(uvicorn.Server):
             logger.warning("stopping at once")
             self.should_exit = self.force_exit = True
             self._draining.cancel()
-            self._relay.links.close()
+            self._relay.state.links.close()
             for connection in tuple(self.server_state.connections):
                 connection.transport.abort()
 
@@ -148,7 +148,7 @@ def run(config: RelayConfig, *, on_listening: Callable[[str], None] | None = Non
     configure(config)
     _allow_connections()
     relay = Relay(config)
-    relay.access = AccessLog.of(config)
+    relay.state.access = AccessLog.of(config)
     RelayServer(relay, on_listening=on_listening).run()
 
 

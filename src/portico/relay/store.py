@@ -16,7 +16,6 @@ from typing import Any
 
 from portico.relay.database import CHANGES, Database
 from portico.relay.rows import Identities, NameRow, SessionRow, TokenRow, UserRow, WorkspaceRow
-from portico.relay.workspace_keys import WorkspaceKeys
 
 __all__ = ["NameRow", "RelayStore", "SessionRow", "TokenRow", "UserRow", "WorkspaceRow"]
 
@@ -326,12 +325,6 @@ class RelayStore(Database):
 
     def forget_name(self, workspace: str, name: str) -> None:
         self.write_names([], [(workspace, name)])
-
-    # --- keys ---------------------------------------------------------------------------------------------------
-
-    def key_store(self, workspace: str, uid: str | None = None) -> WorkspaceKeys:
-        """Where the visitors' keys of one workspace are kept; of the one with that *uid*, if it is given."""
-        return WorkspaceKeys(self, workspace, uid)
 
 
 def _new_uid() -> str:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
 
 from portico.hub.keys import InvalidKey, Key, key_of
-
-if TYPE_CHECKING:
-    from portico.relay.store import RelayStore
-
-FORGET = 30 * 86400.0  # seconds after its expiry that a key is of no use to anyone who lists keys
+from portico.relay.store import FORGET, RelayStore
 
 
 class WorkspaceKeys:

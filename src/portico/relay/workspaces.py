@@ -26,6 +26,7 @@ from portico.relay.people.grants import Grant
 from portico.relay.people.tokens import TokenRing
 from portico.relay.rows import identity_of
 from portico.relay.store import RelayStore
+from portico.relay.workspace_keys import WorkspaceKeys
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Workspaces:
     def _keys_of(self, name: str) -> tuple[KeyRing, str | None]:
         """Blocks."""
         uid = self._store.uid_of(name)
-        return KeyRing(self._store.key_store(name, uid), identity_of(name, uid)), uid
+        return KeyRing(WorkspaceKeys(self._store, name, uid), identity_of(name, uid)), uid
 
     def _make(self, name: str, keys: KeyRing, uid: str | None) -> Workspace:
         return Workspace(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from portico.relay.counters import Counters
 from portico.relay.edge.asgi_http import RequestReading
-from portico.relay.operate.metrics import Counters
 
 
 @pytest.mark.parametrize("pieces", [(), (b"password=open",), (b"password=open+", b"sesame&next=")])

@@ -20,6 +20,7 @@ from portico.errors import InvalidOption
 from portico.hub.keys import InvalidKey, KeyRing, is_ours
 from portico.relay.people.tokens import Grant, TokenRing, covers, read_scopes
 from portico.relay.store import RelayStore
+from portico.relay.workspace_keys import WorkspaceKeys
 from tests.transports.recorder import run
 
 
@@ -103,7 +104,7 @@ def test_what_is_forged_is_refused() -> None:
             "é" * 40,
         ):
             refused(ring, forged)
-        visitors = await asyncio.to_thread(KeyRing, store.key_store("alice"), "alice")
+        visitors = await asyncio.to_thread(KeyRing, WorkspaceKeys(store, "alice"), "alice")
         key, _ = await visitors.mint(["*"], 60)
         assert "no provider's token" in refused(ring, key)
         with pytest.raises(InvalidKey):

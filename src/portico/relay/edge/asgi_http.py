@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portico.hub.answers import Answer, late_body
 from portico.hub.exchange import HTTPForward
@@ -18,14 +18,12 @@ from portico.hub.firewall.headers import BODILESS
 from portico.hub.gateway import VisitorRequest
 from portico.hub.models.base import ModelsExchange
 from portico.hub.reply import date, reply
+from portico.relay.counters import Counters
 from portico.relay.edge.driving import drive
 from portico.relay.edge.routes import Location
+from portico.relay.edge.visit_ends import VisitEnds
 from portico.relay.operate.log import new_request_id
 from portico.types import Headers, Receive, Send
-
-if TYPE_CHECKING:
-    from portico.relay.edge.edge import Edge
-    from portico.relay.operate.metrics import Counters
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +43,21 @@ class ASGIResponder:
     __slots__ = (
         "_began",
         "_complete",
-        "_edge",
+        "_ends",
         "_no_body",
         "_on_cut",
         "_request_id",
         "_said",
         "_send",
+        "_state",
         "_status",
         "expects",
         "request",
         "since",
     )
 
-    def __init__(self, edge: Edge, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
-        self._edge = edge
+    def __init__(self, ends: VisitEnds, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
+        self._ends, self._state = ends, ends.state
         self.request = request
         self._send = send
         self._on_cut = on_cut
@@ -83,9 +82,9 @@ class ASGIResponder:
         if status > HIGHEST_STATUS:
             self._said = True
             return self.say(unwritable(status))
-        self._edge.count(status)
+        self._state.counters.count(status)
         self._status, self._complete = status, fin
-        if self._edge.relay.leaving:
+        if self._state.leaving:
             headers.append((b"connection", b"close"))
         if self.expects:  # the body will not be asked for, and where the next request begins cannot be known
             headers.append((b"connection", b"close"))
@@ -104,7 +103,7 @@ class ASGIResponder:
                 has_date = True
         if fin and not length and not self._no_body:
             headers.append((b"content-length", b"%d" % len(body)))
-        if not has_date and self._edge.relay.dates:
+        if not has_date and self._state.dates:
             headers.append((b"date", date()))
         return self._drive(
             self._both(
@@ -143,7 +142,7 @@ class ASGIResponder:
 
     def say(self, answer: Answer) -> asyncio.Future[None] | None:
         """As `answer`; a future that is returned says when it is written."""
-        self._edge.relay.counters.answer(answer.code)
+        self._state.counters.answer(answer.code)
         headers, body = reply(answer, self.request)
         self._request_id = new_request_id()
         headers.append((b"x-request-id", self._request_id.encode()))
@@ -162,7 +161,7 @@ class ASGIResponder:
 
     def over(self, location: Location) -> None:
         """The visit has ended, one way or the other."""
-        self._edge.over(
+        self._ends.over(
             self.request, self._status, self.since, location.workspace, self._request_id, left=not self._complete
         )
 

@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portico import foreign
 from portico.protocol import SUBPROTOCOL
+from portico.relay.counters import Counters
 from portico.relay.edge.driving import drive
 from portico.relay.edge.past_asgi import OWN_MESSAGES, OwnSocket
 from portico.relay.edge.proxies import TrustedProxies
+from portico.relay.state import RelayState
 from portico.transports.transport import Receiver as LinkReceiver
 from portico.types import Headers, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from portico.relay.operate.metrics import Counters
-    from portico.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
 
 _PLAIN = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 
 
-async def serve_link(relay: Relay, proxies: TrustedProxies, scope: Scope, receive: Receive, send: Send) -> None:
+async def serve_link(state: RelayState, proxies: TrustedProxies, scope: Scope, receive: Receive, send: Send) -> None:
     """A provider dials in. Who it is it says in HELLO; until then it has 5 s and 8 KiB."""
     await receive()  # websocket.connect
     if SUBPROTOCOL not in scope["subprotocols"]:
@@ -36,12 +34,12 @@ async def serve_link(relay: Relay, proxies: TrustedProxies, scope: Scope, receiv
     headers = [(name.lower(), value) for name, value in scope["headers"]]
     client, _ = proxies.visitor(scope["client"], "http", headers)
     address = client[0] if client else ""
-    transport = ASGILink(send, relay.counters, address, _origin(headers))
+    transport = ASGILink(send, state.counters, address, _origin(headers))
     own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
     if own is not None:
         transport.own = own
         transport.limit = own.hand_over(transport.received)
-    relay.links.accept(transport, lambda hello: relay.workspaces.tenancy(hello, address))
+    state.links.accept(transport, lambda hello: state.workspaces.tenancy(hello, address))
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portico.hub.answers import Answer, restarting
 from portico.hub.exchange import VisitorSocket
@@ -15,11 +15,9 @@ from portico.relay.edge.asgi_http import HIGHEST_STATUS, unwritable
 from portico.relay.edge.driving import drive
 from portico.relay.edge.past_asgi import OwnSocket
 from portico.relay.edge.routes import Location
+from portico.relay.edge.visit_ends import VisitEnds
 from portico.relay.operate.log import new_request_id
 from portico.types import Headers, Receive, Send
-
-if TYPE_CHECKING:
-    from portico.relay.edge.edge import Edge
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +25,8 @@ logger = logging.getLogger(__name__)
 class ASGISocket:
     """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models.socket.ModelsSocket`."""
 
-    def __init__(self, edge: Edge, request: VisitorRequest, send: Send, own: OwnSocket | None) -> None:
-        self._edge = edge
+    def __init__(self, ends: VisitEnds, request: VisitorRequest, send: Send, own: OwnSocket | None) -> None:
+        self._ends, self._state = ends, ends.state
         self.request = request
         self._send = send
         self._own = own
@@ -37,7 +35,7 @@ class ASGISocket:
         self.since = time.monotonic()
         self._status = 0
         self._request_id = ""
-        edge.relay.counters.sockets_open += 1
+        self._state.counters.sockets_open += 1
         self._sending: asyncio.Future[None] | None = None
         self._forward: VisitorSocket | None = None
 
@@ -72,10 +70,10 @@ class ASGISocket:
             if self._forward is not None:
                 self._forward.visitor_closed(1006, "")
             return
-        self._edge.count(101)
-        self._edge.relay.counters.sockets += 1
+        self._state.counters.count(101)
+        self._state.counters.sockets += 1
         self._status = 101
-        if self._edge.relay.dates and not any(name == b"date" for name, _ in headers):
+        if self._state.dates and not any(name == b"date" for name, _ in headers):
             headers.append((b"date", date()))
         self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": headers})
 
@@ -83,14 +81,14 @@ class ASGISocket:
         if status > HIGHEST_STATUS:
             self.answer(unwritable(status))
             return
-        self._edge.count(status)
+        self._state.counters.count(status)
         self._status = status
         kept = [pair for pair in headers if pair[0] != b"content-length"]  # the server says the length by itself
         self._drive({"type": "websocket.http.response.start", "status": status, "headers": kept})
         self._drive({"type": "websocket.http.response.body", "body": body})
 
     def answer(self, answer: Answer) -> None:
-        self._edge.relay.counters.answer(answer.code)
+        self._state.counters.answer(answer.code)
         headers, body = answer.render(html=False, openai=b"/v1/" in self.request.raw_path)
         self._request_id = new_request_id()
         headers.append((b"x-request-id", self._request_id.encode()))
@@ -134,8 +132,8 @@ class ASGISocket:
 
     def over(self, location: Location) -> None:
         """The visit has ended, one way or the other."""
-        self._edge.relay.counters.sockets_open -= 1
-        self._edge.over(
+        self._state.counters.sockets_open -= 1
+        self._ends.over(
             self.request, self._status, self.since, location.workspace, self._request_id, left=not self._status
         )
 

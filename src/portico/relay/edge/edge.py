@@ -7,9 +7,7 @@ server that needs no waiting goes so without ASGI (`Edge.read`, `Edge.begin`). H
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from portico.hub.answers import Answer, restarting
 from portico.hub.exchange import HTTPForward
@@ -20,6 +18,7 @@ from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.reply import server_of
 from portico.hub.shares import network_of
 from portico.hub.unfinished import Unfinished
+from portico.hub.workspace import Workspace
 from portico.protocol import Kind
 from portico.relay.edge.addresses import Addresses
 from portico.relay.edge.asgi_http import ASGIResponder, RequestReading, has_body
@@ -27,21 +26,20 @@ from portico.relay.edge.asgi_socket import ASGISocket
 from portico.relay.edge.past_asgi import OWN_MESSAGES, OwnConnection, OwnRequest, OwnResponder, OwnSocket
 from portico.relay.edge.proxies import TrustedProxies
 from portico.relay.edge.routes import Location, Places
+from portico.relay.edge.visit_ends import VisitEnds
+from portico.relay.state import RelayState
 from portico.types import Headers, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from portico.hub.workspace import Workspace
-    from portico.relay.relay import Relay
 
 
 class Edge:
     """What the ASGI app calls for everything that is not the relay's own page."""
 
-    def __init__(self, relay: Relay) -> None:
-        self.relay = relay
-        self.places = Places(relay.config)
-        self.proxies = TrustedProxies(relay.config.forwarded_allow_ips)
+    def __init__(self, state: RelayState) -> None:
+        self.state = state
+        self.places = Places(state.config)
+        self.proxies = TrustedProxies(state.config.forwarded_allow_ips)
         self.addresses = Addresses()
+        self.ends = VisitEnds(state, self.addresses)
         self.held = HeldBodies()
         """What is held of bodies that have not named their model, in all workspaces."""
         self.unfinished = Unfinished()
@@ -60,8 +58,8 @@ class Edge:
     async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
         """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
         request = self._request(scope, location, Kind.HTTP)
-        reading = RequestReading(self.relay.config.body_timeout, self.relay.counters)
-        visit = ASGIResponder(self, request, send, reading.stop)
+        reading = RequestReading(self.state.config.body_timeout, self.state.counters)
+        visit = ASGIResponder(self.ends, request, send, reading.stop)
         try:
             await self._http(request, visit, reading, receive, location)
         finally:
@@ -81,7 +79,7 @@ class Edge:
                 self.addresses.check(request.caller)
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
-            workspace = self.relay.workspaces.get(location.workspace)
+            workspace = self.state.workspaces.get(location.workspace)
             if location.models:
                 exchange = AllModels(workspace.gateway, workspace.registry, location.base, self.held).exchange(
                     request, visit, fin=fin
@@ -96,7 +94,7 @@ class Edge:
             if request.raw_path.startswith(b"/.portico/"):
                 form = await reading.form(receive)
                 if form is not None:
-                    await reading.finish(visit.say(await self.relay.doorway.handle(workspace, request, form)))
+                    await reading.finish(visit.say(await self.state.doorway.handle(workspace, request, form)))
                 return
             forward = await self._open(workspace, request, visit, fin)
         except Answer as answer:
@@ -169,7 +167,7 @@ class Edge:
         """
         responder.request = request
         responder.workspace = location.workspace
-        workspace = self.relay.workspaces.get(location.workspace)
+        workspace = self.state.workspaces.get(location.workspace)
         request.cors_origin = b""
         try:
             if self.addresses.over and request.caller:
@@ -203,7 +201,7 @@ class Edge:
         request = self._request(scope, location, Kind.WEBSOCKET)
         request.subprotocols = tuple(scope["subprotocols"])
         own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
-        visit = ASGISocket(self, request, send, own)
+        visit = ASGISocket(self.ends, request, send, own)
         await receive()  # websocket.connect
         self.sockets.add(visit)
         try:
@@ -216,13 +214,13 @@ class Edge:
         self, request: VisitorRequest, visit: ASGISocket, receive: Receive, location: Location
     ) -> None:
         try:
-            if self.relay.leaving:
+            if self.state.leaving:
                 raise restarting()
             if self.addresses.over and request.caller:
                 self.addresses.check(request.caller)
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
-            workspace = self.relay.workspaces.get(location.workspace)
+            workspace = self.state.workspaces.get(location.workspace)
             gateway = workspace.gateway
             if location.models:
                 models = AllModels(gateway, workspace.registry, location.base, self.held).socket(request)
@@ -265,37 +263,6 @@ class Edge:
             location.prefix,
             caller=self._caller(client, scope["client"]),
         )
-
-    def count(self, status: int) -> None:
-        requests = self.relay.counters.requests
-        requests[status] = requests.get(status, 0) + 1
-
-    def over(
-        self, request: VisitorRequest, status: int, since: float, workspace: str, request_id: str, *, left: bool
-    ) -> None:
-        """A visit has ended: *left* by its visitor before the answer was whole, or as it should."""
-        relay, client = self.relay, request.client
-        if left:
-            self.abandoned(request.caller)
-        if relay.access is not None:
-            path = request.target.partition(b"?")[0]
-            relay.access.add(
-                request.method,
-                request.host,
-                path,
-                status,
-                time.monotonic() - since,
-                workspace,
-                request.name,
-                client[0] if client else "",
-                request_id,
-            )
-
-    def abandoned(self, caller: str) -> None:
-        """A visitor left before the answer was whole."""
-        self.relay.counters.abandoned += 1
-        if caller:
-            self.addresses.abandoned(caller)
 
     def leave(self) -> None:
         """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry)."""

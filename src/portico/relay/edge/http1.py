@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,13 +23,11 @@ from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.hub.shares import network_of
+from portico.relay.edge.edge import Edge
 from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, one_host, read, request_line
 from portico.relay.edge.http1_visit import HTTP1Responder
 from portico.relay.edge.past_asgi import OwnRequest
 from portico.relay.edge.websocket import SocketProtocol
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 _MOST_HEAD = 64 * 1024  # bytes, as a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
@@ -43,15 +41,15 @@ _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is re
 
 
 class VisitorProtocol(HttpToolsProtocol):
-    """One connection of a visitor. `for_relay` makes the class that a server is given."""
+    """One connection of a visitor. `for_edge` makes the class that a server is given."""
 
-    relay: Relay
+    edge: Edge
 
     @classmethod
-    def for_relay(cls, relay: Relay) -> type[VisitorProtocol]:
-        relay.dates = True  # uvicorn's own would stand beside an app's
-        relay.framed = True
-        return type("VisitorProtocol", (cls,), {"relay": relay})
+    def for_edge(cls, edge: Edge) -> type[VisitorProtocol]:
+        edge.state.dates = True  # uvicorn's own would stand beside an app's
+        edge.state.framed = True
+        return type("VisitorProtocol", (cls,), {"edge": edge})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -89,13 +87,13 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        edge = self.relay.edge
+        edge = self.edge
         address = self.client[0] if self.client else ""
         if not edge.proxies.is_trusted(address):
             self._counted = address
             self.caller = network_of(address)
             if not edge.addresses.connect(address):
-                self.relay.counters.turned_away += 1
+                self.edge.state.counters.turned_away += 1
                 self._refuse(
                     Answer(429, "too_many_connections", "Your address holds too many connections.", retry_after=5)
                 )
@@ -106,7 +104,7 @@ class VisitorProtocol(HttpToolsProtocol):
         self._forget_deadline()
         self._forget_idleness()
         if self._counted:
-            self.relay.edge.addresses.disconnect(self._counted)
+            self.edge.addresses.disconnect(self._counted)
             self._counted = ""
         if self._stalled is not None:
             self._stalled.cancel()
@@ -215,7 +213,7 @@ class VisitorProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
 
     def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(self.relay.config.header_timeout, self._head_is_late)
+        self._deadline = self.loop.call_later(self.edge.state.config.header_timeout, self._head_is_late)
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:
@@ -224,7 +222,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._deadline = None
-        self.relay.counters.late += 1
+        self.edge.state.counters.late += 1
         self._give_up()
 
     # The parser's calls; those that are None are not asked for.
@@ -309,7 +307,7 @@ class VisitorProtocol(HttpToolsProtocol):
         target = self.url
         if target[:1] != b"/" or b"#" in target:
             return False
-        read = self.relay.edge.read(self, self._method, self._version, target, self.headers, self._fields, size)
+        read = self.edge.read(self, self._method, self._version, target, self.headers, self._fields, size)
         if read is None:
             return False
         keep_alive = self._keeps_alive
@@ -327,7 +325,7 @@ class VisitorProtocol(HttpToolsProtocol):
         request = read[0]
         visit = HTTP1Responder(self, request.method, request.http_version, keep_alive)
         self.cycle = visit  # type: ignore[assignment]
-        leave = self.relay.edge.begin(visit, *read)
+        leave = self.edge.begin(visit, *read)
         if leave is None:
             self.cycle = cycle
             return False
@@ -389,7 +387,7 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What came is no request; *msg* says why."""
-        self.relay.counters.invalid += 1
+        self.edge.state.counters.invalid += 1
         self._turn_away(Answer(400, "bad_request", msg))
 
     def _turn_away(self, answer: Answer) -> None:
@@ -418,8 +416,8 @@ class VisitorProtocol(HttpToolsProtocol):
         self._deaf = True
         self._forget_deadline()
         self._forget_idleness()
-        self.relay.edge.count(answer.status)
-        self.relay.counters.answer(answer.code)
+        self.edge.state.counters.count(answer.status)
+        self.edge.state.counters.answer(answer.code)
         headers, body = reply(answer, None)
         self.transport.write(ResponseWriter("GET", "1.1", True).begin(answer.status, headers, body, True))
         if self.transport.can_write_eof():
@@ -434,10 +432,10 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.relay.config.write_timeout, self._takes_nothing)
+        self._stalled = self.loop.call_later(self.edge.state.config.write_timeout, self._takes_nothing)
 
     def _takes_nothing(self) -> None:
-        self.relay.counters.slow += 1
+        self.edge.state.counters.slow += 1
         self.transport.abort()
 
     def resume_writing(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -14,11 +14,9 @@ from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
+from portico.relay.edge.edge import Edge
 from portico.relay.operate.log import new_request_id
 from portico.types import Headers
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Connection(Protocol):
     """What an answer is written to: `portico.relay.edge.http1.VisitorProtocol`."""
 
-    relay: Relay
+    edge: Edge
     transport: asyncio.Transport
     flow: FlowControl
     visitor_left: Callable[[], None] | None
@@ -93,16 +91,16 @@ class HTTP1Responder:
         request = self.request
         if request is not None:
             self.request = None
-            self._protocol.relay.edge.over(
+            self._protocol.edge.ends.over(
                 request, self._status, self.since, self.workspace, self._request_id, left=left
             )
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         self.response_started = True
         self._status = status
-        relay = self._protocol.relay
-        relay.edge.count(status)
-        self._writer.close = not self.keep_alive or relay.leaving
+        state = self._protocol.edge.state
+        state.counters.count(status)
+        self._writer.close = not self.keep_alive or state.leaving
         try:
             data = self._writer.begin(status, headers, body, fin)
         except ValueError as error:
@@ -138,7 +136,7 @@ class HTTP1Responder:
         return None
 
     def answer(self, answer: Answer) -> None:
-        self._protocol.relay.counters.answer(answer.code)
+        self._protocol.edge.state.counters.answer(answer.code)
         headers, body = reply(answer, self.request)
         self._request_id = new_request_id()
         headers.append((b"x-request-id", self._request_id.encode()))

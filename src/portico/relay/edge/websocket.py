@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 
 from portico.pieces import Pieces
+from portico.relay.edge.edge import Edge
 from portico.relay.edge.past_asgi import OWN_MESSAGES
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.transports.whole_frames import read_whole, written_whole
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 _SLICE = 16 * 1024
 """Bytes of a WebSocket that are read before its app is asked whether it takes more: of small messages there are
@@ -29,13 +27,13 @@ _LAST_WORDS = 15.0  # seconds for the other end to take what waits when a WebSoc
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket, a visitor's or a provider's, once it has been asked for. `for_relay` makes the class to be used."""
+    """A WebSocket, a visitor's or a provider's, once it has been asked for. `for_edge` makes the class to be used."""
 
-    relay: Relay
+    edge: Edge
 
     @classmethod
-    def for_relay(cls, relay: Relay) -> type[SocketProtocol]:
-        return type("SocketProtocol", (cls,), {"relay": relay})
+    def for_edge(cls, edge: Edge) -> type[SocketProtocol]:
+        return type("SocketProtocol", (cls,), {"edge": edge})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -67,7 +65,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         Returns what bounds the length of a message.
         """
         self._take = take
-        self.relay.edge.unfinished.free(self)
+        self.edge.unfinished.free(self)
         return lambda size: limit_messages(self.conn, size)
 
     def say(self, data: bytes, *, text: bool = False) -> bool:
@@ -125,7 +123,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not held and not self._holds:
             return
         self._holds = held > 0
-        if not self.relay.edge.unfinished.hold(self, held) and not self._roomless:
+        if not self.edge.unfinished.hold(self, held) and not self._roomless:
             self._roomless = True
             self.transport.pause_reading()
 
@@ -179,7 +177,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._stalled is None:
-            self._stalled = self.loop.call_later(self.relay.config.write_timeout, self._takes_nothing)
+            self._stalled = self.loop.call_later(self.edge.state.config.write_timeout, self._takes_nothing)
 
     def resume_writing(self) -> None:
         self._forget()
@@ -190,12 +188,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._forget()
         if self._last is not None:
             self._last.cancel()
-        self.relay.edge.unfinished.free(self)
+        self.edge.unfinished.free(self)
         self.frames, self._rest = [], b""
         self._pieces.clear()
         forget(self.conn)
         if self.counted:
-            self.relay.edge.addresses.disconnect(self.counted)
+            self.edge.addresses.disconnect(self.counted)
         super().connection_lost(exc)
 
     def _forget(self) -> None:
@@ -204,5 +202,5 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._stalled = None
 
     def _takes_nothing(self) -> None:
-        self.relay.counters.slow += 1
+        self.edge.state.counters.slow += 1
         self.transport.abort()

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,12 +27,10 @@ from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
 from portico.link import Stream
 from portico.relay.people.accounts import SignIn
-from portico.relay.people.forms import answer_to, answering, read_body, say, see_other, store_failed
+from portico.relay.people.forms import Pages, answer_to, answering, read_body, say, see_other, store_failed
+from portico.relay.state import RelayState
 from portico.types import Receive, Scope, Send
 from portico.version import __version__
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +49,8 @@ _ADMIN = Principal(id="admin")
 class Admin:
     """An ASGI app for HTTP."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, state: RelayState, pages: Pages) -> None:
+        self._relay, self._pages = state, pages
         self._since = time.time()
         self._app = Starlette(
             routes=[
@@ -241,7 +239,7 @@ class Admin:
         who = self._admin(request)
         if who is None:
             return see_other(f"/portico/login?next={_PAGE}")
-        pages = self._relay.control.pages
+        pages = self._pages
         if request.method == "POST":
             section = await self._act(who, await pages.read(request, who.digest))
             return see_other(f"{_PAGE}#{section}")
@@ -252,7 +250,7 @@ class Admin:
         who = self._admin(request)
         if who is None:
             raise unauthorized("You are signed out.")
-        return self._relay.control.pages.fragment(request, "admin_live.html", session=who.digest, **self._values(who))
+        return self._pages.fragment(request, "admin_live.html", session=who.digest, **self._values(who))
 
     def _values(self, who: SignIn) -> dict[str, Any]:
         return {"account": who.account, "state": self.state(), "ago": _ago, "size": _size, "day": _day}

@@ -1,88 +1,40 @@
-"""What a relay counts, and how Prometheus reads it.
+"""How Prometheus reads what a relay counts and has.
 
-A request costs an addition or two (`Counters`); all else is looked up when somebody asks (`RelayCollector`), in a
-registry of the relay's own, so that two relays in one process do not mix.
+All is looked up when somebody asks, in a registry of the relay's own, so that two relays in one process do not mix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from portico.relay.counters import Counters
+from portico.relay.state import RelayState
 from portico.version import __version__
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 _STATUSES = ("live", "stalled", "reconnecting")
 
 
-class Counters:
-    """Counts since the start. Plain numbers, each added to in one place."""
-
-    __slots__ = (
-        "abandoned",
-        "answers",
-        "from_providers",
-        "invalid",
-        "late",
-        "requests",
-        "slow",
-        "sockets",
-        "sockets_open",
-        "to_providers",
-        "turned_away",
-    )
-
-    def __init__(self) -> None:
-        self.requests: dict[int, int] = {}
-        """Answers by their status; 101 for WebSockets."""
-        self.answers: dict[str, int] = {}
-        """Those in the relay's own words, by their code (`portico.hub.answers.Answer`)."""
-        self.sockets = 0
-        """WebSockets of visitors that were accepted."""
-        self.sockets_open = 0
-        """Those that are under way, asked for or accepted."""
-        self.abandoned = 0
-        """Requests whose visitor left before the answer was whole."""
-        self.invalid = 0
-        """Requests that were no HTTP."""
-        self.late = 0
-        """Connections closed because a head or a body did not come in time."""
-        self.slow = 0
-        """Connections cut because the visitor took nothing."""
-        self.turned_away = 0
-        """Connections closed because their address holds too many."""
-        self.from_providers = 0
-        """Bytes of the links' messages."""
-        self.to_providers = 0
-
-    def answer(self, code: str) -> None:
-        """One more answer in the relay's own words."""
-        self.answers[code] = self.answers.get(code, 0) + 1
-
-
 class RelayCollector(Collector):
     """Reads a relay when it is asked to."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, state: RelayState) -> None:
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        relay, counters = self._relay, self._relay.counters
+        state, counters = self._state, self._state.counters
         info = GaugeMetricFamily("portico_relay_info", "The relay's version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
-        yield _gauge("portico_relay_ready", "Whether visitors and providers should be sent here.", relay.ready)
+        yield _gauge("portico_relay_ready", "Whether visitors and providers should be sent here.", state.ready)
         yield from self._visitors(counters)
-        yield from self._providers(relay, counters)
+        yield from self._providers(state, counters)
 
     @staticmethod
     def _visitors(counters: Counters) -> Iterator[Metric]:
@@ -115,9 +67,9 @@ class RelayCollector(Collector):
         yield _gauge("portico_relay_websockets_open", "Visitors' WebSockets under way.", counters.sockets_open)
 
     @staticmethod
-    def _providers(relay: Relay, counters: Counters) -> Iterator[Metric]:
-        links = relay.links
-        workspaces = relay.workspaces.all()
+    def _providers(state: RelayState, counters: Counters) -> Iterator[Metric]:
+        links = state.links
+        workspaces = state.workspaces.all()
         yield _gauge("portico_relay_links", "Providers that are linked.", links.count)
         yield _gauge("portico_relay_streams", "Requests and WebSockets in flight.", links.streams)
         held = sum(item.link.connection.held for item in links.all())
@@ -174,9 +126,9 @@ def _limited(counters: Counters) -> int:
 class Metrics:
     """The text of ``/metrics``."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, state: RelayState) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(RelayCollector(relay))
+        self._registry.register(RelayCollector(state))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from portico.hub.answers import Answer, forbidden, late_body, unauthorized
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
 from portico.hub.reply import date
+from portico.relay.control import ControlApp
 from portico.relay.operate.admin import PATHS as ADMIN_PATHS
 from portico.relay.operate.admin import Admin
 from portico.relay.operate.metrics import CONTENT_TYPE, Metrics
+from portico.relay.state import RelayState
 from portico.types import ASGIApp, Headers, Message, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from portico.relay.relay import Relay
 
 _TEXT = b"text/plain; charset=utf-8"
 
@@ -40,18 +39,22 @@ _ALWAYS = [
 """What goes out with every answer that does not say otherwise: it is data, and no page of anybody's."""
 
 
+VisitorOf = Callable[[tuple[str, int] | None, str, Headers], tuple[tuple[str, int] | None, str]]
+"""From a connection's peer and scheme, and the headers, to the visitor's (`TrustedProxies.visitor`)."""
+
+
 class OwnPages:
     """An ASGI app for HTTP."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._metrics = Metrics(relay)
+    def __init__(self, state: RelayState, control: ControlApp, visitor_of: VisitorOf) -> None:
+        self._relay, self._control, self._visitor_of = state, control, visitor_of
+        self._metrics = Metrics(state)
         self._probes = {"/healthz": self._alive, "/readyz": self._ready, "/metrics": self._count}
-        self._admin = Admin(relay)
+        self._admin = Admin(state, control.pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         relay, began, status = self._relay, time.monotonic(), 0
-        client, scheme = relay.edge.proxies.visitor(scope["client"], scope["scheme"], scope["headers"])
+        client, scheme = self._visitor_of(scope["client"], scope["scheme"], scope["headers"])
         scope = {**scope, "client": client, "scheme": scheme}
         body_over = False
 
@@ -72,7 +75,7 @@ class OwnPages:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                relay.edge.count(status)
+                relay.counters.count(status)
                 headers = [*message["headers"]]
                 if relay.dates and not any(name == b"date" for name, _ in headers):
                     headers.append((b"date", date()))
@@ -111,7 +114,7 @@ class OwnPages:
             return self._probe
         if path in ADMIN_PATHS or path.startswith(ADMIN_PATHS[-1] + "/"):
             return self._admin
-        return self._relay.control
+        return self._control
 
     # --- what machines ask --------------------------------------------------------------------------------------
 
