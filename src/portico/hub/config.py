@@ -45,6 +45,8 @@ class HubConfig:
     """Names that one kernel or user holds in one workspace; None for three quarters of `max_services`."""
     max_streams_of_address: int | None = None
     """Requests of one address on one link; None for a quarter of `Limits.max_streams`."""
+    routing: str = "least-busy"
+    """Which replica gets a request of a service that names no policy of its own (`portico.hub.routing`)."""
     max_keys: int = 10_000
     """Keys that have not expired, of one maker (a kernel, a user)."""
     events_lifetime: float = 600.0

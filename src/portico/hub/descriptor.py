@@ -57,6 +57,8 @@ class Descriptor:
     origins: tuple[str, ...] = ()
     conditions: Conditions | None = None
     """What must hold besides; None, as mostly, for nothing."""
+    routing: str = "least-busy"
+    """Which of its replicas gets a request, by the name of a policy of `portico.hub.routing`."""
 
     @staticmethod
     def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
@@ -85,6 +87,9 @@ class Descriptor:
             raise Refused("origins is a list of at most 100 short texts", "invalid_option")
         if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
+        routing = value.get("routing", config.routing)
+        if not _is_text(routing, 50):
+            raise Refused("routing is the name of a policy", "invalid_option")
         conditions = Conditions.read(value.get("conditions"), config)
         if conditions is not None and conditions.password is not None and access != "public":
             raise Refused(
@@ -99,6 +104,7 @@ class Descriptor:
             access=access,
             origins=tuple(origins),
             conditions=conditions,
+            routing=routing,
         )
 
 

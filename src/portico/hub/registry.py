@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.errors import NameTaken, Refused
+from portico.hub import routing
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
 from portico.hub.replicas import ProviderSession, Replica, Service
@@ -26,6 +27,8 @@ class Registry:
     """All of it, for one workspace."""
 
     def __init__(self, config: HubConfig) -> None:
+        """Raises `Refused` where *config* names a routing policy that there is not."""
+        routing.check(config.routing)
         self._config = config
         self.interstitial = False
         """Whether a browser is told, before a service's first page, that a stranger made it."""
@@ -81,7 +84,7 @@ class Registry:
         *value* is as in a REGISTER frame. None for one that is not let in any more, or is here already.
         """
         try:
-            descriptor = Descriptor.read(value, self._config)
+            descriptor = self._read(value)
         except Refused:
             return None
         if descriptor.name in self.services:
@@ -123,7 +126,7 @@ class Registry:
 
         Raises `NameTaken` or `Refused`.
         """
-        descriptor = Descriptor.read(value, self._config)
+        descriptor = self._read(value)
         name = descriptor.name
         if not session.principal.may_publish(name):
             patterns = ", ".join(session.principal.publishes or ()) or "nothing"
@@ -168,6 +171,11 @@ class Registry:
         service.wake()
         self._tell(what, name)
         return service, replaced
+
+    def _read(self, value: dict[str, Any]) -> Descriptor:
+        descriptor = Descriptor.read(value, self._config)
+        routing.check(descriptor.routing)
+        return descriptor
 
     @staticmethod
     def _check_joins(

@@ -1,0 +1,77 @@
+"""Which replica of a service gets a request: policies by name.
+
+A policy is a pure decision: it sees the replicas and the request, asks nobody, and changes nothing. What is waited for
+where it finds none, and what is counted where it finds one, is for those who ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from portico.errors import Refused
+from portico.hub.replicas import Replica, Service
+from portico.protocol import Kind
+from portico.types import Headers
+
+
+class RoutedRequest(Protocol):
+    """What a policy sees of a visitor's request."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> bytes:
+        """Path and query, raw."""
+
+    @property
+    def headers(self) -> Headers:
+        """Names are lower case."""
+
+    @property
+    def caller(self) -> str:
+        """Whom it counts for: the network of the visitor's address, where visitors can be told apart; else ""."""
+
+
+Policy = Callable[[Sequence[Replica], RoutedRequest, Replica | None], Replica | None]
+"""From a service's replicas and the request to the replica that gets it; the third is one that must not, as it refused.
+
+None: none can take it now. What it returns must be one that `Replica.can_open`.
+"""
+
+_STALLED = 1_000_000
+"""Requests that a stalled replica counts as having besides: more than a link has streams."""
+
+
+def least_busy(replicas: Sequence[Replica], request: RoutedRequest, without: Replica | None) -> Replica | None:
+    """The one with the fewest requests in flight; of equals, the one whose last turn is longest ago.
+
+    Stalled ones get a request only if all are.
+    """
+    best: Replica | None = None
+    best_load = best_turn = 0
+    for replica in replicas:
+        if replica is without or not replica.can_open:
+            continue
+        load = replica.in_flight + (_STALLED if replica.stalled else 0)
+        if best is None or load < best_load or (load == best_load and replica.last_turn < best_turn):
+            best, best_load, best_turn = replica, load, replica.last_turn
+    return best
+
+
+POLICIES: dict[str, Policy] = {"least-busy": least_busy}
+"""By the name that a provider or a hub's settings give."""
+
+
+def check(name: str) -> None:
+    """Raise `Refused` if there is no policy of that *name*."""
+    if name not in POLICIES:
+        known = ", ".join(sorted(POLICIES))
+        raise Refused(f"There is no routing policy {name[:50]!r}. Choose one of: {known}.", "invalid_option")
+
+
+def pick(service: Service, request: RoutedRequest, without: Replica | None = None) -> Replica | None:
+    """The replica of *service* that gets *request*, and is not *without*. None: none can take it now."""
+    return POLICIES[service.descriptor.routing](service.replicas, request, without)
