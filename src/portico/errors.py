@@ -12,7 +12,15 @@
     │   ├── NoHub                   no hub was found to publish on
     │   ├── AnsweredWithError       an app answered with a status of 500 or more, and raised nothing that got out
     │   ├── StoreFailed             what a relay remembers could not be read or written
-    │   └── UnusableOutput          a function gave something that no answer can be made of
+    │   ├── UnusableOutput          a function gave something that no answer can be made of
+    │   └── DialogueError           a dialogue cannot do what it was to do
+    │       ├── NoSuchQuestion      an answer to a question that it has not asked
+    │       ├── NotAsked            an answer to a question that takes none any more
+    │       ├── DialogueOver        it has ended
+    │       ├── DialogueFull        a message, a question or an answer more than it keeps
+    │       ├── MessagesLost        it does not keep the messages that were to be read
+    │       ├── TooManyDialogues    there are as many of them as there may be
+    │       └── CannotWait          synchronous code asked where it cannot wait for the answer
     ├── UnusableRequest             a visitor's request, or a field of it, cannot be used
     ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
     │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
@@ -21,6 +29,7 @@
         ├── RemoteProtocolError     bytes that the link protocol does not allow
         ├── LinkClosed              the link is gone; says both sides' reasons
         ├── StreamReset             the other end gave this stream up
+        ├── NoAnswer                nobody answered a dialogue's question in time
         └── Refused                 the hub said no: a name taken, a token that may not
             └── NameTaken           another provider holds the name
 
@@ -90,6 +99,52 @@ class UnusableOutput(LocalError, TypeError):
     """A function returned or yielded something that no answer can be made of."""
 
     status = 500
+
+
+class DialogueError(LocalError):
+    """A dialogue cannot do what its code, or who reads and answers it, wanted of it."""
+
+
+class NoSuchQuestion(DialogueError):
+    """An answer names a question that the dialogue has not asked, or does not keep any more."""
+
+    status = 404
+
+
+class NotAsked(DialogueError):
+    """The question takes no answer any more: it has one, or it came too late, or its code does not wait for it."""
+
+    status = 409
+
+
+class DialogueOver(DialogueError):
+    """The dialogue has ended: it takes no answer, and its code can neither tell nor ask anything."""
+
+    status = 409
+
+
+class DialogueFull(DialogueError):
+    """A message, a question or an answer is more than a dialogue keeps of them."""
+
+    status = 413
+
+
+class MessagesLost(DialogueError):
+    """A dialogue cannot be read on from a message that it never told, or of which it does not keep what followed."""
+
+    status = 410
+
+
+class TooManyDialogues(DialogueError):
+    """There are as many dialogues, or threads for them, as there may be. Nothing of the new one has begun."""
+
+    status = 503
+
+
+class CannotWait(DialogueError):
+    """Synchronous code asked where it cannot wait for the answer. Its question was not told to anybody."""
+
+    status = 501
 
 
 class UnusableRequest(PorticoError):
@@ -205,6 +260,12 @@ class StreamReset(RemoteError, OSError):
         self.code = code
         self.reason = reason
         super().__init__(reason or f"the stream was reset (code {code})")
+
+
+class NoAnswer(RemoteError, TimeoutError):
+    """Nobody answered a dialogue's question in time."""
+
+    status = 504
 
 
 class Refused(RemoteError):

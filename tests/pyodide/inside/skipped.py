@@ -23,6 +23,7 @@ NO_FILE = {
     "tests/models/test_leaving.py": "waits on threads for what models do meanwhile",
     "tests/asgi/test_mount.py": _NO_WHEEL + "falcon",
     "tests/asgi/test_wsgi_threads.py": _NO_THREAD,
+    "tests/calls/test_shared_threads.py": _NO_THREAD,
     "tests/models/test_signatures.py": _NO_WHEEL + "numpy",
     "tests/models/test_handed_on.py": _NO_WHEEL + "langchain-core",
     "tests/models/test_nothing_lost.py": _NO_WHEEL + "langchain-core",
