@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from portico.calls.run import Cancel, Items, drive, runs_on_loop
+from portico.calls.run import THREADS, Cancel, Items, drive, runs_on_loop
 from tests.waiting import until
 
-BOTH = pytest.mark.parametrize("threads", [True, False], ids=["threads", "inline"])
+BOTH = pytest.mark.parametrize("threads", [True, False], ids=["on-a-thread", "inline"])
 
 
-async def items_of(function, threads=True, **options):
+async def items_of(function, threads=THREADS, **options):
     sink = Items()
     await drive(function, runs_on_loop(function), sink, threads=threads, **options)
     return sink.items

@@ -1,4 +1,4 @@
-"""The core's own tests run inside Pyodide: protocol, link, ASGI and models, over the in-memory pair."""
+"""The core's own tests run inside Pyodide: protocol, link, ASGI, calls and models, over the in-memory pair."""
 
 from __future__ import annotations
 

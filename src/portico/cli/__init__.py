@@ -2,7 +2,12 @@
 
 A command's module has ``configure(parser)`` and ``run(options)``, which returns the exit status. It is imported only
 when it is asked for, and imports what is heavy when it runs. What is wrong is one line on standard error: status 2 for
-a command line that cannot be meant, 1 for what did not work. What is not here: serving itself (`portico.provider`).
+a command line that cannot be meant, 1 for what did not work.
+
+Behind `serve`: `settings` (what its flags come to), `loading` (finds the app), `serving` (serves it until the end),
+`reload` (does so in a child, anew when a file changes) and `embedded` (a relay in this process, where no other is
+named). `account` is what `login`, `logout`, `status`, `services`, `keys`, `stop` and `relay` share; `fetching` gets the
+wheels that `export` needs; `bundle` makes its Pyodide. Not here: serving itself (`portico.provider`).
 """
 
 from __future__ import annotations

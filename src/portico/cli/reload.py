@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from portico.cli.serve import Settings
+from portico.cli.settings import Settings
 from portico.errors import InvalidOption
 from portico.provider.thread import LoopThread
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from portico.calls.loops import run_to_the_end
 from portico.cli.loading import load_app, make_app, own
-from portico.cli.serve import Settings
+from portico.cli.settings import Settings
 from portico.errors import LinkClosed, PorticoError, StartupFailed
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
@@ -30,13 +30,13 @@ _ACCESS = {
 }
 
 
-def serve(options: argparse.Namespace, settings: Settings, control: Control | None = None) -> int:
+def serve(options: argparse.Namespace, settings: Settings, ending: Ending | None = None) -> int:
     """Serve until the end; returns the exit status. Raises `PorticoError` for what does not work."""
     logging.getLogger("portico").setLevel(logging.WARNING)
     thing = load_app(options.app, app_dir=options.app_dir)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         loop = runner.get_loop()
-        serving = loop.create_task(_serve(thing, options, settings, control or Control()))
+        serving = loop.create_task(_serve(thing, options, settings, ending or Ending()))
         return run_to_the_end(loop, serving, lambda error: isinstance(error, _LostPatience))
 
 
@@ -53,7 +53,7 @@ class _LostPatience(SystemExit):
     """The end was asked for a second time. An app's own SystemExit is the app's failure, and ends nothing."""
 
 
-class Control:
+class Ending:
     """How the end comes: by signals. A parent process has another way."""
 
     quiet = False
@@ -83,8 +83,8 @@ class Control:
         """The service is live."""
 
 
-async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, control: Control) -> int:
-    control.install()
+async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, ending: Ending) -> int:
+    ending.install()
     if options.factory:
         thing = await make_app(thing, options.app)
     async with _hub(options, settings) as (address, dial):
@@ -101,7 +101,7 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, co
         for remark in taken.remarks:
             print(remark, file=sys.stderr)
         publishing = asyncio.ensure_future(provider.publish(service, taken.app, address))
-        await _first(publishing, control)
+        await _first(publishing, ending)
         if not publishing.done():
             publishing.cancel()
             await provider.shutdown()
@@ -112,17 +112,17 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, co
             if error.__cause__ is None:
                 raise
             raise StartupFailed(f"the app's startup failed.\n{own('startup', error.__cause__)}") from error
-        if not control.quiet:
+        if not ending.quiet:
             print(service.url, flush=True)
             print(await _how_to_open(service, settings), file=sys.stderr)
-        control.published(service)
+        ending.published(service)
         watch = _Watch(service)
         provider.listener = watch.changed
-        await _first(asyncio.ensure_future(watch.gone.wait()), control)
+        await _first(asyncio.ensure_future(watch.gone.wait()), ending)
         if watch.gone.is_set():
             await provider.shutdown()
             raise service.failure or LinkClosed(f"{service.name} is stopped: {service.error}")
-        await provider.leave(options.timeout_graceful_shutdown, hold=control.hold)
+        await provider.leave(options.timeout_graceful_shutdown, hold=ending.hold)
         return 0
 
 
@@ -145,9 +145,9 @@ async def _how_to_open(service: Service, settings: Settings) -> str:
     return _ACCESS[service.access].format(name=service.name)
 
 
-async def _first(task: asyncio.Future[Any], control: Control) -> None:
+async def _first(task: asyncio.Future[Any], ending: Ending) -> None:
     """Wait until *task* is done, or the end is asked for."""
-    ended = asyncio.ensure_future(control.ended.wait())
+    ended = asyncio.ensure_future(ending.ended.wait())
     try:
         await asyncio.wait([task, ended], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -176,7 +176,7 @@ class _Watch:
             self.gone.set()
 
 
-class Piped(Control):
+class Piped(Ending):
     """The end comes over a pipe from the parent process, or with the parent's end."""
 
     def __init__(self, connection: Any, quiet: bool) -> None:

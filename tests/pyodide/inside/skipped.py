@@ -21,6 +21,8 @@ NO_FILE = {
     "tests/models/test_import.py": _NO_PROCESS,
     "tests/models/test_embeddings.py": _NO_WHEEL + "numpy",
     "tests/models/test_leaving.py": "waits on threads for what models do meanwhile",
+    "tests/calls/test_pump.py": _NO_THREAD,
+    "tests/calls/test_other_loop.py": _NO_THREAD,
     "tests/asgi/test_mount.py": _NO_WHEEL + "falcon",
     "tests/asgi/test_wsgi_threads.py": _NO_THREAD,
     "tests/calls/test_shared_threads.py": _NO_THREAD,
@@ -36,6 +38,8 @@ _SCHEMAS = _NO_WHEEL + "jsonschema's rpds-py"
 
 NO_TEST = {
     "asgi/test_functions.py::test_a_plain_function_does_not_hold_the_loop": _NO_THREAD,
+    "on-a-thread]": _NO_THREAD,
+    "calls/test_run.py::test_a_cancelled_call_closes_its_generator[False]": _NO_THREAD,
     "models/test_keep_alive.py::test_chat_gets_the_head_the_role_and_empty_deltas[True]": _NO_THREAD,
     "models/test_keep_alive.py::test_a_thread_does_not_keep_the_loop_from_turning": _NO_THREAD,
     "models/test_shapes.py::test_every_shape_through_every_endpoint[threads-": _NO_THREAD,
