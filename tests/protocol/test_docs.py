@@ -7,7 +7,7 @@ from pathlib import Path
 
 from portico.protocol import Limits, ResetCode, frames
 from portico.protocol.flow_control import ANNOUNCED, MESSAGE_OVERHEAD
-from portico.protocol.handshake import Settings
+from portico.protocol.handshake import PeerSettings
 from portico.protocol.stream import INPUT_NAMES, STATE_NAMES, TRANSITIONS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
@@ -46,7 +46,7 @@ def test_settings() -> None:
     assert [(row[0], *map(int, row[1:4])) for row in table("setting")] == [
         (name, getattr(limits, name), *bounds) for name, bounds in ANNOUNCED.items()
     ]
-    assert [field.name for field in fields(Settings)] == list(ANNOUNCED)
+    assert [field.name for field in fields(PeerSettings)] == list(ANNOUNCED)
 
 
 def test_numbers_in_the_prose() -> None:

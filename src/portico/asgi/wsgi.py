@@ -16,7 +16,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from portico.asgi.carrier import app_headers
-from portico.asgi.wsgi_environ import Body, Environ, VisitorLeft, environ_of
+from portico.asgi.wsgi_environ import Environ, VisitorLeft, WSGIInput, environ_of
 from portico.calls.owner import OWNER
 from portico.errors import InvalidOption, LocalError
 from portico.types import Headers, Message, Receive, Scope, Send
@@ -113,7 +113,7 @@ class _Response:
 
     def steps(self) -> Iterator[None]:
         """Call the app and iterate what it returns, a step for each block, then close that."""
-        result = self._app.app(environ_of(self._scope, Body(self.receive)), self.start_response)
+        result = self._app.app(environ_of(self._scope, WSGIInput(self.receive)), self.start_response)
         try:
             for block in result:
                 self.write(block)

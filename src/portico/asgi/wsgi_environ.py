@@ -26,7 +26,7 @@ class VisitorLeft(ConnectionResetError):
         super().__init__("the visitor has left")
 
 
-def environ_of(scope: Scope, body: Body) -> Environ:
+def environ_of(scope: Scope, body: WSGIInput) -> Environ:
     """The environment of one request. Bytes are in it as Latin-1, as PEP 3333 asks ("Unicode Issues")."""
     root: str = scope.get("root_path", "")
     raw: bytes | None = scope.get("raw_path")
@@ -76,7 +76,7 @@ def environ_of(scope: Scope, body: Body) -> Environ:
     return environ
 
 
-class Body:
+class WSGIInput:
     """``wsgi.input``: the request's body as it comes. Its end is its end: no Content-Length is needed to find it.
 
     A body that was cut raises `VisitorLeft`, at each reading, and is never taken for whole.

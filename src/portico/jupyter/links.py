@@ -14,7 +14,7 @@ from portico.hub.hub import Hub
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import ServerSocket
 from portico.protocol import SUBPROTOCOL
-from portico.transports.transport import Receiver
+from portico.transports.transport import LinkReceiver
 
 
 def accept_link(hub: Hub, identities: JupyterIdentities, connection: HTTP1Connection, request: VisitorRequest) -> None:
@@ -49,7 +49,7 @@ class LinkTransport:
 
     def __init__(self, socket: ServerSocket) -> None:
         self._socket = socket
-        self._receiver: Receiver | None = None
+        self._receiver: LinkReceiver | None = None
         self._early: list[bytes] = []
         self._closed_reason: str | None = None
 
@@ -57,7 +57,7 @@ class LinkTransport:
     def writable(self) -> bool:
         return self._socket.writable
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: LinkReceiver) -> None:
         self._receiver = receiver
         early, self._early = self._early, []
         for message in early:

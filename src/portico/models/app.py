@@ -17,10 +17,10 @@ from portico.errors import APIError, ModelNotFound, UnusableRequest
 from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
 from portico.models.embeddings import embeddings
-from portico.models.engine import Engine, OnError, Settings
+from portico.models.engine import Engine, EngineSettings, OnError
 from portico.models.fields import fields_of
 from portico.models.openapi import description
-from portico.models.registry import AnyTokenizer, Entry, Kind, Models
+from portico.models.registry import AnyTokenizer, Kind, Models, ServedModel
 from portico.models.responses import Responses, methods_of_stored
 from portico.models.wire import answer_error
 from portico.types import Headers, Receive, Scope, Send
@@ -71,7 +71,7 @@ def chat_server(
     Raises `NotServable` or `InvalidOption` if *models* cannot be served.
     """
     origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
-    settings = Settings(
+    settings = EngineSettings(
         on_error=on_error,
         tokenizer=tokenizer,
         keep_alive=keep_alive,
@@ -286,7 +286,7 @@ def route_of(scope: Scope) -> str:
     return route.strip("/") if not route.startswith("models/") else route
 
 
-def model_object(entry: Entry) -> dict[str, Any]:
+def model_object(entry: ServedModel) -> dict[str, Any]:
     """The API's model object; ``kind`` is ours."""
     return {
         "id": entry.info.id,

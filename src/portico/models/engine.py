@@ -17,7 +17,7 @@ from portico.calls.run import THREADS, Cancel, runs_on_loop
 from portico.errors import APIError, PorticoError, UnusableOutput
 from portico.models.injection import Plan, plan, remark
 from portico.models.messages import history_before_last
-from portico.models.registry import AnyTokenizer, Entry, Function, Models, Registry
+from portico.models.registry import AnyTokenizer, Function, Models, ModelTable, ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ OnError = Callable[[BaseException], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class EngineSettings:
     """See `chat_server`, whose keyword arguments these are."""
 
     on_error: OnError | None = None
@@ -52,9 +52,9 @@ class Call:
 class Engine:
     """Settings, models, and the signatures that have been read."""
 
-    def __init__(self, models: Models, settings: Settings) -> None:
+    def __init__(self, models: Models, settings: EngineSettings) -> None:
         self.settings = settings
-        self.registry = Registry(models, settings.tokenizer)
+        self.registry = ModelTable(models, settings.tokenizer)
         self.active = 0
         self._plans: dict[str, tuple[Function, Plan, bool]] = {}
 
@@ -77,7 +77,7 @@ class Engine:
 
     def call(
         self,
-        entry: Entry,
+        entry: ServedModel,
         main: Any,
         injected: Mapping[str, Any],
         fields: Mapping[str, Any],
@@ -94,7 +94,7 @@ class Engine:
 
         return Call(run, on_loop, signature.sees("n"))
 
-    def _known(self, entry: Entry, main_names: frozenset[str]) -> tuple[Function, Plan, bool]:
+    def _known(self, entry: ServedModel, main_names: frozenset[str]) -> tuple[Function, Plan, bool]:
         function = entry.function()
         known = self._plans.get(entry.info.id)
         if known is None or known[0] is not function:
@@ -119,7 +119,9 @@ class Engine:
                 found.append(said)
         return found
 
-    def injected(self, exchange: Exchange, request: Mapping[str, Any], entry: Entry, cancel: Cancel) -> dict[str, Any]:
+    def injected(
+        self, exchange: Exchange, request: Mapping[str, Any], entry: ServedModel, cancel: Cancel
+    ) -> dict[str, Any]:
         """What a function may ask for by name, whatever the endpoint."""
         return {
             "model": entry.info.id,

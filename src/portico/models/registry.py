@@ -123,7 +123,7 @@ def _name_of(function: Function) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ServedModel:
     """A row of the table: a model, its function (or how to find it) and when it was added (Unix seconds)."""
 
     info: ModelInfo
@@ -149,17 +149,17 @@ class Entry:
         return found
 
 
-class Registry:
+class ModelTable:
     """The models of one server, in the order in which they were given."""
 
     def __init__(self, models: Models, tokenizer: AnyTokenizer | None = None) -> None:
         self._tokenizer = tokenizer
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ServedModel] = {}
         self.replace(models)
 
     def replace(self, models: Models) -> None:
         """Take *models* in place of the present ones. Requests that run go on with the function they began with."""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, ServedModel] = {}
         for id, servable in _pairs(models):
             if id in entries:
                 raise InvalidOption(f"Two models have the id {id!r}; give each its own.")
@@ -167,12 +167,12 @@ class Registry:
             if info.tokenizer is None and self._tokenizer is not None:
                 info = replace(info, tokenizer=self._tokenizer)
             old = self.entries.get(id)
-            entries[id] = Entry(replace(info, id=id), servable, old.created if old else int(time.time()))
+            entries[id] = ServedModel(replace(info, id=id), servable, old.created if old else int(time.time()))
         if not entries:
             raise NotServable("There is no model to serve: give a function, or a dict of them.")
         self.entries = entries
 
-    def find(self, id: Any, kind: Kind) -> Entry:
+    def find(self, id: Any, kind: Kind) -> ServedModel:
         """The model that a request asks for.
 
         *id* None or empty means that the body names none, which is fine where there is one model of that kind. Raises

@@ -16,7 +16,7 @@ from portico.errors import PorticoError
 from portico.models.choice import Event
 from portico.models.generation import Aborted, Generation
 from portico.models.parts import Extra, Item, Reasoning, Text
-from portico.models.response_parts import Open, part_of, response_usage, summary_part
+from portico.models.response_parts import OpenItem, part_of, response_usage, summary_part
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, is_whole
 from portico.models.tool_items import begun_item, hosted_item
 from portico.models.tools import CUSTOM, HOSTED
@@ -45,9 +45,9 @@ class ResponseEvents:
         self._lane = f',"stream_id":{quoted(stream_id)}' if stream_id is not None else ""
         self._tail = "\n\n" if lines else ""
         self._sequence = 0
-        self._message: Open | None = None
-        self._reasoning: Open | None = None
-        self._calls: dict[int, Open] = {}
+        self._message: OpenItem | None = None
+        self._reasoning: OpenItem | None = None
+        self._calls: dict[int, OpenItem] = {}
         self._hosted: list[Tool] = []
         """Calls whose items go out whole, when all of their arguments have come."""
         self._summary = bool(response["reasoning"].get("summary"))
@@ -298,8 +298,8 @@ class ResponseEvents:
                 frames += self._whole_item(hosted_item(tool, HOSTED[tool.type]))
         return frames
 
-    def _begin(self, kind: str, item: dict[str, Any]) -> tuple[Open, bytes]:
-        opened = Open(kind, len(self.response["output"]), item)
+    def _begin(self, kind: str, item: dict[str, Any]) -> tuple[OpenItem, bytes]:
+        opened = OpenItem(kind, len(self.response["output"]), item)
         added = self._write("response.output_item.added", {"output_index": opened.index, "item": item})
         self.response["output"].append(item)
         return opened, added
@@ -317,7 +317,7 @@ class ResponseEvents:
         self._calls.clear()
         return frames
 
-    def _close(self, opened: Open | None, status: str) -> list[bytes]:
+    def _close(self, opened: OpenItem | None, status: str) -> list[bytes]:
         """Write the events that end an item, and put its whole text into it."""
         if opened is None:
             return []
@@ -348,11 +348,11 @@ class ResponseEvents:
         frames.append(self._write("response.output_item.done", {"output_index": opened.index, "item": item}))
         return frames
 
-    def _part_event(self, what: str, opened: Open) -> bytes:
+    def _part_event(self, what: str, opened: OpenItem) -> bytes:
         place = {"item_id": opened.item["id"], "output_index": opened.index, "content_index": 0}
         return self._write(f"response.content_part.{what}", {**place, "part": part_of(opened)})
 
-    def _summary_event(self, what: str, opened: Open, **fields: Any) -> bytes:
+    def _summary_event(self, what: str, opened: OpenItem, **fields: Any) -> bytes:
         place = {"item_id": opened.item["id"], "output_index": opened.index, "summary_index": 0}
         return self._write(f"response.reasoning_summary_{what}", {**place, **fields})
 

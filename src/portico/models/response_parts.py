@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Open:
+class OpenItem:
     """An output item that has begun: its place, and the text of its one part so far."""
 
     def __init__(self, kind: str, index: int, item: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ class Open:
         return "".join(self.pieces)
 
 
-def part_of(opened: Open) -> dict[str, Any]:
+def part_of(opened: OpenItem) -> dict[str, Any]:
     """The one content part of an item, as it is now."""
     match opened.kind:
         case "text":

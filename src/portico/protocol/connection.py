@@ -35,7 +35,7 @@ from portico.protocol.stream import (
     RESPONSE_DATA,
     RESPONSE_FIN,
     STATE_NAMES,
-    Stream,
+    StreamRecord,
 )
 from portico.protocol.streams import Streams
 from portico.types import Headers
@@ -361,7 +361,7 @@ class Connection:
         if stream is not None:
             self._outbox.notify_low(stream)
 
-    def _sendable(self, stream_id: int) -> Stream:
+    def _sendable(self, stream_id: int) -> StreamRecord:
         stream = self._streams.by_id.get(stream_id)
         if stream is None:
             raise LocalProtocolError(f"stream {stream_id} is not open")

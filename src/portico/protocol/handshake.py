@@ -18,7 +18,7 @@ _MOST_VERSION = 1000  # beyond it a number is no version, and would make a long 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class PeerSettings:
     """What one end tells the other about itself. Sizes in bytes."""
 
     max_data: int
@@ -34,7 +34,7 @@ def settings_of(limits: Limits) -> dict[str, int]:
     return {name: getattr(limits, name) for name in ANNOUNCED}
 
 
-def _settings(value: dict[str, Any]) -> Settings:
+def _settings(value: dict[str, Any]) -> PeerSettings:
     given = value.get("settings")
     if not isinstance(given, dict):
         raise RemoteProtocolError("the handshake has no settings")
@@ -44,7 +44,7 @@ def _settings(value: dict[str, Any]) -> Settings:
         if type(number) is not int or not low <= number <= high:
             raise RemoteProtocolError(f"the handshake's {name} must be a whole number from {low} to {high}")
         numbers[name] = number
-    return Settings(**numbers)
+    return PeerSettings(**numbers)
 
 
 def _text(value: dict[str, Any], name: str) -> str:
@@ -94,7 +94,7 @@ def pack_hello(hello: Hello, limits: Limits) -> bytes:
     )
 
 
-def unpack_hello(payload: bytes) -> tuple[Hello, Settings]:
+def unpack_hello(payload: bytes) -> tuple[Hello, PeerSettings]:
     value = frames.unpack_json(payload)
     _check_version(value)
     session, epoch = _text(value, "session"), value.get("epoch")
@@ -123,7 +123,7 @@ def pack_welcome(welcome: Welcome, limits: Limits) -> bytes:
     )
 
 
-def unpack_welcome(payload: bytes) -> tuple[Welcome, Settings]:
+def unpack_welcome(payload: bytes) -> tuple[Welcome, PeerSettings]:
     value = frames.unpack_json(payload)
     _check_version(value)
     welcome = Welcome(

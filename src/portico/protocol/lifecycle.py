@@ -14,7 +14,7 @@ from portico.protocol import frames
 from portico.protocol.events import Event, Stalled
 from portico.protocol.flow_control import Limits
 from portico.protocol.frames import ResetCode
-from portico.protocol.handshake import Settings
+from portico.protocol.handshake import PeerSettings
 from portico.protocol.outbox import Outbox
 
 
@@ -47,7 +47,7 @@ class Lifecycle:
         """Whether HELLO was sent, or came."""
         self.welcomed = False
         """Whether WELCOME was sent, or came."""
-        self.peer: Settings | None = None
+        self.peer: PeerSettings | None = None
         self.going_away = False
         """Whether either end said GOAWAY."""
         self.said_goaway = False
@@ -61,7 +61,7 @@ class Lifecycle:
         """When the first PING went out that nothing has come after; None if none did."""
         self._stalled = False
 
-    def meet(self, peer: Settings) -> None:
+    def meet(self, peer: PeerSettings) -> None:
         """Keep to what the other end said of itself."""
         self.peer = peer
         outbox, limits = self._outbox, self._limits

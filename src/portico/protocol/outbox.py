@@ -9,7 +9,7 @@ from collections import deque
 
 from portico.protocol.flow_control import Limits
 from portico.protocol.frames import DATA, FIN, HEADER, HEADER_SIZE, MESSAGE_END, OPEN
-from portico.protocol.stream import CLOSE_MARK, Stream
+from portico.protocol.stream import CLOSE_MARK, StreamRecord
 
 # Below this much room a batch is full: slices of a few bytes would cost a frame each.
 _SMALLEST_SLICE = 1024
@@ -34,15 +34,15 @@ class Outbox:
     def __init__(self, limits: Limits) -> None:
         self._control: deque[bytes] = deque()
         self.control_size = 0
-        self._ready: deque[Stream] = deque()
-        self._starved: deque[Stream] = deque()
+        self._ready: deque[StreamRecord] = deque()
+        self._starved: deque[StreamRecord] = deque()
         self.max_batch = limits.max_batch
         self._queue_low = limits.queue_low
         self.link_credit = 0
         self.max_data = limits.max_data
         self.low: list[int] = []
         """Streams whose queue ran low and that asked to hear of it."""
-        self.finished: list[Stream] = []
+        self.finished: list[StreamRecord] = []
         """Streams that this end has finished, and whose last frame has gone out."""
 
     def __bool__(self) -> bool:
@@ -53,14 +53,14 @@ class Outbox:
         self._control.append(frame)
         self.control_size += len(frame)
 
-    def enqueue(self, stream: Stream, payload: bytes | memoryview, flags: int) -> None:
+    def enqueue(self, stream: StreamRecord, payload: bytes | memoryview, flags: int) -> None:
         stream.queue.append((payload, flags))
         stream.queued += len(payload)
         if not stream.ready:
             stream.ready = True
             self._ready.append(stream)
 
-    def credited(self, stream: Stream) -> None:
+    def credited(self, stream: StreamRecord) -> None:
         """*stream* got credit: give it its turn."""
         if stream.queue and not stream.ready:
             stream.ready = True
@@ -71,14 +71,14 @@ class Outbox:
         self._ready.extend(self._starved)
         self._starved.clear()
 
-    def notify_low(self, stream: Stream) -> None:
+    def notify_low(self, stream: StreamRecord) -> None:
         """Put *stream* into ``low`` once at most ``queue_low`` bytes of it wait."""
         if stream.waiting <= self._queue_low:
             self.low.append(stream.id)
         else:
             stream.notify = True
 
-    def drop(self, stream: Stream) -> None:
+    def drop(self, stream: StreamRecord) -> None:
         """Forget what *stream* had to send."""
         stream.queue.clear()
         stream.queued = 0  # it leaves the round-robin when its turn comes
@@ -118,7 +118,7 @@ class Outbox:
                 room -= self._take(ready.popleft(), parts, room)
         return b"".join(parts)
 
-    def _take(self, stream: Stream, parts: list[bytes | memoryview], room: int) -> int:
+    def _take(self, stream: StreamRecord, parts: list[bytes | memoryview], room: int) -> int:
         """Put one frame of *stream* into *parts*; returns the bytes it took of *room*."""
         queue = stream.queue
         if not queue:  # dropped

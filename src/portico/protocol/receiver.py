@@ -30,7 +30,7 @@ from portico.protocol.stream import (
     RESPONSE_DATA,
     RESPONSE_FIN,
     STATE_NAMES,
-    Stream,
+    StreamRecord,
 )
 from portico.protocol.streams import Streams
 
@@ -194,7 +194,7 @@ class Receiver:
 
     # --- streams ------------------------------------------------------------------------------------------------
 
-    def _known(self, stream_id: int) -> Stream | None:
+    def _known(self, stream_id: int) -> StreamRecord | None:
         """The stream, or None if it is over."""
         stream = self._streams.by_id.get(stream_id)
         if stream is None and not 0 < stream_id <= self._streams.last_id:
@@ -239,7 +239,7 @@ class Receiver:
         streams.add(stream_id, kind, fin, peer.stream_window, now)
         events.append(event)
 
-    def _next(self, stream: Stream, state: int, given: int) -> int:
+    def _next(self, stream: StreamRecord, state: int, given: int) -> int:
         following = NEXT[state][given]
         if following < 0:
             raise RemoteProtocolError(f"{INPUT_NAMES[given]} for stream {stream.id} in state {STATE_NAMES[state]}")

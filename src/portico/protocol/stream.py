@@ -123,7 +123,7 @@ CLOSE_MARK: Final = -1
 """In place of flags in a stream's queue: the item is a packed CLOSE frame."""
 
 
-class Stream:
+class StreamRecord:
     """The book-keeping of one stream. What its fields mean together is for `streams`, `receiver` and `outbox`."""
 
     __slots__ = ("id", "notify", "overhead", "queue", "queued", "ready", "receive", "send_credit", "state")

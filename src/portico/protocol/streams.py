@@ -11,7 +11,7 @@ from portico.protocol import frames
 from portico.protocol.flow_control import Limits
 from portico.protocol.frames import Kind, ResetCode
 from portico.protocol.outbox import Outbox
-from portico.protocol.stream import ANSWERED, CLOSED, NEXT, REQUEST_FIN, Stream
+from portico.protocol.stream import ANSWERED, CLOSED, NEXT, REQUEST_FIN, StreamRecord
 
 _HTTP = int(Kind.HTTP)
 
@@ -25,7 +25,7 @@ class Streams:
         self._is_hub = is_hub
         self._limits = limits
         self._outbox = outbox
-        self.by_id: dict[int, Stream] = {}
+        self.by_id: dict[int, StreamRecord] = {}
         self.last_id = 0
         """The newest stream's. Ids count up from 1, without gaps."""
         self.held = 0
@@ -39,13 +39,13 @@ class Streams:
         return len(self.by_id) >= self._limits.max_streams or self.held >= self._limits.max_held
 
     def add(self, stream_id: int, kind: int, fin: bool, send_credit: int, now: float) -> None:
-        stream = Stream(stream_id, kind, send_credit, self._limits.stream_window, now)
+        stream = StreamRecord(stream_id, kind, send_credit, self._limits.stream_window, now)
         if fin and kind == _HTTP:
             stream.state = NEXT[stream.state][REQUEST_FIN]
         self.by_id[stream_id] = stream
         self.last_id = stream_id
 
-    def consumed(self, stream: Stream, count: int, now: float) -> None:
+    def consumed(self, stream: StreamRecord, count: int, now: float) -> None:
         """Give credit back, or end *stream* if this was all that it waited for."""
         window = stream.receive
         if not 0 <= count <= window.held:
@@ -60,7 +60,7 @@ class Streams:
         self.growth_left -= growth
         self._end_or_credit(stream, credit)
 
-    def keep(self, stream: Stream, count: int, pieces: int) -> bool:
+    def keep(self, stream: StreamRecord, count: int, pieces: int) -> bool:
         """Let the rest of a message come, of which *count* bytes in *pieces* frames stay held. False: too much is."""
         if self.held > self._limits.max_held:
             return False
@@ -69,7 +69,7 @@ class Streams:
             self._outbox.control(frames.pack_window(stream.id, credit))
         return True
 
-    def throw_away(self, stream: Stream, size: int) -> bool:
+    def throw_away(self, stream: StreamRecord, size: int) -> bool:
         """*size* bytes came that nobody will read: *stream* was closed here. False if its window does not allow them.
 
         Their credit goes back all the same: the other end's CLOSE may wait behind them, and ours behind what it has
@@ -82,7 +82,7 @@ class Streams:
         self._end_or_credit(stream, credit)
         return True
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: StreamRecord) -> None:
         """Throw away what *stream* holds. What this end has said whole still goes out; else *stream* is reset."""
         window = stream.receive
         if stream.state == CLOSED:
@@ -98,19 +98,19 @@ class Streams:
         else:
             self.reset(stream, ResetCode.CANCEL, "")
 
-    def _end_or_credit(self, stream: Stream, credit: int) -> None:
+    def _end_or_credit(self, stream: StreamRecord, credit: int) -> None:
         if stream.state == CLOSED and not stream.queue:
             self.settle(stream)
         elif credit:
             self._outbox.control(frames.pack_window(stream.id, credit))
 
-    def reset(self, stream: Stream, code: ResetCode, reason: str) -> None:
+    def reset(self, stream: StreamRecord, code: ResetCode, reason: str) -> None:
         """End *stream* at both ends, unless the other end has nothing to learn from it."""
         if stream.state != CLOSED or stream.queue:
             self._outbox.control(frames.pack_reset(stream.id, code, reason))
         self.end(stream)
 
-    def sent_all(self, stream: Stream) -> None:
+    def sent_all(self, stream: StreamRecord) -> None:
         """This end's last frame on *stream* has gone out."""
         if stream.state == ANSWERED and not self._is_hub:
             # the response is whole: nobody needs the rest of the upload
@@ -118,12 +118,12 @@ class Streams:
         else:
             self.settle(stream)
 
-    def settle(self, stream: Stream) -> None:
+    def settle(self, stream: StreamRecord) -> None:
         """Drop *stream* if it is closed and nothing of it waits on either side."""
         if stream.state == CLOSED and not stream.queue and stream.receive.held == 0:
             self.end(stream)
 
-    def end(self, stream: Stream) -> None:
+    def end(self, stream: StreamRecord) -> None:
         """Drop *stream* and all that it holds."""
         if self.by_id.pop(stream.id, None) is None:
             return

@@ -16,7 +16,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 
 from portico import foreign
 from portico.errors import LinkClosed, Refused
-from portico.transports.transport import Receiver
+from portico.transports.transport import LinkReceiver
 
 _OPEN_TIMEOUT = 10.0  # seconds for TCP, TLS and the upgrade
 _HIGH_WATER = 1024 * 1024  # bytes: four batches, so that some are written while the next are made
@@ -31,7 +31,7 @@ class BrowserTransport:
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._send = socket.send
-        self._receiver: Receiver | None = None
+        self._receiver: LinkReceiver | None = None
         self._early: list[bytes] = []
         self._most: int | None = None
         self._lost_reason: str | None = None
@@ -76,7 +76,7 @@ class BrowserTransport:
             self._loop.call_later(_LOOK_AGAIN, self._look)
         return False
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: LinkReceiver) -> None:
         self._receiver = receiver
         early, self._early = self._early, []
         for message in early:

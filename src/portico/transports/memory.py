@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from portico.transports.transport import Receiver
+from portico.transports.transport import LinkReceiver
 
 _HIGH_WATER = 1024 * 1024  # bytes; about what a socket pair buffers
 
@@ -15,7 +15,7 @@ class MemoryTransport:
 
     def __init__(self) -> None:
         self._peer: MemoryTransport = self
-        self._receiver: Receiver | None = None
+        self._receiver: LinkReceiver | None = None
         self._inbox: deque[bytes] = deque()
         self._size = 0
         self._scheduled = False
@@ -29,7 +29,7 @@ class MemoryTransport:
     def writable(self) -> bool:
         return self._peer._size < _HIGH_WATER and self._closing is None
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: LinkReceiver) -> None:
         self._receiver = receiver
         self._schedule()
 

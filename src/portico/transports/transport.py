@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Receiver(Protocol):
+class LinkReceiver(Protocol):
     """What a transport tells its link, always from the event loop's thread."""
 
     def message_received(self, message: bytes) -> None: ...
@@ -22,9 +22,9 @@ class Transport(Protocol):
 
     @property
     def writable(self) -> bool:
-        """False while more is buffered than should be: wait for ``Receiver.transport_writable``."""
+        """False while more is buffered than should be: wait for ``LinkReceiver.transport_writable``."""
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: LinkReceiver) -> None:
         """Deliver to *receiver* from now on, beginning with what came before. Called once."""
 
     def allow(self, size: int) -> None:

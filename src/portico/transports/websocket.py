@@ -19,7 +19,7 @@ from portico import foreign
 from portico.errors import LinkClosed, Refused
 from portico.pieces import Pieces
 from portico.transports.sansio import MOST_UNREAD, limit_messages
-from portico.transports.transport import Receiver
+from portico.transports.transport import LinkReceiver
 from portico.transports.whole_frames import read_whole, written_whole
 
 _OPEN_TIMEOUT = 10.0  # seconds for TCP, TLS and the upgrade
@@ -72,7 +72,7 @@ class WebSocketTransport:
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self._receiver: Receiver | None = None
+        self._receiver: LinkReceiver | None = None
         self._early: list[bytes] = []
         self._early_size = 0
         self._unfinished = Pieces()
@@ -87,7 +87,7 @@ class WebSocketTransport:
     def writable(self) -> bool:
         return not self._connection.paused
 
-    def start(self, receiver: Receiver) -> None:
+    def start(self, receiver: LinkReceiver) -> None:
         self._receiver = receiver
         early, self._early = self._early, []
         for message in early:

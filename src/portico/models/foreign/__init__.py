@@ -4,6 +4,10 @@ A reader is made once for each run of a function, so that it can tell an event t
 is new; which one reads an object is found once for its type. Nothing of a library is imported here: its objects are
 known by the package that their classes come from. What no reader understands raises `UnusableOutput`, and what is in
 an object of a library never becomes JSON that visitors see.
+
+Libraries: `anthropic`, `crewai`, `google_genai`, `haystack`, `langchain`, `litellm`, `llama_index`, `ollama`, `openai`,
+`openai_agents`, `pydantic_ai`; any other library's and the author's own objects: `objects`. Formats: `completions` and
+`responses`, those of the OpenAI API. `wording` is what readers share.
 """
 
 from __future__ import annotations
@@ -104,7 +108,25 @@ _ANTHROPIC = frozenset(
 )
 
 
+_CLASSES = {
+    "anthropic": "AnthropicReader",
+    "crewai": "CrewAIReader",
+    "google_genai": "GoogleGenAIReader",
+    "haystack": "HaystackReader",
+    "langchain": "LangChainReader",
+    "litellm": "LiteLLMReader",
+    "llama_index": "LlamaIndexReader",
+    "objects": "ObjectReader",
+    "ollama": "OllamaReader",
+    "openai": "OpenAIReader",
+    "openai_agents": "OpenAIAgentsReader",
+    "pydantic_ai": "PydanticAIReader",
+    "responses": "ResponsesReader",
+}
+"""The modules that read, and the class in each, which is imported when the first such thing is given."""
+
+
 def reader_of(module: str) -> Reader:
-    """A new reader, of the class ``Reader`` of *module* here."""
-    made: Reader = import_module(f"{__name__}.{module}").Reader()  # each is a subclass of the one here
+    """A new reader, of the class in *module* here."""
+    made: Reader = getattr(import_module(f"{__name__}.{module}"), _CLASSES[module])()
     return made

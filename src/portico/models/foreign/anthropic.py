@@ -10,14 +10,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import contents
 from portico.models.foreign.wording import error_of, reason_of, unusable
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class AnthropicReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
         self._calls: dict[Any, str] = {}
@@ -32,7 +32,7 @@ class Reader(Base):
         self._usage: dict[str, int] = {}
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         event = item if isinstance(item, Mapping) else _dumped(item)
         for part in self._parts(event, item):
             yield 0, part

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import tool_call
 from portico.models.foreign.wording import got, unusable
 from portico.models.parts import Part, Text
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class CrewAIReader(Reader):
+    """See `Reader`."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         name = type(item).__name__
         if name in ("CrewOutput", "TaskOutput", "LiteAgentOutput"):
             text = got(item, "raw", "")

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.wording import got, reason_of, unusable
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class GoogleGenAIReader(Reader):
+    """See `Reader`."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         name = type(item).__name__
         if not isinstance(item, Mapping) and name not in ("GenerateContentResponse", "Content", "Candidate", "Part"):
             raise unusable(item, "give what generate_content() gives, or what its stream yields.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import contents, from_delta, tool_call
 from portico.models.foreign.wording import got, reason_of, unusable, usage_of
 from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall, Usage
@@ -16,14 +16,14 @@ from portico.models.parts import Extra, Finish, Part, Reasoning, Text, ToolCall,
 _INSTEAD = "give an AIMessage, its chunks, or a text."
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class LangChainReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
         self._usage: Usage | None = None
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         message = got(item, "message", item)  # of a ChatGeneration
         if hasattr(message, "content") and hasattr(message, "additional_kwargs"):
             if getattr(message, "type", None) not in ("ai", "AIMessageChunk"):

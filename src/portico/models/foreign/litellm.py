@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import tool_call
-from portico.models.foreign.openai import Reader as OpenAI
+from portico.models.foreign.openai import OpenAIReader
 from portico.models.foreign.wording import reason_of, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class LiteLLMReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
-        self._openai = OpenAI()
+        self._openai = OpenAIReader()
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         if not isinstance(item, Mapping):
             yield from self._openai.read(item)
             return

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import tool_call
 from portico.models.foreign.wording import got, reason_of, unusable, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text, ToolCall
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class LlamaIndexReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
         self._calls: list[str] = []
@@ -24,7 +24,7 @@ class Reader(Base):
         """The texts that were given, of which streams give the whole at their end, or each time, without a delta."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         for part in self._parts(item):
             yield 0, part
 

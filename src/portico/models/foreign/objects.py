@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import DELTA_KEYS, contents, from_answer, from_delta, is_answer, tool_call
-from portico.models.foreign.responses import Reader as Responses
+from portico.models.foreign.responses import ResponsesReader
 from portico.models.foreign.wording import article, as_json, got, reason_of, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
 
@@ -26,14 +26,14 @@ INSTEAD = (
 )
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class ObjectReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
-        self._responses = Responses()
+        self._responses = ResponsesReader()
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         dump = getattr(item, "model_dump", None)
         if dump is not None and not isinstance(item, type):
             dumped = dump(mode="json", exclude_none=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import tool_call
 from portico.models.foreign.wording import got, reason_of, unusable
 from portico.models.parts import Finish, Part, Reasoning, Text, Usage
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class OllamaReader(Reader):
+    """See `Reader`."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         message = got(item, "message")
         if message is None and got(item, "response") is None:
             if not isinstance(item, Mapping) and hasattr(item, "role"):

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.completions import DELTA_KEYS, from_answer, from_choice, from_delta, is_answer, is_choice
-from portico.models.foreign.responses import Reader as Responses
+from portico.models.foreign.responses import ResponsesReader
 from portico.models.foreign.wording import unusable
 from portico.models.parts import Extra, Part, Text, ToolCall
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class OpenAIReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
-        self._responses = Responses()
+        self._responses = ResponsesReader()
         self._chunks = False
         """Whether chunks came, so that the helper's other events only repeat them."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         if type(item).__name__ in _ANSWERS:  # what most streams yield needs no looking into
             yield from from_answer(item.model_dump(mode="json", exclude_none=True, warnings=False))
             return

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from portico.models.foreign import Reader as Base
-from portico.models.foreign.openai import Reader as OpenAI
+from portico.models.foreign import Reader
+from portico.models.foreign.openai import OpenAIReader
 from portico.models.foreign.wording import got, unusable
 from portico.models.parts import Item, Part, Text, ToolCall, Usage
 from portico.models.tools import hosted
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class OpenAIAgentsReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
-        self._openai = OpenAI()
+        self._openai = OpenAIReader()
         self._raw = False
         self._usage: Usage | None = None
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         kind = getattr(item, "type", None)
         if kind == "raw_response_event":
             self._raw = True

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.wording import as_json, got, reason_of, unusable
 from portico.models.parts import Finish, Part, Reasoning, Text, ToolCall, Usage
 
 _INSTEAD = "give result.output, a ModelResponse, or the events of a stream."
 
 
-class Reader(Base):
-    """See `Reader` of this package."""
+class PydanticAIReader(Reader):
+    """See `Reader`."""
 
     def __init__(self) -> None:
         self._streamed = False
@@ -29,12 +29,12 @@ class Reader(Base):
         """The indexes of calls that are no business of the client's."""
 
     def read(self, item: Any) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         for part in self._parts(item):
             yield 0, part
 
     def rest(self) -> Iterator[tuple[int, Part]]:
-        """See `Reader.rest` of this package."""
+        """See `Reader.rest`."""
         for call in self._held:
             yield 0, call
 

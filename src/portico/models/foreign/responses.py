@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from portico.errors import APIError, UnusableOutput
-from portico.models.foreign import Reader as Base
+from portico.models.foreign import Reader
 from portico.models.foreign.wording import error_of, reason_of, usage_of
 from portico.models.parts import Extra, Finish, Item, Part, Reasoning, Text, ToolCall
 from portico.models.tools import CUSTOM
@@ -19,7 +19,7 @@ from portico.models.tools import CUSTOM
 _CALLS = frozenset(("function_call", "custom_tool_call"))
 
 
-class Reader(Base):
+class ResponsesReader(Reader):
     """Reads the events of one stream, or whole responses and items."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Reader(Base):
         return key
 
     def read(self, item: Mapping[str, Any]) -> Iterator[tuple[int, Part]]:
-        """See `Reader.read` of this package."""
+        """See `Reader.read`."""
         kind = str(item.get("type") or "")
         if item.get("object") == "response":
             parts = self._response(item)

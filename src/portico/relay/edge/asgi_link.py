@@ -14,7 +14,7 @@ from portico.relay.edge.driving import drive
 from portico.relay.edge.past_asgi import OWN_MESSAGES, OwnSocket
 from portico.relay.edge.proxies import TrustedProxies
 from portico.relay.state import RelayState
-from portico.transports.transport import Receiver as LinkReceiver
+from portico.transports.transport import LinkReceiver
 from portico.types import Headers, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
