@@ -13,8 +13,8 @@ from portico.errors import LinkClosed
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Limits, Role
 from portico.protocol.events import Ack, GoAway, Hello, LinkEvent, Open, Register, Welcome
+from portico.provider.dial import dial_websocket
 from portico.provider.discovery import HubAddress
-from portico.provider.session import dial_websocket
 
 AT_ONCE = 20  # dials
 

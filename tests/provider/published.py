@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from portico.provider.options import Options
 from portico.provider.provider import Provider
-from portico.provider.service import Options, Service
+from portico.provider.service import Service
 from portico.types import ASGIApp, service_name
 
 
 def service(provider: Provider, name: str = "app", **options: Any) -> Service:
-    return Service(service_name(name), Options(**options), "app", (), "an app of the test", provider)
+    return Service(service_name(name), Options(**options), "app", (), "an app of the test", provider=provider)
 
 
 def saying(word: bytes, ended: list[bytes] | None = None, hold: asyncio.Event | None = None) -> ASGIApp:

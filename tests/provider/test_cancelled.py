@@ -15,7 +15,8 @@ from portico.asgi.instance import Instance
 from portico.hub.config import HubConfig
 from portico.protocol.events import Ack
 from portico.provider.discovery import HubAddress
-from portico.provider.session import Session
+from portico.provider.registrations import Registrations
+from portico.provider.session import HubSession
 from tests.in_process import a_hub
 from tests.transports.recorder import run
 
@@ -27,12 +28,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     raise RuntimeError("no lifespan, and no visitors")
 
 
-def a_session() -> Session:
-    return Session(_Owner(), HubAddress("http://127.0.0.1:9/", "", "test"), {})  # type: ignore[arg-type]
+def a_session() -> HubSession:
+    return HubSession(_Owner(), HubAddress("http://127.0.0.1:9/", "", "test"), {})  # type: ignore[arg-type]
 
 
 class _Owner:
-    def session_changed(self, session: Session) -> None: ...
+    def session_changed(self, session: HubSession) -> None: ...
 
 
 async def linking() -> Waiting:
@@ -41,9 +42,9 @@ async def linking() -> Waiting:
 
 
 async def asking() -> Waiting:
-    session = a_session()
-    session._link = _Link()  # type: ignore[assignment]
-    return session._ask(lambda number: None), lambda: session._acked(Ack(request=1, ok=True))
+    asked = Registrations(a_session(), _Owner(), ())  # type: ignore[arg-type]
+    waiting = asked.ask(_Link(), lambda number: None)  # type: ignore[arg-type]
+    return waiting, lambda: asked.answered(Ack(request=1, ok=True))
 
 
 class _Link:

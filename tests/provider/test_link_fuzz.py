@@ -10,6 +10,7 @@ import time
 import pytest
 
 from portico.errors import PorticoError
+from portico.hub.config import HubConfig
 from portico.protocol import Limits, frames, handshake
 from portico.protocol.events import Ack, Welcome
 from portico.provider.discovery import HubAddress
@@ -103,6 +104,10 @@ class HostileHub:
         self.say(self.frames.broken(message) if rng.random() < 0.2 else message)
 
 
+BUSY = HubConfig(kernel_poll=0.01, max_links_of_user=100_000)
+"""One that takes as many links as rounds are made, however fast they are."""
+
+
 async def round_of(well: HereHub, seed: int) -> None:
     rng = random.Random(seed)
     hostile = HostileHub(rng)
@@ -140,7 +145,7 @@ def test_a_hostile_hub(fuzz_seconds: float, caplog: pytest.LogCaptureFixture) ->
 
     async def work() -> None:
         seed = first
-        async with a_hub() as well:
+        async with a_hub(BUSY) as well:
             while time.monotonic() - begun < fuzz_seconds:
                 try:
                     async with asyncio.timeout(HANGS):

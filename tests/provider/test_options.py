@@ -10,9 +10,8 @@ import pytest
 from portico.errors import InvalidOption, LinkClosed
 from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
-from portico.provider.conditions import conditions, expiry_seconds
+from portico.provider.options import Options, conditions, expiry_seconds
 from portico.provider.provider import Provider
-from portico.provider.service import Options
 from tests.provider.published import service
 
 

@@ -13,7 +13,7 @@ from portico.protocol import Limits, ResetCode
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.serving import serve
-from portico.provider.session import Session
+from portico.provider.session import HubSession
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import ASGIApp, Receive, Scope, Send
@@ -76,7 +76,7 @@ def test_an_app_that_answers_nothing_but_404_gets_a_hint(
             made.options = replace(made.options, mount=mounted)
             live = await provider.publish(made, answering(*statuses), ADDRESS)
             shown: list[str] = []
-            provider.listener = lambda service: shown.append(card.text(service))
+            provider.subscribe(lambda service: shown.append(card.text(service)))
             for _ in statuses:
                 assert await hub.ask("app").ended == "whole"
             assert ("--mount strip" in repr(live.log)) is hinted
@@ -273,7 +273,7 @@ def test_closed_while_dialling() -> None:
             return near
 
         provider = Provider(dial=dial)
-        session = Session(provider, ADDRESS, {}, dial=dial)
+        session = HubSession(provider, ADDRESS, {}, dial=dial)
         running = asyncio.ensure_future(session.run())
         await dialling.wait()
         session.close()
@@ -350,7 +350,7 @@ def test_who_finds_no_room_at_first_is_told_why() -> None:
     async def work() -> None:
         async with linked() as (hub, provider):
             hub.links.shares.of_owner.of_one = 0
-            session = Session(provider, ADDRESS, {}, dial=hub.dial)
+            session = HubSession(provider, ADDRESS, {}, dial=hub.dial)
             running = asyncio.create_task(session.run())
             await until(lambda: session.no_room)
             with pytest.raises(LinkClosed, match="max_links_of_user"):
@@ -468,9 +468,9 @@ def test_a_stream_for_what_is_not_served_is_refused() -> None:
     async def work() -> None:
         async with linked() as (hub, provider):
             live = await provider.publish(service(provider), saying(b""), ADDRESS)
-            del provider.services["app"]
+            provider._board.remove(live)
             assert await hub.ask("app").ended == "REFUSED"
-            provider.services["app"] = live
+            provider._board.put(live)
 
     run(work)
 
@@ -479,7 +479,7 @@ def test_waiting_for_a_hub_that_never_answers_ends() -> None:
     async def work() -> None:
         async with linked() as (hub, provider):
             hub.away = AWAY
-            session = Session(provider, ADDRESS, {}, dial=hub.dial)
+            session = HubSession(provider, ADDRESS, {}, dial=hub.dial)
             running = asyncio.ensure_future(session.run())
             with pytest.raises(LinkClosed, match="cannot be reached"):
                 await session.linked(0.2)

@@ -14,11 +14,11 @@ from portico.card import render as card
 from portico.errors import InvalidOption, LinkClosed, NameTaken, NoHub, Refused
 from portico.protocol import Limits
 from portico.provider import sharing
-from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
+from portico.provider.options import conditions
 from portico.provider.provider import Provider
 from portico.provider.service import Service
-from portico.provider.serving import serve
+from portico.provider.serving import replace, serve
 from portico.provider.sharing import Share
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport
@@ -70,7 +70,7 @@ def test_one_app_answers_whichever_hub_a_request_came_by() -> None:
             descriptor = relay.registry.services["link"].descriptor
             assert (descriptor.access, descriptor.conditions is not None) == ("public", True)
             assert home.registry.services["app"].descriptor.access == "private"
-            await provider.replace(live, saying(b"new"))
+            await replace(live, saying(b"new"))
             assert (await says(home), await says(relay, "link")) == (b"new", b"new")
 
     run(work)
@@ -84,7 +84,7 @@ def test_unshared_it_stays_at_home() -> None:
             shared = await share(live)
             running = relay.ask("app")
             await until(lambda: live.instance is not None and live.instance.in_flight)
-            await provider.unshare(shared)
+            await provider.stop(shared)
             assert (home.names, relay.names, shared.status) == ({"app"}, set(), "stopped")
             assert relay.links.count == 1, "a request is on it"
             hold.set()
@@ -294,7 +294,7 @@ def test_the_card_tells_who_may_open_it_and_no_password() -> None:
                 assert "sesame" not in shown
             assert "<svg" in card.html(live)
             assert "sesame" not in repr(shared)
-            await provider.unshare(shared)
+            await provider.stop(shared)
             assert "share.test" not in card.html(live)
 
     run(work)

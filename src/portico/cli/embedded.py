@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from portico.errors import InvalidOption, LinkClosed
 from portico.protocol import Limits
+from portico.provider.dial import Dial
 from portico.provider.discovery import HubAddress
-from portico.provider.session import Dial
 from portico.transports.memory import pair
 from portico.transports.transport import Transport
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.kind == "create":
         from portico.provider.api import key_of
-        from portico.provider.conditions import expiry_seconds
+        from portico.provider.options import expiry_seconds
 
         body = {"services": options.services, "label": options.label, "expires_in": expiry_seconds(options.expires)}
         print(key_of(ask(options, "POST", "keys", body)))

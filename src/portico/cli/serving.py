@@ -16,11 +16,11 @@ from portico.calls.loops import run_to_the_end
 from portico.cli.loading import load_app, make_app, own
 from portico.cli.settings import Settings
 from portico.errors import LinkClosed, PorticoError, StartupFailed
+from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.service import Service
 from portico.provider.serving import take
-from portico.provider.session import Dial, dial_websocket
 from portico.provider.thread import LoopThread
 
 _ACCESS = {
@@ -89,7 +89,7 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
         thing = await make_app(thing, options.app)
     async with _hub(options, settings) as (address, dial):
         provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-        service = Service(settings.name, settings.options, "app", (), "", provider)
+        service = Service(settings.name, settings.options, "app", (), "", provider=provider)
         taken = take(
             thing,
             chat=options.chat,
@@ -117,7 +117,7 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
             print(await _how_to_open(service, settings), file=sys.stderr)
         ending.published(service)
         watch = _Watch(service)
-        provider.listener = watch.changed
+        provider.subscribe(watch.changed)
         await _first(asyncio.ensure_future(watch.gone.wait()), ending)
         if watch.gone.is_set():
             await provider.shutdown()

@@ -16,7 +16,7 @@ from portico.cli.loading import name_for
 
 if TYPE_CHECKING:
     from portico.provider.discovery import HubAddress
-    from portico.provider.service import Options
+    from portico.provider.options import Options
 
 
 class Settings:
@@ -32,8 +32,7 @@ class Settings:
 def prepare(options: argparse.Namespace) -> Settings:
     """Read and ask for all that is needed before the app is imported. Raises `InvalidOption`, `NoHub` or `Refused`."""
     from portico.errors import InvalidName, InvalidOption
-    from portico.provider.conditions import conditions
-    from portico.provider.service import Options
+    from portico.provider.options import Options, conditions
     from portico.types import service_name
 
     if options.env_file:

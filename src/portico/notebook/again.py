@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from portico.provider.service import Options
-from portico.provider.sharing import Share, Terms
+from portico.provider.options import Options, Terms
+from portico.provider.sharing import Share
 
 _REACH = {
     "private": "open to you and whoever has a key",

@@ -41,7 +41,7 @@ class Cards:
         """The card that a cell has just shown: its result, the same service, is not shown again."""
         shell.display_formatter.ipython_display_formatter.for_type(Service, self._display)
         if self._live:
-            provider.listener = self.refresh
+            provider.subscribe(self.refresh)
 
     def name_cells(self, traceback: str) -> str:
         """Call the cells in *traceback* as the notebook does, by their numbers."""

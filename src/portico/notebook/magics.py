@@ -20,7 +20,7 @@ from portico.notebook.binding import Bindings, is_passive
 from portico.notebook.display import Cards, show_login
 from portico.notebook.doctor import examine
 from portico.provider import discovery, sharing
-from portico.provider.conditions import AS_BEFORE
+from portico.provider.options import AS_BEFORE
 from portico.provider.provider import current
 from portico.provider.service import Service
 from portico.provider.serving import guess_name, serve

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from portico import foreign
 from portico.errors import LinkClosed, Refused
-from portico.provider.conditions import expiry_seconds
 from portico.provider.discovery import HubAddress
+from portico.provider.options import expiry_seconds
 from portico.provider.secret import Secret
 from portico.provider.thread import IN_TAB
 

@@ -17,12 +17,12 @@ from typing import Any
 from portico.asgi.functions import functions_app
 from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable
 from portico.provider import api, discovery
-from portico.provider.conditions import conditions
 from portico.provider.discovery import HubAddress
+from portico.provider.options import Options, conditions
+from portico.provider.presence import Presence
 from portico.provider.provider import Provider
-from portico.provider.service import AwaitableService, Options, Service
+from portico.provider.service import AwaitableService, Service
 from portico.provider.serving import Taken, take
-from portico.provider.session import Session
 from portico.provider.thread import LoopThread
 from portico.types import ASGIApp, Receive, Scope, Send, service_name, suggest_name
 
@@ -114,7 +114,7 @@ async def open_server(provider: Provider, address: HubAddress, client_id: str = 
 class Server:
     """A hub that a program is linked to, and what it has registered there. For one event loop."""
 
-    def __init__(self, provider: Provider, session: Session, address: HubAddress, client_id: str = "") -> None:
+    def __init__(self, provider: Provider, session: Presence, address: HubAddress, client_id: str = "") -> None:
         self._provider = provider
         self._session = session
         self._address = address
@@ -154,7 +154,7 @@ class Server:
         """
         settings = {**(service.get("config") or {}), **(config or {})}
         name = _name_of(service)
-        made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", self._provider)
+        made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", provider=self._provider)
         taken = self._app(service, settings, made)
         made._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
         await self._provider.publish(made, taken.app, self._address)

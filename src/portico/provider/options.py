@@ -1,4 +1,5 @@
-"""What a service's author may ask of visitors besides access: until when, from where, with which password, how often.
+"""How a service is published, and what its author may ask of visitors besides access: until when, from where, with
+which password, how often.
 
 Brought here into the form that a hub reads (docs/protocol.md, REGISTER). Whether the values can be used is the hub's to
 say, which holds requests against them.
@@ -8,11 +9,79 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from portico.asgi import mount
+from portico.asgi.wsgi import THREADS, check_threads
 from portico.errors import InvalidOption
 from portico.provider.secret import Secret
+
+ACCESS = ("private", "key", "public")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a service is published."""
+
+    title: str = ""
+    access: str = "private"
+    origins: tuple[str, ...] = ()
+    replace: bool = False
+    """Take the name over from whoever holds it."""
+    replica: bool = False
+    """Stand beside whoever holds the name, and share its requests."""
+    mount: str | None = None
+    """Where the app believes that it lives: ``root_path``, ``strip``, or None for what suits it. See `asgi.mount`."""
+    threads: int = THREADS
+    """How many requests a WSGI app works on at a time; more wait for one of its threads."""
+    loop: str = "own"
+    """``own``: the provider's thread. ``kernel``: the loop that ``serve`` was called on."""
+    conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What is asked of visitors besides, as `conditions` makes it."""
+
+    def __post_init__(self) -> None:
+        if self.access not in ACCESS:
+            raise InvalidOption(f"access is one of {', '.join(ACCESS)}; {self.access!r} is none of them")
+        for origin in self.origins:
+            scheme, separator, host = origin.partition("://")
+            if origin != "*" and (not separator or scheme not in ("http", "https") or not host or "/" in host):
+                raise InvalidOption(
+                    f"{origin!r} is no origin: give scheme and host, such as https://chat.example.com, or *"
+                )
+        if self.replace and self.replica:
+            raise InvalidOption("choose one of replace and replica")
+        mount.check(self.mount)
+        check_threads(self.threads)
+        if self.loop not in ("own", "kernel"):
+            raise InvalidOption(f"loop is 'own' or 'kernel', not {self.loop!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who may open a link, as a share has it. Holds nothing of the app."""
+
+    access: str
+    conditions: Mapping[str, Any] = field(repr=False)
+    aside: Mapping[str, Any] = field(repr=False)
+
+
+Place = tuple[str, str, str, str]
+"""What is shared and where: the service, the relay, the workspace and the name there."""
+
+_REMEMBERED = 1000  # links: more than a notebook ever makes, and a script that makes them on and on does not grow
+
+
+class LastTerms(dict[Place, Terms]):
+    """Of the links that there were, the newest `_REMEMBERED` of them; put into by `remember` alone."""
+
+    def remember(self, place: Place, terms: Terms) -> None:
+        """Note with which terms a link is live."""
+        self.pop(place, None)
+        self[place] = terms
+        if len(self) > _REMEMBERED:
+            del self[next(iter(self))]
 
 
 class AsBefore(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from portico.asgi.adapt import adapt
 from portico.asgi.wsgi import THREADS
 from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
+from portico.provider.options import Options
 from portico.provider.provider import Provider, current
-from portico.provider.service import AwaitableService, Options, Service
+from portico.provider.service import AwaitableService, Service
 from portico.provider.thread import on_loop
 from portico.types import ASGIApp, service_name, suggest_name
 
@@ -135,7 +136,7 @@ def serve(
         loop=loop,
     )
     checked = service_name(name) if name else guess_name(app)
-    service = AwaitableService(checked, options, "app", (), "", provider)
+    service = AwaitableService(checked, options, "app", (), "", provider=provider)
     taken = take(app, chat=chat, mount=mount, threads=threads, report=service.log.report)
     service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
     if (before := provider.services.get(checked)) is not None:
@@ -145,11 +146,9 @@ def serve(
     address = discovery.find_relay(relay, token, workspace) if relay else discovery.find_hub(hub, token)
     if loop == "kernel":
         # Its startup needs the loop that this call is on: to wait here would be to wait for ever.
-        provider.publish_soon(service, on_loop(taken.app, _caller_loop()), address)
-    elif provider.thread.can_wait():
-        provider.run(provider.publish(service, taken.app, address))
+        provider.work.begin(provider.publish(service, on_loop(taken.app, _caller_loop()), address), service.log)
     else:
-        provider.publish_soon(service, taken.app, address)
+        provider.work.do(provider.publish(service, taken.app, address), service.log)
     return service
 
 
@@ -183,7 +182,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
         models = tuple(server.model_ids)
         if models != service.models:
             service.models = models
-            _now_or_soon(provider, provider.republish(service))
+            provider.work.do(provider.republish(service))
         return
     taken = take(
         thing, chat=chat, mount=service.options.mount, threads=service.options.threads, report=service.log.report
@@ -191,21 +190,22 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
     _keep_stored(server, taken.app)
     changed = (taken.kind, taken.models) != (service.kind, service.models)
     if service.options.loop == "kernel":
-        provider.replace_soon(service, on_loop(taken.app, _caller_loop()))  # as in `serve`
-    elif provider.thread.can_wait():
-        provider.run(provider.replace(service, taken.app))
+        provider.work.begin(replace(service, on_loop(taken.app, _caller_loop())), service.log)  # as in `serve`
     else:
-        provider.replace_soon(service, taken.app)
+        provider.work.do(replace(service, taken.app), service.log)
     service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
     if changed:
-        _now_or_soon(provider, provider.republish(service))
+        provider.work.do(provider.republish(service))
 
 
-def _now_or_soon(provider: Provider, coroutine: Coroutine[Any, Any, Any]) -> None:
-    if provider.thread.can_wait():
-        provider.run(coroutine)
-    else:
-        provider.soon(coroutine)
+async def replace(service: Service, app: ASGIApp) -> None:
+    """Put *app* in the place of the service's app: no request is lost; those in flight end on the old one.
+
+    Runs on the provider's loop. Raises `StartupFailed`, and keeps the old app, if the new one does not start.
+    """
+    old = await service._start(app)
+    if old is not None:
+        service.provider.work.begin(old.retire())
 
 
 def guess_name(app: Any) -> Any:

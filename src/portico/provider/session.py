@@ -11,28 +11,28 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
-from portico import foreign
-from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, PorticoError, Refused
+from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Link, Stream, StreamHandler
-from portico.protocol import SUBPROTOCOL, Connection, Limits, ResetCode, Role
+from portico.protocol import Connection, Limits, ResetCode, Role
 from portico.protocol.events import (
     Ack,
     GoAway,
     Hello,
     LinkEvent,
     Open,
-    Register,
     Resumed,
     Stalled,
     Unregister,
     Welcome,
 )
+from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
+from portico.provider.presence import Identity, Owner, Presence
 from portico.provider.reconnect import Backoff
+from portico.provider.registrations import Registrations
 from portico.provider.thread import IN_TAB
 from portico.transports.transport import Transport
 from portico.version import __version__
@@ -42,8 +42,6 @@ logger = logging.getLogger(__name__)
 _chance = random.Random()
 """Not the module's own generator: a notebook that has seeded it must draw the same numbers beside us."""
 
-_ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
-_WELCOME_TIMEOUT = 10.0
 _LONGEST_JITTER = 300.0  # seconds that a hub may ask for: it can say weeks
 _PARTING = 30.0  # seconds that the streams of a link have after the hub's GOAWAY, as many as a hub gives them
 _BACK = "the provider stops, and may be back"
@@ -52,63 +50,9 @@ _PARTING_POLL = 0.05  # seconds between looks at them: a look is cheap, and a li
 _LIMITS = Limits(max_data=32 * 1024) if IN_TAB else Limits()
 """In a tab small pieces: what crosses between JavaScript and Python at once holds up the whole page."""
 
-Dial = Callable[[HubAddress, Limits], Awaitable[Transport]]
 
-
-async def dial_websocket(address: HubAddress, limits: Limits) -> Transport:
-    """The way out: of a CPython process by a library, of a browser tab by the tab's own WebSocket."""
-    if IN_TAB:
-        from portico.transports import browser
-
-        return await browser.dial(address.link_url, subprotocol=SUBPROTOCOL)
-    from portico.transports.websocket import dial
-
-    tls = None
-    if address.url.startswith("https:"):
-        from portico.provider.tls import context_of
-
-        tls = context_of(address)
-    return await dial(
-        address.link_url,
-        subprotocol=SUBPROTOCOL,
-        max_size=limits.max_batch,
-        tls=tls,
-        unix=address.socket,
-        direct=bool(address.certificate),  # it is this kernel's own server
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """By what a hub knows a session: its id, how many links it has had, and the names that the hub may hold for it."""
-
-    id: str
-    epoch: int
-    held: frozenset[str]
-
-
-class Owner(Protocol):
-    """What a session needs from its provider."""
-
-    def open(self, session: Session, stream: Stream, request: Open) -> StreamHandler: ...
-
-    def registered_on(self, session: Session) -> list[dict[str, Any]]:
-        """The descriptors to register again after a reconnect."""
-
-    def serves(self, session: Session, name: str) -> bool:
-        """Whether *name* is served on the session still, or is about to be."""
-
-    def session_changed(self, session: Session) -> None:
-        """The session was linked, or lost its link (see `Session.status`)."""
-
-    def registered(self, session: Session, name: str, url: str) -> None: ...
-
-    def lost(self, session: Session, name: str, error: PorticoError) -> None:
-        """The hub does not have *name* any more, and will not take it back from this session."""
-
-
-class Session:
-    """A provider's standing with one hub."""
+class HubSession(Presence):
+    """A session with a hub that is dialled."""
 
     def __init__(
         self,
@@ -121,19 +65,7 @@ class Session:
         identity: Identity | None = None,
     ) -> None:
         """*identity* is that of a session that this one continues: the hub takes it for the same."""
-        self.address = address
-        """With what the hub has said in WELCOME: the workspace, and the token of a provider that had none."""
-        self.key = (address.url, address.workspace)
-        """What the provider asked for, which stays as it was."""
-        self.base_url = ""
-        """Where the hub's services are, once it has said so. Ends with a slash."""
-        self.hub_info: dict[str, Any] = {}
-        self.status = "connecting"
-        """``connecting``, ``linked``, ``refused`` or ``closed``."""
-        self.last_error: PorticoError | None = None
-        self.notice = ""
-        """What whoever serves there should know of it, in plain words."""
-        self._owner = owner
+        super().__init__(owner, address)
         self._info = info
         self._dial = dial
         self._limits = limits or _LIMITS
@@ -144,24 +76,13 @@ class Session:
         self._parting: dict[Link, asyncio.Task[None]] = {}
         """Links that the hub is taking leave of, until their streams have ended."""
         self._lost = asyncio.Event()
-        self._linked = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._settled = asyncio.Event()
-        """Set when the session is linked or has given up."""
         self._retry_jitter = 0.0
-        self._requests = 0
-        self._pending: dict[int, asyncio.Future[Ack]] = {}
-        self._again: dict[int, str] = {}
-        """Registrations repeated after a reconnect: request number to name."""
-        self._held: set[str] = set(before.held)
-        """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
+        self._registrations = Registrations(self, owner, before.held)
         self._was_linked = False
         self._has_said = False
         self._backoff = Backoff()
         self._turned_away = False
         """Whether the newest link was refused for want of room."""
-        self.kept = False
-        """Whether it lasts though nothing is published on it: someone may yet."""
         self._silences: dict[Link, asyncio.TimerHandle] = {}
         self._ending: list[Transport] = []
         """Connections that `close` has said goodbye on."""
@@ -231,44 +152,13 @@ class Session:
         self.last_error = error
         self._set_status("refused")
 
-    def _set_status(self, status: str) -> None:
-        self.status = status
-        if status == "linked":
-            self._linked.set()
-        else:
-            self._linked.clear()
-        if status == "connecting":
-            self._settled.clear()
-        else:
-            self._settled.set()
-        self._changed.set()
-        self._owner.session_changed(self)
-
-    async def linked(self, timeout: float = _WELCOME_TIMEOUT) -> None:
-        """Wait until the hub has let this provider in. Raises `Refused` or `LinkClosed`, whichever is why not."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self._settled.wait()
-        except TimeoutError:
-            raise self.last_error or LinkClosed(f"the hub at {self.address.url} did not answer in time") from None
-        if self.status != "linked":
-            raise self.last_error or LinkClosed("the session is closed")
-
-    async def ended(self) -> None:
-        """Wait until the session is closed, or refused for good."""
-        while self.status not in ("closed", "refused"):
-            self._changed.clear()
-            await self._changed.wait()
-
     @property
     def no_room(self) -> str:
-        """Why the hub turned this provider away, if that is why there is no link; else empty."""
         return str(self.last_error) if self._turned_away else ""
 
     @property
     def holds(self) -> bool:
-        """Whether the hub may hold a name for this session."""
-        return bool(self._held)
+        return bool(self._registrations.held)
 
     def close(self, reason: str = "the provider is done", code: ResetCode = ResetCode.NO_ERROR) -> None:
         """Close the link for good.
@@ -277,7 +167,7 @@ class Session:
         another *code* it holds it in any case, as if the link had been lost.
         """
         if self.status != "closed":
-            self._set_status("closed")
+            super().close(reason, code)
             links = [link for link in (*self._parting, self._link) if link is not None]
             for link in links:
                 link.close(code, reason)
@@ -292,15 +182,14 @@ class Session:
 
     @property
     def identity(self) -> Identity:
-        """What a session that continues this one has to know."""
-        return Identity(self._id, self._epoch, frozenset(self._held))
+        return Identity(self._id, self._epoch, frozenset(self._registrations.held))
 
     def abandon(self, forked: bool) -> None:
         """The loop does not run any more: cut the links, so that the hub and its visitors hear of it at once.
 
         Not if this process has *forked* from the one whose links they are.
         """
-        self.status = "closed"
+        super().abandon(forked)
         for link in (*self._parting, self._link):
             cut = (
                 getattr(link.transport, "cut", None) if link is not None else None
@@ -312,12 +201,10 @@ class Session:
 
     @property
     def streams(self) -> int:
-        """How many requests are under way."""
         links = {*self._parting, *([self._link] if self._link is not None else [])}
         return sum(len(link.streams) for link in links)
 
     def say_goodbye(self) -> None:
-        """Take no new streams; `close` comes next, with any code but NO_ERROR. Names are held as for a lost link."""
         if self.status == "linked" and self._link is not None:
             self._link.connection.send_goaway(ResetCode.CANCEL, _BACK)
             self._link.flush_soon()
@@ -325,70 +212,17 @@ class Session:
     # --- registrations ------------------------------------------------------------------------------------------
 
     async def register(self, descriptor: dict[str, Any]) -> str:
-        """Publish a service; returns its URL.
-
-        Raises `NameTaken` or `Refused` when the hub says no, `LinkClosed` when the link is lost meanwhile.
-        """
-        name = descriptor["name"]
-        connection = self._connection()
-        new = name not in self._held
-        self._held.add(name)
-        try:
-            ack = await self._ask(lambda number: connection.send_register(Register(number, descriptor)))
-        except LocalProtocolError as error:  # it does not fit into a frame
-            if new:
-                self._held.discard(name)
-            raise InvalidOption(
-                f"The ids of the {len(descriptor.get('models', ()))} models of {name!r} are too long together for the "
-                f"link ({error}). Serve them as several services."
-            ) from None
-        if not ack.ok:
-            if new:
-                self._held.discard(name)
-            raise _refusal(ack)
-        return ack.url
+        return await self._registrations.register(self._usable(), descriptor)
 
     async def unregister(self, name: str) -> None:
         """Take a service back. While the link is lost the hub holds the name: the next link gives it up."""
-        if self.status == "linked" and name in self._held:
-            connection = self._connection()
-            await self._ask(lambda number: connection.send_unregister(Unregister(number, name)))
-            self._held.discard(name)
+        if self.status == "linked" and name in self._registrations.held:
+            await self._registrations.unregister(self._usable(), name)
 
-    def _connection(self) -> Connection:
+    def _usable(self) -> Link:
         if self._link is None or self._link.closed or self._link in self._parting:
             raise LinkClosed("the link to the hub is lost; it is being dialled again")
-        return self._link.connection
-
-    async def _ask(self, send: Callable[[int], None]) -> Ack:
-        self._requests += 1
-        number = self._requests
-        future: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
-        self._pending[number] = future
-        try:
-            send(number)
-            assert self._link is not None
-            self._link.flush_soon()
-            async with asyncio.timeout(_ACK_TIMEOUT):
-                return await future
-        except TimeoutError:
-            raise LinkClosed("the hub did not answer the registration in time") from None
-        finally:
-            del self._pending[number]
-
-    def _register_again(self) -> None:
-        """Bring a new link to where the last one was: take back what is served, and give up what is not any more."""
-        connection = self._connection()
-        for descriptor in self._owner.registered_on(self):
-            self._requests += 1
-            self._again[self._requests] = descriptor["name"]
-            self._held.add(descriptor["name"])
-            connection.send_register(Register(self._requests, descriptor))
-        for name in tuple(self._held):
-            if not self._owner.serves(self, name):
-                self._requests += 1
-                self._held.discard(name)
-                connection.send_unregister(Unregister(self._requests, name))
+        return self._link
 
     # --- the link's events --------------------------------------------------------------------------------------
 
@@ -397,9 +231,9 @@ class Session:
             case Welcome():
                 self._welcomed(link, event)
             case Ack():
-                self._acked(event)
+                self._registrations.answered(event)
             case Unregister(_, name):
-                self._held.discard(name)
+                self._registrations.held.discard(name)
                 self._owner.lost(self, name, Refused(f"{name[:100]!r} was stopped at the hub", "stopped"))
             case GoAway():
                 if link is not self._link:
@@ -432,7 +266,7 @@ class Session:
         self._backoff.reset()
         self._set_status("linked")
         if not link.closed:  # by the owner, who has nothing to publish any more
-            self._register_again()
+            self._registrations.repeat(link)
 
     def _part(self, link: Link, reason: str) -> None:
         """The hub takes no more streams on *link*, and lets those end that are on it: dial anew, beside it."""
@@ -471,18 +305,6 @@ class Session:
         if silence is not None:
             silence.cancel()
 
-    def _acked(self, ack: Ack) -> None:
-        future = self._pending.get(ack.request)
-        if future is not None and not future.done():
-            future.set_result(ack)
-        name = self._again.pop(ack.request, None)
-        if name is not None:
-            if ack.ok:
-                self._owner.registered(self, name, ack.url)
-            else:
-                self._held.discard(name)
-                self._owner.lost(self, name, _refusal(ack))
-
     def on_open(self, stream: Stream, request: Open) -> StreamHandler:
         return self._owner.open(self, stream, request)
 
@@ -499,16 +321,7 @@ class Session:
         """The newest link serves no more: what waits for its answers waits no longer, and another is dialled."""
         if self.last_error is None:
             self.last_error = reason
-        for future in self._pending.values():
-            if not future.done():
-                future.set_exception(LinkClosed(str(reason)))
-        self._again.clear()
+        self._registrations.link_lost(reason)
         if self.status == "linked":
             self._set_status("connecting")
         self._lost.set()
-
-
-def _refusal(ack: Ack) -> Refused:
-    if ack.code == "name_taken":
-        return NameTaken(ack.error, {key: foreign.text(value) for key, value in ack.detail.items()})
-    return Refused(ack.error, ack.code or "refused")

@@ -8,67 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from portico import foreign
-from portico.errors import InvalidOption, LinkClosed, PorticoError, Refused
-from portico.provider import api
-from portico.provider.conditions import AS_BEFORE, AsBefore
-from portico.provider.conditions import conditions as conditions_of
+from portico.errors import InvalidOption, LinkClosed, Refused
+from portico.link import Stream, StreamHandler
+from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress, hub_url
-from portico.types import ServiceName, service_name
-
-if TYPE_CHECKING:
-    from portico.provider.service import Service
-    from portico.provider.session import Session
+from portico.provider.options import AS_BEFORE, AsBefore, Place, Terms, conditions
+from portico.provider.presence import Presence
+from portico.provider.publication import Publication, without_waiting
+from portico.types import service_name
 
 ACCESS = ("public", "key", "private")
 _LONGEST_TIMER = 60.0  # seconds: the loop's clock stands still while a laptop sleeps, the link's does not
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Who may open a link, as `Share` has it. Holds nothing of the app."""
-
-    access: str
-    conditions: Mapping[str, Any] = field(repr=False)
-    aside: Mapping[str, Any] = field(repr=False)
-
-
-@dataclass(eq=False)
-class Share:
+@dataclass(eq=False, repr=False)
+class Share(Publication):
     """A link to a live service, by a relay.
 
-    ``url`` ends with a slash; ``access`` is who may open it; ``conditions`` are as the hub reads them.
+    ``url`` ends with a slash; ``name`` is the one in the link, the service's own if no other was given; ``access`` is
+    who may open it; ``conditions`` are as the hub reads them.
     """
 
-    service: Service
-    name: ServiceName
-    """In the link; the service's own, if no other was given."""
-    address: HubAddress = field(repr=False)
-    access: str = "public"
-    conditions: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    aside: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _VERBS: ClassVar = ("share", "sharing", "shared")
+
+    service: Publication
+    aside: Mapping[str, Any] = field(default_factory=dict)
     """What held when it was shared before, and does not go with its access: it holds again where it does."""
     replace: bool = False
     """Whether the name is taken over from who has it there."""
-    url: str = ""
-    status: str = "starting"
-    """``starting``, ``live``, ``reconnecting``, ``expired``, ``stopped``, or ``failed``."""
-    error: str = ""
-    """Why it failed or stopped, in plain words."""
-    shared: float = field(default_factory=time.time, repr=False)
+    shared: float = field(default_factory=time.time)
     """When it was shared, in seconds since 1970."""
-    session: Session | None = field(default=None, repr=False)
-    failure: PorticoError | None = field(default=None, repr=False)
-    """The exception behind ``failed``."""
+
+    def __post_init__(self) -> None:
+        self.log = self.service.log
+
+    def _follow(self, service: Publication) -> None:
+        """*service* has taken its service's place: it is a link to that now."""
+        self.service, self.log = service, service.log
 
     @property
-    def place(self) -> tuple[str, str, str, str]:
+    def place(self) -> Place:
         """What is shared and where: the service, the relay, the workspace and the name there."""
         return self.service.name, self.address.url, self.address.workspace, self.name
 
@@ -78,58 +64,52 @@ class Share:
         return Terms(self.access, self.conditions, self.aside)
 
     @property
-    def expires(self) -> float | None:
-        """Until when visitors are let in, in seconds since 1970; None for as long as it is shared."""
-        return self.conditions.get("expires")
-
-    @property
     def relay(self) -> str:
         """The relay's URL."""
         return self.address.url
 
     def descriptor(self) -> dict[str, Any]:
-        """What the hub is told of it (docs/protocol.md, REGISTER)."""
         told = self.service.descriptor()
         told.update(name=self.name, access=self.access, replace=self.replace, replica=False)
         told["conditions"] = dict(self.conditions)
         return told
 
-    def key(self, expires: str | float | None = None, *, label: str = "") -> str:
-        """Make a key that opens this link, and no other, until it expires or is revoked. As `Service.key`."""
-        if self.session is None or self.status in ("stopped", "failed"):
-            raise LinkClosed(f"{self.name!r} is {self.status}: share it again to make a key for it")
-        return api.make_key(self.session.address, [self.name], expires, label)
+    @property
+    def _home(self) -> Publication:
+        return self.service._home
 
-    def stop(self) -> None:
-        """Take the link back: visitors get 404 from now on; the service stays where else it is."""
-        provider = self.service.provider
-        if provider.thread.can_wait():
-            provider.run(provider.unshare(self))
-        else:
-            provider.soon(provider.unshare(self))
+    def _check_place(self, there: Publication) -> None:
+        if not isinstance(there, Share):
+            raise Refused(f"{self.name!r} is served there already; give the link another name", "shared")
+        if there.service != self.service:
+            raise Refused(f"{there.service.name!r} is shared there as {self.name!r} already", "shared")
 
-    def watch_expiry(self, then: Callable[[], None]) -> None:
-        """Call *then* once the link has expired; on the provider's loop. Nothing, if it does not expire."""
-        if self.expires is None or self.status in ("stopped", "failed"):
+    def _answer(self, stream: Stream, request: Open) -> StreamHandler | None:
+        return self.service._answer(stream, request)
+
+    def _is_live_now(self, formers: Iterable[Publication]) -> None:
+        self.provider.last_terms.remember(self.place, self.terms)
+        self._watch_expiry()
+
+    async def _retire(self, within: float | None = None) -> None:
+        """Nothing: its requests are the service's."""
+
+    def _abandon(self) -> None:
+        """Nothing: it has no more than the service has."""
+
+    def _watch_expiry(self) -> None:
+        """See to it that it is told when the link has expired."""
+        if self.expires is None or self.status not in ("live", "reconnecting"):
             return
         left = self.expires - time.time()
         if left <= 0:
-            then()
-            return
-        loop = asyncio.get_running_loop()
-        loop.call_later(min(left, _LONGEST_TIMER), self.watch_expiry, then)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it is the same share, awaited or not."""
-        return isinstance(other, Share) and self.__dict__ is other.__dict__
-
-    def __hash__(self) -> int:
-        return id(self.__dict__)
+            # It stays registered: its visitors are told that it has expired, and not that there is nothing.
+            self.provider.news.set_status(self, "expired")
+        else:
+            asyncio.get_running_loop().call_later(min(left, _LONGEST_TIMER), self._watch_expiry)
 
     def __repr__(self) -> str:
-        where = f" at {self.url}" if self.url else ""
-        why = f" ({self.error})" if self.error else ""
-        return f"<share of {self.service.name!r}: {self.status}{where}{why}>"
+        return f"<share of {self.service.name!r}: {self._what_it_is()}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from portico.card import render as card
@@ -141,14 +121,12 @@ class AwaitableShare(Share):
     """A `Share` that can be awaited, which waits until it is live. What that gives cannot: see `AwaitableService`."""
 
     def __await__(self) -> Generator[Any, None, Share]:
-        yield from self.service.provider.live(self).__await__()
-        share = Share.__new__(Share)
-        share.__dict__ = self.__dict__
-        return share
+        yield from self.provider.live(self).__await__()
+        return without_waiting(Share, self)
 
 
 def make(
-    service: Service,
+    service: Publication,
     address: HubAddress,
     *,
     name: str,
@@ -163,10 +141,19 @@ def make(
     if service.status in ("stopped", "failed"):
         raise LinkClosed(f"{service.name!r} is {service.status}: serve it again to share it")
     check_allowed(service.provider.sessions.values(), address.url)
-    return AwaitableShare(service, service_name(name), address, access, conditions, aside or {}, replace)
+    return AwaitableShare(
+        service_name(name),
+        service,
+        aside or {},
+        replace,
+        provider=service.provider,
+        access=access,
+        conditions=conditions,
+        address=address,
+    )
 
 
-def former(service: Service, address: HubAddress, name: str) -> Terms | None:
+def former(service: Publication, address: HubAddress, name: str) -> Terms | None:
     """What was asked of visitors when *service* was last shared by that relay under that *name*; it may be so still.
 
     A link that was taken back counts too, and so does one of a service that was stopped: the next one has the same URL,
@@ -176,7 +163,7 @@ def former(service: Service, address: HubAddress, name: str) -> Terms | None:
 
 
 def share(
-    service: Service,
+    service: Publication,
     address: HubAddress,
     name: str,
     access: str | AsBefore = AS_BEFORE,
@@ -188,24 +175,20 @@ def share(
     """Share *service* by the relay at *address*, and wait until it is live where that can be waited for.
 
     What restricted the link *before* (access but for ``public``, and every condition) holds still, unless it is *named*
-    among the arguments of `portico.provider.conditions.conditions`. Raises as `Service.share`.
+    among the arguments of `portico.provider.options.conditions`. Raises as `Service.share`.
     """
     if isinstance(access, AsBefore):
         access = before.access if before is not None else "public"
-    held = conditions_of(before={**before.aside, **before.conditions} if before is not None else {}, **named)
+    held = conditions(before={**before.aside, **before.conditions} if before is not None else {}, **named)
     aside = {}
     if access != "public" and named.get("password", AS_BEFORE) is AS_BEFORE and "password" in held:
         aside["password"] = held.pop("password")  # it goes with public access alone
     made = make(service, address, name=name, access=access, conditions=held, aside=aside, replace=replace)
-    provider = service.provider
-    if provider.thread.can_wait():
-        provider.run(provider.share(made))
-    else:
-        provider.share_soon(made)
+    service.provider.work.do(service.provider.share(made), service.log)
     return made
 
 
-def check_allowed(sessions: Any, relay: str) -> None:
+def check_allowed(sessions: Iterable[Presence], relay: str) -> None:
     """Keep to what the administrators of the Jupyter servers that this process is linked to allow. Or `Refused`."""
     for session in sessions:
         allowed = session.hub_info.get("allowed_relays")

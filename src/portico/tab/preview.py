@@ -16,7 +16,7 @@ from portico.link import NOBODY, StreamHandler
 from portico.protocol import ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
-from portico.provider.session import Owner, Session
+from portico.provider.presence import Owner, Presence
 from portico.tab.bridge import Requests
 
 _WELCOME_WITHIN = 20.0  # seconds that a page with the extension has: it may be busy with its own start
@@ -28,13 +28,13 @@ NO_EXTENSION = (
 )
 
 
-class PreviewSession(Session):
+class PreviewSession(Presence):
     """The standing of a kernel's services with the kernel's own page. Where the page shows none, ``notice`` says why;
     services live all the same, to be shared by relays.
     """
 
     def __init__(self, owner: Owner, address: HubAddress) -> None:
-        super().__init__(owner, address, {})
+        super().__init__(owner, address)
         self._page: Any = None
         """`Kernel` of js/packages/portico-labextension/src/kernel.ts."""
         self._told: Any = None
@@ -122,6 +122,8 @@ class PreviewSession(Session):
         super().close(reason, code)
 
     def say_goodbye(self) -> None: ...
+
+    async def wait_closed(self) -> None: ...
 
     @property
     def streams(self) -> int:
