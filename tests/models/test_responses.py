@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
@@ -251,6 +252,28 @@ def test_the_store_is_bounded():
     app = chat_server({"m": conversation}, stored_bytes=4000)
     ids = [ask(app, "POST", URL, {"input": "x" * 1000}).json["id"] for _ in range(3)]
     assert ask(app, "GET", f"{URL}/{ids[0]}").status == 404
+
+
+def test_ids_carry_the_tag_of_their_store():
+    apps = [chat_server({"m": conversation}) for _ in range(20)]
+    assert len({app.tag for app in apps}) == len(apps)
+    app = apps[0]
+    ids = [ask(app, "POST", URL, {"input": "x", **more}).json["id"] for more in ({}, {"store": False})]
+    assert re.fullmatch(rf"resp_{app.tag}_[0-9a-f]{{24}}", ids[0])
+    assert ids[0].rpartition("_")[0] == ids[1].rpartition("_")[0]
+    first = next(event for event in ask(app, "POST", URL, {"input": "x", "stream": True}).chunks)
+    assert first["response"]["id"].startswith(f"resp_{app.tag}_")
+
+
+def test_who_takes_anothers_place_has_its_responses_and_its_tag():
+    before, after = (chat_server({"m": conversation}) for _ in range(2))
+    tag, id = before.tag, ask(before, "POST", URL, {"input": "x"}).json["id"]
+    after.take_over(before)
+    assert after.tag == tag
+    assert ask(after, "GET", f"{URL}/{id}").status == 200
+    assert ask(after, "POST", URL, {"input": "x"}).json["id"].startswith(f"resp_{tag}_")
+    after.replace({"m": conversation})
+    assert after.tag == tag
 
 
 def test_one_visitor_does_not_see_anothers():

@@ -59,6 +59,8 @@ class Descriptor:
     """What must hold besides; None, as mostly, for nothing."""
     routing: str = "least-busy"
     """Which of its replicas gets a request, by the name of a policy of `portico.hub.routing`."""
+    tag: str = ""
+    """What the ids of responses that this replica stores carry (`portico.hub.models.stored`); "" if they carry none."""
 
     @staticmethod
     def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
@@ -90,6 +92,9 @@ class Descriptor:
         routing = value.get("routing", config.routing)
         if not _is_text(routing, 50):
             raise Refused("routing is the name of a policy", "invalid_option")
+        tag = value.get("tag", "")
+        if not (_is_text(tag, 32) and (not tag or _TAG.fullmatch(tag))):
+            raise Refused("tag has 8 to 32 of a to z and 0 to 9", "invalid_option")
         conditions = Conditions.read(value.get("conditions"), config)
         if conditions is not None and conditions.password is not None and access != "public":
             raise Refused(
@@ -105,9 +110,11 @@ class Descriptor:
             origins=tuple(origins),
             conditions=conditions,
             routing=routing,
+            tag=tag,
         )
 
 
+_TAG = re.compile(r"[a-z0-9]{8,32}")
 _ORIGIN = re.compile(r"https?://[^\s/?#@\\,]+")
 
 

@@ -167,6 +167,9 @@ class Registry:
             if not _holds(service, owner):
                 self._names.take(owner)
             service.replicas.append(Replica(session))
+        for replica in service.replicas:
+            if replica.session is session:
+                replica.tag = descriptor.tag
         self._gone.pop(name, None)
         service.wake()
         self._tell(what, name)

@@ -77,6 +77,8 @@ class Replica:
     requests: int = 0
     last_turn: int = 0
     """Which request of the service was its newest."""
+    tag: str = ""
+    """As `Descriptor.tag`, of its own."""
 
     # Where it is, a link of this hub's today, is nobody else's affair.
 

@@ -110,6 +110,11 @@ class ChatServer:
         return {id: entry.info.kind for id, entry in self._engine.registry.entries.items()}
 
     @property
+    def tag(self) -> str:
+        """What the ids of the responses that are stored here carry: a hub finds them by it."""
+        return self._responses.store.tag
+
+    @property
     def remarks(self) -> list[str]:
         """What the authors of the models should be told: parameters of theirs that nothing is known of."""
         return self._engine.remarks()

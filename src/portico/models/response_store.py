@@ -5,14 +5,19 @@ Here: what is kept, for how long, and who may see it. The store is bounded, and 
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from portico.calls.exchange import new_id
 from portico.calls.json_text import compact
 from portico.errors import APIError
 from portico.models.response_tape import Tape
+
+_TAG_BYTES = 6
+"""Of 16 million stores two have the same tag, perhaps. They are both asked then."""
 
 
 @dataclass(slots=True)
@@ -39,10 +44,16 @@ class Store:
     """At most *entries* responses, and about *size* bytes of JSON."""
 
     def __init__(self, entries: int, size: int) -> None:
+        self.tag = os.urandom(_TAG_BYTES).hex()
+        """What the ids of its responses carry, so that a hub knows which of many stores has one. It opens nothing."""
         self._entries = entries
         self._size = size
         self._used = 0
         self._stored: OrderedDict[str, Stored] = OrderedDict()
+
+    def new_id(self) -> str:
+        """An id for a response that may be kept here: ``resp_<tag>_`` and 96 random bits."""
+        return new_id(f"resp_{self.tag}_")
 
     def put(
         self,

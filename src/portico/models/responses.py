@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from portico.calls.body import kind, read_body
 from portico.calls.endings import as_exception
-from portico.calls.exchange import Exchange, Leaving, new_id, now
+from portico.calls.exchange import Exchange, Leaving, now
 from portico.calls.run import Cancel
 from portico.errors import APIError, InvalidRequest
 from portico.models.delivery import deliver_stream, deliver_whole
@@ -162,7 +162,7 @@ class Responses:
         kept = body.get("store") is not False
         if body.get("background") and not kept:
             raise InvalidRequest("'background' needs 'store'.", "background")
-        events = ResponseEvents(response_object(body, entry.info.id), lines, stream_id)
+        events = ResponseEvents(response_object(self.store.new_id(), body, entry.info.id), lines, stream_id)
         store = self.store if kept else unstored
         turn = Turn(Generation(wanted, cancel), events, entry.info.id, items, earlier, owner, store)
         events.ended = turn.keep
@@ -258,7 +258,7 @@ def methods_of_stored(rest: str) -> list[str]:
     return allowed.get(rest.partition("/")[2], [])
 
 
-def response_object(body: Mapping[str, Any], model: str) -> dict[str, Any]:
+def response_object(id: str, body: Mapping[str, Any], model: str) -> dict[str, Any]:
     """A response object that has just begun: the request's own fields, or the API's defaults."""
 
     def given(name: str, default: Any = None) -> Any:
@@ -271,7 +271,7 @@ def response_object(body: Mapping[str, Any], model: str) -> dict[str, Any]:
     ]
     reasoning = given("reasoning", {})
     return {
-        "id": new_id("resp_"),
+        "id": id,
         "object": "response",
         "created_at": now(),
         "completed_at": None,

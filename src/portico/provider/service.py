@@ -90,6 +90,7 @@ class Service(Publication):
 
     def descriptor(self) -> dict[str, Any]:
         """What the hub is told of it (docs/protocol.md, REGISTER)."""
+        tag = getattr(self.app, "tag", "") if self.kind == "chat" else ""  # a `ChatServer.tag`
         return {
             "name": self.name,
             "title": self.options.title,
@@ -99,6 +100,7 @@ class Service(Publication):
             "origins": list(self.options.origins),
             "replace": self.options.replace,
             "replica": self.options.replica,
+            **({"tag": tag} if tag else {}),
             **({"conditions": dict(self.options.conditions)} if self.options.conditions else {}),
         }
 

@@ -1,14 +1,16 @@
-"""Finding a stored response by its id alone: the replicas of the caller's services are asked, one after the other.
+"""Finding a stored response by its id alone: the tag in it says which replica has it.
 
-An id does not say whose it is, and the hub keeps no list of ids: whoever has the response answers, and the others say
-404. Only services that the caller may use are asked, so an id of another's response is as good as an unknown one; and
-they are not shown the Authorization header.
+The hub keeps no list of ids. Where no replica says the tag, those that say none at all are asked one after the other,
+and for an id without a tag every replica is: whoever has the response answers, and the others say 404. Only services
+that the caller may use are asked, so an id of another's response is as good as an unknown one; and they are not shown
+the Authorization header.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 
 from portico.hub.answers import Answer, internal_error
@@ -20,7 +22,9 @@ from portico.types import Headers
 logger = logging.getLogger(__name__)
 
 _MOST_ASKED = 100
-"""Replicas that are asked for one response: each is a request of its own."""
+"""Replicas that are asked for one response, where its id does not say which has it: each is a request of its own."""
+
+_TAGGED = re.compile(r"resp_([a-z0-9]{8,32})_[A-Za-z0-9_-]{1,150}")
 
 _ASK_SECONDS = 5.0
 """How long each has to say whether it has the response; it is a look into a dict."""
@@ -82,8 +86,9 @@ class StoredResponse:
     async def _find(self, services: list[Service]) -> Answer | None:
         """Ask until one has it. None: it was found, and its answer is on its way."""
         spoken_for = self._request.cors_origin
+        response_id = self._request.raw_path.removeprefix(b"/v1/responses/").partition(b"/")[0].decode("latin-1")
         unheard = unable = False
-        for service, replica in _in_turn(services):
+        for service, replica in _in_turn(services, response_id):
             if not replica.linked:
                 unheard = True
                 continue
@@ -158,12 +163,28 @@ class _Asked:
         return self.status.done() and not self.status.cancelled() and self.status.result() == 0
 
 
-def _in_turn(services: list[Service]) -> Iterator[tuple[Service, Replica]]:
-    """The replicas in the order in which they are asked: of the service that was used last first, stalled ones last."""
+def tag_of(response_id: str) -> str:
+    """The tag in the id of a response; "" if there is none."""
+    match = _TAGGED.fullmatch(response_id)
+    return match.group(1) if match is not None else ""
+
+
+def holder(service: Service, response_id: str) -> Replica | None:
+    """The replica of *service* that has the response, if one says the tag of its id; of several, one that is there."""
+    tag = tag_of(response_id)
+    found = [replica for replica in service.replicas if replica.tag == tag] if tag else []
+    return next((replica for replica in found if replica.can_open), found[0] if found else None)
+
+
+def _in_turn(services: list[Service], response_id: str) -> Iterator[tuple[Service, Replica]]:
+    """The replicas that are asked, in their order: of the service that was used last first, stalled ones last."""
+    tag = tag_of(response_id)
+    said = bool(tag) and any(replica.tag == tag for service in services for replica in service.replicas)
     pairs = [
         (service, replica)
         for service in sorted(services, key=lambda service: service.used, reverse=True)
         for replica in service.replicas
+        if not tag or replica.tag == (tag if said else "")
     ]
     pairs.sort(key=lambda pair: pair[1].stalled)
     yield from pairs[:_MOST_ASKED]
