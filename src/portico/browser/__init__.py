@@ -1,5 +1,5 @@
-"""What a browser tab needs besides the core, which runs there unchanged.
+"""What is made for browsers, from outside of them: static sites, and the Python that they load.
 
-`shim` makes synchronous code work where there are no threads. The tab's WebSocket is `portico.transports.browser`; what
-runs beside Python in a page, its TypeScript, is in js/.
+`export` makes a site of an app, `wheels` lays out the packages beside its page, `bundle` is Pyodide with Portico,
+compiled. Not here: what runs in a tab (`portico.tab`, and the core unchanged), and its TypeScript, which is in js/.
 """

@@ -6,8 +6,9 @@ a command line that cannot be meant, 1 for what did not work.
 
 Behind `serve`: `settings` (what its flags come to), `loading` (finds the app), `serving` (serves it until the end),
 `reload` (does so in a child, anew when a file changes) and `embedded` (a relay in this process, where no other is
-named). `account` is what `logout`, `status`, `services`, `keys`, `stop` and `relay` share; `fetching` gets the
-wheels that `export` needs; `bundle` makes its Pyodide. Not here: serving itself (`portico.provider`).
+named). `login` gets a token; `account` is what `logout`, `status`, `services`, `keys`, `stop` and `relay` share.
+`fetching` gets the wheels that `export` needs, `bundle` makes its Pyodide. Not here: serving itself
+(`portico.provider`).
 """
 
 from __future__ import annotations

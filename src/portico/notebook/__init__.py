@@ -1,7 +1,8 @@
 """Portico inside IPython: ``%load_ext portico`` gives ``%serve``.
 
-`magics` parses and dispatches; `binding` follows a name as cells are re-run; `display` keeps a service's card true;
-`doctor` says how the hub was found. What serving means is the provider's; nothing here knows the wire.
+`magics` parses and dispatches; `again` says what holds when a cell is re-run with other options; `binding` follows a
+name as cells are re-run; `display` keeps a service's card true; `doctor` says how the hub was found. What serving means
+is the provider's; nothing here knows the wire.
 """
 
 from __future__ import annotations

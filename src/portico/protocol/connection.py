@@ -8,6 +8,9 @@ is left (a GOAWAY) and close the transport. Calls that the state forbids raise `
 What may be added here: what an owner may ask or say. How bytes become events is in `receiver`, how frames become
 batches in `outbox`, how far the link has come in `lifecycle`, what streams hold in `streams`. What may not be added to
 any of them: a clock, a callback, what an app or a user is.
+
+It has more than 400 lines, half of them docstrings, since it is the whole surface that an owner sees. Cut in two, that
+would be two objects to hold for one link, or one more call for each frame.
 """
 
 from __future__ import annotations
