@@ -97,6 +97,29 @@ def test_a_bomb_is_decoded_up_to_the_limit():
     assert max(sizes) <= 256 * 1024
 
 
+def test_a_body_that_is_decoded_does_not_keep_the_loop():
+    data = gzip.compress(b"{}" + b" " * (16 << 20))
+
+    async def receive():
+        return {"type": "http.request", "body": data}
+
+    async def run():
+        turns = 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        await read_body(receive, {"content-encoding": "gzip"}, 32 << 20)
+        counting.cancel()
+        return turns
+
+    assert asyncio.run(run()) >= 64
+
+
 # --- JSON ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """Which models a server has: the `model` decorator, the table of ids, and how a function is swapped while it is served.
 
-Here: names, kinds and functions. Not here: how a function is called (`injection`, `function`).
+Here: names, kinds and functions. Not here: how a function is called (`injection`, `portico.calls.run`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """``responses``: creating, reading, cancelling and deleting them.
 
 Here: the responses of one server, and their routes over HTTP. Not here: their WebSocket (`response_socket`), and how
-they look (`response_events`).
-Source: OpenAI API reference, "Responses"; Open Responses specification.
+they look (`response_events`). Source: OpenAI API reference, "Responses"; Open Responses specification.
 """
 
 from __future__ import annotations
