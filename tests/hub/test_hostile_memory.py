@@ -17,7 +17,7 @@ from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.reply import server_of
 from portico.relay.config import RelayConfig
 from portico.relay.edge.proxies import TrustedProxies
-from portico.relay.edge.routes import Places
+from portico.relay.edge.routes import Routes
 from portico.types import Headers
 from tests.in_process import HereHub, a_hub
 
@@ -97,8 +97,8 @@ def fields(name: bytes, text: str) -> Headers:
 
 
 def test_places_leave_nothing() -> None:
-    hosts = Places(RelayConfig(domain="relay.example", base_url="https://relay.example"))
-    paths = Places(RelayConfig(paths=True, base_url="https://relay.example"))
+    hosts = Routes(RelayConfig(domain="relay.example", base_url="https://relay.example"))
+    paths = Routes(RelayConfig(paths=True, base_url="https://relay.example"))
 
     def work(times: int) -> None:
         for text in unique(times):
@@ -110,7 +110,7 @@ def test_places_leave_nothing() -> None:
 
 
 def test_many_short_places_are_bounded_too() -> None:
-    hosts = Places(RelayConfig(domain="relay.example", base_url="https://relay.example"))
+    hosts = Routes(RelayConfig(domain="relay.example", base_url="https://relay.example"))
 
     def work(times: int) -> None:
         for number in itertools.islice(_numbers, times * 60):

@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from portico.relay.config import RelayConfig
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.http1 import VisitorProtocol
 from portico.relay.edge.websocket import SocketProtocol
 from portico.relay.relay import Relay
@@ -101,7 +101,7 @@ class FrontDoor:
         self._reading = Reading()
         door = self
 
-        class SeenEdge(Edge):
+        class SeenEdge(RelayEdge):
             def begin(self, responder: Any, request: Any, location: Any) -> Callable[[], None] | None:
                 leave = super().begin(responder, request, location)
                 if leave is not None:

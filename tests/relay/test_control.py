@@ -11,8 +11,8 @@ import jwt
 import pytest
 
 from portico.hub.keys import InvalidKey
-from portico.relay.control import METADATA
 from portico.relay.people.device import GRANT_TYPE
+from portico.relay.people.oauth import METADATA
 from tests.relay.accounts_relay import AccountsRelay, with_relay
 from tests.waiting import until
 

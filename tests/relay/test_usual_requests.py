@@ -11,7 +11,7 @@ from portico.hub.gateway import VisitorRequest
 from portico.protocol import Kind
 from portico.relay.config import RelayConfig
 from portico.relay.edge import framing
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import PLAIN, Framing, Malformed, read, request_line
 from portico.relay.state import RelayState
 from portico.types import Headers
@@ -76,12 +76,12 @@ _TARGETS = [b"/alice/apps/cat/?a=b", b"/alice/v1/models", b"/portico/login", b"/
 def test_a_request_is_read_as_asgi_brings_it(headers: Headers, target: bytes, trusted: str) -> None:
     """Past ASGI and by it: the same place, visitor, scheme and caller."""
     config = RelayConfig(paths=True, base_url="http://localhost:8000", forwarded_allow_ips=trusted)
-    edge = Edge(RelayState(config))
+    edge = RelayEdge(RelayState(config))
     connection = _Connection()
     path, _, query = target.partition(b"?")
     connection.caller = edge._caller(connection.client, connection.client)
     own = edge.read(connection, "GET", "1.1", target, headers, dict(headers), 100)  # type: ignore[arg-type]
-    location = edge.places.find(headers, path, connection.server)
+    location = edge.routes.find(headers, path, connection.server)
     if own is None:
         assert location is None or location.models or not location.host
         return

@@ -14,7 +14,7 @@ from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
 from portico.relay.edge.asgi_link import serve_link
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import Malformed, read_scope
 from portico.relay.edge.own_hosts import not_here
 from portico.relay.edge.routes import ELSEWHERE, Location
@@ -42,7 +42,7 @@ class Relay:
 
     def __init__(self, config: RelayConfig) -> None:
         self.state = RelayState(config)
-        self.edge = Edge(self.state)
+        self.edge = RelayEdge(self.state)
         self._upkeep: asyncio.Task[None] | None = None
 
     # --- from start to end --------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Relay:
                 except Malformed as error:
                     await self._refuse(Answer(400, "bad_request", str(error)), scope, send)
                     return
-            location = self.edge.places.find(scope["headers"], scope["raw_path"], scope["server"])
+            location = self.edge.routes.find(scope["headers"], scope["raw_path"], scope["server"])
             if location is ELSEWHERE:
                 await self._refuse(not_here(), scope, send)
             elif location is not None:
@@ -167,7 +167,7 @@ class Relay:
                 await receive()
                 await self._refuse(Answer(400, "bad_request", str(error)), scope, send)
                 return
-        location: Location | None = self.edge.places.find(scope["headers"], scope["raw_path"], scope["server"])
+        location: Location | None = self.edge.routes.find(scope["headers"], scope["raw_path"], scope["server"])
         if location is ELSEWHERE:
             await receive()
             await self._refuse(not_here(), scope, send)

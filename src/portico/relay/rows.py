@@ -79,7 +79,7 @@ class NameRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identities:
+class Uids:
     """Who and what there is, by name, each with its uid."""
 
     users: dict[str, str] = field(default_factory=dict)

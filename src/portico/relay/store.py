@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from portico.relay.database import CHANGES, Database
-from portico.relay.rows import Identities, NameRow, SessionRow, TokenRow, UserRow, WorkspaceRow
+from portico.relay.rows import NameRow, SessionRow, TokenRow, Uids, UserRow, WorkspaceRow
 
 __all__ = ["NameRow", "RelayStore", "SessionRow", "TokenRow", "UserRow", "WorkspaceRow"]
 
@@ -76,11 +76,11 @@ class RelayStore(Database):
             database.execute("INSERT INTO workspaces VALUES (?, ?, ?, NULL, ?)", (user.id, user.id, user.created, uid))
         return True
 
-    def identities(self) -> Identities:
+    def uids(self) -> Uids:
         """The uids of all users and workspaces."""
         with self._lock:
             users = dict(self.rows("SELECT id, uid FROM users"))
-            return Identities(users=users, workspaces=dict(self.rows("SELECT name, uid FROM workspaces")))
+            return Uids(users=users, workspaces=dict(self.rows("SELECT name, uid FROM workspaces")))
 
     def uid_of(self, workspace: str) -> str | None:
         """The uid of a workspace; None if there is none of that name."""

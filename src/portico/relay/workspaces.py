@@ -55,7 +55,7 @@ class Workspaces:
         self._names = HeldNames(store)
         self._remembered = time.time()
         self._nobodys = self._make("", KeyRing(MemoryKeyStore()), None)
-        self._users = store.identities().users
+        self._users = store.uids().users
         """Those that there were when it was last looked, by name, with their uids."""
         self._stop_listening = tokens.listen_to_many(self._revoked)
         self._stop_reading = tokens.read_along(self._reconcile)
@@ -109,7 +109,7 @@ class Workspaces:
         that are held for users who are gone. What is made anew under a name begins with nothing of the former.
         """
         async with self._opening:
-            there = await asyncio.to_thread(self._store.identities)
+            there = await asyncio.to_thread(self._store.uids)
             for workspace in self.all():
                 if workspace.uid is not None and there.workspaces.get(workspace.name) != workspace.uid:
                     self._close(workspace)

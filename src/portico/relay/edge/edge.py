@@ -1,7 +1,7 @@
 """Where visitors' requests and WebSockets come in, from any ASGI server or from the relay's own.
 
 Here a request is read into a `VisitorRequest`, and goes through its workspace's gate; a request of the relay's own
-server that needs no waiting goes so without ASGI (`Edge.read`, `Edge.begin`). How it is answered is
+server that needs no waiting goes so without ASGI (`RelayEdge.read`, `RelayEdge.begin`). How it is answered is
 `portico.relay.edge.asgi_http`'s, `portico.relay.edge.asgi_socket`'s, or that server's.
 """
 
@@ -25,18 +25,18 @@ from portico.relay.edge.asgi_http import ASGIResponder, RequestReading, has_body
 from portico.relay.edge.asgi_socket import ASGISocket
 from portico.relay.edge.past_asgi import OWN_MESSAGES, OwnConnection, OwnRequest, OwnResponder, OwnSocket
 from portico.relay.edge.proxies import TrustedProxies
-from portico.relay.edge.routes import Location, Places
+from portico.relay.edge.routes import Location, Routes
 from portico.relay.edge.visit_ends import VisitEnds
 from portico.relay.state import RelayState
 from portico.types import Headers, Receive, Scope, Send
 
 
-class Edge:
+class RelayEdge:
     """What the ASGI app calls for everything that is not the relay's own page."""
 
     def __init__(self, state: RelayState) -> None:
         self.state = state
-        self.places = Places(state.config)
+        self.routes = Routes(state.config)
         self.proxies = TrustedProxies(state.config.forwarded_allow_ips)
         self.addresses = Addresses()
         self.ends = VisitEnds(state, self.addresses)
@@ -133,7 +133,7 @@ class Edge:
         head has *size* bytes. All that depends on more than that, the connection and the settings, is for `begin`.
         """
         host = fields.get(b"host", b"").decode("latin-1")
-        location = self.places.locate(host, target.partition(b"?")[0], connection.server)
+        location = self.routes.locate(host, target.partition(b"?")[0], connection.server)
         if location is None or location.models or not location.host:
             return None
         peer: tuple[str, int] | None = connection.client

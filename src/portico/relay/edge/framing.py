@@ -41,7 +41,7 @@ class Malformed(ValueError):
     """What came is no request that every server would read in the same way. Its text is told to the visitor."""
 
 
-class Body(Protocol):
+class RequestBody(Protocol):
     """The rest of a request behind its head."""
 
     done: bool
@@ -55,7 +55,7 @@ class Body(Protocol):
 class Framing:
     """What a head says of its request's body and of its connection."""
 
-    body: Body | None = None
+    body: RequestBody | None = None
     """None: there is none."""
     keep_alive: bool = True
     """Whether another request may follow."""
@@ -157,7 +157,7 @@ def read_scope(scope: Scope) -> Framing:
     return read(scope.get("method", "GET"), version, noted)
 
 
-def _body(version: str, lengths: list[bytes], codings: list[bytes]) -> Body | None:
+def _body(version: str, lengths: list[bytes], codings: list[bytes]) -> RequestBody | None:
     if codings:
         if lengths:
             raise Malformed("A request has Content-Length or Transfer-Encoding, not both.")

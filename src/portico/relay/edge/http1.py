@@ -4,8 +4,8 @@ A head that does not come in time, or is too long, ends the connection; so does 
 waits for it, or whose address holds too many connections. What two servers could read in two ways is refused (RFC 9112
 §11.2): `portico.relay.edge.framing` says where each request ends, the parser is given one at a time and must agree, and
 a request names one host. Nothing that an app can see begins before its head was read by both. A request that needs no
-waiting goes to its service, and is answered, without ASGI between (`Edge.begin`): no task, no coroutine, one write for
-a head and its body. Every other goes the way of ASGI.
+waiting goes to its service, and is answered, without ASGI between (`RelayEdge.begin`): no task, no coroutine, one write
+for a head and its body. Every other goes the way of ASGI.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
 from portico.hub.shares import network_of
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, one_host, read, request_line
 from portico.relay.edge.http1_visit import HTTP1Responder
 from portico.relay.edge.past_asgi import OwnRequest
@@ -43,10 +43,10 @@ _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is re
 class VisitorProtocol(HttpToolsProtocol):
     """One connection of a visitor. `for_edge` makes the class that a server is given."""
 
-    edge: Edge
+    edge: RelayEdge
 
     @classmethod
-    def for_edge(cls, edge: Edge) -> type[VisitorProtocol]:
+    def for_edge(cls, edge: RelayEdge) -> type[VisitorProtocol]:
         edge.state.dates = True  # uvicorn's own would stand beside an app's
         edge.state.framed = True
         return type("VisitorProtocol", (cls,), {"edge": edge})

@@ -14,17 +14,17 @@ from portico.hub.answers import Answer
 from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
 from portico.hub.reply import reply
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.operate.log import new_request_id
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
 
 
-class Connection(Protocol):
+class VisitorConnection(Protocol):
     """What an answer is written to: `portico.relay.edge.http1.VisitorProtocol`."""
 
-    edge: Edge
+    edge: RelayEdge
     transport: asyncio.Transport
     flow: FlowControl
     visitor_left: Callable[[], None] | None
@@ -67,7 +67,7 @@ class HTTP1Responder:
     message_event = _Nobody()
     """Nobody waits for more of the request."""
 
-    def __init__(self, protocol: Connection, method: str, http_version: str, keep_alive: bool) -> None:
+    def __init__(self, protocol: VisitorConnection, method: str, http_version: str, keep_alive: bool) -> None:
         self._protocol = protocol
         self.keep_alive = keep_alive
         self.disconnected = self.response_started = self.response_complete = False
@@ -78,7 +78,7 @@ class HTTP1Responder:
         self.request: VisitorRequest | None = None
         self.workspace = ""
         self.leave: Callable[[], None] | None = None
-        """What `Edge.begin` returned."""
+        """What `RelayEdge.begin` returned."""
 
     def left(self) -> None:
         """The visitor's connection is gone."""

@@ -25,7 +25,7 @@ class OwnSocket(Protocol):
 
 
 OwnRequest = tuple[VisitorRequest, Location]
-"""A request that a server has read by itself, and where it goes (`portico.relay.edge.edge.Edge.read`)."""
+"""A request that a server has read by itself, and where it goes (`portico.relay.edge.edge.RelayEdge.read`)."""
 
 
 class OwnConnection(Protocol):
@@ -39,7 +39,7 @@ class OwnConnection(Protocol):
 
 
 class OwnResponder(Responder, Protocol):
-    """A server's own way of answering, past ASGI (`portico.relay.edge.edge.Edge.begin`)."""
+    """A server's own way of answering, past ASGI (`portico.relay.edge.edge.RelayEdge.begin`)."""
 
     request: VisitorRequest | None
     workspace: str

@@ -13,10 +13,10 @@ from portico.relay.config import RelayConfig
 from portico.relay.edge.own_hosts import OwnHosts
 from portico.types import Headers
 
-_MOST_PLACES = 10_000
+_MOST_KEPT = 10_000
 _MOST_BYTES = 4 << 20
 _LONGEST = 600
-"""Bytes of a host and of what a path begins with, as often as a place holds them: twice a host name's 253 at least."""
+"""Bytes of a host and of what a path begins with, as often as a route holds them: twice a host name's 253 at least."""
 _A_NAME = re.compile(rb"[a-z0-9-]+")
 """What a workspace's name is made of (`portico.types.service_name`): all else is no path of a service's."""
 
@@ -42,17 +42,15 @@ class Location:
         return not self.prefix
 
 
-class Places:
+class Routes:
     """Reads host names and paths. Whether there is such a workspace or service is not asked here."""
 
     def __init__(self, config: RelayConfig) -> None:
         self._config = config
         self._suffix = "." + config.domain if config.domain else ""
         self._own = OwnHosts(config)
-        self._hosts: BoundedCache[str, Location | None] = BoundedCache(_MOST_PLACES, _MOST_BYTES, longest=_LONGEST)
-        self._paths: BoundedCache[tuple[str, bytes], Location] = BoundedCache(
-            _MOST_PLACES, _MOST_BYTES, longest=_LONGEST
-        )
+        self._hosts: BoundedCache[str, Location | None] = BoundedCache(_MOST_KEPT, _MOST_BYTES, longest=_LONGEST)
+        self._paths: BoundedCache[tuple[str, bytes], Location] = BoundedCache(_MOST_KEPT, _MOST_BYTES, longest=_LONGEST)
 
     def find(self, headers: Headers, raw_path: bytes, server: tuple[str, int | None] | None = None) -> Location | None:
         """Where a request that has come to the address *server* goes. None: to the relay itself.

@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 
 from portico.pieces import Pieces
-from portico.relay.edge.edge import Edge
+from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.past_asgi import OWN_MESSAGES
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
 from portico.transports.whole_frames import read_whole, written_whole
@@ -29,10 +29,10 @@ _LAST_WORDS = 15.0  # seconds for the other end to take what waits when a WebSoc
 class SocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket, a visitor's or a provider's, once it has been asked for. `for_edge` makes the class to be used."""
 
-    edge: Edge
+    edge: RelayEdge
 
     @classmethod
-    def for_edge(cls, edge: Edge) -> type[SocketProtocol]:
+    def for_edge(cls, edge: RelayEdge) -> type[SocketProtocol]:
         return type("SocketProtocol", (cls,), {"edge": edge})
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
