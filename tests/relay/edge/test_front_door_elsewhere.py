@@ -18,8 +18,8 @@ import portico
 from portico.relay import create_app
 from portico.relay.config import RelayConfig
 from tests.live_relay import RelayProcess
+from tests.relay.edge.test_hostile_visitors import HIDDEN, UPGRADES, post, upgrade
 from tests.relay.raw_visitors import HANGS, Visitor, app, head, reached
-from tests.relay.test_hostile_visitors import HIDDEN, UPGRADES, post, upgrade
 
 
 @pytest.fixture(scope="module", params=["httptools", "h11"])

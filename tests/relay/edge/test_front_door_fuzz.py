@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.relay.front_door import FrontDoor, by_h11
+from tests.relay.edge.front_door import FrontDoor, by_h11
 
 Random = random.Random
 
