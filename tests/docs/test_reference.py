@@ -118,9 +118,9 @@ def test_every_route_of_the_control_api_is_documented():
 
 
 def test_every_route_of_a_relays_control_api_is_documented():
-    source = (SOURCE / "relay" / "control.py").read_text("utf-8")
-    routes = re.findall(r"\(_API \+ \"([\w/{}]+)\", self\.\w+, \[(.*?)\]\)", source)
-    assert len(routes) == source.count("(_API + ") > 5
+    source = (SOURCE / "relay" / "api.py").read_text("utf-8")
+    routes = re.findall(r"\(API \+ \"([\w/{}]+)\", self\.\w+, \[(.*?)\]\)", source)
+    assert len(routes) == source.count("(API + ") > 5
     for path, methods in routes:
         for method in re.findall("[A-Z]+", methods):
             assert f"`{method} {path}`" in CONTROL, (method, path)
