@@ -45,7 +45,7 @@ async def embedded(host: str, port: int | None) -> AsyncIterator[tuple[HubAddres
             "pip install 'portico[relay]', or name a server"
         ) from None
 
-    class Server(RelayServer):
+    class OwnServer(RelayServer):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             yield  # they are the command's
@@ -53,7 +53,7 @@ async def embedded(host: str, port: int | None) -> AsyncIterator[tuple[HubAddres
     listening = _bind(host, port)
     bound = listening.getsockname()[1]
     relay = Relay(RelayConfig(paths=True, host=host, port=bound, data_dir=":memory:"))
-    server = Server(relay)
+    server = OwnServer(relay)
     running = asyncio.get_running_loop().create_task(server.serve([listening]))
     try:
         await _started(server, running)

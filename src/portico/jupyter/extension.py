@@ -21,7 +21,7 @@ from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStor
 from portico.hub.replicas import Replica
 from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge
-from portico.jupyter.front_door import Hostile, Refusals
+from portico.jupyter.front_door import Hostile, Refuser
 from portico.jupyter.heads import PrefixMatcher
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
@@ -121,7 +121,7 @@ class PorticoApp(ExtensionApp):
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         edge.tls_ends_before = self._base_url().startswith("https:")
         # the last that is inserted is asked first
-        server.web_app.default_router.rules.insert(0, Rule(Hostile(base_path), Refusals(edge)))
+        server.web_app.default_router.rules.insert(0, Rule(Hostile(base_path), Refuser(edge)))
         for prefix in (base_path + "link", base_path + "apps/"):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
         models = base_path + "v1"

@@ -26,7 +26,7 @@ _METHODS = RequestHandler.SUPPORTED_METHODS
 
 
 class Hostile(PrefixMatcher):
-    """Matches the requests under a prefix that are refused. Its rule's target is `Refusals`."""
+    """Matches the requests under a prefix that are refused. Its rule's target is `Refuser`."""
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         if super().match(request) is None:
@@ -71,7 +71,7 @@ _VISIBLE = re.compile(rb"[!-~]*")
 _MOST_REFERER = 8 * 1024  # bytes: browsers cut one to its origin from half of that on
 
 
-class Refusals(HTTPServerConnectionDelegate):
+class Refuser(HTTPServerConnectionDelegate):
     """Answers what `Hostile` has matched."""
 
     def __init__(self, edge: Edge) -> None:

@@ -39,7 +39,7 @@ class PrefixMatcher(Matcher):
         return {} if path.startswith(self._prefix) else None
 
 
-class Head(NamedTuple):
+class RequestHead(NamedTuple):
     """A request's head, and what it says of the connection."""
 
     request: VisitorRequest
@@ -57,7 +57,7 @@ def read_head(
     headers: HTTPHeaders,
     apps_prefix: bytes,
     tls_ends_before: bool,
-) -> Head:
+) -> RequestHead:
     """Read a head that came on *connection*, which is told if it ends with this exchange.
 
     *apps_prefix* is the path of all apps. *tls_ends_before* says that visitors speak https to a proxy in front.
@@ -121,7 +121,7 @@ def read_head(
         fields=fields,
         small=size <= SMALL,
     )
-    return Head(request, fin, expects, bool(upgrade))
+    return RequestHead(request, fin, expects, bool(upgrade))
 
 
 def has_body(headers: HTTPHeaders) -> bool:
