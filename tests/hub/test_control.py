@@ -48,6 +48,46 @@ async def refused(awaitable: Awaitable[Any]) -> Answer:
     return raised.value
 
 
+def test_it_says_what_a_service_offers_and_keeps_what_it_does_not_know() -> None:
+    generate, embed = {"type": "generate", "gpus": 2}, {"type": "embed", "gpus": True}
+
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        more = {"later": {"a": [1, None]}, "url": "https://evil.example/", "status": "stopped", "replicas": []}
+        offered = {"kind": "board", "models": ["m"], "tools": {"names": ["add"], "digest": "9f86"}, **more}
+        assert (await kernel.register("cat", capabilities=[generate], replica=True, **offered)).ok
+        other = await hub.kernel("k3").connect()
+        assert (await other.register("cat", echo, capabilities=[embed, generate], replica=True, **offered)).ok
+        shown = hub.control.service(USER, "cat")
+        assert (shown["kind"], shown["models"], shown["tools"], shown["tools_digest"]) == (
+            "board",
+            ["m"],
+            ["add"],
+            "9f86",
+        )
+        assert shown["capabilities"] == [generate, embed]
+        assert [replica["capabilities"] for replica in shown["replicas"]] == [[generate], [embed, generate]]
+        assert (shown["more"], shown["status"], len(shown["replicas"])) == (more, "live", 2)
+        assert "evil" not in shown["url"]
+        other.leave()
+        assert (await kernel.register("cat", replica=True)).ok
+        shown = hub.control.service(USER, "cat")
+        assert (shown["kind"], shown["tools"], shown["tools_digest"], shown["more"]) == ("app", [], "", {})
+
+    with_two_kernels(work)
+
+
+def test_a_service_that_offers_what_it_may_not_stays_as_it_was() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        before = hub.control.service(USER, "cat")
+        for wrong in ({"tools": ["add"]}, {"capabilities": {"a": 1}}, {"kind": ["board"]}, {"more": "x" * 20_000}):
+            ack = await kernel.register("cat", **wrong)
+            assert (ack.ok, ack.code) == (False, "invalid_option")
+            assert len(ack.error) < 500
+        assert hub.control.service(USER, "cat") == before
+
+    with_two_kernels(work)
+
+
 def test_a_kernel_makes_keys_for_what_it_publishes_and_nothing_else() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         control, who = hub.control, who_is("k1")

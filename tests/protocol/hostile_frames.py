@@ -143,6 +143,7 @@ class HostileFrames:
         rng = self.rng
         name = rng.choice(["cat", "cat", "dog", "Ä", "", "a--b", "x" * 40])
         service = {"name": name, "title": "", "models": [], "access": "public", "origins": [], "conditions": {}}
+        service |= {"tools": self._tools(), "capabilities": self._capabilities(), "kind": rng.choice(["app", "\n", ""])}
         make = [
             lambda: self.payload(handshake.pack_register(Register(rng.randrange(9), self.mutated(dict(service))))),
             lambda: self.payload(handshake.pack_unregister(Unregister(rng.randrange(9), name))),
@@ -153,6 +154,23 @@ class HostileFrames:
             lambda: frames.pack(rng.choice([0x80, 0xFF]), 255, 7, self.bytes()),
         ]
         return rng.choice(make)()
+
+    def _tools(self) -> Any:
+        rng = self.rng
+        names = [rng.choice(["add", "x" * 200, "", "\x1b", 7, ["add"]]) for _ in range(rng.randrange(4))]
+        return rng.choice([{}, {"names": names, "digest": rng.choice(["d", "", 1, "\n"])}, {"names": ["a"] * 5000}])
+
+    def _capabilities(self) -> Any:
+        rng = self.rng
+        return rng.choice(
+            [
+                [],
+                [{"gpus": rng.choice([2, 2**80, -1, 1e300, "2", True, None, [1, "a"], [[1]], {"a": 1}])}],
+                [{self.text(): self.text()} for _ in range(rng.randrange(100))],
+                [{"a": 1}] * 5000,
+                self._nested(300),
+            ]
+        )
 
     def hub_frame(self) -> bytes:
         """Of the link, from a hub."""

@@ -45,6 +45,22 @@ def with_names(work: Callable[[CountingStore, HeldNames], Awaitable[None]]) -> N
     asyncio.run(inside())
 
 
+def test_what_is_offered_is_held_too() -> None:
+    """What a name's service was like is the same after a restart, before its provider is back."""
+    value = {"name": "cat", "kind": "board", "models": ["m"], "tools": {"names": ["add"], "digest": "9f86"}}
+    value |= {"capabilities": [{"gpus": 2}], "later": {"a": [1]}}
+
+    async def work(store: CountingStore, names: HeldNames) -> None:
+        described = Descriptor.read(value, HubConfig())
+        session = Session("s", Principal(id="user:alice"), {}, None, 1)
+        names.changed("alice", "cat", Service(described, [Replica(session)]))
+        await names.flush()
+        [row] = store.load_names()
+        assert Descriptor.read(row.descriptor, HubConfig()) == described
+
+    with_names(work)
+
+
 def held(store: RelayStore) -> dict[str, str]:
     return {f"{row.workspace}/{row.name}": row.owner for row in store.load_names()}
 

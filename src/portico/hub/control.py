@@ -79,6 +79,9 @@ class Control:
             "title": descriptor.title or descriptor.name,
             "kind": descriptor.kind,
             "models": list(descriptor.models),
+            "tools": list(descriptor.tools.names),
+            "tools_digest": descriptor.tools.digest,
+            "capabilities": service.capabilities,
             "access": descriptor.access,
             "origins": list(descriptor.origins),
             "conditions": descriptor.conditions.public() if descriptor.conditions is not None else {},
@@ -93,9 +96,11 @@ class Control:
                     "status": replica.status,
                     "in_flight": replica.in_flight,
                     "requests": replica.requests,
+                    "capabilities": list(replica.capabilities),
                 }
                 for replica in service.replicas
             ],
+            "more": descriptor.more,
         }
 
     # --- keys ---------------------------------------------------------------------------------------------------

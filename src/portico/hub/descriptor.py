@@ -6,13 +6,15 @@ Who may have a name is decided by the `registry`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
 from portico.errors import InvalidName, Refused
 from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
+from portico.protocol import offer
+from portico.protocol.offer import NO_TOOLS, Capability, ToolList, is_line
 from portico.types import ServiceName, service_name
 
 
@@ -61,13 +63,17 @@ class Descriptor:
     """Which of its replicas gets a request, by the name of a policy of `portico.hub.routing`."""
     tag: str = ""
     """What the ids of responses that this replica stores carry (`portico.hub.models.stored`); "" if they carry none."""
+    tools: ToolList = NO_TOOLS
+    capabilities: tuple[Capability, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+    """What else it says, which this version does not know: kept for whoever does."""
 
     @staticmethod
     def read(value: dict[str, Any], config: HubConfig) -> Descriptor:
         """Check what a REGISTER frame holds. Raises `Refused`."""
         given = value.get("name", "")
         try:
-            name = service_name(given if _is_text(given, 200) else "")
+            name = service_name(given if is_line(given, 200) else "")
         except InvalidName as error:
             raise Refused(str(error), "invalid_name") from None
         access = value.get("access", "private")
@@ -78,22 +84,26 @@ class Descriptor:
             raise Refused(
                 f"The administrator of this server does not allow {access!r} access, only: {allowed}.", "access"
             )
-        title, kind = value.get("title", ""), value.get("kind", "app")
-        models, origins = value.get("models", []), value.get("origins", [])
-        if not (_is_text(title, 200) and _is_text(kind, 20)):
-            raise Refused("title and kind are short texts of one line", "invalid_option")
-        # How many models there may be is bounded by the length of the frame that they come in (max_control_frame).
-        if not (isinstance(models, list) and all(_is_text(item, 200) for item in models)):
-            raise Refused("models is a list of ids of at most 200 characters, each on one line", "invalid_option")
-        if not (isinstance(origins, list) and len(origins) <= 100 and all(_is_text(item, 200) for item in origins)):
+        title, origins = value.get("title", ""), value.get("origins", [])
+        if not is_line(title, 200):
+            raise Refused("title is a text of at most 200 characters, on one line", "invalid_option")
+        try:
+            kind = offer.check_kind(value.get("kind", "app"))
+            models = offer.check_models(value.get("models", []))
+            tools = offer.check_tools(value.get("tools", {}))
+            capabilities = offer.check_capabilities(value.get("capabilities", []))
+            more = offer.check_more({key: value[key] for key in value.keys() - _KNOWN})
+        except ValueError as error:
+            raise Refused(str(error), "invalid_option") from None
+        if not (isinstance(origins, list) and len(origins) <= 100 and all(is_line(item, 200) for item in origins)):
             raise Refused("origins is a list of at most 100 short texts", "invalid_option")
         if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
             raise Refused("an origin is scheme and host, such as https://chat.example.com, or *", "invalid_option")
         routing = value.get("routing", config.routing)
-        if not _is_text(routing, 50):
+        if not is_line(routing, 50):
             raise Refused("routing is the name of a policy", "invalid_option")
         tag = value.get("tag", "")
-        if not (_is_text(tag, 32) and (not tag or _TAG.fullmatch(tag))):
+        if not (is_line(tag, 32) and (not tag or _TAG.fullmatch(tag))):
             raise Refused("tag has 8 to 32 of a to z and 0 to 9", "invalid_option")
         conditions = Conditions.read(value.get("conditions"), config)
         if conditions is not None and conditions.password is not None and access != "public":
@@ -105,19 +115,20 @@ class Descriptor:
             name=name,
             title=title,
             kind=kind,
-            models=tuple(models),
+            models=models,
             access=access,
             origins=tuple(origins),
             conditions=conditions,
             routing=routing,
             tag=tag,
+            tools=tools,
+            capabilities=capabilities,
+            more=more,
         )
 
 
+_KNOWN = frozenset(field.name for field in fields(Descriptor)) - {"more"} | {"replace", "replica"}
+"""The keys of a REGISTER's ``service``: those of the fields, and what is asked of the registry."""
+
 _TAG = re.compile(r"[a-z0-9]{8,32}")
 _ORIGIN = re.compile(r"https?://[^\s/?#@\\,]+")
-
-
-def _is_text(value: object, longest: int) -> bool:
-    """Whether *value* is one line of text that can be shown and logged."""
-    return isinstance(value, str) and len(value) <= longest and (value.isprintable() or not value)

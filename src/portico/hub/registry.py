@@ -93,7 +93,7 @@ class Registry:
         self.sessions[session.id] = session
         session.services.add(descriptor.name)
         self._names.take(owner)
-        self.services[descriptor.name] = Service(descriptor, [Replica(session)])
+        self.services[descriptor.name] = Service(descriptor, [Replica(session, capabilities=descriptor.capabilities)])
         return session
 
     def unlinked(self, session: ProviderSession, now: float) -> None:
@@ -170,6 +170,7 @@ class Registry:
         for replica in service.replicas:
             if replica.session is session:
                 replica.tag = descriptor.tag
+                replica.capabilities = descriptor.capabilities
         self._gone.pop(name, None)
         service.wake()
         self._tell(what, name)

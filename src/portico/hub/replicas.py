@@ -6,6 +6,7 @@ What one of them knows of itself is here. Who may have which name is decided by 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from portico.hub.descriptor import Descriptor, Principal
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Kind
 from portico.protocol.events import Unregister
+from portico.protocol.offer import Capability
 from portico.types import Headers
 
 _MAX_INFO = 500  # characters of what a provider says of itself that others are shown
@@ -79,6 +81,8 @@ class Replica:
     """Which request of the service was its newest."""
     tag: str = ""
     """As `Descriptor.tag`, of its own."""
+    capabilities: tuple[Capability, ...] = ()
+    """What it can do that a request may ask for."""
 
     # Where it is, a link of this hub's today, is nobody else's affair.
 
@@ -206,6 +210,12 @@ class Service:
         """``live``, ``stalled`` or ``reconnecting``: the best of its replicas'."""
         all_of_them = {replica.status for replica in self.replicas}
         return next((status for status in ("live", "stalled") if status in all_of_them), "reconnecting")
+
+    @property
+    def capabilities(self) -> list[Capability]:
+        """What any of its replicas can do, each once."""
+        every = (one for replica in self.replicas for one in replica.capabilities)
+        return list({json.dumps(one, sort_keys=True): one for one in every}.values())  # 1 is not True here, as in JSON
 
     def pick(self, without: Replica | None = None) -> Replica | None:
         """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are.

@@ -97,6 +97,9 @@ def _row(workspace: str, service: Service) -> NameRow:
         "kind": descriptor.kind,
         "access": descriptor.access,
         "models": list(descriptor.models),
+        "tools": descriptor.tools.told(),
+        "capabilities": list(descriptor.capabilities),
+        **descriptor.more,
     }
     return NameRow(
         workspace=workspace,
