@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import shlex
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -70,6 +71,8 @@ def test_other_snippets_are_what_they_say(page: Path, tmp_path: Path):
         if snippet.language == "json":
             json.loads(snippet.text)
         elif snippet.language == "toml":
+            if "project" in tomllib.loads(snippet.text):
+                continue  # a package's
             file = tmp_path / "relay.toml"
             file.write_text(snippet.text, "utf-8")
             RelayConfig.load(environ={}, toml_path=file)

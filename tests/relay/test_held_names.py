@@ -52,7 +52,7 @@ def test_what_is_offered_is_held_too() -> None:
 
     async def work(store: CountingStore, names: HeldNames) -> None:
         described = Descriptor.read(value, HubConfig())
-        session = Session("s", Principal(id="user:alice"), {}, None, 1)
+        session = ProviderSession("s", Principal(id="user:alice"), {}, None, 1)
         names.changed("alice", "cat", Service(described, [Replica(session)]))
         await names.flush()
         [row] = store.load_names()

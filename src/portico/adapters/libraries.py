@@ -14,8 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from portico.asgi.mount import comes_from, root_path, without_forwarded_prefix
+from portico.adapters.taken import Taken, TakeOptions
+from portico.asgi.adapt import adapt
+from portico.asgi.mount import comes_from, root_path, strip, with_root_path, without_forwarded_prefix
 from portico.types import ASGIApp
+
+WORDS = "a gradio, NiceGUI, Dash or Datasette app, an MCP server"
 
 
 def _gradio(blocks: Any) -> Any:
@@ -150,3 +154,43 @@ LIBRARIES = (
     Library("flask", "view_functions", "Dash's pages in it", _flask_with_dash, asks=True, only=_dashes),
     Library("datasette", "inspect_data", ".app()", _datasette, asks=True, strips=True),
 )
+
+
+def claims(thing: Any) -> bool:
+    return _library_of(thing) is not None
+
+
+def take(thing: Any, options: TakeOptions) -> Taken:
+    """Make an ASGI app of the one that *thing* carries, told where it lives as its library wants it."""
+    library = _library_of(thing)
+    assert library is not None  # it is claimed
+    carried = adapt(library.take(thing), "root_path", options.threads)
+    strips = options.mount == "strip" or (library.strips and options.mount is None)
+    app = strip(carried.app) if strips else carried.app
+    if library.asks:
+        app = with_root_path(app)
+    return Taken(app, how=f"{type(thing).__name__}, by {library.how}")
+
+
+def _library_of(thing: Any) -> Library | None:
+    return next((library for library in LIBRARIES if library.carries(thing)), None)
+
+
+def is_near(thing: Any) -> bool:
+    """Whether *thing* is of one of these libraries, though it carries no app."""
+    return any(comes_from(thing, library.module) for library in LIBRARIES)
+
+
+def advice(thing: Any) -> str:
+    """How an app is made of what *thing* belongs to, where it is of a library whose objects are none."""
+    return next((text for module, text in _ADVICE.items() if comes_from(thing, module)), "")
+
+
+_ADVICE = {
+    "streamlit": "Streamlit's scripts are served as streamlit.App('page.py'), which is an ASGI app.",
+    "bokeh": ("bokeh's pages can be added to a FastAPI app (panel.io.fastapi.add_application), which can be served."),
+    "panel": "panel's pages can be added to a FastAPI app (panel.io.fastapi.add_application), which can be served.",
+    "tornado": "tornado runs a server of its own and offers no ASGI or WSGI app.",
+    "aiohttp": "aiohttp runs a server of its own and offers no ASGI or WSGI app.",
+}
+"""By the top-level module of the library."""

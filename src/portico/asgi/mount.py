@@ -136,7 +136,7 @@ class Known:
 
 def comes_from(thing: Any, package: str) -> bool:
     """Whether the class of *thing*, or one that it is made of, is from the top-level *package*."""
-    return any(base.__module__.partition(".")[0] == package for base in type(thing).__mro__)
+    return any(str(base.__module__).partition(".")[0] == package for base in type(thing).__mro__)
 
 
 def _is_a(thing: Any, module: str, name: str) -> bool:

@@ -12,6 +12,8 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from portico.adapters.take import take
+from portico.adapters.taken import TakeOptions
 from portico.calls.loops import run_to_the_end
 from portico.cli.loading import load_app, make_app, own
 from portico.cli.settings import Settings
@@ -20,7 +22,6 @@ from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.provider import Provider
 from portico.provider.service import Service
-from portico.provider.serving import take
 from portico.provider.thread import LoopThread
 
 _ACCESS = {
@@ -90,14 +91,14 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
     async with _hub(options, settings) as (address, dial):
         provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
         service = Service(settings.name, settings.options, "app", (), "", provider=provider)
-        taken = take(
-            thing,
-            chat=options.chat,
+        asked = TakeOptions(
+            by="chat" if options.chat else "",
             mount=settings.options.mount,
             threads=settings.options.threads,
             report=service.log.report,
         )
-        service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
+        taken = take(thing, asked)
+        service._takes(taken)
         for remark in taken.remarks:
             print(remark, file=sys.stderr)
         publishing = asyncio.ensure_future(provider.publish(service, taken.app, address))

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from portico.asgi.functions import functions_app
+from portico.adapters.take import take
+from portico.adapters.taken import Taken, TakeOptions
 from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable
 from portico.provider import api, discovery
 from portico.provider.discovery import HubAddress
@@ -22,7 +23,6 @@ from portico.provider.options import Options, conditions
 from portico.provider.presence import Presence
 from portico.provider.provider import Provider
 from portico.provider.service import AwaitableService, Service
-from portico.provider.serving import Taken, take
 from portico.provider.thread import LoopThread
 from portico.types import ASGIApp, Receive, Scope, Send, service_name, suggest_name
 
@@ -156,7 +156,7 @@ class Server:
         name = _name_of(service)
         made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", provider=self._provider)
         taken = self._app(service, settings, made)
-        made._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
+        made._takes(taken)
         await self._provider.publish(made, taken.app, self._address)
         info = self._describe(made.name, made.title, made.url)
         info.update(type=service.get("type", "asgi"), config=Bunch(settings))
@@ -170,12 +170,13 @@ class Server:
             if serve is None:
                 raise NotServable('a service of type "asgi" has its app, or a function that calls one, under "serve"')
             if _takes_args(serve):
-                return Taken(_serving(serve, self._context, require_context), "app", (), "a function that calls an app")
-            return take(serve, mount=made.options.mount, threads=made.options.threads, report=made.log.report)
+                return Taken(_serving(serve, self._context, require_context), how="a function that calls an app")
+            return take(
+                serve, TakeOptions(mount=made.options.mount, threads=made.options.threads, report=made.log.report)
+            )
         if kind == "functions":
             functions = {key: value for key, value in service.items() if key not in _SERVICE_KEYS}
-            app = functions_app(functions, context=self._context, require_context=require_context)
-            return Taken(app, "app", (), "functions")
+            return take(functions, TakeOptions(by="functions", context=self._context, require_context=require_context))
         raise NotServable(
             f'a service of type {kind!r} cannot be served, only "asgi" and "functions": what is called over the web'
         )

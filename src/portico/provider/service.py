@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from portico.adapters.taken import Taken
 from portico.asgi import mount
 from portico.asgi.instance import RETIRE_AFTER, Instance
 from portico.calls.log import Log
@@ -16,6 +17,7 @@ from portico.card import render as card
 from portico.errors import Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol.events import Open
+from portico.protocol.offer import NO_TOOLS, ToolList
 from portico.provider import discovery, sharing
 from portico.provider.options import AS_BEFORE, AsBefore, Options
 from portico.provider.publication import Publication, without_waiting
@@ -35,9 +37,9 @@ class Service(Publication):
 
     options: Options
     kind: str
-    """``app`` or ``chat``."""
+    """``app``, ``chat``, or what the adapter that took it calls it."""
     models: tuple[str, ...]
-    """The ids of the chat and embedding models behind it."""
+    """The ids of the models behind it."""
     how: str
     """What was found to be served, for people."""
     requests: int = 0
@@ -47,6 +49,10 @@ class Service(Publication):
     """What is served, as an app."""
     remarks: tuple[str, ...] = field(default=())
     """What its author should be told of it: parameters of a chat function that nothing is known of."""
+    tools: ToolList = field(default=NO_TOOLS)
+    """The tools behind it that agents may call."""
+    capabilities: tuple[Mapping[str, Any], ...] = field(default=())
+    """What it can do that a request may ask for: sets of attributes."""
     instance: Instance | None = field(default=None)
     notes: tuple[str, ...] = field(default=())
     """What its author should know, for the card: what is different since it was served before, or what may be wrong."""
@@ -59,9 +65,11 @@ class Service(Publication):
         self._context.run(OWNER.set, self.log)
         self.log.context = self._context
 
-    def _takes(self, app: ASGIApp, kind: str, models: tuple[str, ...], how: str, remarks: tuple[str, ...]) -> None:
+    def _takes(self, taken: Taken) -> None:
         """Note what is served now."""
-        self.app, self.kind, self.models, self.how, self.remarks = app, kind, models, how, remarks
+        self.app, self.kind, self.models = taken.app, taken.kind, tuple(taken.models)
+        self.how, self.remarks = taken.how, tuple(taken.remarks)
+        self.tools, self.capabilities = taken.tools, tuple(taken.capabilities)
 
     async def _start(self, app: ASGIApp) -> Instance | None:
         """Start *app*, and let it answer from now on; returns the one that did. What it raises goes to the log.
@@ -100,8 +108,10 @@ class Service(Publication):
             "origins": list(self.options.origins),
             "replace": self.options.replace,
             "replica": self.options.replica,
-            **({"tag": tag} if tag else {}),
+            **({"tag": tag} if tag and isinstance(tag, str) else {}),
             **({"conditions": dict(self.options.conditions)} if self.options.conditions else {}),
+            **({"tools": self.tools.told()} if self.tools.names else {}),
+            **({"capabilities": [dict(one) for one in self.capabilities]} if self.capabilities else {}),
         }
 
     # --- what the provider asks of it: see `Publication` --------------------------------------------------------

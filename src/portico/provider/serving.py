@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
-from portico.asgi.adapt import adapt
+from portico.adapters import chat as chat_models
+from portico.adapters.take import take
+from portico.adapters.taken import TakeOptions
 from portico.asgi.wsgi import THREADS
 from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
@@ -17,67 +17,6 @@ from portico.provider.provider import Provider, current
 from portico.provider.service import AwaitableService, Service
 from portico.provider.thread import on_loop
 from portico.types import ASGIApp, service_name, suggest_name
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A thing made ready to be served."""
-
-    app: ASGIApp
-    kind: str
-    models: tuple[str, ...]
-    how: str
-    remarks: tuple[str, ...] = ()
-    """What its author should be told of it."""
-
-
-def is_chat(thing: Any) -> bool:
-    """Whether *thing* was marked as a model (``@portico.model``), or is a list of such, or a dict of functions."""
-    from portico.models import ChatServer
-    from portico.models.registry import info_of
-
-    if isinstance(thing, dict):
-        return bool(thing) and all(is_chat(value) or inspect.isroutine(value) for value in thing.values())
-    if isinstance(thing, list | tuple):
-        return bool(thing) and all(info_of(one) is not None for one in thing)
-    return isinstance(thing, ChatServer) or info_of(thing) is not None
-
-
-def take(
-    thing: Any,
-    *,
-    chat: bool = False,
-    mount: str | None = None,
-    threads: int = THREADS,
-    report: Callable[[str, BaseException], None],
-) -> Taken:
-    """Make an ASGI app of *thing*: as chat model(s) if *chat* or if it is marked as one, else as an app.
-
-    *mount* and *threads* as in `Options`. Raises `NotServable`, saying what was given and what would work.
-    """
-    if chat or is_chat(thing):
-        from portico.models import ChatServer, chat_server
-
-        server = (
-            thing
-            if isinstance(thing, ChatServer)
-            else chat_server(thing, on_error=lambda error: report("the model", error))
-        )
-        ids = tuple(server.model_ids)
-        return Taken(server, "chat", ids, _how(ids), tuple(server.remarks))
-    adapted = adapt(thing, mount, threads)
-    return Taken(adapted.app, "app", (), adapted.how)
-
-
-def _how(ids: tuple[str, ...]) -> str:
-    """What is served, for people."""
-    if len(ids) > _NAMED:
-        return f"{len(ids)} models, {', '.join(ids[:_NAMED])} and others"
-    return f"chat model {', '.join(ids)}"
-
-
-_NAMED = 5
-"""Models that are named where people read of what is served: as many as fit a line."""
 
 
 def _keep_stored(before: ASGIApp | None, now: ASGIApp) -> None:
@@ -137,8 +76,8 @@ def serve(
     )
     checked = service_name(name) if name else guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider=provider)
-    taken = take(app, chat=chat, mount=mount, threads=threads, report=service.log.report)
-    service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
+    taken = take(app, _asked(service, chat))
+    service._takes(taken)
     if (before := provider.services.get(checked)) is not None:
         _keep_stored(before.app, taken.app)
     if hub and relay:
@@ -176,7 +115,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
     from portico.models import ChatServer
 
     provider, server = service.provider, service.app
-    if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or is_chat(thing)):
+    if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or chat_models.claims(thing)):
         server.replace(thing)  # stored responses stay
         service.remarks = tuple(server.remarks)
         models = tuple(server.model_ids)
@@ -184,17 +123,15 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
             service.models = models
             provider.work.do(provider.republish(service))
         return
-    taken = take(
-        thing, chat=chat, mount=service.options.mount, threads=service.options.threads, report=service.log.report
-    )
+    taken = take(thing, _asked(service, chat))
     _keep_stored(server, taken.app)
-    changed = (taken.kind, taken.models) != (service.kind, service.models)
+    before = service.descriptor()
     if service.options.loop == "kernel":
         provider.work.begin(replace(service, on_loop(taken.app, _caller_loop())), service.log)  # as in `serve`
     else:
         provider.work.do(replace(service, taken.app), service.log)
-    service._takes(taken.app, taken.kind, taken.models, taken.how, taken.remarks)
-    if changed:
+    service._takes(taken)
+    if service.descriptor() != before:
         provider.work.do(provider.republish(service))
 
 
@@ -208,10 +145,17 @@ async def replace(service: Service, app: ASGIApp) -> None:
         service.provider.work.begin(old.retire())
 
 
+def _asked(service: Service, chat: bool) -> TakeOptions:
+    """How what *service* serves is to be taken."""
+    options = service.options
+    return TakeOptions(
+        by="chat" if chat else "", mount=options.mount, threads=options.threads, report=service.log.report
+    )
+
+
 def guess_name(app: Any) -> Any:
     """The name that *app* is served under if none is given."""
-    name = getattr(app, "__name__", None) or "app"
     try:
-        return service_name(suggest_name(str(name)))
-    except InvalidName:
+        return service_name(suggest_name(str(getattr(app, "__name__", None) or "app")))
+    except Exception:  # noqa: BLE001 - it cannot be a name; or it is an object whose own code raises at the question
         return service_name("app")

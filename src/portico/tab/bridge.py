@@ -18,6 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from portico.adapters import chat as chat_models
+from portico.adapters.take import take
+from portico.adapters.taken import Taken, TakeOptions
 from portico.asgi.carrier import Carrier
 from portico.asgi.instance import Instance
 from portico.calls.log import Entry
@@ -25,7 +28,6 @@ from portico.errors import NotServable, PorticoError, StartupFailed
 from portico.link import StreamHandler
 from portico.protocol.events import Data, Open
 from portico.protocol.frames import Kind, ResetCode
-from portico.provider.serving import Taken, is_chat, take
 from portico.tab import shim
 from portico.types import APP_NAMES, ASGIApp, Headers
 
@@ -227,7 +229,7 @@ async def start(
     except _Unusable as error:
         return json.dumps({"error": str(error), "detail": error.detail})
     _running = bridge
-    return json.dumps({"kind": taken.kind, "how": taken.how, "models": taken.models})
+    return json.dumps({"kind": taken.kind, "how": taken.how, "models": list(taken.models)})
 
 
 def running() -> Bridge | None:
@@ -253,7 +255,7 @@ def _take(target: str, folder: str, chat: bool, tell: Report) -> Taken:
         raise _from(error, "The app's code raised an exception while it was loaded") from error
     thing = _find(module, attribute)
     try:
-        return take(thing, chat=chat or isinstance(thing, _Models), report=tell)
+        return take(thing, TakeOptions(by="chat" if chat or isinstance(thing, _Models) else "", report=tell))
     except NotServable as error:
         raise _Unusable(str(error)) from error
     except PorticoError as error:
@@ -283,7 +285,7 @@ def _find(module: Any, attribute: str) -> Any:
     for name in APP_NAMES:
         if hasattr(module, name):
             return getattr(module, name)
-    models = _Models(value for value in vars(module).values() if callable(value) and is_chat(value))
+    models = _Models(value for value in vars(module).values() if callable(value) and chat_models.claims(value))
     if not models:
         raise _Unusable(
             f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(APP_NAMES)}, and no model."

@@ -1,0 +1,138 @@
+"""What `take` makes of ours: who claims what, and what is said of a thing that nobody claims."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import MagicMock
+
+import flask
+import pytest
+from fastapi import APIRouter, FastAPI
+
+import portico
+from portico.adapters import TakeOptions
+from portico.adapters.take import take
+from portico.errors import InvalidOption, NotServable
+from portico.models import ChatServer, chat_server
+
+
+def reply(messages: list[dict[str, str]]) -> str:
+    return "hello"
+
+
+@portico.model("cat")
+def cat(messages: list[dict[str, str]]) -> str:
+    return "meow"
+
+
+class Lies:
+    """It gives another class than its own, as mocks with a ``spec`` do."""
+
+    __class__ = ChatServer  # type: ignore[assignment]
+
+
+class RaisesAtEachName:
+    def __getattr__(self, name: str) -> Any:
+        raise KeyError(name)
+
+    def __repr__(self) -> str:
+        raise RuntimeError("it has no text either")
+
+
+class HasEveryName:
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind", "models", "how"),
+    [
+        (FastAPI(), "app", (), "FastAPI, an ASGI app"),
+        (APIRouter(), "app", (), "APIRouter, an ASGI app"),
+        (flask.Flask("empty"), "app", (), "Flask, a WSGI app"),
+        (cat, "chat", ("cat",), "chat model cat"),
+        ([cat], "chat", ("cat",), "chat model cat"),
+        ({"a": cat, "b": reply}, "chat", ("a", "b"), "chat model a, b"),
+        (chat_server({"x": reply}), "chat", ("x",), "chat model x"),
+        (
+            {f"m{number}": reply for number in range(9)},
+            "chat",
+            tuple(f"m{n}" for n in range(9)),
+            "9 models, m0, m1, m2",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
+)
+def test_ours_are_taken_by_what_they_are(thing: Any, kind: str, models: tuple[str, ...], how: str) -> None:
+    taken = take(thing)
+    assert (taken.kind, tuple(taken.models), taken.how.startswith(how)) == (kind, models, True), taken.how
+    assert taken.tools.names == tuple(taken.capabilities) == ()
+
+
+def test_what_is_asked_for_comes_first() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    assert take(reply, TakeOptions(by="chat")).models == ("reply",)
+    assert take(app).kind == "app"
+    assert take(app, TakeOptions(by="chat")).kind == "chat"
+    assert take({"index": reply}).kind == "chat"
+    assert take({"index": reply}, TakeOptions(by="functions")).how == "functions"
+
+
+def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
+    for thing in (FastAPI(), cat):
+        with pytest.raises(InvalidOption, match="'root_path' or 'strip', not 'prefix'"):
+            take(thing, TakeOptions(mount="prefix"))
+        with pytest.raises(InvalidOption, match="threads is a number from 1 to"):
+            take(thing, TakeOptions(threads=0))
+
+
+@pytest.mark.parametrize(
+    ("thing", "says"),
+    [
+        (42, r"^42 \(of type int\) is no app\. What can be served: an ASGI app"),
+        (None, r"^None \(of type NoneType\) is no app"),
+        ("x" * 100, r"^'x+\.\.\. \(of type str\) is no app"),
+        (reply, r"^reply\(messages: .*\) -> .* is a plain function\. To serve it as a chat model, add --chat"),
+        (lambda: 1, r"is a plain function"),
+        (FastAPI, r"\(of type type\) is callable, but not as an app is\. It is a class: serve an object of it"),
+        (object(), r"^<object object at .* is no app"),
+        (MagicMock(), r"^<MagicMock id=.* \(of type unittest.mock.MagicMock\) is callable, but not as an app is"),
+        (MagicMock(spec=ChatServer), r"^<MagicMock spec='ChatServer'"),
+        (MagicMock(spec=dict), r"^<MagicMock spec='dict'"),
+        (Lies(), r"^<.*Lies.* is no app"),
+        (RaisesAtEachName(), r"^<RaisesAtEachName> \(of type .*RaisesAtEachName\) is no app"),
+        (HasEveryName(), r"is callable, but not as an app is"),
+        ([], r"^\[\] \(of type list\) is no app"),
+        ({}, r"^{} \(of type dict\) is no app"),
+        ({"a": {"b": reply}}, r"\(of type dict\) is no app"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_is_nothing_that_can_be_served_is_told_what_would_be(thing: Any, says: str) -> None:
+    with pytest.raises(NotServable, match=says):
+        take(thing)
+
+
+def test_a_dict_that_holds_itself_is_refused() -> None:
+    ring: dict[str, Any] = {}
+    ring["ring"] = ring
+    with pytest.raises(NotServable, match="is no app"):
+        take(ring)
+
+
+def choices(thing: Any) -> str:
+    """What could be served instead, as the refusal of *thing* has it."""
+    with pytest.raises(NotServable) as raised:
+        take(thing)
+    return str(raised.value).partition("What can be served: ")[2]
+
+
+def test_the_nearest_is_named_first() -> None:
+    for near in (reply, [reply], {"f": reply, "n": 1}):
+        assert choices(near).startswith("a function as a chat model")
+    for far in (FastAPI, 42):
+        assert choices(far).startswith("an ASGI app")
