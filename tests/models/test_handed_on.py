@@ -352,7 +352,10 @@ def test_other_libraries(model):
     assert (message["content"], message["reasoning_content"]) == ("Hello", "hm")
     (call,) = message["tool_calls"]
     assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("f", {"a": 1})
-    assert call["id"] == "c1" or model in (ollama, google)
+    if model in (ollama, google):  # which give none
+        assert call["id"].startswith("call_")
+    else:
+        assert call["id"] == "c1"
     assert whole["choices"][0]["finish_reason"] == "tool_calls"
     assert whole["usage"]["total_tokens"] == 5
     assert message.keys() <= {"role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls"}
@@ -369,13 +372,19 @@ def test_a_model_of_the_authors_own_is_json_and_a_librarys_is_not():
         '{"answer": "x"}'
     )
     secret = ai.UserPromptPart(content="SECRET")  # a dataclass
-    for given in (HumanMessage("SECRET"), secret, ai.ModelRequest(parts=[secret]), OpenAI, MESSAGES):
+    for given, advice in (
+        (HumanMessage("SECRET"), "give"),
+        (secret, "give"),
+        (ai.ModelRequest(parts=[secret]), "give"),
+        (OpenAI, "call it"),
+        (MESSAGES, "yield"),
+    ):
         seen = []
         app = chat_server({"m": lambda messages, given=given: [given]}, on_error=seen.append)
         answer = chat(app)
         assert answer.error["code"] == "unusable_output", given
         assert b"SECRET" not in answer.body
-        assert "give" in str(seen[0]) or "yield" in str(seen[0]) or "call it" in str(seen[0])
+        assert advice in str(seen[0])
 
 
 def test_a_finish_reason_of_another_server():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -181,7 +182,7 @@ def test_what_cannot_be_written_does_not_count() -> None:
     async def work(here: Here) -> None:
         here.store.close()
         for _ in range(3):
-            with pytest.raises(Exception, match="closed"):
+            with pytest.raises(sqlite3.ProgrammingError, match="closed"):
                 await here.make("192.0.2.1")
         assert len(here.anonymous) == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import stat
 import time
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_expired_workspaces_go_with_what_is_in_them() -> None:
 def test_a_transaction_that_fails_leaves_nothing() -> None:
     store = RelayStore()
     row = WorkspaceRow(name="team", owner="alice", created=0, expires=None, members=("bob", "bob"))
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         store.add_workspace(row)
     assert store.workspaces() == []
 

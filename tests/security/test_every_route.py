@@ -73,9 +73,9 @@ def test_apps_are_closed(path: str, jupyter_server: JupyterServer, wrong: dict[s
 def test_the_link_speaks_websocket_alone(jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
     for headers in wrong.values():
         for method in METHODS:
-            assert ask(jupyter_server, LINK, method, headers).status in (404, 426)
+            assert ask(jupyter_server, LINK, method, headers).status == 426
         assert upgrade(jupyter_server, LINK, headers).status == 400  # no subprotocol
-    assert upgrade(jupyter_server, "portico/linkXecho-public/").status in (401, 404)
+    assert upgrade(jupyter_server, "portico/linkXecho-public/").status == 404
 
 
 def public(server: JupyterServer) -> list[str]:
@@ -134,7 +134,7 @@ def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong:
         assert answer.status == 302, what
         assert answer.one("location").startswith("/login?next="), what
         for method in UNSAFE:
-            assert ask(jupyter_server, LOGIN, method, headers).status in (403, 405), what
+            assert ask(jupyter_server, LOGIN, method, headers).status == 403, what
 
 
 @pytest.mark.parametrize("path", [*API, *MODELS, "portico/apps/echo-private/"])
@@ -205,4 +205,4 @@ def test_a_credential_of_a_kernel_that_ended_is_nothing(jupyter_server: JupyterS
     assert ask(jupyter_server, "portico/api/services", headers=bearer).status == 403
     kernel.shutdown()
     assert ask(jupyter_server, "portico/api/services", headers=bearer).status == 401
-    assert ask(jupyter_server, "portico/api/keys", "POST", bearer, b"{}").status in (401, 403)
+    assert ask(jupyter_server, "portico/api/keys", "POST", bearer, b"{}").status == 401

@@ -177,7 +177,7 @@ async def test_a_head_makes_one_response(fields: Headers) -> None:
                 try:
                     events = read(method, wire.written, cut)
                 except h11.RemoteProtocolError as error:
-                    assert "without sending" in str(error) or "peer closed" in str(error)  # noqa: PT017 -- the cut
+                    assert cut, error  # noqa: PT017 -- a response that is cut is none, and no second one
                     continue
                 assert isinstance(events[0], h11.Response), (status, events)
                 if not 200 <= status <= 999:

@@ -17,7 +17,7 @@ from tests.in_process import HereHub, Publisher, Visit
 from tests.waiting import until
 
 MIB = 1 << 20
-LONG = b'{"messages": "' + b"x" * MIB
+LONG = b'{"messages": [{"role": "user", "content": "' + b"x" * MIB
 
 
 async def begin(
@@ -74,15 +74,16 @@ def test_in_all_there_is_only_so_much() -> None:
 
 
 ENDS = {
-    "it is not JSON": b'",}',
-    "it has no model": b'"}',
-    "its model does not exist": b'", "model": "nobody"}',
-    "it is answered": b'", "model": "cat"}',
+    "it is not JSON": (b'"}],}', 400),
+    "it has no model": (b'"}]}', 400),
+    "its model does not exist": (b'"}], "model": "nobody"}', 404),
+    "the app refuses it": (b'", "role": 7}], "model": "cat"}', 400),
+    "it is answered": (b'"}], "model": "cat"}', 200),
 }
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_however_a_body_ends_nothing_of_it_is_held(end: bytes) -> None:
+@pytest.mark.parametrize(("end", "status"), ENDS.values(), ids=ENDS)
+def test_however_a_body_ends_nothing_of_it_is_held(end: bytes, status: int) -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         held = HeldBodies(8 * MIB)
         exchange, visit = await begin(hub, held)
@@ -93,7 +94,7 @@ def test_however_a_body_ends_nothing_of_it_is_held(end: bytes) -> None:
             await wait
         exchange.upload_done()
         await until(lambda: visit.done)
-        assert visit.status in (200, 400, 404)
+        assert visit.status == status
         assert held.total == 0
 
     with_hub(work)
@@ -114,7 +115,7 @@ def test_what_an_app_does_not_take_is_held_still() -> None:
         held = HeldBodies(64 * MIB)
         exchange, _ = await begin(hub, held)
         exchange.upload(LONG + b"x" * (7 * MIB))
-        wait = exchange.upload(b'", "model": "deaf", "rest": "')
+        wait = exchange.upload(b'"}], "model": "deaf", "rest": "')
         assert wait is not None
         await asked.wait()
         assert held.total > 7 * MIB

@@ -81,7 +81,8 @@ def test_what_comes_right_behind_is_not_read(visitor: Visitor, name: str) -> Non
 def test_a_connection_ends_with_an_upgrade_that_is_not_to_a_websocket(visitor: Visitor, name: str) -> None:
     visitor.send(head("get", *UPGRADES[name]))
     answer = visitor.answer()
-    assert answer.status in (200, 426), "of several upgrades uvicorn reads the last, and may take it for a WebSocket"
+    # of several upgrades uvicorn reads the last, and takes it for a WebSocket
+    assert answer.status == (426 if name == "twice" else 200)
     assert answer.get("connection") == ["close"]
     visitor.send(HIDDEN)
     assert b"HTTP/1.1 " not in visitor.read_to_end()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -19,6 +18,7 @@ from portico.relay.people.accounts import Accounts
 from portico.relay.store import RelayStore
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.security.provider import dial
+from tests.waiting import eventually
 
 PAGE = "portico/admin"
 _TOKEN = re.compile(r'data-token="([0-9a-f]+)"')
@@ -133,10 +133,7 @@ def test_a_link_is_ended_and_does_not_come_back(relay: RelayProcess, cat: Servic
         assert (done.status_code, done.headers["location"]) == (303, "/portico/admin#links")
         assert httpx.get(cat.url, trust_env=False).status_code in (401, 503)
         assert "No provider is linked." in alice.get(PAGE).text
-        deadline = time.monotonic() + 10
-        while cat.status == "live" and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert cat.status == "failed", "it was told, and does not dial again"
+        eventually(lambda: cat.status == "failed", what="the provider's hearing of it, which does not dial again")
         assert "admin closed this link" in cat.error
         gone = alice.submit(PAGE, {"action": "kick", "id": number, "form_token": alice.form_token})
         assert gone.status_code == 404
