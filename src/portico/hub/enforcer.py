@@ -11,11 +11,11 @@ import binascii
 import hmac
 import math
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TypeVar
 
+from portico.bounded import BoundedCache
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import MAX_PASSWORD, Conditions, Rate, digest, keyed
@@ -81,10 +81,11 @@ class Enforcer:
         self._workspace = workspace.encode()
         self._clock = clock
         self._now = now
-        self._remembered = remembered
-        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+        self._buckets: BoundedCache[tuple[str, str], tuple[float, float]] = BoundedCache(
+            remembered, None, oldest_first=True
+        )
         """Of a service and a visitor: how many requests were left at which time."""
-        self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        self._failures: BoundedCache[tuple[str, str], deque[float]] = BoundedCache(remembered, None, oldest_first=True)
         """Of a service and an address: when wrong passwords came."""
 
     def check(self, conditions: Conditions, client: str | None) -> None:
@@ -111,10 +112,10 @@ class Enforcer:
             who = network_of(client or "")
         clock = self._clock()
         a_second = rate.count / rate.seconds
-        left, since = self._buckets.pop((service, who), (float(rate.count), clock))
+        left, since = self._buckets.get((service, who), (float(rate.count), clock))
         left = min(rate.count, left + (clock - since) * a_second)
         wait = (1.0 - left) / a_second
-        _remember(self._buckets, (service, who), (left if wait > 1e-9 else left - 1.0, clock), self._remembered)
+        self._buckets.keep((service, who), (left if wait > 1e-9 else left - 1.0, clock))
         if wait > 1e-9:
             raise Answer(
                 429,
@@ -142,9 +143,7 @@ class Enforcer:
                 )
         if self.is_password(conditions, password):
             return True
-        failures = self._failures.pop(who, None) or deque(maxlen=_ATTEMPTS)
-        failures.append(clock)
-        _remember(self._failures, who, failures, self._remembered)
+        self._failures.keep(who, failures or deque(maxlen=_ATTEMPTS)).append(clock)
         return False
 
     @staticmethod
@@ -181,17 +180,6 @@ class Enforcer:
             return False
         mac = base64.urlsafe_b64encode(keyed(purpose, self._workspace, service.encode(), secret, until)).rstrip(b"=")
         return hmac.compare_digest(mac, given)
-
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-def _remember(known: OrderedDict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:
-    """Put *key* last, as the one that was seen last, and forget the first if they are too many."""
-    known[key] = value
-    if len(known) > most:
-        known.popitem(last=False)
 
 
 def busy(concurrency: int) -> Answer:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from portico.bounded import BoundedCache
 from portico.errors import NameTaken, Refused
 from portico.hub import routing
 from portico.hub.config import HubConfig
@@ -20,7 +20,7 @@ from portico.hub.replicas import ProviderSession, Replica, Service
 from portico.hub.shares import NoRoom, Shares
 from portico.link import Link
 
-_TOMBSTONES = 1000
+_TOMBSTONES = 1000  # names that are gone, of which is remembered why: the newest
 
 
 class Registry:
@@ -34,7 +34,7 @@ class Registry:
         """Whether a browser is told, before a service's first page, that a stranger made it."""
         self.services: dict[str, Service] = {}
         self.sessions: dict[str, ProviderSession] = {}
-        self._gone: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._gone: BoundedCache[str, tuple[str, str]] = BoundedCache(_TOMBSTONES, None, oldest_first=True)
         """Of services that are not here any more: why, and the access that they had."""
         self._listeners: list[Callable[[str, str], None]] = []
         self._counter = itertools.count(1)
@@ -171,7 +171,7 @@ class Registry:
             if replica.session is session:
                 replica.tag = descriptor.tag
                 replica.capabilities = descriptor.capabilities
-        self._gone.pop(name, None)
+        self._gone.forget(name)
         service.wake()
         self._tell(what, name)
         return service, replaced
@@ -252,9 +252,7 @@ class Registry:
             return
         del self.services[name]
         if reason:
-            self._gone[name] = reason, service.descriptor.access
-            if len(self._gone) > _TOMBSTONES:
-                self._gone.popitem(last=False)
+            self._gone.keep(name, (reason, service.descriptor.access))
         self._tell("removed", name)
 
     def why_gone(self, name: str) -> str | None:

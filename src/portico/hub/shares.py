@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 
+from portico.bounded import BoundedCache
 from portico.errors import Refused
 
 _LONGEST_ADDRESS = 64  # characters: an IPv6 address with a zone has fewer
@@ -130,7 +130,7 @@ class Bucket:
 class Rates:
     """A `Bucket` for each owner. Bounded: the owner who was unseen longest begins anew. "" has none."""
 
-    __slots__ = ("_a_second", "_at_once", "_buckets", "_clock", "_most")
+    __slots__ = ("_a_second", "_at_once", "_buckets", "_clock")
 
     def __init__(
         self,
@@ -142,8 +142,7 @@ class Rates:
     ) -> None:
         self._at_once, self._a_second = at_once, a_second
         self._clock = clock
-        self._most = remembered
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._buckets: BoundedCache[str, Bucket] = BoundedCache(remembered, None, oldest_first=True)
 
     def take(self, owner: str) -> float:
         """Take one if there is one, and return 0.0; else the seconds until there is."""
@@ -166,14 +165,8 @@ class Rates:
         return 0.0 if bucket is None else bucket.wait(self._clock())
 
     def _of(self, owner: str) -> Bucket:
-        bucket = self._buckets.get(owner)
-        if bucket is None:
-            bucket = self._buckets[owner] = Bucket(self._at_once, self._a_second, self._clock())
-            if len(self._buckets) > self._most:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(owner)
-        return bucket
+        bucket = self._buckets.get(owner) or Bucket(self._at_once, self._a_second, self._clock())
+        return self._buckets.keep(owner, bucket)
 
 
 class Refusals:

@@ -13,6 +13,7 @@ from jupyter_server.extension.application import ExtensionApp
 from tornado.routing import Rule
 from traitlets import Bool, Enum, Float, Int, List, Unicode
 
+from portico.bounded import BoundedCache
 from portico.errors import Refused
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
@@ -30,6 +31,7 @@ from portico.protocol import Limits
 from portico.provider.tls import fingerprint
 
 _ACTIVITY_EVERY = 5.0  # seconds: culling looks at minutes
+_KERNELS_NOTED = 1000  # kernels whose activity was noted last: more than a server has at a time
 
 
 class PorticoApp(ExtensionApp):
@@ -117,7 +119,7 @@ class PorticoApp(ExtensionApp):
         self.kernels.install()
         if self.count_activity:
             self.hub.gateway.on_traffic = self._note_activity
-        self._last_noted: dict[str, float] = {}
+        self._last_noted: BoundedCache[str, float] = BoundedCache(_KERNELS_NOTED, None, oldest_first=True)
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         edge.tls_ends_before = self._base_url().startswith("https:")
         # the last that is inserted is asked first
@@ -204,7 +206,7 @@ class PorticoApp(ExtensionApp):
         kernel_id = replica.session.principal.kernel_id
         now = time.monotonic()
         if now - self._last_noted.get(kernel_id, -_ACTIVITY_EVERY) >= _ACTIVITY_EVERY:
-            self._last_noted[kernel_id] = now
+            self._last_noted.keep(kernel_id, now)
             settings = self.serverapp.web_app.settings
             settings.setdefault("last_activity_times", {})["portico"] = datetime.now(UTC)
             if kernel_id:

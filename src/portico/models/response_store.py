@@ -6,11 +6,11 @@ Here: what is kept, for how long, and who may see it. The store is bounded, and 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from portico.bounded import BoundedCache
 from portico.calls.exchange import new_id
 from portico.calls.json_text import compact
 from portico.errors import APIError
@@ -31,7 +31,6 @@ class Stored:
     input: list[dict[str, Any]]
     conversation: list[dict[str, Any]]
     owner: str
-    size: int
     tape: Tape | None = None
 
 
@@ -46,10 +45,7 @@ class Store:
     def __init__(self, entries: int, size: int) -> None:
         self.tag = os.urandom(_TAG_BYTES).hex()
         """What the ids of its responses carry, so that a hub knows which of many stores has one. It opens nothing."""
-        self._entries = entries
-        self._size = size
-        self._used = 0
-        self._stored: OrderedDict[str, Stored] = OrderedDict()
+        self._stored: BoundedCache[str, Stored] = BoundedCache(entries, size, longest=size, each=0, oldest_first=True)
 
     def new_id(self) -> str:
         """An id for a response that may be kept here: ``resp_<tag>_`` and 96 random bits."""
@@ -64,13 +60,8 @@ class Store:
         tape: Tape | None = None,
     ) -> None:
         """Keep a response, in place of an earlier state of it."""
-        id = response["id"]
-        self._drop(id)
         size = len(compact([response, input])) + (tape.size if tape is not None else 0)
-        self._stored[id] = Stored(response, input, conversation, owner, size, tape)
-        self._used += size
-        while self._stored and (len(self._stored) > self._entries or self._used > self._size):
-            self._drop(next(iter(self._stored)))
+        self._stored.keep(response["id"], Stored(response, input, conversation, owner, tape), size)
 
     def get(self, id: str, owner: str, param: str | None = None) -> Stored:
         """A stored response. Raises `APIError` with status 404 if it is not there, or another's."""
@@ -88,7 +79,7 @@ class Store:
     def delete(self, id: str, owner: str) -> None:
         """Forget a response. Raises as `get` does."""
         self.get(id, owner)
-        self._drop(id)
+        self._stored.forget(id)
 
     def item(self, id: str, owner: str) -> dict[str, Any] | None:
         """An item of any stored conversation, by its own id."""
@@ -98,8 +89,3 @@ class Store:
                     if item.get("id") == id:
                         return item
         return None
-
-    def _drop(self, id: str) -> None:
-        old = self._stored.pop(id, None)
-        if old is not None:
-            self._used -= old.size

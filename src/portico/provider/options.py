@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from portico.asgi import mount
 from portico.asgi.wsgi import THREADS, check_threads
+from portico.bounded import BoundedCache
 from portico.errors import InvalidOption
 from portico.provider.secret import Secret
 
@@ -70,18 +71,15 @@ class Terms:
 Place = tuple[str, str, str, str]
 """What is shared and where: the service, the relay, the workspace and the name there."""
 
+LastTerms = BoundedCache[Place, Terms]
+"""With which terms a link was live."""
+
 _REMEMBERED = 1000  # links: more than a notebook ever makes, and a script that makes them on and on does not grow
 
 
-class LastTerms(dict[Place, Terms]):
-    """Of the links that there were, the newest `_REMEMBERED` of them; put into by `remember` alone."""
-
-    def remember(self, place: Place, terms: Terms) -> None:
-        """Note with which terms a link is live."""
-        self.pop(place, None)
-        self[place] = terms
-        if len(self) > _REMEMBERED:
-            del self[next(iter(self))]
+def last_terms() -> LastTerms:
+    """Of the links that there were, the newest `_REMEMBERED` of them; none at first."""
+    return BoundedCache(_REMEMBERED, None, oldest_first=True)
 
 
 class AsBefore(Enum):

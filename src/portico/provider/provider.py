@@ -24,7 +24,7 @@ from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.leaving import keep_shell
 from portico.provider.news import News
-from portico.provider.options import LastTerms
+from portico.provider.options import last_terms
 from portico.provider.output import keep_output
 from portico.provider.presence import Presence
 from portico.provider.publication import Publication
@@ -61,7 +61,7 @@ class Provider:
         self.thread.on_death = self._thread_died
         self.work = Work(self.thread)
         self.news = News()
-        self.last_terms = LastTerms()
+        self.last_terms = last_terms()
         self._board = Board()
         self._sessions = Sessions(self, self.work.spawn, dial, limits)
 

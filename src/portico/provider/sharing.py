@@ -88,7 +88,7 @@ class Share(Publication):
         return self.service._answer(stream, request)
 
     def _is_live_now(self, formers: Iterable[Publication]) -> None:
-        self.provider.last_terms.remember(self.place, self.terms)
+        self.provider.last_terms.keep(self.place, self.terms)
         self._watch_expiry()
 
     async def _retire(self, within: float | None = None) -> None:

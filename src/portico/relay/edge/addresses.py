@@ -6,9 +6,9 @@ A request that is opened and abandoned costs its sender nothing and a provider m
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
+from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
 from portico.hub.shares import network_of
 
@@ -40,9 +40,9 @@ class Addresses:
         self._a_second = a_second
         self._clock = clock
         self._connections: dict[str, int] = {}
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: BoundedCache[str, tuple[float, float]] = BoundedCache(_REMEMBERED, None, oldest_first=True)
         """Of a network: how many requests it might still abandon, at which time."""
-        self.over: dict[str, float] = {}
+        self.over: BoundedCache[str, float] = BoundedCache(_REMEMBERED, None, oldest_first=True)
         """Networks that abandoned too many, and until when they are refused. Mostly empty: ask it first."""
 
     # --- connections --------------------------------------------------------------------------------------------
@@ -67,15 +67,11 @@ class Addresses:
     def abandoned(self, address: str) -> None:
         """A visitor left before the answer to a request was whole."""
         network, now = network_of(address), self._clock()
-        left, since = self._left.pop(network, (self._most_abandoned, now))
+        left, since = self._left.get(network, (self._most_abandoned, now))
         left = min(self._most_abandoned, left + (now - since) * self._a_second) - 1.0
-        self._left[network] = max(left, 0.0), now
-        if len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
+        self._left.keep(network, (max(left, 0.0), now))
         if left < 0.0:
-            if len(self.over) >= _REMEMBERED:
-                self._forget(now)
-            self.over[network] = now + self._most_abandoned / self._a_second / 2
+            self.over.keep(network, now + self._most_abandoned / self._a_second / 2)
 
     def check(self, address: str) -> None:
         """Raises an `Answer` (429, with Retry-After) for an address that abandoned too many. To be asked if `over`."""
@@ -94,6 +90,6 @@ class Addresses:
         )
 
     def _forget(self, now: float) -> None:
-        self.over = {network: until for network, until in self.over.items() if until > now}
-        if len(self.over) >= _REMEMBERED:
-            self.over.clear()  # so many at once are no visitors: the counts go on
+        """Let those in again whose time is over. They stand in the order in which it ends."""
+        while self.over and next(iter(self.over.values())) <= now:
+            self.over.popitem(last=False)

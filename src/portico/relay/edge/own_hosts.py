@@ -11,6 +11,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
 from portico.relay.config import RelayConfig
 
@@ -38,7 +39,7 @@ class OwnHosts:
             self._endings += ("." + config.domain,)
         self._here = config.uds is not None or config.host in _EVERYWHERE or _is_here(config.host)
         """Whether it listens where this machine alone, or this machine too, reaches it."""
-        self._known: set[str] = set()
+        self._known: BoundedCache[str, None] = BoundedCache(_MOST_KNOWN, longest=_LONGEST)
 
     def answers(self, host: str, server: tuple[str, int | None] | None) -> bool:
         """Whether *host*, a Host field, names this relay for who has come to the address *server*."""
@@ -54,8 +55,8 @@ class OwnHosts:
             or name.endswith(self._endings)
             or ((self._here or _is_here(address)) and _is_here(name))
         ):
-            if len(self._known) < _MOST_KNOWN and len(host) <= _LONGEST and not (_is_here(name) and not self._here):
-                self._known.add(host)
+            if not _is_here(name) or self._here:
+                self._known.keep(host, None, len(host))
             return True
         literal = _literal(name)
         return literal is not None and literal == _literal(address)

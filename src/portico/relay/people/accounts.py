@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 import unicodedata
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +20,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from portico.bounded import BoundedCache
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
 from portico.hub.finishing import finish
@@ -82,23 +83,19 @@ class Attempts:
         """*window* in seconds of *now*."""
         self._limit = limit
         self._window = window
-        self._most = most
         self._now = now
-        self._made: OrderedDict[str, deque[float]] = OrderedDict()
+        self._made: BoundedCache[str, deque[float]] = BoundedCache(most, None, oldest_first=True)
 
     def take(self, who: str, what: str) -> None:
         """Count one more of *who*. Raises an `Answer` (429, with Retry-After) that begins with *what*, if too many."""
         now = self._now()
-        made = self._made.setdefault(who, deque())
-        self._made.move_to_end(who)
+        made = self._made.keep(who, self._made.get(who) or deque())
         while made and made[0] <= now - self._window:
             made.popleft()
         if len(made) >= self._limit:
             wait = max(1, int(made[0] + self._window - now) + 1)
             raise Answer(429, "too_many_attempts", f"{what} Try again in {_minutes(wait)}.", retry_after=wait)
         made.append(now)
-        if len(self._made) > self._most:
-            self._made.popitem(last=False)
 
     def give_back(self, who: str) -> None:
         """The last one was right."""
@@ -106,7 +103,7 @@ class Attempts:
             made.pop()
 
     def forget(self, who: str) -> None:
-        self._made.pop(who, None)
+        self._made.forget(who)
 
 
 def _minutes(seconds: int) -> str:
@@ -135,7 +132,7 @@ class Accounts:
         self._of_user = Attempts(_USER_ATTEMPTS, _WINDOW)
         self._of_address = Attempts(_ADDRESS_ATTEMPTS, _WINDOW)
         self._of_user_at_home = Attempts(_USER_ATTEMPTS, _WINDOW)
-        self._homes: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._homes: BoundedCache[tuple[str, str], None] = BoundedCache(_KNOWN, None, oldest_first=True)
         """Users and the networks from which they signed in since the start: strangers who try out passwords under a
         name keep its owner out nowhere but in new places."""
         self._writing = asyncio.Lock()
@@ -243,10 +240,7 @@ class Accounts:
             return None  # the password is another by now, or the user is another of that name
         self._of_address.give_back(network)
         of_user.forget(who)
-        self._homes[name, network] = None
-        self._homes.move_to_end((name, network))
-        if len(self._homes) > _KNOWN:
-            self._homes.popitem(last=False)
+        self._homes.keep((name, network), None)
         if self._hasher.check_needs_rehash(row.password):
             hashed = await self._hash(password)
             await self._write(self._store.keep_hash, name, row.password, hashed)
