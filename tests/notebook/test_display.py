@@ -153,3 +153,26 @@ def test_cards_of_one_name_are_one_display(run: Run) -> None:
     (second,) = again.displays
     assert second["transient"] == first["transient"]
     assert "Again" in html(again.updates[-1])
+
+
+def test_loaded_anew_it_keeps_its_cards_true_once(notebook: Kernel, run: Run) -> None:
+    count = "from portico.provider.provider import current; print(len(current().news._listeners))"
+    before = run(count).text
+    run("anew = answering(1)\n%serve anew")
+    run("%reload_ext portico")
+    assert run(count).text == before
+    run("anew_service = %serve anew")
+    assert run("print(len(anew_service.log._listeners))").text == "1\n"
+    run("%serve anew")
+    assert run("print(len(anew_service.log._listeners))").text == "0\n", "another has its name"
+    run("%serve --stop anew")
+    updates(notebook, "anew is stopped", lambda card: True)
+
+
+def test_one_that_listens_and_fails_takes_no_card_away(notebook: Kernel, run: Run) -> None:
+    run("def fails(service):\n    raise RuntimeError('not a card')")
+    run("from portico.provider.provider import current\nleave = current().subscribe(fails)")
+    run("beside = answering(1)\n%serve beside")
+    notebook.execute("portico.service('beside').stop()")
+    updates(notebook, "beside is stopped", lambda card: True)
+    run("leave()")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import shlex
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +11,6 @@ from typing import Any
 import pytest
 
 from portico import foreign
-from portico.card import render as card
 from portico.cli.account import listed, table, when
 from portico.errors import LinkClosed, Refused, RemoteProtocolError
 from portico.protocol import Connection, Limits, ResetCode, Role, frames, handshake
@@ -278,22 +275,6 @@ def test_tables_show_no_controls() -> None:
     assert listed({"services": "abc"}, "services") == []
     for odd in (float("inf"), float("nan"), 1e300, -1, "x", None):
         assert when(odd) in ("-", "never")
-
-
-def test_what_a_card_gives_to_paste_is_one_argument_and_one_text() -> None:
-    class Live:
-        url = "http://hub.test/$(id);'x'&y/"
-        kind = "chat"
-        access = "public"
-        models = ('a" + evil() + "', "b")
-        name = "cat"
-
-    calls = [node for node in ast.walk(ast.parse(card.openai_snippet(Live()))) if isinstance(node, ast.Call)]  # type: ignore[arg-type]
-    given = {
-        word.arg: word.value.value for call in calls for word in call.keywords if isinstance(word.value, ast.Constant)
-    }
-    assert given == {"base_url": Live.url + "v1", "api_key": "none", "model": Live.models[0]}
-    assert shlex.split(card.curl(Live())) == ["curl", "http://hub.test/$(id);'x'&y/v1/models"]  # type: ignore[arg-type]
 
 
 def test_a_reason_is_not_lost() -> None:

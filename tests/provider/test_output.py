@@ -179,7 +179,7 @@ def test_what_ends_such_a_thread_is_reported(monkeypatch: pytest.MonkeyPatch, ho
     log, told = owned(Log("app")), []
     hook = (lambda given: told.append(given.exc_value)) if hooked else threading.__excepthook__
     monkeypatch.setattr(threading, "excepthook", hook)
-    log.listener = lambda entry: None
+    log.subscribe(lambda entry: None)
     assert log.context is not None
     log.context.copy().run(_in_a_thread, lambda: 1 // 0)
     log.context.copy().run(_in_a_thread, sys.exit)

@@ -76,7 +76,7 @@ def test_an_app_that_answers_nothing_but_404_gets_a_hint(
             made.options = replace(made.options, mount=mounted)
             live = await provider.publish(made, answering(*statuses), ADDRESS)
             shown: list[str] = []
-            provider.subscribe(lambda service: shown.append(card.text(service)))
+            provider.subscribe(lambda service: shown.append(card.text(service.card_state())))
             for _ in statuses:
                 assert await hub.ask("app").ended == "whole"
             assert ("--mount strip" in repr(live.log)) is hinted
@@ -336,8 +336,8 @@ def test_a_hub_without_room_is_asked_again_and_the_card_says_why() -> None:
             await until(lambda: "has no room" in live.error)
             assert live.status == "reconnecting"
             assert "max_links_of_user" in live.error
-            assert "max_links_of_user" in card.text(live)
-            assert "max_links_of_user" in card.html(live)
+            assert "max_links_of_user" in card.text(live.card_state())
+            assert "max_links_of_user" in card.html(live.card_state())
             hub.links.shares.of_owner.of_one = 1
             await until(lambda: live.status == "live")
             assert live.error == ""

@@ -233,7 +233,7 @@ def test_an_expired_link_says_so() -> None:
             assert relay.names == {"app"}, "its visitors are told that it has expired"
             relay.cut()
             await until(lambda: relay.dialled == 2)
-            assert "expired at" in card.share_text(shared)
+            assert "expired at" in card.share_text(shared.card_state())
 
     run(work)
 
@@ -284,7 +284,12 @@ def test_the_card_tells_who_may_open_it_and_no_password() -> None:
             live = await provider.publish(service(provider), saying(b""), ADDRESS)
             held = conditions(expires="2h", password="sesame", cidr="10.0.0.0/8", rate="60/min", concurrency=8)
             shared = await share(live, conditions=held)
-            for shown in (card.text(live), card.html(live), card.share_text(shared), card.share_html(shared)):
+            for shown in (
+                card.text(live.card_state()),
+                card.html(live.card_state()),
+                card.share_text(shared.card_state()),
+                card.share_html(shared.card_state()),
+            ):
                 assert shared.url in shown
                 assert "share.test" in shown
                 assert "knows the password" in shown
@@ -292,10 +297,10 @@ def test_the_card_tells_who_may_open_it_and_no_password() -> None:
                 assert "60/min, 8 at once" in shown
                 assert "open until" in shown
                 assert "sesame" not in shown
-            assert "<svg" in card.html(live)
+            assert "<svg" in card.html(live.card_state())
             assert "sesame" not in repr(shared)
             await provider.stop(shared)
-            assert "share.test" not in card.html(live)
+            assert "share.test" not in card.html(live.card_state())
 
     run(work)
 
@@ -310,7 +315,11 @@ def test_what_was_awaited_is_the_same_and_cannot_be_awaited() -> None:
             service = await served
             assert isinstance(service, Service)
             assert not isinstance(service, Awaitable)
-            assert (service, repr(service), card.text(service)) == (served, repr(served), card.text(served))
+            assert (service, repr(service), card.text(service.card_state())) == (
+                served,
+                repr(served),
+                card.text(served.card_state()),
+            )
             assert {service} == {served} == {provider.services["app"]}
 
             shared = service.share(RELAY.url, name="link", token=RELAY.token)

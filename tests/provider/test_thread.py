@@ -83,7 +83,7 @@ def test_the_loop_goes_on_and_the_owner_is_told(
     thread: LoopThread, log: Log, way: Way, kind: type[BaseException]
 ) -> None:
     reported = threading.Event()
-    log.listener = lambda _: reported.set()
+    log.subscribe(lambda _: reported.set())
     loop = thread.start()
     loop.call_soon_threadsafe(way, loop, kind("mine"))
     assert reported.wait(10)
@@ -169,7 +169,7 @@ def test_a_loop_of_others_is_not_ended_by_a_services_code(log: Log, way: Way, ki
         contain(loop)
         contain(loop)
         reported = asyncio.Event()
-        log.listener = lambda _: reported.set()
+        log.subscribe(lambda _: reported.set())
         way(loop, kind("mine"))
         await reported.wait()
         return "goes on"

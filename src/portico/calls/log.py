@@ -18,6 +18,7 @@ from contextvars import Context
 from pathlib import Path
 
 from portico.calls.owner import OWNER, REPORTED
+from portico.listeners import Listeners
 
 _KEPT = 100
 _MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines, more than is read in a notebook
@@ -82,10 +83,16 @@ class Log:
         self._output_size = 0
         self._printing = threading.Lock() if HAS_THREADS else nullcontext()
         self.total = 0
-        self.listener: Callable[[Entry], None] | None = None
-        """Shows a new entry to the author. Without one, it goes to the logger ``portico.service``."""
+        self._listeners: Listeners[Entry] = Listeners()
         self.rename: Callable[[str], str] = str
         """Puts the names that its author knows into a traceback: a notebook's cells are in files of passing names."""
+
+    def subscribe(self, listener: Callable[[Entry], object]) -> Callable[[], None]:
+        """Show each new entry to the author by *listener*, on whichever thread it comes; returns what ends that.
+
+        While there is none, entries go to the logger ``portico.service``.
+        """
+        return self._listeners.subscribe(listener)
 
     def report(self, doing: str, error: BaseException) -> None:
         """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
@@ -93,19 +100,19 @@ class Log:
         entry = Entry(doing, error, self.rename)
         self._entries.append(entry)
         self.total += 1
-        if self.listener is not None:
-            self.listener(entry)
-        else:
-            token = OWNER.set(None)  # else it would be kept a second time, as what the code has logged
-            try:
+        token = OWNER.set(None)  # else what is logged here would be kept, as what the code has logged
+        try:
+            if self._listeners:
+                self._listeners.tell(entry)
+            else:
                 logger.error("%s: %s\n%s", self._name, doing, entry.traceback)
-            finally:
-                OWNER.reset(token)
+        finally:
+            OWNER.reset(token)
 
     def note(self, text: str) -> None:
         """Keep a line for the author that is about no exception; without a listener it goes to the logger."""
         self.printed(f"{text}\n")
-        if self.listener is None:
+        if not self._listeners:
             token = OWNER.set(None)
             try:
                 logger.warning("%s: %s", self._name, text)

@@ -1,27 +1,21 @@
 """How a service looks in a notebook: a small card in HTML, and its twin in plain text for terminals and saved files.
 
-Self-contained: no script, no style sheet. Colours follow JupyterLab's theme where there is one. A notebook that is not
-trusted loses every declaration with a ``var()``, so each has a plain one before it, or is not needed. What is shown
-stays true in a saved notebook: it says since when, and for how long. A key is never shown.
+It renders a `CardState`, and knows nothing else of a service. Self-contained: no script, no style sheet. Colours follow
+JupyterLab's theme where there is one. A notebook that is not trusted loses every declaration with a ``var()``, so each
+has a plain one before it, or is not needed. What is shown stays true in a saved notebook: it says since when, and for
+how long. A key is never shown.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from functools import lru_cache
 from html import escape
 from shlex import quote
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from portico.calls.log import Entry
-from portico.provider.discovery import PREVIEW
-
-if TYPE_CHECKING:
-    from portico.provider.service import Service
-    from portico.provider.sharing import Share
+from portico.card.state import CardState, FailureState, ShareState
 
 _DOTS = {
     "live": "#2e9e5b",
@@ -57,23 +51,23 @@ _XSS_NOTE = (
 )
 
 
-def curl(service: Service) -> str:
+def curl(service: CardState) -> str:
     """A command line that calls the service; the key is the reader's to fill in."""
     if service.kind == "chat":
         return f"curl {quote(service.url + 'v1/models')}" + _authorization(service)
     return f"curl {quote(service.url)}" + _authorization(service)
 
 
-def _authorization(service: Service) -> str:
+def _authorization(service: CardState) -> str:
     return "" if service.access == "public" else ' -H "Authorization: Bearer $PORTICO_KEY"'
 
 
-def key_call(service: Service) -> str:
+def key_call(service: CardState) -> str:
     """Python that makes a key for the service, right wherever it is run in the process that serves it."""
     return f'portico.service("{service.name}").key()'
 
 
-def _key_hint(service: Service) -> str:
+def _key_hint(service: CardState) -> str:
     call = key_call(service)
     return (
         f'To call it by !curl from this notebook: import os, portico; os.environ["PORTICO_KEY"] = {call}. '
@@ -81,7 +75,7 @@ def _key_hint(service: Service) -> str:
     )
 
 
-def openai_snippet(service: Service) -> str:
+def openai_snippet(service: CardState) -> str:
     """Python that talks to the service's first model by the OpenAI SDK."""
     public = service.access == "public"
     key = '"none"' if public else key_call(service)
@@ -99,25 +93,15 @@ def openai_snippet(service: Service) -> str:
     )
 
 
-def docs_url(service: Service) -> str:
-    """Where the app's own documentation page is, as FastAPI tells; empty if there is none."""
-    path = getattr(inspect.unwrap(service.instance.app), "docs_url", None) if service.instance is not None else None
-    return service.url + path.lstrip("/") if isinstance(path, str) else ""
-
-
-def _opens_pages(service: Service) -> bool:
+def _opens_pages(service: CardState) -> bool:
     """Whether others may be shown pages of its author's; the one page of a chat model is Portico's own."""
     return service.access != "private" and service.kind != "chat"
 
 
-def _is_live(service: Service) -> bool:
-    return service.status in ("live", "reconnecting")
-
-
-def _state(service: Service) -> str:
+def _state(service: CardState) -> str:
     """What the status is, in words that stay true when they are read later."""
     if service.status == "live":
-        return f"live since {_minute(service.served)}, while this {_holder(service)} runs"
+        return f"live since {_minute(service.served)}, while this {service.holder} runs"
     if service.status == "reconnecting":
         return _reconnecting("hub", service.error)
     return f"{service.status}: {_last_line(service.error)}" if service.error else service.status
@@ -133,65 +117,48 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _holder(service: Service) -> str:
-    if is_previewed(service):
-        return "tab"
-    return "kernel" if _of_this_server(service) else "process"
-
-
-def is_previewed(service: Service) -> bool:
-    """Whether it is the page of its own kernel that shows it, and no hub (`portico.tab.preview`)."""
-    return service.session is not None and service.session.address.rung == PREVIEW
-
-
-def frame(service: Service) -> str:
+def frame(service: CardState) -> str:
     """The service's own page in a frame, as HTML, where it is previewed."""
-    if not (is_previewed(service) and _is_live(service) and service.url):
+    if not (service.is_previewed and service.is_live and service.url):
         return ""
     source, title = escape(service.url, quote=True), escape(service.title, quote=True)
     return f'<iframe class="portico-frame" src="{source}" title="{title}" style="{_FRAME}"></iframe>'
-
-
-def _of_this_server(service: Service) -> bool:
-    """Whether the hub's server started this kernel, so that the card is read in a page of that server."""
-    return service.session is not None and bool(service.session.address.kernel_id)
 
 
 def _minute(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
 
 
-def _circumstances(service: Service, entry: Entry) -> str:
+def _circumstances(service: CardState, failure: FailureState) -> str:
     """What the app was doing, when, and whether it was the only time."""
-    doing = entry.doing.replace(urlsplit(service.url).path, "/", 1)  # below the app's root, as its routes say
-    count = f", {service.log.total} errors so far" if service.log.total > 1 else ""
-    return f"{doing}, at {time.strftime('%H:%M:%S', time.localtime(entry.time))}{count}"
+    doing = failure.doing.replace(urlsplit(service.url).path, "/", 1)  # below the app's root, as its routes say
+    count = f", {failure.total} errors so far" if failure.total > 1 else ""
+    return f"{doing}, at {time.strftime('%H:%M:%S', time.localtime(failure.time))}{count}"
 
 
-def text(service: Service) -> str:
+def text(service: CardState) -> str:
     """The card as plain text."""
     lines = [f"{service.title} is {_state(service)}"]
-    if _is_live(service):
-        docs = docs_url(service)
+    if service.is_live:
+        docs = service.docs_url
         page = f" ({_CHAT_PAGE})" if service.kind == "chat" else ""
         if service.url:
             lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else [])]
         lines.append(f"  {_who_may(service)}")
         lines += [f"  {note}" for note in service.notes]
-        if not is_previewed(service):
+        if not service.is_previewed:
             lines += _programs_text(service)
         if _opens_pages(service):
             lines += ["", f"  {_XSS_NOTE}"]
         for share in service.shares:
             lines += ["", *("  " + line for line in share_text(share).splitlines())]
-    if len(service.log):
-        last = service.log[-1]
+    if (last := service.failure) is not None:
         lines += ["", f"  {last.summary}", f"  {_circumstances(service, last)} (all of it: service.log)"]
         lines += ["  " + line for line in last.own.splitlines()]
     return "\n".join(lines)
 
 
-def html(service: Service) -> str:
+def html(service: CardState) -> str:
     """The card as HTML."""
     state = escape(_state(service))
     rows = [
@@ -200,42 +167,42 @@ def html(service: Service) -> str:
         + (f'<span role="alert">{state}</span>' if service.error else f'<span style="{_DIM}">{state}</span>')
         + "</div>"
     ]
-    if _is_live(service):
+    if service.is_live:
         if service.url:
             rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
         rows.append(f'<div style="{_DIM}">{escape(_who_may(service))}</div>')
         rows += [f'<div style="{_NOTE}">{escape(note)}</div>' for note in service.notes]
-        if not is_previewed(service):
+        if not service.is_previewed:
             rows += _programs(service)
         if _opens_pages(service):
             rows.append(f'<div style="{_DIM};margin-top:.3em">{escape(_XSS_NOTE)}</div>')
         rows += [_shared_row(share) for share in service.shares]
-    if len(service.log):
-        rows.append(_failure(service, service.log[-1]))
+    if service.failure is not None:
+        rows.append(_failure(service, service.failure))
     return f'<div class="portico-card" style="{_BOX}">{"".join(rows)}</div>'
 
 
-def _who_may(service: Service) -> str:
-    if is_previewed(service):
-        return _PREVIEWED if service.url or service.session is None else service.session.notice
+def _who_may(service: CardState) -> str:
+    if service.is_previewed:
+        return _PREVIEWED if service.url else service.notice
     return _ACCESS[service.access]
 
 
-def _programs_text(service: Service) -> list[str]:
+def _programs_text(service: CardState) -> list[str]:
     """How programs call it, as plain text."""
     if service.kind == "chat":
         return ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
     return [f"  {curl(service)}", *([] if service.access == "public" else [f"  {_key_hint(service)}"])]
 
 
-def _programs(service: Service) -> list[str]:
+def _programs(service: CardState) -> list[str]:
     """How programs call it."""
     hint = "" if service.access == "public" else _key_hint(service)
     rows = [_code("curl", curl(service), hint, shown=service.kind != "chat")]
     return [_code("OpenAI SDK", openai_snippet(service), shown=True), *rows] if service.kind == "chat" else rows
 
 
-def share_text(share: Share) -> str:
+def share_text(share: ShareState) -> str:
     """What a shared link is, as plain text."""
     lines = [f"shared by {_host(share.relay)}: {_share_state(share)}"]
     if share.status in ("live", "reconnecting"):
@@ -243,19 +210,19 @@ def share_text(share: Share) -> str:
     return "\n".join(lines)
 
 
-def share_html(share: Share) -> str:
+def share_html(share: ShareState) -> str:
     """What a shared link is, as a card of its own."""
     return f'<div class="portico-card" style="{_BOX}">{_share_rows(share)}</div>'
 
 
-def _shared_row(share: Share) -> str:
+def _shared_row(share: ShareState) -> str:
     return (
         f'<div style="margin-top:.6em;padding-top:.5em;border-top:1px solid rgba(128,128,128,.3)">'
         f"{_share_rows(share)}</div>"
     )
 
 
-def _share_rows(share: Share) -> str:
+def _share_rows(share: ShareState) -> str:
     rows = [
         f'<div><span aria-hidden="true" style="color:{_DOTS.get(share.status, "#888888")}">&#9679;</span> '
         f'<strong style="margin:0 .3em">shared by {escape(_host(share.relay))}</strong> '
@@ -280,7 +247,7 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _share_state(share: Share) -> str:
+def _share_state(share: ShareState) -> str:
     """What the status is, in words that stay true when they are read later."""
     if share.status == "live":
         until = f", open until {_minute(share.expires)}" if share.expires is not None else ""
@@ -292,15 +259,15 @@ def _share_state(share: Share) -> str:
     return f"{share.status}: {share.error}" if share.error else share.status
 
 
-def _who_may_open(share: Share) -> str:
-    """Access, and the conditions on it; never the password."""
-    held, parts = share.conditions, [_SHARED[share.access]]
-    if held.get("password") is not None:
+def _who_may_open(share: ShareState) -> str:
+    """Access, and the conditions on it."""
+    parts = [_SHARED[share.access]]
+    if share.has_password:
         parts.append("and knows the password")
-    if networks := held.get("cidr"):
-        parts.append(f"from {', '.join(networks)}")
-    limits = [str(held["rate"])] if held.get("rate") is not None else []
-    limits += [f"{held['concurrency']} at once"] if held.get("concurrency") is not None else []
+    if share.networks:
+        parts.append(f"from {', '.join(share.networks)}")
+    limits = [share.rate] if share.rate else []
+    limits += [f"{share.concurrency} at once"] if share.concurrency is not None else []
     return " ".join(parts) + (f"; at most {', '.join(limits)}" if limits else "")
 
 
@@ -337,15 +304,15 @@ _PRE = (
 )
 
 
-def _links(service: Service) -> str:
-    docs = docs_url(service)
+def _links(service: CardState) -> str:
+    docs = service.docs_url
     chat = f' &nbsp;<span style="{_DIM}">{_CHAT_PAGE}</span>' if service.kind == "chat" else ""
     return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "") + chat
 
 
-def _link(service: Service, url: str, label: str) -> str:
+def _link(service: CardState, url: str, label: str) -> str:
     # In a page of the hub's own server a path is enough, and right under whichever host name the reader came.
-    target = urlsplit(url).path if _of_this_server(service) else url
+    target = urlsplit(url).path if service.holder == "kernel" else url
     return f'<a href="{escape(target, quote=True)}" target="_blank" rel="noopener">{escape(label)}</a>'
 
 
@@ -358,13 +325,13 @@ def _code(label: str, code: str, hint: str = "", *, shown: bool) -> str:
     )
 
 
-def _failure(service: Service, entry: Entry) -> str:
-    own = f'<pre style="{_PRE}">{escape(entry.own.rstrip())}</pre>' if entry.own else ""
+def _failure(service: CardState, failure: FailureState) -> str:
+    own = f'<pre style="{_PRE}">{escape(failure.own.rstrip())}</pre>' if failure.own else ""
     return (
         '<div style="margin-top:.6em;padding-left:.7em;border-left:3px solid #d13438">'
-        f'<strong style="overflow-wrap:anywhere">{escape(entry.summary[:500])}</strong>'
-        f'<div style="{_DIM}">{escape(_circumstances(service, entry))}</div>{own}'
+        f'<strong style="overflow-wrap:anywhere">{escape(failure.summary[:500])}</strong>'
+        f'<div style="{_DIM}">{escape(_circumstances(service, failure))}</div>{own}'
         f'<details style="margin-top:.3em"><summary style="{_SUMMARY}">Whole traceback</summary>'
-        f'<pre style="{_PRE};max-height:24em;overflow-y:auto" tabindex="0">{escape(entry.traceback.rstrip())}</pre>'
+        f'<pre style="{_PRE};max-height:24em;overflow-y:auto" tabindex="0">{escape(failure.traceback.rstrip())}</pre>'
         "</details></div>"
     )

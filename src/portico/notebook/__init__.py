@@ -14,6 +14,9 @@ def load_ipython_extension(ipython: Any) -> None:
     """Called by ``%load_ext portico``."""
     from portico.notebook.magics import ServeMagics
 
+    before = ipython.magics_manager.registry.get(ServeMagics.__name__)
+    if before is not None:  # it is loaded anew: the cards are the new one's from now on
+        before.cards.close()
     magics = ServeMagics(ipython)
     ipython.register_magics(magics)
     magics.bindings.watch()

@@ -1,7 +1,8 @@
 """A service's card in the notebook, kept true while the service lives.
 
 A card is shown by the cell that serves; status changes and exceptions of the app update it in place, from the
-provider's thread. All cards of one name have one display id, so that none of them is left behind.
+provider's thread. All cards of one name have one display id, so that none of them is left behind. What is kept between
+updates are names and `CardState`s, never a service.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from html import escape
 from typing import Any
 
-from portico.calls.log import Entry
-from portico.card import render as card
+from portico.calls.log import Entry, Log
+from portico.card import render
+from portico.card.state import CardState
 from portico.errors import PorticoError
 from portico.provider.login import Challenge
 from portico.provider.provider import Provider
-from portico.provider.service import Service
+from portico.provider.service import Service, newest_failure
 from portico.provider.thread import IN_TAB
 
 _EVERY = 0.5  # seconds between updates of one card: an app that fails at each request must not flood the page
@@ -36,12 +41,24 @@ class Cards:
         self._frames: dict[str, str] = {}
         self._reloads = 0
         self._scheduled: set[str] = set()
+        self._last: dict[str, CardState] = {}
+        """What was shown last of each name, or is to be shown of one that is gone."""
         self._shell = shell
         self._shown: tuple[str, int] | None = None
         """The card that a cell has just shown: its result, the same service, is not shown again."""
+        self._leave_provider: Callable[[], None] | None = None
+        self._leave_logs: dict[str, Callable[[], None]] = {}
+        """What ends the listening to the log of each name's service."""
         shell.display_formatter.ipython_display_formatter.for_type(Service, self._display)
         if self._live:
-            provider.subscribe(self.refresh)
+            self._leave_provider = provider.subscribe(self._changed)
+
+    def close(self) -> None:
+        """Keep the cards true no longer: they stay as they are."""
+        if self._leave_provider is not None:
+            self._leave_provider()
+        while self._leave_logs:
+            self._leave_logs.popitem()[1]()
 
     def name_cells(self, traceback: str) -> str:
         """Call the cells in *traceback* as the notebook does, by their numbers."""
@@ -68,62 +85,82 @@ class Cards:
 
     def show(self, service: Service) -> None:
         """Show *service*'s card under the running cell. Other cards of that name are kept true with it."""
-        self._shown = (service.name, self._shell.execution_count)
+        name = service.name
+        self._shown = (name, self._shell.execution_count)
         if self._live:
-            service.log.listener = lambda entry: self._logged(service, entry)
+            former = self._leave_logs.pop(name, None)
+            self._leave_logs[name] = service.log.subscribe(partial(self._logged, name, service.log))
+            if former is not None:
+                former()
         service.log.rename = self.name_cells
-        known = service.name in self._ids
-        display_id = self._ids.setdefault(service.name, uuid.uuid4().hex)
-        _publish(_bundle(service), display_id)
+        known = name in self._ids
+        display_id = self._ids.setdefault(name, uuid.uuid4().hex)
+        state = service.card_state()
+        _publish(_bundle(state), display_id)
         if known and self._live:
-            _publish(_bundle(service), display_id, update=True)
+            _publish(_bundle(state), display_id, update=True)
         if self._live:
-            self._show_frame(service)
+            self._show_frame(state)
 
-    def _show_frame(self, service: Service) -> None:
+    def _show_frame(self, state: CardState) -> None:
         """Show a preview in a frame. Not a part of the card: each update of that would load the page anew."""
-        frame = card.frame(service)
-        if frame or (IN_TAB and service.status == "starting"):  # its place is in this cell, though it comes later
-            self._frames[service.name] = frame
-            _publish(_framed(service, frame), _frame_id(self._ids[service.name]))
+        frame = render.frame(state)
+        if frame or (IN_TAB and state.status == "starting"):  # its place is in this cell, though it comes later
+            self._frames[state.name] = frame
+            _publish(_framed(state, frame), _frame_id(self._ids[state.name]))
 
     def reload(self, service: Service) -> None:
         """Its app is another: show the new one's page."""
-        frame = card.frame(service)
-        if service.name in self._frames and frame:
+        state = service.card_state()
+        frame = render.frame(state)
+        if state.name in self._frames and frame:
             self._reloads += 1
             frame = f"{frame}<!-- {self._reloads} -->"  # a front end shows what it has already as it is
-            _publish(_framed(service, frame), _frame_id(self._ids[service.name]), update=True)
+            _publish(_framed(state, frame), _frame_id(self._ids[state.name]), update=True)
 
-    def _logged(self, service: Service, entry: Entry) -> None:
-        self.refresh(service)
-
-    def refresh(self, service: Service) -> None:
-        """Update the card soon; from the provider's loop, or at once where that has ended."""
+    def _changed(self, service: Service) -> None:
+        """Called by the provider."""
         name = service.name
+        if name in self._ids and self._provider.services.get(name, service) == service:
+            self._last[name] = service.card_state()
+            self.refresh(name)
+
+    def _logged(self, name: str, log: Log, entry: Entry) -> None:
+        """Called by a service's log; perhaps while its app shuts down, when the service is gone."""
+        if name not in self._provider.services and (last := self._last.get(name)) is not None:
+            self._last[name] = replace(last, failure=newest_failure(log))
+        self.refresh(name)
+
+    def refresh(self, name: str) -> None:
+        """Update the card soon; from the provider's loop, or at once where that has ended."""
         if name not in self._ids:
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a thread of the app's, or the provider's at its end
             if self._provider.thread.loop is not None:
-                self._provider.thread.call(self.refresh, service)
+                self._provider.thread.call(self.refresh, name)
             else:
-                self._update(service)
+                self._update(name)
             return
         if name not in self._scheduled:
             self._scheduled.add(name)
-            loop.call_later(_EVERY, self._update, service)
+            loop.call_later(_EVERY, self._update, name)
 
-    def _update(self, service: Service) -> None:
-        self._scheduled.discard(service.name)
-        display_id = self._ids.get(service.name)
-        if display_id is not None and self._provider.services.get(service.name, service) == service:
-            _publish(_bundle(service), display_id, update=True)
-            frame = card.frame(service)
-            if self._frames.get(service.name, frame) != frame:
-                self._frames[service.name] = frame
-                _publish(_framed(service, frame), _frame_id(display_id), update=True)
+    def _update(self, name: str) -> None:
+        self._scheduled.discard(name)
+        service = self._provider.services.get(name)
+        if service is not None:
+            self._last[name] = service.card_state()
+        state = self._last.get(name)
+        if state is None:
+            return
+        display_id = self._ids[name]
+        _publish(_bundle(state), display_id, update=True)
+        frame = render.frame(state)
+        if self._frames.get(name, frame) != frame:
+            self._frames[name] = frame
+            _publish(_framed(state, frame), _frame_id(display_id), update=True)
 
 
 def show_login(challenge: Challenge) -> None:
@@ -148,9 +185,9 @@ def _frame_id(display_id: str) -> str:
     return f"{display_id}-frame"
 
 
-def _framed(service: Service, frame: str) -> dict[str, str]:
-    return {"text/plain": f"(the pages of {service.name})" if frame else "", "text/html": frame}
+def _framed(state: CardState, frame: str) -> dict[str, str]:
+    return {"text/plain": f"(the pages of {state.name})" if frame else "", "text/html": frame}
 
 
-def _bundle(service: Service) -> dict[str, str]:
-    return {"text/plain": card.text(service), "text/html": card.html(service)}
+def _bundle(state: CardState) -> dict[str, str]:
+    return {"text/plain": render.text(state), "text/html": render.html(state)}

@@ -279,7 +279,7 @@ class ServeMagics(Magics):
         if not service.shares:
             raise ServeError(f"{service.name} is not shared.")
         service.unshare()
-        self.provider.thread.call(self.cards.refresh, service)
+        self.provider.thread.call(self.cards.refresh, service.name)
         print(f"{service.name} is shared no more.")
 
     def _login(self, options: argparse.Namespace) -> None:
@@ -306,7 +306,7 @@ class ServeMagics(Magics):
         for remark in service.remarks:
             print(remark, file=sys.stderr)
         self.cards.reload(service)
-        self.provider.thread.call(self.cards.refresh, service)
+        self.provider.thread.call(self.cards.refresh, service.name)
 
     def _list(self) -> None:
         services = list(self.provider.services.values())

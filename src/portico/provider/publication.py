@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from portico.calls.log import Log
 from portico.errors import LinkClosed, PorticoError
@@ -78,8 +78,8 @@ class Publisher(Protocol):
 class Publication(ABC):
     """A name that is live on a hub. Its ``url`` ends with a slash."""
 
-    _VERBS: ClassVar[tuple[str, str, str]]
-    """What its author does with it, for people: ``serve``, ``serving``, ``served``."""
+    _VERBS = ("publish", "publishing", "published")
+    """What its author does with it, for people."""
 
     name: ServiceName
     provider: Publisher = field(kw_only=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from portico.adapters.taken import Taken
 from portico.asgi import mount
 from portico.asgi.instance import RETIRE_AFTER, Instance
 from portico.calls.log import Log
 from portico.calls.owner import OWNER
-from portico.card import render as card
+from portico.card import render
+from portico.card.state import CardState, FailureState
 from portico.errors import Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol.events import Open
@@ -33,7 +35,7 @@ class Service(Publication):
     that left the app.
     """
 
-    _VERBS: ClassVar = ("serve", "serving", "served")
+    _VERBS = ("serve", "serving", "served")
 
     options: Options
     kind: str
@@ -151,7 +153,7 @@ class Service(Publication):
         *expires* is seconds or text such as ``30m``, ``1h``, ``7d``; without it a key lasts an hour, or as long as the
         hub allows if that is less. Raises `Refused` when the hub does not allow it.
         """
-        if self.status not in ("stopped", "failed") and card.is_previewed(self):
+        if self.status not in ("stopped", "failed") and self.address.rung == discovery.PREVIEW:
             raise Refused("a preview has no keys: share it by a relay, and make one for the link", "no_keys")
         return super().key(expires, label=label)
 
@@ -208,11 +210,52 @@ class Service(Publication):
         for share in self.shares:
             share.stop()
 
+    def card_state(self) -> CardState:
+        """All that a person is shown of it, as it is now: a frozen record, which holds nothing of the app."""
+        address = self.address
+        docs = getattr(inspect.unwrap(self.instance.app), "docs_url", None) if self.instance is not None else None
+        return CardState(
+            name=self.name,
+            title=self.title,
+            kind=self.kind,
+            how=self.how,
+            models=self.models,
+            url=self.url,
+            docs_url=self.url + docs.lstrip("/") if isinstance(docs, str) else "",  # as FastAPI tells
+            access=self.access,
+            origins=tuple(self.origins),
+            status=self.status,
+            error=self.error,
+            holder="tab" if address.rung == discovery.PREVIEW else "kernel" if address.kernel_id else "process",
+            notice=self.session.notice if self.session is not None else "",
+            served=self.served,
+            requests=self.requests,
+            notes=self.notes,
+            remarks=self.remarks,
+            shares=tuple(share.card_state() for share in self.shares),
+            failure=newest_failure(self.log),
+        )
+
     def __repr__(self) -> str:
         return f"<service {self.name!r}: {self._what_it_is()}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": card.text(self), "text/html": card.html(self)}
+        state = self.card_state()
+        return {"text/plain": render.text(state), "text/html": render.html(state)}
+
+
+def newest_failure(log: Log) -> FailureState | None:
+    """What a person is shown of the newest exception in *log*."""
+    for entry in reversed(tuple(log)):
+        return FailureState(
+            time=entry.time,
+            doing=entry.doing,
+            summary=entry.summary,
+            own=entry.own,
+            traceback=entry.traceback,
+            total=log.total,
+        )
+    return None
 
 
 class AwaitableService(Service):

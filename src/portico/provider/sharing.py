@@ -11,10 +11,12 @@ import time
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from portico import foreign
+from portico.card import render
+from portico.card.state import ShareState
 from portico.errors import InvalidOption, LinkClosed, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol.events import Open
@@ -36,7 +38,7 @@ class Share(Publication):
     who may open it; ``conditions`` are as the hub reads them.
     """
 
-    _VERBS: ClassVar = ("share", "sharing", "shared")
+    _VERBS = ("share", "sharing", "shared")
 
     service: Publication
     aside: Mapping[str, Any] = field(default_factory=dict)
@@ -111,10 +113,28 @@ class Share(Publication):
     def __repr__(self) -> str:
         return f"<share of {self.service.name!r}: {self._what_it_is()}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from portico.card import render as card
+    def card_state(self) -> ShareState:
+        """All that a person is shown of it, as it is now: a frozen record."""
+        held = self.conditions
+        return ShareState(
+            name=self.name,
+            relay=self.relay,
+            url=self.url,
+            status=self.status,
+            error=self.error,
+            access=self.access,
+            shared=self.shared,
+            expires=self.expires,
+            has_password=held.get("password") is not None,
+            networks=tuple(map(str, held.get("cidr") or ())),
+            rate=str(held.get("rate") or ""),
+            concurrency=held.get("concurrency"),
+            max_body=held.get("max_body"),
+        )
 
-        return {"text/plain": card.share_text(self), "text/html": card.share_html(self)}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        state = self.card_state()
+        return {"text/plain": render.share_text(state), "text/html": render.share_html(state)}
 
 
 class AwaitableShare(Share):
