@@ -15,7 +15,7 @@ from portico.calls.dialogue import Dialogue
 from portico.calls.dialogue_limits import DialogueLimits
 from portico.calls.dialogues import Dialogues
 from portico.calls.ways import HAS_THREADS, Threads, usual_way
-from portico.errors import DialogueFull, DialogueOver, InvalidOption, MessagesLost, TooManyDialogues
+from portico.errors import DialogueFull, DialogueOver, InvalidOption, MessagesLost, TooManyDialogues, UnusableOutput
 from tests.calls.asking import WAYS, author, dialogues, function, heard, run, said
 from tests.calls.test_dialogue import ask_for_ever
 
@@ -167,6 +167,23 @@ def test_a_generator_function_is_refused_with_what_to_do(given: Any) -> None:
     async def main() -> None:
         with pytest.raises(InvalidOption, match=f"{given.__name__} yields"):
             dialogues("async").start(given)
+
+    run(main())
+
+
+@pytest.mark.parametrize("given", [yields, yields_asynchronously])
+@in_each_way
+def test_a_generator_that_comes_by_another_way_is_a_failure_that_says_so(way: str, given: Any) -> None:
+    async def on_loop(asker: Asker) -> Any:
+        return given(asker)
+
+    async def main() -> None:
+        with author() as told:
+            running = dialogues(way)
+            outcome = await running.start(on_loop if way == "async" else lambda asker: given(asker)).wait()
+        assert isinstance(outcome.error, UnusableOutput)
+        assert "nobody iterates" in str(outcome.error)
+        assert len(told.told) == 1
 
     run(main())
 

@@ -15,12 +15,13 @@ from typing import Any
 import greenlet
 import pytest
 
+from portico.calls import shared_threads
 from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue
 from portico.calls.dialogues import Dialogues
 from portico.calls.threads import carry
 from portico.calls.ways import Greenlets, Threads, Way
-from portico.errors import DialogueOver, NoAnswer, NotAsked
+from portico.errors import DialogueOver, NoAnswer, NotAsked, TooManyDialogues
 from tests.calls.asking import Author, author, dialogues, heard, run
 from tests.waiting import until
 
@@ -182,6 +183,79 @@ def test_those_that_go_on_and_those_that_begin_take_turns() -> None:
     run(main())
     assert sorted(order) == ["new 0", "new 1", "new 2", "on 0", "on 1", "on 2"]
     assert [name.split()[0] for name in order] in (["on", "new"] * 3, ["new", "on"] * 3)
+
+
+def test_a_thread_ends_once_nothing_runs_or_waits_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_threads, "_IDLE", 0.01)
+    way = Greenlets(2)
+
+    async def main() -> None:
+        running = Dialogues(way=way)
+        waiting, quick = running.start(lambda asker: asker.ask("?")), running.start(lambda asker: None)
+        await asked([waiting])
+        await quick.wait()
+        assert way._threads is not None
+        threads = way._threads
+        await until(lambda: threads.threads == 1)
+        with pytest.raises(TimeoutError):  # several times as long as one without work would stay
+            async with asyncio.timeout(0.1):
+                await waiting.wait()
+        assert threads.threads == 1
+        waiting.answer("")
+        await waiting.wait()
+        await until(lambda: threads.threads == 0)
+        again = running.start(lambda asker: "again")
+        assert (await again.wait()).value == "again"
+
+    run(main())
+
+
+def test_where_the_system_gives_no_more_threads_those_that_are_there_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    enough = threading.Event()
+
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        running = Dialogues(way=Greenlets(8))
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_more)
+            with pytest.raises(TooManyDialogues, match="can't start new thread"):
+                running.start(lambda asker: None)
+        waiting = running.start(lambda asker: asker.ask("?"))
+        await asked([waiting])
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_more)
+            busy = running.start(lambda asker: enough.wait(20))
+            later = [running.start(lambda asker, name=name: name) for name in range(3)]
+        waiting.answer("")
+        enough.set()
+        assert [(await dialogue.wait()).value for dialogue in later] == [0, 1, 2]
+        await busy.wait()
+        assert (await waiting.wait()).value == ""
+
+    run(main())
+
+
+@pytest.mark.parametrize("way", [Greenlets(), Threads()], ids=["greenlets", "threads"])
+def test_no_code_waits_for_ever_for_a_loop_that_has_gone(way: Way) -> None:
+    ended: list[str] = []
+    over = threading.Event()
+
+    def ask(asker: Asker) -> None:
+        try:
+            asker.ask("?", timeout=0.2)
+        except NoAnswer as error:
+            ended.append(str(error))
+        finally:
+            over.set()
+
+    async def main() -> None:
+        await asked([Dialogues(way=way).start(ask)])
+
+    run(main())  # and its loop is closed
+    assert over.wait(20)
+    assert ended == ["Nobody answered within 0.2 s. Ask again, or do without the answer."]
 
 
 # --- wherever the code asks -------------------------------------------------------------------------------------------

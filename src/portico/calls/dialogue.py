@@ -30,7 +30,7 @@ from portico.calls.question import Question, Questions
 from portico.calls.reading import DialogueReader, Readers
 from portico.calls.transcript import Budget, Transcript
 from portico.calls.ways import HAS_THREADS, Way
-from portico.errors import DialogueOver, InvalidOption
+from portico.errors import DialogueOver, InvalidOption, UnusableOutput
 
 logger = logging.getLogger(__name__)
 
@@ -257,6 +257,10 @@ class Dialogue:
 
     def _returned(self, value: Any, error: BaseException | None, *, is_told: bool = False) -> None:
         self.has_returned = True
+        if inspect.isgenerator(value) or inspect.isasyncgen(value):
+            error = UnusableOutput(
+                f"{self.doing} gave a generator, which nobody iterates. Tell and ask by its first argument instead."
+            )
         if error is not None:
             if not is_told:
                 self._report(error)
