@@ -208,7 +208,7 @@ class Dialogue:
         except BaseException as error:  # noqa: BLE001 - its author is told of it, and its dialogue ends
             try:
                 failure = error if is_failure(error, stopped=self.stopping is not None, task=self._task) else None
-            except BaseException:  # Ctrl-C, for whoever runs the loop; or the interpreter drops what nobody waits for
+            except BaseException:  # Ctrl-C, which ends the loop too; or the interpreter drops what nobody waits for
                 if not isinstance(error, GeneratorExit):
                     self._returned(None, error, is_told=True)
                 raise
@@ -332,5 +332,5 @@ class Dialogue:
             return
         try:
             self.loop.call_soon_threadsafe(call)
-        except RuntimeError:  # the loop was closed, and whoever waited on it has gone
+        except RuntimeError:  # the loop was closed, and all that waited on it is gone
             logger.debug("%s goes on after its event loop was closed", self.doing)

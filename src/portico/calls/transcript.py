@@ -1,7 +1,7 @@
 """What a dialogue has told, kept so that it can be read again from any message on. Bounded in messages and in bytes.
 
 Plain data, with no lock, loop or clock. When it is full, the oldest message goes, but never a question that waits for
-its answer: whoever comes back must still be able to answer it.
+its answer: a reader who comes back must still be able to answer it.
 """
 
 from __future__ import annotations
