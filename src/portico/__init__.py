@@ -6,7 +6,7 @@ of which imports only what stands below it:
 - `cli`: the command line. `notebook`: ``%serve``. `jupyter`: the hub in the Jupyter server. `relay`: the hub that is a
   server of its own. `browser`: static sites.
 - `provider`: owns the services. `hub`: names, access, the one gate. `tab`: what runs in a browser tab alone.
-- `models`: chat models as an app. `asgi`: from a stream to an app. `link`: one link.
+- `adapters`: what can be served. `models`: chat models as an app. `asgi`: from a stream to an app. `link`: one link.
 - `card`: what a person is shown of a service. `calls`: how user code is run.
 - `protocol`: the link protocol, without I/O. `transports`: what carries it.
 - What all may use: `foreign`, `log_text` (what others said, as it may be shown), `bounded`, `pieces`, `listeners`,
