@@ -2,7 +2,7 @@
 
 `a_hub` runs one. Two kinds of provider link over the in-memory pair: a `Publisher`, which sends what the test says,
 and a real `Provider`, which dials with `HereHub.dial` (`linked` has one). Visitors are function calls: `HereHub.visit`
-goes through the gateway, as an edge does, with a `Visit` that takes the answer; `HereHub.ask` opens a stream past it.
+goes through the gateway, as an edge does, with a `Received` that takes the answer; `HereHub.ask` opens one past it.
 `Door` knows the users. What needs no hub but the two ends of a link takes `tests.link_pair`.
 """
 
@@ -20,12 +20,17 @@ from portico.asgi.instance import Instance
 from portico.errors import LinkClosed, Refused
 from portico.hub.access import NOBODY, Recognised, User
 from portico.hub.answers import Answer, wants_page
+from portico.hub.callers import Identities
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.hub.firewall.headers import cors_headers
-from portico.hub.gateway import Identities, VisitorRequest
+from portico.hub.forward import Forward
+from portico.hub.http_forward import HTTPForward
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore
+from portico.hub.request import VisitorRequest, parse
+from portico.hub.socket_forward import SocketForward
+from portico.hub.visits import Visit, Visits
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Kind, Limits, ResetCode, Role
 from portico.protocol.events import Ack, Data, GoAway, Hello, LinkEvent, Open, Register, Unregister, Welcome
@@ -57,30 +62,31 @@ class Door(Identities):
         """Credentials of the same server that open nothing here."""
         self.asked = 0
 
-    async def recognise(self, request: VisitorRequest) -> Recognised:
+    async def recognise(self, visit: Visit) -> Recognised:
         self.asked += 1
         await asyncio.sleep(0)
-        for token in self._shown(request):
+        for token in self._shown(visit):
             if token == TOKEN:
                 return Recognised(user=User("owner", by_token=True), token=token)
             if token in self.user_tokens:
                 return Recognised(user=self.user_tokens[token], token=token)
             if token in self.strangers_tokens:
                 return Recognised(token=token)
-        if any(name == b"cookie" and COOKIE in value for name, value in request.headers):
+        if any(name == b"cookie" and COOKIE in value for name, value in visit.request.headers):
             return Recognised(user=User("ada", "Ada"))
         return NOBODY
 
     @staticmethod
-    def _shown(request: VisitorRequest) -> list[bytes]:
-        given = [value.partition(b" ")[2] for name, value in request.headers if name == b"authorization"]
-        return given + [part[6:] for part in request.query.split(b"&") if part.startswith(b"token=")]
+    def _shown(visit: Visit) -> list[bytes]:
+        given = [value.partition(b" ")[2] for name, value in visit.request.headers if name == b"authorization"]
+        return given + [part[6:] for part in visit.target.query.split(b"&") if part.startswith(b"token=")]
 
-    def has_credentials(self, request: VisitorRequest) -> bool:
-        return b"token=" in request.query or any(name in (b"cookie", b"authorization") for name, _ in request.headers)
+    def has_credentials(self, visit: Visit) -> bool:
+        shown = any(name in (b"cookie", b"authorization") for name, _ in visit.request.headers)
+        return shown or b"token=" in visit.target.query
 
-    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
-        return (b"x-xsrftoken", b"matches-the-cookie") in request.headers
+    def has_valid_xsrf(self, visit: Visit) -> bool:
+        return (b"x-xsrftoken", b"matches-the-cookie") in visit.request.headers
 
     def is_hub_cookie(self, name: str) -> bool:
         return name in ("_xsrf", "portico_key") or name.startswith("username-")
@@ -88,7 +94,7 @@ class Door(Identities):
     def own_tokens(self) -> tuple[bytes, ...]:
         return (TOKEN,)
 
-    def login_url(self, request: VisitorRequest) -> str | None:
+    def login_url(self, visit: Visit) -> str | None:
         return "/portico/login"
 
 
@@ -184,7 +190,7 @@ class Publisher:
             self.closed = reason
 
 
-class Visit:
+class Received:
     """One visitor's exchange: what an edge writes out is kept here."""
 
     def __init__(self) -> None:
@@ -254,6 +260,13 @@ def a_request(
         "subprotocols": (),
     }
     return VisitorRequest(**(given | more))
+
+
+def a_visit(target: str | bytes, *arguments: Any, **more: Any) -> Visit:
+    """The record of one `a_request`, whose target is found."""
+    visit = Visits().begin(a_request(target, *arguments, **more))
+    visit.target = parse(visit.request)
+    return visit
 
 
 class Asked(Owner):
@@ -336,29 +349,40 @@ class HereHub(Hub):
 
     async def visit(
         self, target: str | bytes, method: str = "GET", headers: Headers | None = None, **more: Any
-    ) -> Visit:
+    ) -> Received:
         """Do what an edge does with a request, to its end; an answer in the hub's own words is rendered as there."""
         request = a_request(target, method, headers, **more)
-        visit = Visit()
-        gateway = self.gateway
+        received = Received()
+        visit = self.visits.begin(request)
         try:
-            gateway.parse(request)
-            admission = gateway.admit_now(request) or await gateway.admit(request)
-            while True:
-                if request.kind is Kind.WEBSOCKET:
-                    opened: Any = gateway.forward_socket(request, admission, visit, on_done=lambda: None)
-                else:
-                    opened = gateway.forward(request, admission, visit, fin=True, on_done=lambda: None)
-                if opened is not None:
-                    break
-                await gateway.ready(admission.service)
+            await self.open(visit, received)
         except Answer as answer:
-            visit.code = answer.code
-            rendered, body = answer.render(html=wants_page(request.headers), openai=b"/v1/" in request.raw_path)
-            extra = cors_headers(request.cors_origin) if request.cors_origin else []
-            visit.respond(answer.status, rendered + extra, body, True)
-        await until(lambda: visit.done or visit.status == 101)
-        return visit
+            received.code = answer.code
+            rendered, body = answer.render(html=wants_page(request.headers), openai=b"/v1/" in visit.target.raw_path)
+            extra = cors_headers(visit.cors_origin) if visit.cors_origin else []
+            received.respond(answer.status, rendered + extra, body, True)
+        await until(lambda: received.done or received.status == 101)
+        return received
+
+    async def open(
+        self, request: VisitorRequest | Visit, received: Any, *, fin: bool = True, wait: bool = True, **more: Any
+    ) -> Any:
+        """Open a stream for a request, as an edge does; returns its forward. With *wait* false only at once.
+
+        Raises an `Answer`.
+        """
+        forward = self.forward(request, received, fin=fin, **more)
+        if not self.gateway.open_now(forward) and wait:
+            await self.gateway.open(forward)
+        return forward
+
+    def forward(self, request: VisitorRequest | Visit, received: Any, *, fin: bool = True, **more: Any) -> Forward:
+        """What carries a request, not yet opened. *more* is of `HTTPForward`, or of `SocketForward`."""
+        visit = request if isinstance(request, Visit) else self.visits.begin(request)
+        self.gateway.parse(visit)
+        if visit.request.kind is Kind.WEBSOCKET:
+            return SocketForward(visit, received, **more)
+        return HTTPForward(visit, received, fin=fin, **more)
 
 
 @asynccontextmanager

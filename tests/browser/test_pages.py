@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from portico.hub import answers, enforcer
+from portico.hub import answers, body_limit, enforcer
 from portico.hub.answers import Answer
 from tests.browser import chromium
 
@@ -25,7 +25,7 @@ PAGES = [
     answers.confirm_needed("/.portico/confirm", "/", f"{'n' * 30}--{'w' * 30}.share.example.org"),
     answers.forbidden("This link has expired. Ask whoever gave it to you for another.", "link_expired"),
     answers.forbidden("This is open to some networks alone, and you are not in one of them.", "address"),
-    enforcer.too_large(1_000_000),
+    body_limit.too_large(1_000_000),
     enforcer.busy(8),
     Answer(429, "rate_limited", "You may call this 60/min, and have called more often.", retry_after=200),
     Answer(429, "too_many_attempts", "Too many wrong passwords came from your address.", retry_after=590),

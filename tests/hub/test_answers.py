@@ -10,7 +10,7 @@ from html import escape
 
 import pytest
 
-from portico.hub import answers, enforcer, pages
+from portico.hub import answers, body_limit, enforcer, pages
 from portico.hub.answers import Answer, wants_page
 from portico.hub.reply import server_of
 
@@ -25,7 +25,7 @@ SAID_BY = [
     answers.overloaded(),
     answers.app_error(),
     answers.provider_lost(),
-    enforcer.too_large(1000),
+    body_limit.too_large(1000),
     enforcer.busy(8),
     Answer(429, "rate_limited", "Too many.", retry_after=90),
     answers.password_needed("/a/.portico/password", "/a/", program=False),

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from portico.hub.config import HubConfig
-from portico.hub.exchange import HTTPForward
+from portico.hub.http_forward import HTTPForward
 from portico.protocol import Limits, ResetCode
-from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import HereHub, Publisher, Received, a_hub, a_request
 from tests.transports.recorder import run
 from tests.waiting import until
 
@@ -74,14 +74,10 @@ def with_a_full_link(work: Work, config: HubConfig | None = None) -> None:
     run(inside)
 
 
-async def begin(hub: HereHub, method: str = "GET") -> tuple[HTTPForward, Visit]:
+async def begin(hub: HereHub, method: str = "GET") -> tuple[HTTPForward, Received]:
     """Send a request on its way; its body, if it is to have one, comes later."""
-    visit, request = Visit(), a_request("cat/", method)
-    hub.gateway.parse(request)
-    admission = hub.gateway.admit_now(request) or await hub.gateway.admit(request)
-    forward = hub.gateway.forward(request, admission, visit, fin=method == "GET", on_done=lambda: None)
-    assert forward is not None
-    return forward, visit
+    visit, request = Received(), a_request("cat/", method)
+    return await hub.open(request, visit, fin=method == "GET"), visit
 
 
 async def another(hub: HereHub, begun: list[str]) -> Publisher:
@@ -90,7 +86,7 @@ async def another(hub: HereHub, begun: list[str]) -> Publisher:
     return kernel
 
 
-async def whole(visit: Visit) -> bytes:
+async def whole(visit: Received) -> bytes:
     await until(lambda: visit.done)
     return visit.body
 

@@ -15,9 +15,8 @@ from portico.hub import answers
 from portico.hub.answers import Answer
 from portico.hub.conditions import Conditions
 from portico.hub.config import HubConfig
-from portico.hub.exchange import HTTPForward
-from portico.hub.reply import reply
-from tests.in_process import COOKIE, HOST, ORIGIN, HereHub, Publisher, Visit, a_hub, a_request, echo
+from portico.hub.request import Target
+from tests.in_process import COOKIE, HOST, ORIGIN, HereHub, Publisher, Received, a_hub, a_request, a_visit, echo
 from tests.transports.recorder import run
 from tests.waiting import until
 
@@ -55,15 +54,12 @@ def pass_cookie(hub: HereHub) -> tuple[bytes, bytes]:
     return b"cookie", b"portico_pass=" + hub.gateway.enforcer.make_pass(conditions, "cat").encode()
 
 
-async def upload(hub: HereHub, target: str, chunks: list[bytes], length: int | None = None) -> Visit:
+async def upload(hub: HereHub, target: str, chunks: list[bytes], length: int | None = None) -> Received:
     """POST a body that comes in pieces, and says its length before or not."""
     given = [(b"content-length", str(length).encode())] if length is not None else []
-    request, visit = a_request(target, "POST", given), Visit()
+    request, visit = a_request(target, "POST", given), Received()
     try:
-        hub.gateway.parse(request)
-        admission = await hub.gateway.admit(request)
-        forward = hub.gateway.forward(request, admission, visit, fin=False, on_done=lambda: None)
-        assert isinstance(forward, HTTPForward)
+        forward = await hub.open(request, visit, fin=False)
         for chunk in chunks:
             wait = forward.upload(chunk)
             if wait is not None:
@@ -267,8 +263,8 @@ def test_on_a_host_of_its_own_over_tls_no_neighbour_can_set_the_cookies() -> Non
             ("http", value, 200),
             ("http", b"__Host-" + value, 401),
         ):
-            request = a_request("", headers=[(name, cookie)], scheme=scheme, prefix=b"")
-            request.name, request.target, request.raw_path = "cat", b"/", b"/"
+            request = a_visit("", headers=[(name, cookie)], scheme=scheme, prefix=b"")
+            request.target = Target("cat", b"/", b"", "")
             try:
                 await hub.gateway.admit(request)
                 got = 200
@@ -432,7 +428,7 @@ def test_every_navigation_is_told_by_whatever_method_and_leads_to_the_page_by_ge
         assert (b"send it again" in visit.body) is (method not in ("GET", "HEAD"))
         alone = await hub.visit("cat/form?a=1", method, headers)
         assert (alone.status, alone.code) == (403, "confirm_needed")
-        _, body = reply(answers.confirm_needed("/", "/", HOST), a_request("cat/", method, headers))
+        _, body = a_visit("cat/", method, headers).render(answers.confirm_needed("/", "/", HOST))
         assert body.startswith(b"<!doctype html>"), "a browser is shown a page, whatever it says that it accepts"
         key, _ = await hub.keys.mint(["cat"], 60)
         given = [(b"authorization", b"Bearer " + key.encode()), *headers]
@@ -485,7 +481,7 @@ def test_one_that_has_been_away_for_long_is_not_waited_for() -> None:
         [session] = [replica.session for replica in hub.registry.services["cat"].replicas]
         assert session.lost_at is not None
         session.lost_at -= 11
-        hub.gateway._since -= 11
+        hub.gateway._opening._since -= 11
         started = time.monotonic()
         visit = await hub.visit("cat/", headers=[PAGE])
         assert (visit.status, visit.code) == (503, "provider_away")
@@ -494,7 +490,7 @@ def test_one_that_has_been_away_for_long_is_not_waited_for() -> None:
         assert (await hub.visit("cat/v1/models")).json()["error"]["type"] == "server_error"
         assert time.monotonic() - started < 5
         # a hub that has just started waits as if the link was lost then
-        hub.gateway._since = time.monotonic()
+        hub.gateway._opening._since = time.monotonic()
         waiting = asyncio.create_task(hub.visit("cat/"))
         await asyncio.sleep(0)
         await kernel.connect()
@@ -527,15 +523,14 @@ def test_who_waits_goes_to_whoever_takes_the_name_up_again() -> None:
 def test_who_waited_is_asked_anew_if_the_conditions_have_changed() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         await publish(kernel, None)
-        request, visit = a_request("cat/"), Visit()
-        hub.gateway.parse(request)
-        admission = await hub.gateway.admit(request)
+        visit = Received()
+        admission = await hub.gateway.admit(a_visit("cat/"))
         await publish(kernel, None)
-        assert hub.gateway.forward(request, admission, visit, fin=True, on_done=lambda: None) is not None
+        assert (await hub.open(a_request("cat/"), visit, admission=admission)).stream is not None
         await until(lambda: visit.done)
         await publish(kernel, {"password": "x"})
         with pytest.raises(Answer) as caught:
-            hub.gateway.forward(request, admission, Visit(), fin=True, on_done=lambda: None)
+            await hub.open(a_request("cat/"), Received(), admission=admission)
         assert caught.value.status == 503
 
     with_a_hub(work)

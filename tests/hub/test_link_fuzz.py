@@ -17,7 +17,7 @@ from portico.hub.config import HubConfig
 from portico.protocol import Limits, frames
 from portico.protocol.events import Hello
 from portico.transports.memory import MemoryTransport, pair
-from tests.in_process import HereHub, Visit, a_hub, a_request, echo
+from tests.in_process import HereHub, Received, a_hub, a_request, echo
 from tests.protocol.hostile_frames import HostileFrames
 from tests.waiting import until
 
@@ -69,18 +69,12 @@ class Hostile:
         return frame
 
 
-async def visit(hub: HereHub, name: str, *, websocket: bool) -> Visit:
+async def visit(hub: HereHub, name: str, *, websocket: bool) -> Received:
     """To its end: an answer, a close or a cut."""
-    request, one = a_request(f"{name}/", websocket=websocket), Visit()
-    gateway = hub.gateway
+    request, one = a_request(f"{name}/", websocket=websocket), Received()
     try:
-        gateway.parse(request)
-        admission = gateway.admit_now(request) or await gateway.admit(request)
-        if websocket:
-            forward: Any = gateway.forward_socket(request, admission, one, on_done=lambda: None)
-        else:
-            forward = gateway.forward(request, admission, one, fin=True, on_done=lambda: None)
-        if forward is None:
+        forward = await hub.open(request, one, wait=False)
+        if forward.stream is None:
             return one
         if websocket:
             await until(lambda: one.done or one.status == 101)

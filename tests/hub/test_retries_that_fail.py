@@ -19,7 +19,7 @@ from portico.hub.config import HubConfig
 from portico.hub.models.base import AllModels
 from portico.protocol import Limits, ResetCode
 from tests.hub.test_failover import ROOMY, lengthy
-from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import HereHub, Publisher, Received, a_hub, a_request
 from tests.transports.recorder import run
 from tests.waiting import turns, until
 
@@ -36,45 +36,37 @@ class Asked:
 
     def __init__(self, hub: HereHub, kind: str, headers: Any = LONG) -> None:
         self.hub = hub
-        self.visit = Visit()
+        self.visit = Received()
         socket = kind in ("socket", "models socket")
         target = "cat/" if "models" not in kind else ""
         self.kind = kind
-        self.request = a_request(target, "GET" if socket or kind == "get" else "POST", [*headers], websocket=socket)
-        self.request.caller = CALLER
+        method = "GET" if socket or kind == "get" else "POST"
+        self.request = a_request(target, method, [*headers], websocket=socket, caller=CALLER)
         if "models" in kind:
-            self.request.target = b"/portico/v1/" + (b"responses" if socket else b"chat/completions")
+            path = b"/portico/v1/" + (b"responses" if socket else b"chat/completions")
+            self.request = self.request._replace(target=path)
         self.forward: Any = None
 
     async def begin(self) -> Asked:
         """Come to where the stream is open, or this waits for one."""
-        gateway, request, visit = self.hub.gateway, self.request, self.visit
+        hub, request, visit = self.hub, self.request, self.visit
         if "models" in self.kind:
-            models = AllModels(gateway, self.hub.registry, "/portico/v1")
+            models = AllModels(hub.gateway, hub.registry, "/portico/v1")
             if self.kind == "models socket":
-                socket = models.socket(request)
+                socket = models.socket(hub.visits.begin(request))
                 await socket.admit()
                 self.forward = socket.begin(visit)
                 await until(lambda: visit.status == 101)
                 socket.visitor_message(NAMED, True)
             else:
-                self.forward = models.exchange(request, visit, fin=False)
+                self.forward = models.exchange(hub.visits.begin(request), visit, fin=False)
                 if await self.forward.start():
                     self.forward.upload(NAMED)
                     self.forward.upload_done()
             await turns()
             return self
         try:
-            gateway.parse(request)
-            admission = await gateway.admit(request)
-            while self.forward is None:
-                if self.kind == "socket":
-                    self.forward = gateway.forward_socket(request, admission, visit, on_done=lambda: None)
-                else:
-                    fin = self.kind == "get"
-                    self.forward = gateway.forward(request, admission, visit, fin=fin, on_done=lambda: None)
-                if self.forward is None:
-                    await gateway.ready(admission.service, request.caller)
+            self.forward = await hub.open(request, visit, fin=self.kind == "get")
         except Answer as answer:
             visit.answer(answer)
             return self
@@ -122,10 +114,7 @@ async def deaf(hub: HereHub, **descriptor: Any) -> Publisher:
     assert kernel.transport is not None
     kernel.transport.paused = True
     filling = a_request("cat/", "POST")
-    hub.gateway.parse(filling)
-    admission = await hub.gateway.admit(filling)
-    forward = hub.gateway.forward(filling, admission, Visit(), fin=False, on_done=lambda: None)
-    assert forward is not None
+    forward = await hub.open(filling, Received(), fin=False)
     forward.upload(b"x" * (2048 * KIB - 1))
     await turns()
     assert not kernel.transport._peer.writable
@@ -140,9 +129,9 @@ def settled(hub: HereHub, *services: Any) -> None:
         assert service.waiting == 0
         for replica in service.replicas:
             assert replica.session.link is None or not replica.session.link.streams
-    assert hub.gateway._waiters.has_room(CALLER)
-    assert not hub.gateway._waiters._held
-    assert not hub.gateway._waiting
+    assert hub.gateway._opening._waiters.has_room(CALLER)
+    assert not hub.gateway._opening._waiters._held
+    assert not hub.gateway._opening._retrying
 
 
 def check(work: Callable[[HereHub], Awaitable[None]], caplog: pytest.LogCaptureFixture, **config: Any) -> None:
@@ -188,11 +177,8 @@ def test_another_replica_has_no_room(kind: str, caplog: pytest.LogCaptureFixture
         second.transport.paused = True  # it answers nothing for now
         service = hub.registry.services["cat"]
         held = a_request("cat/")
-        hub.gateway.parse(held)
-        holding = hub.gateway.forward(
-            held, await hub.gateway.admit(held), Visit(), fin=True, on_done=lambda: None, replica=service.replicas[1]
-        )
-        assert holding is not None
+        holding = await hub.open(held, Received(), alone=service.replicas[1], wait=False)
+        assert holding.stream is not None
         await first.cut()
         assert await asked.told() == "overloaded"
         holding.visitor_left()
@@ -211,13 +197,9 @@ def test_the_visitors_share_of_the_other_replica_is_used_up(kind: str, caplog: p
         assert second.transport is not None
         second.transport.paused = True
         service = hub.registry.services["cat"]
-        held = a_request("cat/")
-        held.caller = CALLER
-        hub.gateway.parse(held)
-        holding = hub.gateway.forward(
-            held, await hub.gateway.admit(held), Visit(), fin=True, on_done=lambda: None, replica=service.replicas[1]
-        )
-        assert holding is not None
+        held = a_request("cat/", caller=CALLER)
+        holding = await hub.open(held, Received(), alone=service.replicas[1], wait=False)
+        assert holding.stream is not None
         await first.cut()
         assert await asked.told() == "too_many_streams"
         holding.visitor_left()

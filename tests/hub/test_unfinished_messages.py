@@ -11,7 +11,7 @@ from portico.hub.config import HubConfig
 from portico.link import Stream
 from portico.protocol import Limits
 from portico.protocol.events import Data, Head, Open
-from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import HereHub, Publisher, Received, a_hub, a_request
 from tests.waiting import turns, until
 
 MIB = 1024 * 1024
@@ -72,11 +72,9 @@ async def sender(hub: HereHub, pieces: list[bytes], *, ends: bool = False) -> Se
     return provider
 
 
-async def visit(hub: HereHub, visit: Visit | None = None) -> Visit:
-    request, visit = a_request("cat/", websocket=True), visit or Visit()
-    hub.gateway.parse(request)
-    admission = hub.gateway.admit_now(request) or await hub.gateway.admit(request)
-    assert hub.gateway.forward_socket(request, admission, visit, on_done=lambda: None) is not None
+async def visit(hub: HereHub, visit: Received | None = None) -> Received:
+    request, visit = a_request("cat/", websocket=True), visit or Received()
+    assert (await hub.open(request, visit)).stream is not None
     return visit
 
 
@@ -99,16 +97,13 @@ async def test_messages_without_an_end_count_for_their_link() -> None:
 
 
 async def test_what_was_held_is_free_once_its_visitor_has_gone() -> None:
-    class Leaving(Visit):
+    class Leaving(Received):
         pass
 
     async with a_hub(HubConfig(limits=LIMITS)) as hub:
         provider = await sender(hub, [PIECE] * 60)
         request, one = a_request("cat/", websocket=True), Leaving()
-        hub.gateway.parse(request)
-        admission = hub.gateway.admit_now(request) or await hub.gateway.admit(request)
-        forward = hub.gateway.forward_socket(request, admission, one, on_done=lambda: None)
-        assert forward is not None
+        forward = await hub.open(request, one)
         await turns(200)
         assert held(hub) > MIB
         forward.visitor_closed(1001, "")
@@ -163,7 +158,7 @@ async def test_a_message_of_16_mib_passes(piece: int) -> None:
 async def test_a_slow_visitor_holds_back_long_messages_as_well() -> None:
     """Whole messages that the visitor has not taken count too: the next is not let in beside them."""
 
-    class Slow(Visit):
+    class Slow(Received):
         taken: asyncio.Future[None] | None = None
 
         def message(self, data: bytes, text: bool) -> Any:

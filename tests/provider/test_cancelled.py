@@ -17,7 +17,7 @@ from portico.protocol.events import Ack
 from portico.provider.discovery import HubAddress
 from portico.provider.registrations import Registrations
 from portico.provider.session import HubSession
-from tests.in_process import a_hub
+from tests.in_process import Received, a_hub, a_request
 from tests.transports.recorder import run
 
 Waiting = tuple[Coroutine[Any, Any, Any], Callable[[], Any]]
@@ -86,7 +86,7 @@ def test_a_visitor_who_leaves_in_the_turn_in_which_the_provider_is_back(turns: i
             assert (await kernel.register("cat", app, access="public")).ok
             service = hub.registry.services["cat"]
             await kernel.cut()
-            task = asyncio.create_task(hub.gateway.ready(service))
+            task = asyncio.create_task(hub.open(a_request("cat/"), Received()))
             while not service.waiting:  # noqa: ASYNC110 -- some turns of the loop
                 await asyncio.sleep(0)
             service.wake()

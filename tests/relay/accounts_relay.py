@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 from argon2 import PasswordHasher
 
+from portico.hub.visits import Visits
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
 from portico.relay.people.accounts import Account, Accounts
@@ -50,7 +51,7 @@ class AccountsRelay:
         self.store = RelayStore(path)
         self.accounts = Accounts(self.store, hasher=CHEAP)
         self.tokens = TokenRing(self.store)
-        self.workspaces = Workspaces(self.config, self.store, self.tokens, lambda name: Door())
+        self.workspaces = Workspaces(self.config, self.store, self.tokens, lambda name: Door(), Visits())
         self.app = ControlApp(self.config, self.accounts, self.tokens, self.workspaces.open, self.store.secret())
         self.publishers: list[Publisher] = []
         self.address = f"http://127.0.0.1:{port}"

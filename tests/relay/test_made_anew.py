@@ -312,7 +312,7 @@ def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
     from portico.hub.access import NOBODY, User
     from portico.relay.people.doorway import SignedIn
     from portico.relay.people.identity import RelayIdentities
-    from tests.in_process import a_request
+    from tests.in_process import a_visit
 
     class Door:
         of = ""
@@ -326,9 +326,9 @@ def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
         workspace = await relay.workspaces.open("alice")
         door.of = workspace.gateway.enforcer.workspace
         assert re.fullmatch(r"alice:\w{16}", door.of)
-        assert (await identities.recognise(a_request("cat/"))).user is not None
+        assert (await identities.recognise(a_visit("cat/"))).user is not None
         await within(relay, path)
-        assert await identities.recognise(a_request("cat/")) is NOBODY
+        assert await identities.recognise(a_visit("cat/")) is NOBODY
 
     with_a_file(work, Path(":memory:"))
 
@@ -354,8 +354,6 @@ def test_an_anonymous_workspace_that_has_ended_is_closed(tmp_path: Path) -> None
 
 
 def _a_visit() -> Any:
-    from tests.in_process import a_request
+    from tests.in_process import a_visit
 
-    request = a_request("cat/")
-    request.name = "cat"
-    return request
+    return a_visit("cat/")

@@ -187,7 +187,3 @@ def busy(concurrency: int) -> Answer:
     return Answer(
         429, "concurrency", f"This takes {concurrency} requests at once, and has them. Try again.", retry_after=1
     )
-
-
-def too_large(most: int) -> Answer:
-    return Answer(413, "too_large", f"A request's body may have at most {most:,} bytes here.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from portico.hub.callers import Identities
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
-from portico.hub.gateway import Identities
 from portico.hub.holding import KernelLives
 from portico.hub.keys import KeyRing, KeyStore
 from portico.hub.links import Links
 from portico.hub.tenancy import Tenancy
+from portico.hub.visits import Visits
 from portico.hub.workspace import Workspace
 from portico.link import Link
 from portico.protocol.events import Hello
@@ -37,6 +38,7 @@ class Hub:
     ) -> None:
         """*authenticate* says whose a provider's token is, or raises `Refused`; *welcome* is told to providers."""
         self.config = config
+        self.visits = Visits()
 
         def tenancy(principal: Principal) -> Tenancy:
             base = base_url()
@@ -55,7 +57,7 @@ class Hub:
         self._tenancy, self._tenancy_of = tenancy, tenancy_of
         self.links = Links(config, authenticate=tenancy_of, kernel_lives=kernel_lives)
         self.workspace = workspace = Workspace(
-            config, self.links, KeyRing(store), identities, lambda name: f"{base_path}{name}/"
+            config, self.links, KeyRing(store), identities, self.visits, lambda name: f"{base_path}{name}/"
         )
         self.registry, self.keys = workspace.registry, workspace.keys
         self.gateway, self.control = workspace.gateway, workspace.control

@@ -216,19 +216,3 @@ class Service:
         """What any of its replicas can do, each once."""
         every = (one for replica in self.replicas for one in replica.capabilities)
         return list({json.dumps(one, sort_keys=True): one for one in every}.values())  # 1 is not True here, as in JSON
-
-    def pick(self, without: Replica | None = None) -> Replica | None:
-        """The replica with the fewest requests in flight, of those that are linked; stalled ones only if all are.
-
-        Of equals, the one whose last turn is longest ago.
-        """
-        best: Replica | None = None
-        best_load = best_turn = 0
-        for replica in self.replicas:
-            link = replica.session.link
-            if link is None or replica is without or not link.connection.can_open:
-                continue
-            load = replica.in_flight + (1_000_000 if replica.session.stalled else 0)
-            if best is None or load < best_load or (load == best_load and replica.last_turn < best_turn):
-                best, best_load, best_turn = replica, load, replica.last_turn
-        return best

@@ -1,4 +1,4 @@
-"""What both edges say in the hub's own words: an `Answer`, as headers and body for one request."""
+"""What both edges say of themselves: the `server` of a scope, and the Date of an answer."""
 
 from __future__ import annotations
 
@@ -7,30 +7,6 @@ import time
 from email.utils import formatdate
 
 from portico.bounded import BoundedCache
-from portico.hub.access import opens_page
-from portico.hub.answers import Answer
-from portico.hub.firewall.headers import cors_headers
-from portico.hub.gateway import VisitorRequest
-from portico.types import Headers
-
-_BODILESS = frozenset({204, 302, 303, 307, 308})
-
-
-def reply(answer: Answer, request: VisitorRequest | None) -> tuple[Headers, bytes]:
-    """Headers and body of *answer*: a page, JSON, or JSON in the OpenAI shape, whichever fits who asks."""
-    if answer.status in _BODILESS:
-        headers, body = [*answer.headers], b""
-        if answer.status != 204:
-            headers.append((b"cache-control", b"no-store"))
-            headers.append((b"content-length", b"0"))
-    else:
-        html = request is not None and opens_page(request.headers)
-        openai = request is not None and b"/v1/" in request.raw_path
-        headers, body = answer.render(html=html, openai=openai)
-    if request is not None and request.cors_origin:
-        headers += cors_headers(request.cors_origin)
-    return headers, body
-
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _SERVERS: BoundedCache[tuple[str, str], tuple[str, int]] = BoundedCache()

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from portico.hub.callers import Identities
 from portico.hub.config import HubConfig
 from portico.hub.control import Control
 from portico.hub.enforcer import Enforcer
-from portico.hub.gateway import Gateway, Identities
+from portico.hub.gateway import Gateway
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
 from portico.hub.registry import Registry
+from portico.hub.visits import Visits
 
 logger = logging.getLogger(__name__)
 
 
 class Workspace:
-    """What it serves, who may see it, and how it is managed. Links are the hub's, and may be those of many."""
+    """What it serves, who may see it, and how it is managed. Links and visits may be those of many."""
 
     def __init__(
         self,
@@ -25,6 +27,7 @@ class Workspace:
         links: Links,
         keys: KeyRing,
         identities: Identities,
+        visits: Visits,
         url_of: Callable[[str], str],
         *,
         name: str = "",
@@ -43,7 +46,7 @@ class Workspace:
         self.registry = Registry(config)
         self.registry.interstitial = anonymous
         self.keys = keys
-        self.gateway = Gateway(config, self.registry, keys, identities, Enforcer(identity))
+        self.gateway = Gateway(config, self.registry, keys, identities, visits, Enforcer(identity))
         self.control = Control(config, self.registry, links, keys, url_of)
 
     async def synchronize_keys(self) -> None:

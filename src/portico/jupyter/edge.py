@@ -24,12 +24,12 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 
 from portico.hub.answers import Answer
-from portico.hub.exchange import Upload
-from portico.hub.gateway import Admission, VisitorRequest
 from portico.hub.http1 import ResponseWriter
+from portico.hub.http_forward import HTTPForward
 from portico.hub.hub import Hub
-from portico.hub.reply import reply
+from portico.hub.responders import Upload
 from portico.hub.unfinished import Unfinished
+from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.jupyter.heads import read_head
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.links import accept_link
@@ -67,16 +67,35 @@ class Edge(HTTPServerConnectionDelegate):
         """Whether visitors speak https to a proxy in front, whatever this server is spoken to by (``public_url``)."""
         self.apps_prefix = (base_path + "apps/").encode("latin-1")
         self.link_path = (base_path + "link").encode("latin-1")
-        self.access_log = access_log
-        self.log_level = log_level
         self.unfinished = Unfinished()
+        self._access_log = access_log
+        self._log_level = log_level
+        hub.visits.accepted.subscribe(self._log)
+        hub.visits.ended.subscribe(self._log_ended)
 
     def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
         return VisitorDelegate(self, request_conn)
 
+    def _log_ended(self, visit: Visit) -> None:
+        if visit.status and visit.status != 101:  # which was logged when it began
+            self._log(visit)
+
+    def _log(self, visit: Visit) -> None:
+        """A line of the server's access log, as tornado writes them."""
+        status = visit.status
+        level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+        if level < self._log_level:
+            return
+        request = visit.request
+        path = shown(request.target.partition(b"?")[0], MOST_PATH)  # no query: it may hold a key
+        milliseconds = ((visit.ended or time.monotonic()) - visit.came) * 1000
+        client = shown(request.client[0]) if request.client else "-"
+        method = "WebSocket" if request.kind is Kind.WEBSOCKET else shown(request.method)
+        self._access_log.log(level, "%d %s %s (%s) %.2fms", status, method, path, client, milliseconds)
+
 
 class VisitorDelegate(HTTPMessageDelegate):
-    """One HTTP exchange of a visitor; the responder of `portico.hub.exchange.HTTPForward`."""
+    """One HTTP exchange of a visitor; the responder of `portico.hub.http_forward.HTTPForward`."""
 
     __slots__ = (
         "_body_done",
@@ -89,9 +108,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         "_gone",
         "_linger",
         "_lingered",
-        "_request",
-        "_started",
-        "_status",
+        "_visit",
         "_writer",
     )
 
@@ -99,13 +116,11 @@ class VisitorDelegate(HTTPMessageDelegate):
         self._edge = edge
         self._connection = connection
         self._forward: Upload | None = None
-        self._request: VisitorRequest | None = None
+        self._visit: Visit | None = None
         self._fin = True
         """The request has no body."""
         self._expects = False
         """The visitor waits for a 100 before it sends its body."""
-        self._started = 0.0
-        self._status = 0
         self._writer: ResponseWriter | None = None
         self._body_done = False
         self._finished = False
@@ -116,13 +131,12 @@ class VisitorDelegate(HTTPMessageDelegate):
     # --- tornado's calls -------------------------------------------------------------------------------------
 
     def headers_received(self, start_line: Any, headers: HTTPHeaders) -> Any:
-        self._started = time.monotonic()
         connection = self._connection
         connection.set_max_body_size(_UNLIMITED)
         edge = self._edge
         head = read_head(connection, start_line, headers, edge.apps_prefix, edge.tls_ends_before)
-        self._request, self._fin, expects, upgrades = head
-        request = head.request
+        request, self._fin, expects, upgrades = head
+        self._visit = visit = edge.hub.visits.begin(request)
         if expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
             self._expects = not self._fin and request.http_version == "1.1"
@@ -135,26 +149,29 @@ class VisitorDelegate(HTTPMessageDelegate):
                 raise Answer(
                     400, "bad_request", "A request with Upgrade must not have a body: send it without Upgrade."
                 )
-            return self._route(request)
+            return self._route(visit)
         except Answer as answer:
             self.answer(answer)
             return None
 
-    def _route(self, request: VisitorRequest) -> Any:
+    def _route(self, visit: Visit) -> Any:
         """Pass the gate and open a stream: at once where that is possible, else a future. Raises an `Answer`."""
-        edge = self._edge
+        edge, request = self._edge, visit.request
         if request.kind is Kind.WEBSOCKET:
-            return asyncio.ensure_future(self._upgrade(request))
+            return asyncio.ensure_future(self._upgrade(visit))
         if not request.target.startswith(edge.apps_prefix):
             raise Answer(426, "upgrade_required", "This is where providers link to the hub, by WebSocket.")
         if not request.target.isascii():
             self._connection._disconnect_on_finish = True  # what follows such a head need not be a request
             raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
-        edge.hub.gateway.parse(request)
-        admission = edge.hub.gateway.admit_now(request)
-        if admission is not None and self._open(request, admission):
-            return None
-        return asyncio.ensure_future(self._admit(request))
+        gateway = edge.hub.gateway
+        gateway.parse(visit)
+        self._forward = forward = HTTPForward(visit, self, fin=self._fin)
+        if not gateway.open_now(forward):
+            return asyncio.ensure_future(self._open(forward))
+        if self._expects:
+            self._opened()
+        return None
 
     def data_received(self, chunk: bytes) -> Any:
         self._expects = False
@@ -191,8 +208,8 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._linger = None
         if self._forward is not None:
             self._forward.visitor_left()
-        if self._status and not self._finished:
-            self._log()
+        if self._visit is not None:
+            self._visit.end(LEFT)
 
     def _watch(self, wait: asyncio.Future[None]) -> None:
         """Look after the visitor while the app holds its upload back: tornado does not, as it does not read."""
@@ -209,28 +226,24 @@ class VisitorDelegate(HTTPMessageDelegate):
 
     # --- the request -----------------------------------------------------------------------------------------
 
-    async def _admit(self, request: VisitorRequest) -> None:
+    async def _open(self, forward: HTTPForward) -> None:
         """The gate, where it has to ask or to wait. Until it ends no 100 Continue goes out."""
         try:
-            admission = await self._edge.hub.gateway.admit(request)
-            while not self._gone and not self._open(request, admission):
-                await self._edge.hub.gateway.ready(admission.service, request.caller)
+            await self._edge.hub.gateway.open(forward)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
+            return
+        if self._expects and not forward.over:
+            self._opened()
 
-    def _open(self, request: VisitorRequest, admission: Admission) -> bool:
-        forward = self._edge.hub.gateway.forward(request, admission, self, fin=self._fin, on_done=_nothing)
-        if forward is None:
-            return False
-        self._forward = forward
-        if self._expects:
-            asyncio.get_running_loop().call_later(_CONTINUE_AFTER, self._continue)
-        return True
+    def _opened(self) -> None:
+        """Give the app a while to answer before its visitor is told to send the body."""
+        asyncio.get_running_loop().call_later(_CONTINUE_AFTER, self._continue)
 
     def _continue(self) -> None:
         """Let the visitor send its body: the app has not answered without it."""
-        if self._expects and not self._status and not self._gone:
+        if self._expects and self._writer is None and not self._gone:
             self._expects = False
             self._connection.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -238,9 +251,10 @@ class VisitorDelegate(HTTPMessageDelegate):
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         # tornado's own way would sort the headers and parse them again
-        request, connection = self._request, self._connection
-        assert request is not None
-        self._status = status
+        visit, connection = self._visit, self._connection
+        assert visit is not None
+        visit.answered(status)
+        request = visit.request
         if self._expects:  # the body will not be asked for; if it comes, it is read for a while (RFC 9110 §10.1.1)
             connection._disconnect_on_finish = True
         writer = self._writer = ResponseWriter(
@@ -276,19 +290,20 @@ class VisitorDelegate(HTTPMessageDelegate):
         return future
 
     def answer(self, answer: Answer) -> None:
-        headers, body = reply(answer, self._request)
+        assert self._visit is not None
+        headers, body = self._visit.render(answer)
         self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
         self._finished = True
-        self._log()
+        self._ended(BROKEN)
         self._connection.close()
 
     def _finish(self) -> None:
         """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
         self._finished = True
         self._forward = None
-        self._log()
+        self._ended(COMPLETE)
         if self._body_done:
             self._connection.finish()
         elif not self._fin:  # one without a body is about to be through: `finish` ends it, and the connection stays
@@ -304,27 +319,24 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The visitor left, or the app broke its own Content-Length: either way nothing more can be said."""
         logger.debug("a response could not be written: %s", error)
         self._finished = True
-        self._log()
+        self._ended(BROKEN)
         self._connection.close()
         if self._forward is not None:
             self._forward.visitor_left()
 
-    def _log(self) -> None:
-        edge, request = self._edge, self._request
-        level = logging.DEBUG if self._status < 400 else logging.INFO if self._status < 500 else logging.WARNING
-        if level >= edge.log_level and request is not None:
-            path = shown(request.target.partition(b"?")[0], MOST_PATH)  # no query: it may hold a key
-            milliseconds = (time.monotonic() - self._started) * 1000
-            method, client = shown(request.method), shown(request.client[0]) if request.client else "-"
-            edge.access_log.log(level, "%d %s %s (%s) %.2fms", self._status, method, path, client, milliseconds)
+    def _ended(self, how: str) -> None:
+        if self._visit is not None:
+            self._visit.end(how)
 
     # --- WebSockets ------------------------------------------------------------------------------------------
 
-    async def _upgrade(self, request: VisitorRequest) -> None:
+    async def _upgrade(self, visit: Visit) -> None:
         """Pass the gate, then take the connection over from tornado."""
-        edge = self._edge
+        edge, request, gateway = self._edge, visit.request, self._edge.hub.gateway
         if request.target.partition(b"?")[0] == edge.link_path:
             if edge.identities.may_link(request):
+                edge.hub.visits.drop(visit)
+                self._visit = None
                 accept_link(edge.hub, edge.identities, self._connection, request)
             else:
                 self.answer(Answer(403, "cross_origin", "On a server without a token only its own pages may link."))
@@ -332,35 +344,26 @@ class VisitorDelegate(HTTPMessageDelegate):
         try:
             if not (request.target.startswith(edge.apps_prefix) and request.target.isascii()):
                 raise Answer(404, "not_found", "There is no app under that address.")
-            edge.hub.gateway.parse(request)
-            admission = edge.hub.gateway.admit_now(request) or await edge.hub.gateway.admit(request)
+            gateway.parse(visit)
+            admission = gateway.admit_now(visit) or await gateway.admit(visit)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
             return
-        visit = self._take_over(request)
-        if visit is not None:
-            await visit.open(admission)
+        visitor = self._take_over(visit)
+        if visitor is not None:
+            await visitor.open(admission)
 
-    def _take_over(self, request: VisitorRequest) -> SocketVisitor | None:
+    def _take_over(self, visit: Visit) -> SocketVisitor | None:
         """Take the connection over from tornado. None: there is nobody any more, or no handshake, which is answered."""
         edge = self._edge
         if self._gone or self._connection.stream.closed():
+            visit.end(LEFT)
             return None
-        request.subprotocols = tuple(
-            item.strip().decode("latin-1")
-            for name, value in request.headers
-            if name == b"sec-websocket-protocol"
-            for item in value.split(b",")
-            if item.strip()
-        )
         stream = self._connection.detach()
-        socket = ServerSocket(stream, request.headers, edge.hub.config.max_websocket_message, edge.unfinished)
-        visit = SocketVisitor(edge.hub.gateway, socket, request, edge.access_log)
-        return visit if visit.is_valid() else None
-
-
-def _nothing() -> None: ...
+        socket = ServerSocket(stream, visit.request.headers, edge.hub.config.max_websocket_message, edge.unfinished)
+        visitor = SocketVisitor(edge.hub.gateway, socket, visit)
+        return visitor if visitor.is_valid() else None
 
 
 def _is_broken(connection: socket.socket | None) -> bool:

@@ -19,7 +19,7 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStore
-from portico.hub.replicas import Replica
+from portico.hub.visits import Visit
 from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge
 from portico.jupyter.front_door import Hostile, Refuser
@@ -118,7 +118,7 @@ class PorticoApp(ExtensionApp):
         self.kernels.on_ended = lambda kernel_id: self.hub.links.kernel_ended(self.hub.registry, kernel_id)
         self.kernels.install()
         if self.count_activity:
-            self.hub.gateway.on_traffic = self._note_activity
+            self.hub.visits.opened.subscribe(self._note_activity)
         self._last_noted: BoundedCache[str, float] = BoundedCache(_KERNELS_NOTED, None, oldest_first=True)
         edge = Edge(self.hub, identities, base_path, server.log, server.log_level)
         edge.tls_ends_before = self._base_url().startswith("https:")
@@ -202,8 +202,9 @@ class PorticoApp(ExtensionApp):
     async def _kernel_lives(self, kernel_id: str, process: int | None) -> bool:
         return await self.kernels.lives(kernel_id, process)
 
-    def _note_activity(self, replica: Replica) -> None:
-        kernel_id = replica.session.principal.kernel_id
+    def _note_activity(self, visit: Visit) -> None:
+        assert visit.replica is not None
+        kernel_id = visit.replica.session.principal.kernel_id
         now = time.monotonic()
         if now - self._last_noted.get(kernel_id, -_ACTIVITY_EVERY) >= _ACTIVITY_EVERY:
             self._last_noted.keep(kernel_id, now)

@@ -17,7 +17,7 @@ from tornado.web import RequestHandler
 
 from portico.hub.answers import Answer
 from portico.hub.firewall.heads import check_head
-from portico.hub.gateway import VisitorRequest
+from portico.hub.visits import Visit
 from portico.jupyter.edge import Edge, VisitorDelegate
 from portico.jupyter.heads import PrefixMatcher, has_body, lower_name
 from portico.types import Headers
@@ -86,5 +86,6 @@ class _Refusing(VisitorDelegate):
 
     __slots__ = ()
 
-    def _route(self, request: VisitorRequest) -> Any:
+    def _route(self, visit: Visit) -> Any:
+        request = visit.request
         raise _refusal(request.method, request.target, request.headers) or Answer(400, "bad_request", "Refused.")

@@ -15,8 +15,8 @@ from tornado.routing import Matcher
 from portico.bounded import BoundedCache
 from portico.hub.client_address import read_address
 from portico.hub.firewall.heads import SMALL
-from portico.hub.gateway import VisitorRequest
 from portico.hub.reply import server_of
+from portico.hub.request import VisitorRequest
 from portico.protocol import Kind
 from portico.types import Headers
 
@@ -118,10 +118,22 @@ def read_head(
         client if remote_ip else None,
         server_of(host, scheme) if host else _listener(connection),
         apps_prefix,
+        _offered(pairs) if websocket else (),
         fields=fields,
         small=size <= SMALL,
     )
     return RequestHead(request, fin, expects, bool(upgrade))
+
+
+def _offered(headers: Headers) -> tuple[str, ...]:
+    """The subprotocols that the visitor of a WebSocket offers (RFC 6455 §11.3.4)."""
+    return tuple(
+        item.strip().decode("latin-1")
+        for name, value in headers
+        if name == b"sec-websocket-protocol"
+        for item in value.split(b",")
+        if item.strip()
+    )
 
 
 def has_body(headers: HTTPHeaders) -> bool:

@@ -20,8 +20,10 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, Req
 
 from portico.bounded import BoundedCache
 from portico.hub.access import NOBODY, Recognised, User, same_origin
+from portico.hub.callers import Identities
 from portico.hub.firewall.headers import KEY_COOKIE
-from portico.hub.gateway import Identities, VisitorRequest
+from portico.hub.request import VisitorRequest
+from portico.hub.visits import Visit
 from portico.log_text import shown
 from portico.types import Headers
 
@@ -67,7 +69,10 @@ class JupyterIdentities(Identities):
     def _auth_enabled(self) -> bool:
         return bool(getattr(self._identity_provider, "auth_enabled", True))
 
-    async def recognise(self, request: VisitorRequest) -> Recognised:
+    async def recognise(self, visit: Visit) -> Recognised:
+        return await self._recognise(visit.request)
+
+    async def _recognise(self, request: VisitorRequest) -> Recognised:
         digest = self._digest(request)
         now = time.monotonic()
         known = self._cache.get(digest)
@@ -77,14 +82,14 @@ class JupyterIdentities(Identities):
         size = len(found.token or b"") + len(repr(found.user))
         return self._cache.keep(digest, (now + self._cache_for, found), size)[1]
 
-    def has_credentials(self, request: VisitorRequest) -> bool:
+    def has_credentials(self, visit: Visit) -> bool:
         if not self._auth_enabled:
             return True  # an open server: everyone is its user
-        return _may_hold_token(request.query) or any(name in _CREDENTIALS for name, _ in request.headers)
+        return _may_hold_token(visit.target.query) or any(name in _CREDENTIALS for name, _ in visit.request.headers)
 
-    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
+    def has_valid_xsrf(self, visit: Visit) -> bool:
         try:
-            handler = self._handler(request)
+            handler = self._handler(visit.request)
             handler.current_user = handler._jupyter_current_user = True  # or they would ask who it is
             if not handler.check_origin():
                 return False
@@ -107,7 +112,7 @@ class JupyterIdentities(Identities):
             self._token, self._own_tokens = token, (str(token).encode(),) if token else ()
         return self._own_tokens
 
-    def login_url(self, request: VisitorRequest) -> str | None:
+    def login_url(self, visit: Visit) -> str | None:
         if not getattr(self._identity_provider, "login_available", True):
             return None
         return f"{self._web_app.settings['base_url']}portico/login"
@@ -149,7 +154,7 @@ class JupyterIdentities(Identities):
             return None
         if not same_origin(origins[0], request.host, secure=request.scheme == "https"):
             return None
-        return (await self.recognise(request)).user
+        return (await self._recognise(request)).user
 
     async def user_of_token(self, token: str) -> User | None:
         """Who holds *token*, a credential of the server itself: how a provider without its own comes in.
@@ -174,7 +179,8 @@ class JupyterIdentities(Identities):
 
     @staticmethod
     def _digest(request: VisitorRequest) -> bytes:
-        state = hashlib.sha256(request.query if _may_hold_token(request.query) else b"")
+        query = _query_of(request)
+        state = hashlib.sha256(query if _may_hold_token(query) else b"")
         state.update(b"\0")
         for name, value in request.headers:
             if name in _WHAT_DECIDES:
@@ -195,7 +201,7 @@ class JupyterIdentities(Identities):
         except (ValueError, HTTPInputError):
             return NOBODY
         found = await self._ask_jupyter("GET", request.target.decode("latin-1"), headers, request.scheme)
-        if found == NOBODY and "Authorization" in headers and _may_hold_token(request.query):
+        if found == NOBODY and "Authorization" in headers and _may_hold_token(_query_of(request)):
             # the app's own `token` argument, which Jupyter takes for its own and believes before any header
             path = request.target.partition(b"?")[0].decode("latin-1")
             found = await self._ask_jupyter("GET", path, headers, request.scheme)
@@ -254,6 +260,10 @@ class JupyterIdentities(Identities):
         except Exception:  # noqa: BLE001 -- a provider of another kind: whatever may be the token is kept from the app
             return b""
         return str(token or "").encode()
+
+
+def _query_of(request: VisitorRequest) -> bytes:
+    return request.target.partition(b"?")[2]
 
 
 def _may_hold_token(query: bytes) -> bool:

@@ -9,8 +9,8 @@ from tornado.http1connection import HTTP1Connection
 
 from portico import foreign
 from portico.hub.descriptor import Principal
-from portico.hub.gateway import VisitorRequest
 from portico.hub.hub import Hub
+from portico.hub.request import VisitorRequest
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.sockets import ServerSocket
 from portico.protocol import SUBPROTOCOL

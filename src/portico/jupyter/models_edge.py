@@ -11,8 +11,8 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 
 from portico.hub.answers import Answer
-from portico.hub.gateway import VisitorRequest
 from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.visits import Visit
 from portico.jupyter.edge import Edge, VisitorDelegate
 from portico.protocol import Kind
 
@@ -38,24 +38,24 @@ class _ModelsDelegate(VisitorDelegate):
         super().__init__(edge, connection)
         self._all = all_models
 
-    def _route(self, request: VisitorRequest) -> Any:
-        if request.kind is Kind.WEBSOCKET:
-            return asyncio.ensure_future(self._connect(request))
-        self._forward = exchange = self._all.exchange(request, self, fin=self._fin)
+    def _route(self, visit: Visit) -> Any:
+        if visit.request.kind is Kind.WEBSOCKET:
+            return asyncio.ensure_future(self._connect(visit))
+        self._forward = exchange = self._all.exchange(visit, self, fin=self._fin)
         return asyncio.ensure_future(self._start(exchange))
 
     async def _start(self, exchange: ModelsExchange) -> None:
         if await exchange.start():
             self._continue()
 
-    async def _connect(self, request: VisitorRequest) -> None:
-        socket = self._all.socket(request)
+    async def _connect(self, visit: Visit) -> None:
+        socket = self._all.socket(visit)
         try:
             await socket.admit()
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
             return
-        visit = self._take_over(request)
-        if visit is not None:
-            visit.begin(socket.begin)
+        visitor = self._take_over(visit)
+        if visitor is not None:
+            visitor.begin(socket.begin)

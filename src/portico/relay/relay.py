@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portico.hub.access import User
 from portico.hub.answers import Answer, wants_page
-from portico.hub.gateway import VisitorRequest
+from portico.hub.visits import Visit, new_id
 from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
@@ -60,6 +60,7 @@ class Relay:
             state.store,
             state.tokens,
             lambda name: RelayIdentities(name, state.accounts, state.doorway, cookies, own_tokens),
+            state.visits,
         )
         self.control = ControlApp(config, state.accounts, state.tokens, self._open_workspace, secret)
         self._own_pages = OwnPages(state, self.control, self.edge.proxies.visitor)
@@ -144,17 +145,18 @@ class Relay:
 
     async def _refuse(self, answer: Answer, scope: Scope, send: Send) -> None:
         """Answer a request that could be read in two ways, or is of another host, and close its connection."""
-        counters, access = self.state.counters, self.state.access
-        counters.invalid += 1
-        counters.answer(answer.code)
-        counters.count(answer.status)
+        access = self.state.access
+        self.state.counters.invalid += 1
+        self.state.visits.refused(answer)
         headers, body = answer.render(html=wants_page(scope["headers"]), openai=False)
         headers.append((b"connection", b"close"))
         if access is not None:
             host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
             client, _ = self.edge.proxies.visitor(scope["client"], "http", scope["headers"])
             address = client[0] if client else ""
-            access.add(scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, "")
+            access.add(
+                scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, new_id()
+            )
         kind = "http" if scope["type"] == "http" else "websocket.http"
         await send({"type": f"{kind}.response.start", "status": answer.status, "headers": headers})
         await send({"type": f"{kind}.response.body", "body": body})
@@ -205,8 +207,8 @@ class Relay:
         account = found.account
         return SignedIn(User(account.id, account.id, email=account.email), found.session)
 
-    def _sign_in_url(self, workspace: str, request: VisitorRequest, state: str) -> str:
-        return authorize_url(self.state.config, workspace, request.name, state)
+    def _sign_in_url(self, workspace: str, visit: Visit, state: str) -> str:
+        return authorize_url(self.state.config, workspace, visit.service, state)
 
 
 def create_app(

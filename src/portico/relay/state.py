@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from portico.hub.links import Links
+from portico.hub.visits import Visits
 from portico.relay.config import RelayConfig
 from portico.relay.counters import Counters
 from portico.relay.people.accounts import Accounts
@@ -50,6 +51,8 @@ class RelayState:
     def __init__(self, config: RelayConfig) -> None:
         self.config = config
         self.counters = Counters()
+        self.visits = Visits()
+        """Of all workspaces."""
         self.ready = False
         """Whether new visitors and providers should be sent here (``/readyz``)."""
         self.leaving = False

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from portico.errors import Refused
+from portico.hub.callers import Identities
 from portico.hub.descriptor import Principal
-from portico.hub.gateway import Identities
 from portico.hub.holding import PROVIDER_GONE
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import Links
 from portico.hub.replicas import ProviderSession
 from portico.hub.shares import network_of
 from portico.hub.tenancy import Tenancy
+from portico.hub.visits import Visits
 from portico.hub.workspace import Workspace
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces
@@ -42,12 +43,15 @@ IdentitiesOf = Callable[[str], Identities]
 class Workspaces:
     """All of them. Those that nobody has asked for since the start cost nothing."""
 
-    def __init__(self, config: RelayConfig, store: RelayStore, tokens: TokenRing, identities_of: IdentitiesOf) -> None:
+    def __init__(
+        self, config: RelayConfig, store: RelayStore, tokens: TokenRing, identities_of: IdentitiesOf, visits: Visits
+    ) -> None:
         """Reads the store, so it blocks."""
         self._config = config
         self._store = store
         self._tokens = tokens
         self._identities_of = identities_of
+        self._visits = visits
         self.links = Links(config.hub, authenticate=self.tenancy, kernel_lives=_no_kernels)
         self._open: dict[str, Workspace] = {}
         self._opening = asyncio.Lock()
@@ -95,6 +99,7 @@ class Workspaces:
             self.links,
             keys,
             self._identities_of(name),
+            self._visits,
             lambda service: self._config.service_url(name, service),
             name=name,
             uid=uid,

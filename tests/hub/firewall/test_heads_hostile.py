@@ -19,7 +19,7 @@ from portico.protocol import frames
 from portico.protocol.events import Open
 from portico.protocol.frames import FIN
 from portico.types import Headers
-from tests.in_process import HereHub, Publisher, Visit, a_hub, a_request, echo
+from tests.in_process import HereHub, Publisher, Received, a_hub, a_request, echo
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ def head(status: int, headers: Headers, accept: int = 0, subprotocol: bytes = b"
     return frames._HEAD.pack(status, accept, len(subprotocol), len(headers)) + subprotocol + lengths + block
 
 
-class Wire(Visit):
+class Wire(Received):
     """A visitor behind a proxy: keeps the bytes that the hub writes."""
 
     def __init__(self, method: str) -> None:
@@ -94,14 +94,7 @@ async def hostile(hub: HereHub, *answer: tuple[int, int, bytes]) -> AsyncIterato
 
 async def visit(hub: HereHub, method: str = "GET", *, websocket: bool = False) -> Wire:
     request, wire = a_request("cat/", method, websocket=websocket), Wire(method)
-    hub.gateway.parse(request)
-    admission = hub.gateway.admit_now(request) or await hub.gateway.admit(request)
-    forward: Any = (
-        hub.gateway.forward_socket(request, admission, wire, on_done=lambda: None)
-        if websocket
-        else hub.gateway.forward(request, admission, wire, fin=True, on_done=lambda: None)
-    )
-    assert forward is not None
+    assert (await hub.open(request, wire)).stream is not None
     async with asyncio.timeout(5):
         await until(lambda: wire.done or wire.status == 101)
     return wire

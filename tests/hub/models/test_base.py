@@ -11,14 +11,14 @@ import pytest
 
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
-from portico.hub.gateway import VisitorRequest
 from portico.hub.models import socket as models_socket
 from portico.hub.models import stored as stored_responses
 from portico.hub.models.base import AllModels, ModelsExchange
 from portico.hub.models.socket import ModelsSocket
+from portico.hub.visits import Visit, Visits
 from portico.models import chat_server
 from portico.types import Headers
-from tests.in_process import PREFIX, TOKEN, HereHub, Publisher, Visit, a_hub, a_request
+from tests.in_process import PREFIX, TOKEN, HereHub, Publisher, Received, a_hub, a_request
 from tests.transports.recorder import run
 from tests.waiting import until
 
@@ -100,21 +100,20 @@ def request_for(
     headers: Headers | None = None,
     prefix: bytes = PREFIX,
     websocket: bool = False,
-) -> VisitorRequest:
+) -> Visit:
     request = a_request("", method, [OWNER] if headers is None else headers, websocket=websocket)
-    request.target, request.prefix = f"{base}/{path}".encode(), prefix
-    return request
+    return Visits().begin(request._replace(target=f"{base}/{path}".encode(), prefix=prefix))
 
 
-async def begin(hub: HereHub, request: VisitorRequest, base: str = "/portico/v1") -> tuple[ModelsExchange, Visit]:
+async def begin(hub: HereHub, request: Visit, base: str = "/portico/v1") -> tuple[ModelsExchange, Received]:
     """An exchange that has no body."""
-    visit = Visit()
+    visit = Received()
     exchange = AllModels(hub.gateway, hub.registry, base).exchange(request, visit, fin=True)
     assert not await exchange.start()
     return exchange, visit
 
 
-async def ask(hub: HereHub, path: str, method: str = "GET") -> Visit:
+async def ask(hub: HereHub, path: str, method: str = "GET") -> Received:
     _, visit = await begin(hub, request_for(path, method))
     await until(lambda: visit.done)
     return visit
@@ -122,9 +121,9 @@ async def ask(hub: HereHub, path: str, method: str = "GET") -> Visit:
 
 async def post(
     hub: HereHub, path: str, body: dict[str, Any], piece: int = 1 << 20, base: str = "/portico/v1", **more: Any
-) -> Visit:
+) -> Received:
     """POST *body* in pieces of so many bytes."""
-    visit = Visit()
+    visit = Received()
     exchange = AllModels(hub.gateway, hub.registry, base).exchange(
         request_for(path, "POST", base, **more), visit, fin=False
     )
@@ -230,7 +229,7 @@ def test_a_visitor_who_leaves_ends_the_search() -> None:
 def test_a_visitor_who_leaves_while_a_provider_is_awaited() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         await kernel.cut()
-        visit = Visit()
+        visit = Received()
         exchange = AllModels(hub.gateway, hub.registry, "/portico/v1").exchange(
             request_for("responses", "POST"), visit, fin=False
         )
@@ -331,8 +330,8 @@ def test_a_service_with_a_password_is_there_for_its_keys_alone() -> None:
 # --- WebSockets --------------------------------------------------------------------------------------------------
 
 
-async def dial(hub: HereHub) -> tuple[ModelsSocket, Visit]:
-    visit = Visit()
+async def dial(hub: HereHub) -> tuple[ModelsSocket, Received]:
+    visit = Received()
     socket = AllModels(hub.gateway, hub.registry, "/portico/v1").socket(request_for("responses", websocket=True))
     await socket.admit()
     socket.begin(visit)

@@ -9,7 +9,7 @@ import pytest
 
 from portico.hub.models import base as all_models
 from portico.hub.models.base import AllModels
-from tests.hub.models.test_base import HereHub, Publisher, Visit, answering, begin, request_for, with_hub
+from tests.hub.models.test_base import HereHub, Publisher, Received, answering, begin, request_for, with_hub
 from tests.waiting import until
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "model": "zoo/cat"}
@@ -20,10 +20,10 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20, **headers: str) -> Visit:
-    visit = Visit()
+async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20, **headers: str) -> Received:
+    visit = Received()
     request = request_for("chat/completions", "POST")
-    request.headers += [(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(data))]
+    request.request.headers.extend([(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(data))])
     exchange = AllModels(hub.gateway, hub.registry, "/portico/v1").exchange(request, visit, fin=False)
     if await exchange.start():
         for start in range(0, len(data), piece):

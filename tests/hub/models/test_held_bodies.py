@@ -13,7 +13,7 @@ from portico.hub.models.base import AllModels, ModelsExchange
 from portico.hub.models.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.types import Headers
 from tests.hub.models.test_base import OWNER, lifespan, request_for, with_hub
-from tests.in_process import HereHub, Publisher, Visit
+from tests.in_process import HereHub, Publisher, Received
 from tests.waiting import until
 
 MIB = 1 << 20
@@ -22,8 +22,8 @@ LONG = b'{"messages": [{"role": "user", "content": "' + b"x" * MIB
 
 async def begin(
     hub: HereHub, held: HeldBodies, *, address: str = "192.0.2.7", headers: Headers | None = None
-) -> tuple[ModelsExchange, Visit]:
-    visit = Visit()
+) -> tuple[ModelsExchange, Received]:
+    visit = Received()
     request = request_for("chat/completions", "POST", headers=[OWNER] if headers is None else headers)
     request.client = address, 1
     exchange = AllModels(hub.gateway, hub.registry, "/portico/v1", held).exchange(request, visit, fin=False)

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from portico.hub.access import User
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
-from portico.hub.gateway import Gateway, VisitorRequest
+from portico.hub.gateway import Gateway
 from portico.hub.keys import MARK
 from portico.hub.registry import Registry
+from portico.hub.request import Target, VisitorRequest
+from portico.hub.visits import Visit, Visits
 from portico.protocol import Kind
 from portico.relay.people import doorway
 from portico.relay.people.doorway import Doorway, SignedIn, callback_url, login_path, place_of
@@ -40,11 +42,11 @@ class Place:
 
 def ask(
     what: str, method: str = "GET", given: Headers | None = None, *, query: str = "", root: str = "", **more: Any
-) -> VisitorRequest:
-    """A request under ``/.portico/`` as an edge has parsed it: on a host of its own, or with a *root* by path."""
+) -> Visit:
+    """A request under ``/.portico/`` as an edge has read it: on a host of its own, or with a *root* by path."""
     host = more.pop("host", "share.example.org" if root else OWN)
     target = f"{root}/.portico/{what}" + (f"?{query}" if query else "")
-    return VisitorRequest(
+    request = VisitorRequest(
         **{
             "kind": Kind.HTTP,
             "method": method,
@@ -56,13 +58,12 @@ def ask(
             "client": ("192.0.2.7", 4000),
             "server": (host, 443),
             "prefix": b"/w1/apps/" if root else b"",
-            "name": "cat",
-            "raw_path": f"/.portico/{what}".encode(),
-            "query": query.encode(),
-            "root_path": root,
         }
         | more
     )
+    visit = Visits().begin(request)
+    visit.target = Target("cat", f"/.portico/{what}".encode(), query.encode(), root)
+    return visit
 
 
 class Clock:
@@ -82,8 +83,8 @@ class Relay:
         self.doorway = Doorway(
             b"s" * 32,
             redeem=self.redeem,
-            sign_in_url=lambda workspace, request, state: (
-                "https://share.example.org/portico/sign-in?" + urlencode({"to": place_of(request), "state": state})
+            sign_in_url=lambda workspace, visit, state: (
+                "https://share.example.org/portico/sign-in?" + urlencode({"to": place_of(visit), "state": state})
             ),
             now=self.clock,
         )
@@ -119,7 +120,8 @@ def with_a_service(work: Callable[[HereHub, Place, Relay], Awaitable[None]], **d
 async def admitted(hub: HereHub, given: Headers, root: str = "") -> str:
     """What the gate says to a page of the service; "" if it lets the visitor in."""
     request = ask("", given=[PAGE, *given], root=root)
-    request.target, request.raw_path = f"{root}/".encode(), b"/"
+    request.request = request.request._replace(target=f"{root}/".encode())
+    request.target = Target("cat", b"/", b"", root)
     try:
         await hub.gateway.admit(request)
     except Answer as answer:
@@ -168,7 +170,8 @@ def test_a_wrong_password_leaves_nothing_but_the_form() -> None:
 def test_where_there_is_no_password_nothing_is_said_of_the_service() -> None:
     async def work(hub: HereHub, place: Place, relay: Relay) -> None:
         for name in ("cat", "nowhere"):
-            request = ask("password", "POST", [SAME, FORM], name=name)
+            request = ask("password", "POST", [SAME, FORM])
+            request.target = request.target._replace(name=name)
             answer = await relay.doorway.handle(place, request, b"password=x&next=/")
             assert (answer.status, field(answer, b"location")) == (303, "/")
             assert not any(name == b"set-cookie" for name, _ in answer.headers)

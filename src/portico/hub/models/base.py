@@ -1,8 +1,8 @@
 """All models behind one base URL (``<jupyter>/portico/v1``): what a request under it means, and its way to a service.
 
 An edge makes one `AllModels` for each base URL and one `ModelsExchange` for each request, and then treats the exchange
-as it treats a `portico.hub.exchange.HTTPForward`: it feeds the body, and says when the visitor has left. All that is
-answered goes through the edge's `Responder`, in the shape of the OpenAI API. Nothing here knows a web framework.
+as it treats a `portico.hub.http_forward.HTTPForward`: it feeds the body, and says when the visitor has left. All that
+is answered goes through the edge's `Responder`, in the shape of the OpenAI API. Nothing here knows a web framework.
 WebSockets are likewise, in `portico.hub.models.socket`.
 
 The body is kept until its ``model`` is found, and then passed on as it comes; the rest of it is never looked at.
@@ -19,20 +19,25 @@ from urllib.parse import unquote_to_bytes
 
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, internal_error, invalid_key, unauthorized
-from portico.hub.exchange import HTTPForward, Responder, Upload
+from portico.hub.callers import Caller
 from portico.hub.firewall.headers import cors_headers, preflight_headers
-from portico.hub.gateway import Admission, Caller, Gateway, VisitorRequest
+from portico.hub.forward import Admission
+from portico.hub.gateway import Gateway
+from portico.hub.http_forward import HTTPForward
 from portico.hub.models import catalog
-from portico.hub.models.encoded_body import EncodedBody, decoder_for
+from portico.hub.models.encoded_body import EncodedBody, decoded_headers, decoder_for
 from portico.hub.models.field import Found, ModelField, NotAnObject
 from portico.hub.models.held_bodies import MOST_OF_A_BODY, HeldBodies, HeldBody
 from portico.hub.models.no_page import NoPage
-from portico.hub.models.request import lengthen, shows_a_key
+from portico.hub.models.request import lengthened, shows_a_key
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.models.stored import StoredResponse
 from portico.hub.registry import Registry
 from portico.hub.replicas import Service
+from portico.hub.request import Target, VisitorRequest
+from portico.hub.responders import Responder, Upload
 from portico.hub.shares import network_of
+from portico.hub.visits import Visit
 
 logger = logging.getLogger(__name__)
 
@@ -52,35 +57,31 @@ class AllModels:
         self.registry = registry
         self.base = base.encode("latin-1")
 
-    def exchange(self, request: VisitorRequest, responder: Responder, *, fin: bool) -> ModelsExchange:
+    def exchange(self, visit: Visit, responder: Responder, *, fin: bool) -> ModelsExchange:
         """An HTTP request under the base URL. With *fin* it has no body.
 
         ``request.prefix`` is what the paths of services start with, as everywhere; empty if each has a host of its own.
         """
-        return ModelsExchange(self, request, responder, fin)
+        return ModelsExchange(self, visit, responder, fin)
 
-    def socket(self, request: VisitorRequest) -> ModelsSocket:
+    def socket(self, visit: Visit) -> ModelsSocket:
         """A WebSocket under the base URL."""
-        return ModelsSocket(self, request)
+        return ModelsSocket(self, visit)
 
     # --- what both HTTP and WebSocket need ----------------------------------------------------------------------
 
-    def split(self, request: VisitorRequest) -> bytes:
-        """What of the target's path follows the base URL (``/chat/completions``); fills in path and query.
+    def split(self, visit: Visit) -> bytes:
+        """What of the target's path follows the base URL (``/chat/completions``); fills in the visit's target.
 
         Raises an `Answer` (404) for a path that only begins like the base URL.
         """
-        path, _, request.query = request.target.partition(b"?")
+        path, _, query = visit.request.target.partition(b"?")
         rest = path[len(self.base) :]
-        request.raw_path = b"/v1" + (rest or b"/")
+        visit.target = Target("", b"/v1" + (rest or b"/"), query, "")
         if not path.startswith(self.base) or (rest and not rest.startswith(b"/")):
-            request.raw_path = b"/v1/"
+            visit.target = Target("", b"/v1/", query, "")
             raise Answer(404, "not_found", f"The models are under {self.base.decode('latin-1')}/.")
         return rest
-
-    async def identify(self, request: VisitorRequest) -> Caller:
-        """Who calls. Raises an `Answer` for a credential that is no good."""
-        return await self.gateway.identify(request)
 
     def refuse_strangers(self, caller: Caller) -> None:
         """Raise an `Answer` (401) for someone unknown where no model is public, before anything of theirs is held."""
@@ -94,11 +95,12 @@ class AllModels:
         except Answer as answer:
             raise _for(caller, answer) from None
 
-    def admit(self, request: VisitorRequest, caller: Caller, service: Service) -> Admission:
-        """Make the request one to *service*, and let *caller* in to it. Raises an `Answer` for a no."""
-        request.name = service.descriptor.name
-        request.root_path = (request.prefix + request.name.encode()).decode("latin-1") if request.prefix else ""
-        return self.gateway.admit_caller(request, caller, service)
+    def admit(self, visit: Visit, caller: Caller, service: Service) -> Admission:
+        """Make the visit one to *service*, and let *caller* in to it. Raises an `Answer` for a no."""
+        name, prefix, target = service.descriptor.name, visit.request.prefix, visit.target
+        root_path = (prefix + name.encode()).decode("latin-1") if prefix else ""
+        visit.target = Target(name, target.raw_path, target.query, root_path)
+        return self.gateway.admit_caller(visit, caller, service)
 
 
 class ModelsExchange:
@@ -115,6 +117,7 @@ class ModelsExchange:
         "_field",
         "_fin",
         "_forward",
+        "_headers",
         "_held",
         "_over",
         "_passing",
@@ -122,11 +125,15 @@ class ModelsExchange:
         "_responder",
         "_rest",
         "_service_responder",
+        "_visit",
     )
 
-    def __init__(self, all_models: AllModels, request: VisitorRequest, responder: Responder, fin: bool) -> None:
+    def __init__(self, all_models: AllModels, visit: Visit, responder: Responder, fin: bool) -> None:
         self._all = all_models
-        self._request = request
+        self._visit = visit
+        self._request = visit.request
+        self._headers = visit.request.headers
+        """What is passed on of them."""
         self._responder: Responder = responder
         self._service_responder = NoPage(responder)
         self._fin = fin
@@ -158,19 +165,19 @@ class ModelsExchange:
 
     async def _start(self) -> bool:
         request = self._request
-        self._rest = self._all.split(request)
+        self._rest = self._all.split(self._visit)
         self._cross_origin()
-        caller = await self._all.identify(request)
+        caller = await self._all.gateway.identify(self._visit)
         if self._over:
             return False
         if self._about_a_response():
-            self._all.gateway.refuse_strangers_page(request)
+            self._all.gateway.refuse_strangers_page(self._visit)
             self._find(caller)
             return False
         if request.method in ("GET", "HEAD"):
             self._list(caller)
             return False
-        self._all.gateway.refuse_strangers_page(request)
+        self._all.gateway.refuse_strangers_page(self._visit)
         if request.method != "POST":
             raise _not_allowed(request.method, "GET, HEAD, POST")
         if self._fin:
@@ -178,6 +185,7 @@ class ModelsExchange:
         self._all.refuse_strangers(caller)
         decoder = decoder_for(request, MOST_OF_A_BODY)
         if decoder is not None:
+            self._headers = decoded_headers(request.headers)
             self._encoded = EncodedBody(decoder, MOST_OF_A_BODY, self._take, self._taken, self._refuse)
         self._caller, self._field = caller, ModelField()
         self._held = self._all.held.begin(_who(caller, request))
@@ -194,7 +202,7 @@ class ModelsExchange:
                 raise Answer(204, "preflight", "", headers=tuple(preflight_headers(fields, origin)))
             raise unauthorized("A preflight from another origin is answered for services that name it in origins.")
         if allowed:
-            request.cors_origin = origin
+            self._visit.cors_origin = origin
 
     def _list(self, caller: Caller) -> None:
         """``GET models`` and ``GET models/{id}``."""
@@ -221,9 +229,10 @@ class ModelsExchange:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        if self._request.cors_origin:
-            headers += cors_headers(self._request.cors_origin)
+        if self._visit.cors_origin:
+            headers += cors_headers(self._visit.cors_origin)
         self._over = True
+        self._visit.sent += len(body)
         self._responder.respond(200, headers, body, True)
 
     def _about_a_response(self) -> bool:
@@ -240,13 +249,13 @@ class ModelsExchange:
 
     def _find(self, caller: Caller) -> None:
         """Ask the caller's services for the response, behind the gate's back: it may take a while."""
-        request = self._request
+        visit = self._visit
         self._all.refuse_strangers(caller)
         stored = StoredResponse(
             self._all.gateway,
-            request,
+            visit,
             self._service_responder,
-            lambda service: self._all.admit(request, caller, service),
+            lambda service: self._all.admit(visit, caller, service),
         )
         self._over, self._forward = True, stored
         stored.begin(list(catalog.services(self._all.registry, caller.visitor)))
@@ -325,36 +334,34 @@ class ModelsExchange:
             self._let_go()
 
     async def _open_and_pass(self, found: Found) -> None:
-        request, caller, field, gateway = self._request, self._caller, self._field, self._all.gateway
+        visit, caller, field = self._visit, self._caller, self._field
         assert caller is not None
         assert field is not None
         try:
             entry = self._all.resolve(caller, found.value)
-            admission = self._all.admit(request, caller, entry.service)
+            admission = self._all.admit(visit, caller, entry.service)
             body = bytes(field.body) if entry.model == found.value else field.replaced(entry.model)
-            lengthen(request, len(body) - len(field.body))
+            headers = lengthened(self._headers, len(body) - len(field.body))
             field.body.clear()
-            while not self._over:
-                self._forward = gateway.forward(
-                    request, admission, self._service_responder, fin=False, on_done=_nothing
-                )
-                if self._forward is not None:
-                    break
-                await gateway.ready(entry.service, request.caller)
+            if self._over:
+                return
+            self._forward = forward = HTTPForward(
+                visit, self._service_responder, fin=False, headers=headers, admission=admission
+            )
+            if not self._all.gateway.open_now(forward):
+                await self._all.gateway.open(forward)
         except Answer as answer:
             self._answer(_for(caller, answer))
             return
         except Exception:  # nobody else would hear of it
-            logger.exception("a request to %s could not be passed on", request.name)
+            logger.exception("a request to %s could not be passed on", visit.service)
             self._answer(internal_error())
             return
         self._passing = False
-        if self._forward is None:
-            return
-        wait = self._forward.upload(body)
+        wait = forward.upload(body)
         del body
         if self._ended:
-            self._forward.upload_done()
+            forward.upload_done()
         if wait is not None:
             await wait
 
@@ -401,6 +408,3 @@ def _who(caller: Caller, request: VisitorRequest) -> str:
     if visitor.user_id:
         return f"user:{visitor.user_id}"
     return network_of(request.client[0]) if request.client else ""
-
-
-def _nothing() -> None: ...

@@ -12,13 +12,14 @@ from collections.abc import Callable
 
 from portico.calls.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
 from portico.hub.answers import Answer
-from portico.hub.gateway import VisitorRequest
+from portico.hub.request import VisitorRequest
+from portico.types import Headers
 
 logger = logging.getLogger(__name__)
 
 
 class EncodedBody:
-    """Takes the body as an `portico.hub.exchange.Upload` does, and hands it on decoded.
+    """Takes the body as a `portico.hub.responders.Upload` does, and hands it on decoded.
 
     *upload* and *done* take what is decoded; *refuse* is told once of a body that cannot be.
     """
@@ -93,13 +94,16 @@ class EncodedBody:
 
 
 def decoder_for(request: VisitorRequest, limit: int) -> Decoder | None:
-    """The decoder of a request's body, which then counts as not encoded; None where it is not. Raises an `Answer`."""
+    """The decoder of a request's body; None where it is not encoded. Raises an `Answer`."""
     encoding = ",".join(value.decode("latin-1") for name, value in request.headers if name == b"content-encoding")
     try:
         decoder = decoder_of(encoding, limit)
     except UnknownCoding as error:
         accepted = (b"accept-encoding", ", ".join(CODINGS).encode())  # RFC 9110 §15.5.16
         raise Answer(415, "content_encoding", str(error), headers=(accepted,)) from None
-    if decoder is not None:
-        request.headers = [pair for pair in request.headers if pair[0] not in (b"content-encoding", b"content-length")]
     return decoder
+
+
+def decoded_headers(headers: Headers) -> Headers:
+    """The fields of a request whose body is passed on decoded."""
+    return [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]

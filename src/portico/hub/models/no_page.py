@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from portico.hub.answers import Answer
-from portico.hub.exchange import Responder
+from portico.hub.responders import Responder
 from portico.types import Headers
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from portico.hub.gateway import VisitorRequest
+from portico.hub.request import VisitorRequest
+from portico.types import Headers
 
 
 def shows_a_key(request: VisitorRequest) -> bool:
@@ -13,12 +14,13 @@ def shows_a_key(request: VisitorRequest) -> bool:
     )
 
 
-def lengthen(request: VisitorRequest, difference: int) -> None:
-    """Make Content-Length true again after the model's name was changed."""
-    if difference:
-        request.headers = [
-            (name, str(int(value) + difference).encode())
-            if name == b"content-length" and value.isdigit()
-            else (name, value)
-            for name, value in request.headers
-        ]
+def lengthened(headers: Headers, difference: int) -> Headers:
+    """*headers* with a Content-Length that is true again after the model's name was changed."""
+    if not difference:
+        return headers
+    return [
+        (name, str(int(value) + difference).encode())
+        if name == b"content-length" and value.isdigit()
+        else (name, value)
+        for name, value in headers
+    ]

@@ -13,10 +13,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from portico.hub.answers import Answer
-from portico.hub.exchange import SocketForward, SocketResponder
-from portico.hub.gateway import Caller, VisitorRequest
+from portico.hub.callers import Caller
 from portico.hub.models import catalog
 from portico.hub.models.field import ModelField, NotAnObject
+from portico.hub.responders import SocketResponder
+from portico.hub.socket_forward import SocketForward
+from portico.hub.visits import Visit
 from portico.types import Headers
 
 if TYPE_CHECKING:
@@ -29,14 +31,14 @@ FIRST_MESSAGE_SECONDS = 300.0
 
 
 class ModelsSocket:
-    """One WebSocket. Await `admit`, then `begin`; then feed it as a `portico.hub.exchange.SocketForward`.
+    """One WebSocket. Await `admit`, then `begin`; then feed it as a `portico.hub.socket_forward.SocketForward`.
 
     It is the responder of the service's stream. The edge bounds the length of a message, as for every WebSocket.
     """
 
-    def __init__(self, all_models: AllModels, request: VisitorRequest) -> None:
+    def __init__(self, all_models: AllModels, visit: Visit) -> None:
         self._all = all_models
-        self._request = request
+        self._visit = visit
         self._caller: Caller | None = None
         self._responder: SocketResponder | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -49,10 +51,10 @@ class ModelsSocket:
 
     async def admit(self) -> None:
         """Pass the gate. Raises an `Answer` for a no."""
-        rest = self._all.split(self._request)
+        rest = self._all.split(self._visit)
         if rest != b"/responses":
             raise Answer(404, "not_found", "The one WebSocket here is that of the responses API, at responses.")
-        self._caller = await self._all.identify(self._request)
+        self._caller = await self._all.gateway.identify(self._visit)
         self._all.refuse_strangers(self._caller)
         if next(catalog.services(self._all.registry, self._caller.visitor), None) is None:
             raise Answer(404, "model_not_found", "There is no model here that you may use.")
@@ -61,7 +63,6 @@ class ModelsSocket:
         """Accept the visitor, on the next turn of the loop; returns this object."""
         loop = asyncio.get_running_loop()
         self._responder = responder
-        self._request.subprotocols = ()  # the app is asked too late to choose one
         self._deadline = loop.call_later(FIRST_MESSAGE_SECONDS, self._end, 1008, "No model was named in time.")
         loop.call_soon(self._accept)
         return self
@@ -116,15 +117,15 @@ class ModelsSocket:
             raise Answer(400, "invalid_body", "The message ends before it names its model.")
         assert self._caller is not None
         if known:
-            service = self._all.registry.services.get(self._request.name)
+            service = self._all.registry.services.get(self._visit.service)
             if service is not None and found.value in service.descriptor.models:
                 return None, data
         entry = self._all.resolve(self._caller, found.value)
-        if known and entry.service.descriptor.name != self._request.name:
+        if known and entry.service.descriptor.name != self._visit.service:
             raise Answer(
                 400,
                 "model_elsewhere",
-                f"This connection is with {self._request.name!r}, and {found.value!r} is a model of another service. "
+                f"This connection is with {self._visit.service!r}, and {found.value!r} is a model of another service. "
                 "Open another connection for it.",
             )
         return entry, data if entry.model == found.value else field.replaced(entry.model)
@@ -133,29 +134,28 @@ class ModelsSocket:
 
     async def _open(self, entry: catalog.Entry, data: bytes, text: bool) -> None:
         """Open a stream to the service, and pass the first message on. An `Answer` goes to the visitor as an error."""
-        request, caller, gateway = self._request, self._caller, self._all.gateway
+        visit, caller, gateway = self._visit, self._caller, self._all.gateway
         assert caller is not None
-        forward: SocketForward | None = None
         try:
-            admission = self._all.admit(request, caller, entry.service)
+            admission = self._all.admit(visit, caller, entry.service)
             self._accepted = asyncio.get_running_loop().create_future()
-            while not self._over:
-                forward = gateway.forward_socket(request, admission, self, on_done=_nothing)
-                if forward is not None:
-                    break
-                await gateway.ready(entry.service, request.caller)
+            # the app is asked too late to choose a subprotocol
+            forward = SocketForward(visit, self, subprotocols=(), admission=admission)
+            if not gateway.open_now(forward):
+                await gateway.open(forward)
         except Answer as answer:
             told = self._tell(answer, data)
             if told is not None:
                 await told
             return
         except Exception:  # nobody else would hear of it
-            logger.exception("a WebSocket to %s could not be opened", request.name)
+            logger.exception("a WebSocket to %s could not be opened", visit.service)
             self._end(1011, "The hub failed on this message.")
             return
-        if forward is None:
-            return
         self._forward = forward
+        if self._over:  # its time was over meanwhile
+            forward.visitor_closed(1006, "")
+            return
         if self._deadline is not None:
             self._deadline.cancel()
         await self._accepted
@@ -233,6 +233,3 @@ class ModelsSocket:
         if self._deadline is not None:
             self._deadline.cancel()
         self.accept("", [])  # nobody waits for the app any more
-
-
-def _nothing() -> None: ...

@@ -14,9 +14,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from portico.hub.answers import Answer, internal_error
-from portico.hub.exchange import HTTPForward, Responder
-from portico.hub.gateway import Admission, Gateway, VisitorRequest
+from portico.hub.forward import Admission
+from portico.hub.gateway import Gateway
+from portico.hub.http_forward import HTTPForward
 from portico.hub.replicas import Replica, Service
+from portico.hub.responders import Responder
+from portico.hub.visits import Visit
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -34,26 +37,26 @@ _NOT_HERE = frozenset({401, 403, 404, 405, 501})
 
 
 class StoredResponse:
-    """One request about one response; an `portico.hub.exchange.Upload` whose body, if there is one, is thrown away."""
+    """One request about one response; an `Upload` whose body, if there is one, is thrown away."""
 
-    __slots__ = ("_admit", "_forward", "_gateway", "_left", "_request", "_responder", "_search")
+    __slots__ = ("_admit", "_forward", "_gateway", "_headers", "_left", "_responder", "_search", "_visit")
 
     def __init__(
         self,
         gateway: Gateway,
-        request: VisitorRequest,
+        visit: Visit,
         responder: Responder,
         admit: Callable[[Service], Admission],
     ) -> None:
         """*admit* lets the caller in to a service, and makes the request one to it; it raises an `Answer` for a no."""
         self._gateway = gateway
-        self._request = request
+        self._visit = visit
         self._responder = responder
         self._admit = admit
         self._forward: HTTPForward | None = None
         self._left = False
         self._search: asyncio.Task[None] | None = None
-        request.headers = [pair for pair in request.headers if pair[0] not in _OF_A_BODY]
+        self._headers = [pair for pair in visit.request.headers if pair[0] not in _OF_A_BODY]
 
     def begin(self, services: list[Service]) -> None:
         """Ask *services*; the answer goes to the responder."""
@@ -85,8 +88,9 @@ class StoredResponse:
 
     async def _find(self, services: list[Service]) -> Answer | None:
         """Ask until one has it. None: it was found, and its answer is on its way."""
-        spoken_for = self._request.cors_origin
-        response_id = self._request.raw_path.removeprefix(b"/v1/responses/").partition(b"/")[0].decode("latin-1")
+        spoken_for = self._visit.cors_origin
+        path = self._visit.target.raw_path
+        response_id = path.removeprefix(b"/v1/responses/").partition(b"/")[0].decode("latin-1")
         unheard = unable = False
         for service, replica in _in_turn(services, response_id):
             if not replica.linked:
@@ -101,7 +105,7 @@ class StoredResponse:
                 return None
             unable = unable or status == 501
             unheard = unheard or status not in _NOT_HERE
-        self._request.cors_origin = spoken_for
+        self._visit.cors_origin = spoken_for
         if unheard:
             return Answer(503, "response_unavailable", "A service that may have it does not answer now.", retry_after=5)
         if unable:
@@ -113,8 +117,8 @@ class StoredResponse:
         asked = _Asked(self._responder)
         admission = self._admit(service)
         admission.drop_authorization = True  # a credential of one app's own is not for the others to see
-        forward = self._gateway.forward(self._request, admission, asked, fin=True, on_done=_nothing, replica=replica)
-        if forward is None:
+        forward = HTTPForward(self._visit, asked, fin=True, headers=self._headers, admission=admission, alone=replica)
+        if not self._gateway.open_now(forward):
             return 503
         self._forward = forward
         try:
@@ -191,6 +195,3 @@ def _in_turn(services: list[Service], response_id: str) -> Iterator[tuple[Servic
 
 
 _OF_A_BODY = frozenset({b"content-length", b"transfer-encoding", b"content-type", b"expect"})
-
-
-def _nothing() -> None: ...

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from portico.hub.answers import Answer, late_body
-from portico.hub.exchange import HTTPForward
 from portico.hub.firewall.headers import BODILESS
-from portico.hub.gateway import VisitorRequest
+from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import ModelsExchange
-from portico.hub.reply import date, reply
+from portico.hub.reply import date
+from portico.hub.request import VisitorRequest
+from portico.hub.visits import BROKEN, Visit
 from portico.relay.counters import Counters
 from portico.relay.edge.driving import drive
-from portico.relay.edge.routes import Location
-from portico.relay.edge.visit_ends import VisitEnds
-from portico.relay.operate.log import new_request_id
+from portico.relay.state import RelayState
 from portico.types import Headers, Receive, Send
 
 logger = logging.getLogger(__name__)
@@ -38,38 +36,32 @@ HIGHEST_STATUS = 599  # uvicorn knows no status line for more
 
 
 class ASGIResponder:
-    """The responder of `portico.hub.exchange.HTTPForward`."""
+    """The responder of `portico.hub.http_forward.HTTPForward`."""
 
     __slots__ = (
         "_began",
-        "_complete",
-        "_ends",
         "_no_body",
         "_on_cut",
-        "_request_id",
         "_said",
         "_send",
         "_state",
-        "_status",
+        "complete",
         "expects",
-        "request",
-        "since",
+        "visit",
     )
 
-    def __init__(self, ends: VisitEnds, request: VisitorRequest, send: Send, on_cut: Callable[[], None]) -> None:
-        self._ends, self._state = ends, ends.state
-        self.request = request
+    def __init__(self, state: RelayState, visit: Visit, send: Send, on_cut: Callable[[], None]) -> None:
+        self._state = state
+        self.visit = visit
         self._send = send
         self._on_cut = on_cut
         self._no_body = False
         self._said = False
         """The hub has answered in the app's place: what more the app says is not passed on."""
-        self.since = time.monotonic()
-        self._status = 0
-        self._complete = False
-        self._request_id = ""
+        self.complete = False
+        """The answer is whole."""
         self._began: asyncio.Future[None] | None = None
-        self.expects = _expects(request)
+        self.expects = _expects(visit.request)
         """Whether the visitor waits for the word to send its body."""
 
     async def hold_back(self) -> None:
@@ -82,8 +74,8 @@ class ASGIResponder:
         if status > HIGHEST_STATUS:
             self._said = True
             return self.say(unwritable(status))
-        self._state.counters.count(status)
-        self._status, self._complete = status, fin
+        self.visit.answered(status)
+        self.complete = fin
         if self._state.leaving:
             headers.append((b"connection", b"close"))
         if self.expects:  # the body will not be asked for, and where the next request begins cannot be known
@@ -123,7 +115,7 @@ class ASGIResponder:
             body = b""
             if not fin:
                 return None
-        self._complete = fin
+        self.complete = fin
         return self._drive(self._write({"type": "http.response.body", "body": body, "more_body": not fin}))
 
     async def _write(self, message: dict[str, Any]) -> None:
@@ -142,28 +134,20 @@ class ASGIResponder:
 
     def say(self, answer: Answer) -> asyncio.Future[None] | None:
         """As `answer`; a future that is returned says when it is written."""
-        self._state.counters.answer(answer.code)
-        headers, body = reply(answer, self.request)
-        self._request_id = new_request_id()
-        headers.append((b"x-request-id", self._request_id.encode()))
+        headers, body = self.visit.render(answer)
+        headers.append((b"x-request-id", self.visit.id.encode()))
         return self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
         if self._said:
             return
-        self._complete = True  # not the visitor's doing
+        self.visit.end(BROKEN)  # not the visitor's doing
         self._on_cut()
 
     @property
     def started(self) -> bool:
         """Whether the head is out."""
-        return self._status > 0
-
-    def over(self, location: Location) -> None:
-        """The visit has ended, one way or the other."""
-        self._ends.over(
-            self.request, self._status, self.since, location.workspace, self._request_id, left=not self._complete
-        )
+        return self.visit.status > 0
 
 
 class RequestReading:

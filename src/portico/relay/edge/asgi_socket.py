@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import Any
 
 from portico.hub.answers import Answer, restarting
-from portico.hub.exchange import VisitorSocket
-from portico.hub.gateway import VisitorRequest
 from portico.hub.reply import date
+from portico.hub.responders import VisitorSocket
+from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.relay.edge.asgi_http import HIGHEST_STATUS, unwritable
 from portico.relay.edge.driving import drive
 from portico.relay.edge.past_asgi import OwnSocket
-from portico.relay.edge.routes import Location
-from portico.relay.edge.visit_ends import VisitEnds
-from portico.relay.operate.log import new_request_id
+from portico.relay.state import RelayState
 from portico.types import Headers, Receive, Send
 
 logger = logging.getLogger(__name__)
 
 
 class ASGISocket:
-    """The responder of `portico.hub.exchange.SocketForward`, and of `portico.hub.models.socket.ModelsSocket`."""
+    """The responder of `portico.hub.socket_forward.SocketForward`, and of `portico.hub.models.socket.ModelsSocket`."""
 
-    def __init__(self, ends: VisitEnds, request: VisitorRequest, send: Send, own: OwnSocket | None) -> None:
-        self._ends, self._state = ends, ends.state
-        self.request = request
+    def __init__(self, state: RelayState, visit: Visit, send: Send, own: OwnSocket | None) -> None:
+        self._state = state
+        self.visit = visit
         self._send = send
         self._own = own
         self._task = asyncio.current_task()
         self._cut = False
-        self.since = time.monotonic()
-        self._status = 0
-        self._request_id = ""
-        self._state.counters.sockets_open += 1
         self._sending: asyncio.Future[None] | None = None
         self._forward: VisitorSocket | None = None
 
@@ -56,6 +49,7 @@ class ASGISocket:
                     if code == 1005 and reason is None:
                         code = 1006  # uvicorn's word for a connection that ended without a close frame
                     forward.visitor_closed(code, reason or "")
+                    self.visit.end(LEFT if code == 1006 else COMPLETE)
                     return
         except asyncio.CancelledError:
             forward.visitor_closed(1006, "")
@@ -64,15 +58,13 @@ class ASGISocket:
             self._task.uncancel()
 
     def accept(self, subprotocol: str, headers: Headers) -> None:
-        if subprotocol and subprotocol not in self.request.subprotocols:
+        if subprotocol and subprotocol not in self.visit.request.subprotocols:
             logger.warning("an app chose the subprotocol %.100r, which the visitor did not offer", subprotocol)
             self.answer(Answer(500, "app_error", "The app chose a subprotocol that was not offered."))
             if self._forward is not None:
                 self._forward.visitor_closed(1006, "")
             return
-        self._state.counters.count(101)
-        self._state.counters.sockets += 1
-        self._status = 101
+        self.visit.answered(101)
         if self._state.dates and not any(name == b"date" for name, _ in headers):
             headers.append((b"date", date()))
         self._drive({"type": "websocket.accept", "subprotocol": subprotocol or None, "headers": headers})
@@ -81,17 +73,15 @@ class ASGISocket:
         if status > HIGHEST_STATUS:
             self.answer(unwritable(status))
             return
-        self._state.counters.count(status)
-        self._status = status
+        self.visit.answered(status)
         kept = [pair for pair in headers if pair[0] != b"content-length"]  # the server says the length by itself
         self._drive({"type": "websocket.http.response.start", "status": status, "headers": kept})
         self._drive({"type": "websocket.http.response.body", "body": body})
+        self.visit.end(COMPLETE)
 
     def answer(self, answer: Answer) -> None:
-        self._state.counters.answer(answer.code)
-        headers, body = answer.render(html=False, openai=b"/v1/" in self.request.raw_path)
-        self._request_id = new_request_id()
-        headers.append((b"x-request-id", self._request_id.encode()))
+        headers, body = self.visit.render(answer)
+        headers.append((b"x-request-id", self.visit.id.encode()))
         self.deny(answer.status, headers, body)
 
     def message(self, data: bytes, text: bool) -> asyncio.Future[None] | None:
@@ -108,6 +98,7 @@ class ASGISocket:
         return self._drive({"type": "websocket.send", "bytes": data})
 
     def close(self, code: int, reason: str) -> None:
+        self.visit.end(COMPLETE)
         if code == 1005:
             self._drive({"type": "websocket.close", "code": 1000})
         elif _may_be_sent(code):
@@ -120,22 +111,16 @@ class ASGISocket:
     def cut(self) -> None:
         if not self._cut and self._task is not None:
             self._cut = True
+            self.visit.end(BROKEN)
             self._task.cancel()
 
     def leave(self) -> None:
         """The relay stops: the visitor is told to come again, and the app that it went."""
-        if self._status == 101:
+        if self.visit.status == 101:
             self.close(1012, "the server is restarting")  # the app hears of it as of a visitor's own closing
-        elif self._status == 0 and self._forward is not None:
+        elif self.visit.status == 0 and self._forward is not None:
             self.answer(restarting())
             self._forward.visitor_closed(1006, "")
-
-    def over(self, location: Location) -> None:
-        """The visit has ended, one way or the other."""
-        self._state.counters.sockets_open -= 1
-        self._ends.over(
-            self.request, self._status, self.since, location.workspace, self._request_id, left=not self._status
-        )
 
     def _drive(self, message: dict[str, Any]) -> asyncio.Future[None] | None:
         before = self._sending

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from portico.hub.answers import Answer, restarting
-from portico.hub.exchange import HTTPForward
 from portico.hub.firewall.heads import SMALL
-from portico.hub.gateway import Admission, VisitorRequest
+from portico.hub.gateway import Gateway
+from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.reply import server_of
+from portico.hub.request import Target, VisitorRequest
 from portico.hub.shares import network_of
+from portico.hub.socket_forward import SocketForward
 from portico.hub.unfinished import Unfinished
-from portico.hub.workspace import Workspace
+from portico.hub.visits import COMPLETE, LEFT, Visit
 from portico.protocol import Kind
 from portico.relay.edge.addresses import Addresses
 from portico.relay.edge.asgi_http import ASGIResponder, RequestReading, has_body
@@ -39,7 +41,7 @@ class RelayEdge:
         self.routes = Routes(state.config)
         self.proxies = TrustedProxies(state.config.forwarded_allow_ips)
         self.addresses = Addresses()
-        self.ends = VisitEnds(state, self.addresses)
+        self._ends = VisitEnds(state, self.addresses)
         self.held = HeldBodies()
         """What is held of bodies that have not named their model, in all workspaces."""
         self.unfinished = Unfinished()
@@ -59,20 +61,22 @@ class RelayEdge:
         """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
         request = self._request(scope, location, Kind.HTTP)
         reading = RequestReading(self.state.config.body_timeout, self.state.counters)
-        visit = ASGIResponder(self.ends, request, send, reading.stop)
+        visit = self.state.visits.begin(request, location.workspace)
+        responder = ASGIResponder(self.state, visit, send, reading.stop)
         try:
-            await self._http(request, visit, reading, receive, location)
+            await self._http(visit, responder, reading, receive, location)
         finally:
-            visit.over(location)
+            visit.end(COMPLETE if responder.complete else LEFT)
 
     async def _http(
         self,
-        request: VisitorRequest,
-        visit: ASGIResponder,
+        visit: Visit,
+        responder: ASGIResponder,
         reading: RequestReading,
         receive: Receive,
         location: Location,
     ) -> None:
+        request = visit.request
         fin = not has_body(request.headers)
         try:
             if self.addresses.over and request.caller:
@@ -82,40 +86,30 @@ class RelayEdge:
             workspace = self.state.workspaces.get(location.workspace)
             if location.models:
                 exchange = AllModels(workspace.gateway, workspace.registry, location.base, self.held).exchange(
-                    request, visit, fin=fin
+                    visit, responder, fin=fin
                 )
                 if await exchange.start():
-                    visit.expects = False
-                    await reading.upload(exchange, receive, visit)
+                    responder.expects = False
+                    await reading.upload(exchange, receive, responder)
                 else:
                     await reading.watch(exchange, receive)
                 return
-            self._split(workspace, request, location)
-            if request.raw_path.startswith(b"/.portico/"):
+            _find(visit, location)
+            if visit.target.raw_path.startswith(b"/.portico/"):
                 form = await reading.form(receive)
                 if form is not None:
-                    await reading.finish(visit.say(await self.state.doorway.handle(workspace, request, form)))
+                    await reading.finish(responder.say(await self.state.doorway.handle(workspace, visit, form)))
                 return
-            forward = await self._open(workspace, request, visit, fin)
+            forward = HTTPForward(visit, responder, fin=fin)
+            if not workspace.gateway.open_now(forward):
+                await workspace.gateway.open(forward)
         except Answer as answer:
-            await reading.finish(visit.say(answer))
+            await reading.finish(responder.say(answer))
             return
         if fin:
             await reading.watch(forward, receive)
         else:
-            await reading.upload(forward, receive, visit)
-
-    async def _open(
-        self, workspace: Workspace, request: VisitorRequest, visit: ASGIResponder, fin: bool
-    ) -> HTTPForward:
-        """Pass the gate and open a stream. Raises an `Answer`."""
-        gateway = workspace.gateway
-        admission: Admission = gateway.admit_now(request) or await gateway.admit(request)
-        while True:
-            forward = gateway.forward(request, admission, visit, fin=fin, on_done=_nothing)
-            if forward is not None:
-                return forward
-            await gateway.ready(admission.service, request.caller)
+            await reading.upload(forward, receive, responder)
 
     def read(
         self,
@@ -165,54 +159,38 @@ class RelayEdge:
 
         Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
         """
-        responder.request = request
-        responder.workspace = location.workspace
+        responder.visit = visit = self.state.visits.begin(request, location.workspace)
         workspace = self.state.workspaces.get(location.workspace)
-        request.cors_origin = b""
         try:
             if self.addresses.over and request.caller:
                 self.addresses.check(request.caller)
-            if not request.raw_path:  # else it was begun before
-                self._split(workspace, request, location)
-            if request.raw_path.startswith(b"/.portico/"):
+            _find(visit, location)
+            if visit.target.raw_path.startswith(b"/.portico/"):
                 return None
-            admission = workspace.gateway.admit_now(request)
-            if admission is None:
-                return None
-            forward = workspace.gateway.forward(request, admission, responder, fin=True, on_done=_nothing)
-            return forward.visitor_left if forward is not None else None
+            forward = HTTPForward(visit, responder, fin=True)
+            return forward.visitor_left if workspace.gateway.open_now(forward) else None
         except Answer as answer:
             responder.answer(answer)
             return _nothing
-
-    @staticmethod
-    def _split(workspace: Workspace, request: VisitorRequest, location: Location) -> None:
-        """Find the service's name and the path below it. Raises an `Answer`."""
-        if location.own_host:
-            path, _, request.query = request.target.partition(b"?")
-            request.name, request.raw_path = location.service, path
-        else:
-            workspace.gateway.parse(request)
 
     # --- WebSockets ---------------------------------------------------------------------------------------------
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
         """A visitor's WebSocket."""
         request = self._request(scope, location, Kind.WEBSOCKET)
-        request.subprotocols = tuple(scope["subprotocols"])
         own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
-        visit = ASGISocket(self.ends, request, send, own)
-        await receive()  # websocket.connect
-        self.sockets.add(visit)
+        visit = self.state.visits.begin(request, location.workspace)
+        socket = ASGISocket(self.state, visit, send, own)
         try:
-            await self._websocket(request, visit, receive, location)
+            await receive()  # websocket.connect
+            self.sockets.add(socket)
+            await self._websocket(visit, socket, receive, location)
         finally:
-            self.sockets.discard(visit)
-            visit.over(location)
+            self.sockets.discard(socket)
+            visit.end(LEFT)
 
-    async def _websocket(
-        self, request: VisitorRequest, visit: ASGISocket, receive: Receive, location: Location
-    ) -> None:
+    async def _websocket(self, visit: Visit, socket: ASGISocket, receive: Receive, location: Location) -> None:
+        request = visit.request
         try:
             if self.state.leaving:
                 raise restarting()
@@ -223,23 +201,20 @@ class RelayEdge:
             workspace = self.state.workspaces.get(location.workspace)
             gateway = workspace.gateway
             if location.models:
-                models = AllModels(gateway, workspace.registry, location.base, self.held).socket(request)
+                models = AllModels(gateway, workspace.registry, location.base, self.held).socket(visit)
                 await models.admit()
-                await visit.read(models.begin(visit), receive)
+                await socket.read(models.begin(socket), receive)
                 return
-            self._split(workspace, request, location)
-            if request.raw_path.startswith(b"/.portico/"):
+            _find(visit, location)
+            if visit.target.raw_path.startswith(b"/.portico/"):
                 raise Answer(404, "not_found", "There is nothing here.")
-            admission = gateway.admit_now(request) or await gateway.admit(request)
-            while True:
-                forward = gateway.forward_socket(request, admission, visit, on_done=_nothing)
-                if forward is not None:
-                    break
-                await gateway.ready(admission.service, request.caller)
+            forward = SocketForward(visit, socket)
+            if not gateway.open_now(forward):
+                await gateway.open(forward)
         except Answer as answer:
-            visit.answer(answer)
+            socket.answer(answer)
             return
-        await visit.read(forward, receive)
+        await socket.read(forward, receive)
 
     def _request(self, scope: Scope, location: Location, kind: Kind) -> VisitorRequest:
         headers: Headers = scope["headers"]
@@ -261,13 +236,23 @@ class RelayEdge:
             client,
             server_of(host, scheme) if host else scope["server"],
             location.prefix,
-            caller=self._caller(client, scope["client"]),
+            tuple(scope["subprotocols"]) if kind is Kind.WEBSOCKET else (),
+            self._caller(client, scope["client"]),
         )
 
     def leave(self) -> None:
         """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry)."""
-        for visit in tuple(self.sockets):
-            visit.leave()
+        for socket in tuple(self.sockets):
+            socket.leave()
+
+
+def _find(visit: Visit, location: Location) -> None:
+    """Find the service's name and the path below it. Raises an `Answer`."""
+    if location.own_host:
+        path, _, query = visit.request.target.partition(b"?")
+        visit.target = Target(location.service, path, query, "")
+    else:
+        Gateway.parse(visit)
 
 
 def _nothing() -> None: ...

@@ -21,7 +21,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from portico.hub.answers import Answer
 from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
-from portico.hub.reply import reply
 from portico.hub.shares import network_of
 from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, one_host, read, request_line
@@ -416,9 +415,8 @@ class VisitorProtocol(HttpToolsProtocol):
         self._deaf = True
         self._forget_deadline()
         self._forget_idleness()
-        self.edge.state.counters.count(answer.status)
-        self.edge.state.counters.answer(answer.code)
-        headers, body = reply(answer, None)
+        self.edge.state.visits.refused(answer)
+        headers, body = answer.render(html=False, openai=False)
         self.transport.write(ResponseWriter("GET", "1.1", True).begin(answer.status, headers, body, True))
         if self.transport.can_write_eof():
             self.transport.write_eof()

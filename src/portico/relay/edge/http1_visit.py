@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from time import monotonic
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from portico.hub.answers import Answer
-from portico.hub.gateway import VisitorRequest
 from portico.hub.http1 import ResponseWriter
-from portico.hub.reply import reply
+from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.relay.edge.edge import RelayEdge
-from portico.relay.operate.log import new_request_id
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -48,17 +45,13 @@ class HTTP1Responder:
 
     __slots__ = (
         "_protocol",
-        "_request_id",
-        "_status",
         "_writer",
         "disconnected",
         "keep_alive",
         "leave",
-        "request",
         "response_complete",
         "response_started",
-        "since",
-        "workspace",
+        "visit",
     )
 
     more_body = False
@@ -72,11 +65,7 @@ class HTTP1Responder:
         self.keep_alive = keep_alive
         self.disconnected = self.response_started = self.response_complete = False
         self._writer = ResponseWriter(method, http_version, False)
-        self._status = 0
-        self._request_id = ""
-        self.since = monotonic()
-        self.request: VisitorRequest | None = None
-        self.workspace = ""
+        self.visit: Visit | None = None
         self.leave: Callable[[], None] | None = None
         """What `RelayEdge.begin` returned."""
 
@@ -85,21 +74,18 @@ class HTTP1Responder:
         leave, self.leave = self.leave, None
         if leave is not None:
             leave()
-            self._over(True)
+            self._over(LEFT)
 
-    def _over(self, left: bool) -> None:
-        request = self.request
-        if request is not None:
-            self.request = None
-            self._protocol.edge.ends.over(
-                request, self._status, self.since, self.workspace, self._request_id, left=left
-            )
+    def _over(self, how: str) -> None:
+        visit, self.visit = self.visit, None
+        if visit is not None:
+            visit.end(how)
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
         self.response_started = True
-        self._status = status
+        if self.visit is not None:
+            self.visit.answered(status)
         state = self._protocol.edge.state
-        state.counters.count(status)
         self._writer.close = not self.keep_alive or state.leaving
         try:
             data = self._writer.begin(status, headers, body, fin)
@@ -127,8 +113,7 @@ class HTTP1Responder:
             if self._writer.close or not self.keep_alive:
                 protocol.transport.close()
             protocol.visitor_left = None
-            if self.request is not None:
-                self._over(False)
+            self._over(COMPLETE)
             protocol.on_response_complete()
             return None
         if protocol.flow.write_paused:
@@ -136,15 +121,15 @@ class HTTP1Responder:
         return None
 
     def answer(self, answer: Answer) -> None:
-        self._protocol.edge.state.counters.answer(answer.code)
-        headers, body = reply(answer, self.request)
-        self._request_id = new_request_id()
-        headers.append((b"x-request-id", self._request_id.encode()))
+        visit = self.visit
+        assert visit is not None
+        headers, body = visit.render(answer)
+        headers.append((b"x-request-id", visit.id.encode()))
         self.respond(answer.status, headers, body, True)
 
     def cut(self) -> None:
         # what was sent arrives; its end does not
-        self._over(False)
+        self._over(BROKEN)
         self.keep_alive = False
         self._protocol.transport.close()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from portico.hub.exchange import Responder
-from portico.hub.gateway import VisitorRequest
+from portico.hub.request import VisitorRequest
+from portico.hub.responders import Responder
+from portico.hub.visits import Visit
 from portico.relay.edge.routes import Location
 
 OWN_MESSAGES = "portico.own_messages"
@@ -41,5 +42,5 @@ class OwnConnection(Protocol):
 class OwnResponder(Responder, Protocol):
     """A server's own way of answering, past ASGI (`portico.relay.edge.edge.RelayEdge.begin`)."""
 
-    request: VisitorRequest | None
-    workspace: str
+    visit: Visit | None
+    """Set before anything is answered."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from portico.hub.gateway import VisitorRequest
+from portico.hub.visits import LEFT, Visit
 from portico.relay.edge.addresses import Addresses
 from portico.relay.state import RelayState
 
@@ -13,28 +11,23 @@ class VisitEnds:
     """Told of each visit that has ended."""
 
     def __init__(self, state: RelayState, addresses: Addresses) -> None:
-        self.state = state
+        self._state = state
         self._addresses = addresses
+        state.visits.ended.subscribe(self._over)
 
-    def over(
-        self, request: VisitorRequest, status: int, since: float, workspace: str, request_id: str, *, left: bool
-    ) -> None:
-        """A visit has ended: *left* by its visitor before the answer was whole, or as it should."""
-        state, client = self.state, request.client
-        if left:
-            state.counters.abandoned += 1
-            if request.caller:
-                self._addresses.abandoned(request.caller)
-        if state.access is not None:
-            path = request.target.partition(b"?")[0]
-            state.access.add(
-                request.method,
+    def _over(self, visit: Visit) -> None:
+        request, access = visit.request, self._state.access
+        if visit.how is LEFT and request.caller and visit.abandoned:
+            self._addresses.abandoned(request.caller)
+        if access is not None:
+            access.add(
+                visit.method,
                 request.host,
-                path,
-                status,
-                time.monotonic() - since,
-                workspace,
-                request.name,
-                client[0] if client else "",
-                request_id,
+                visit.path,
+                visit.status,
+                visit.ended - visit.came,
+                visit.workspace,
+                visit.service,
+                visit.client,
+                visit.id,
             )

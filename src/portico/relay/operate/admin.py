@@ -23,9 +23,9 @@ from starlette.routing import Route
 from portico.errors import InvalidName, StoreFailed
 from portico.hub.answers import Answer, forbidden, unauthorized
 from portico.hub.descriptor import Principal
+from portico.hub.forward import Forward
 from portico.hub.keys import InvalidKey
 from portico.hub.links import Linked
-from portico.link import Stream
 from portico.relay.people.accounts import SignIn
 from portico.relay.people.forms import Pages, answer_to, answering, read_body, say, see_other, store_failed
 from portico.relay.state import RelayState
@@ -103,13 +103,13 @@ class Admin:
         relay = self._relay
         counters = relay.counters
         classes: dict[str, int] = {}
-        for status, count in counters.requests.items():
+        for status, count in relay.visits.statuses.items():
             classes[f"{status // 100}xx"] = classes.get(f"{status // 100}xx", 0) + count
         return {
             "links": len(links),
             "streams": relay.links.streams,
             "services": sum(len(workspace.registry.services) for workspace in relay.workspaces.all()),
-            "websockets": counters.sockets_open,
+            "websockets": relay.visits.sockets_open,
             "held": sum(linked.link.connection.held for linked in links),
             "requests": sum(classes.values()),
             "by_status": dict(sorted(classes.items())),
@@ -165,20 +165,21 @@ class Admin:
     def _streams(linked: Linked) -> Iterator[dict[str, Any]]:
         now = time.monotonic()
         for stream in linked.link.streams.values():
-            visit = _visit_of(stream)
-            request = getattr(visit, "request", None)
-            if request is None:
+            handler = stream.handler
+            if not isinstance(handler, Forward):
                 continue
+            visit = handler.visit
+            request, target = visit.request, visit.target
             yield {
                 "link": linked.id,
                 "id": stream.id,
-                "workspace": _workspace_of(linked),
-                "service": request.name,
+                "workspace": visit.workspace,
+                "service": target.name,
                 "kind": request.kind.name.lower(),
                 "method": request.method,
-                "path": request.raw_path.decode("latin-1")[:_SHOWN_PATH],
+                "path": target.raw_path.decode("latin-1")[:_SHOWN_PATH],
                 "client": request.client[0] if request.client else "",
-                "seconds": round(now - getattr(visit, "since", now), 1),
+                "seconds": round(now - visit.came, 1),
             }
 
     def _workspaces(self, links: list[Linked]) -> list[dict[str, Any]]:
@@ -322,14 +323,6 @@ class Admin:
 
 def _workspace_of(linked: Linked) -> str:
     return str(linked.tenancy.info.get("workspace", "")) if linked.tenancy is not None else ""
-
-
-def _visit_of(stream: Stream) -> object:
-    """The edge's end of a stream, which knows the visitor's request; there may be others before it."""
-    found: object = getattr(stream.handler, "responder", None)
-    while found is not None and not hasattr(found, "request"):
-        found = getattr(found, "_responder", None)
-    return found
 
 
 def _answer(request: Request, answer: Answer) -> Response:

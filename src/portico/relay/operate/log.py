@@ -13,7 +13,6 @@ import io
 import json
 import logging
 import re
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -202,7 +201,7 @@ def _as_json(out: io.StringIO, line: _Line) -> None:
         f'{{"time": "{_time(when)}", "level": "info", "logger": "{ACCESS}", "method": {_quoted(method)}, '
         f'"host": {_quoted(host)}, "path": {_quoted(path.decode("latin-1"))}, "status": {status}, '
         f'"ms": {seconds * 1000:.1f}, "workspace": {_quoted(workspace)}, "service": {_quoted(service)}, '
-        f'"client": {_quoted(client)}, "request_id": "{request_id or new_request_id()}"}}\n'
+        f'"client": {_quoted(client)}, "request_id": "{request_id}"}}\n'
     )
 
 
@@ -211,7 +210,7 @@ def _as_text(out: io.StringIO, line: _Line) -> None:
     where = f"{workspace or '-'}/{service or '-'}"
     out.write(
         f"{_time(when)} INFO    {ACCESS}: {status} {_word(method)} {_word(host)} {_word(path.decode('latin-1'))} "
-        f"{seconds * 1000:.1f}ms {_word(where)} {_word(client or '-')} {request_id or new_request_id()}\n"
+        f"{seconds * 1000:.1f}ms {_word(where)} {_word(client or '-')} {request_id}\n"
     )
 
 
@@ -221,12 +220,3 @@ _quoted = json.encoder.encode_basestring_ascii
 def _word(text: str) -> str:
     """*text* as one word of a line, whoever wrote it."""
     return text if text.isascii() and text.isprintable() and " " not in text else ascii(text).replace(" ", "\\x20")
-
-
-_START = secrets.token_hex(4)
-_numbers = iter(range(1, 1 << 62))
-
-
-def new_request_id() -> str:
-    """Tells requests apart: in the log, and in the relay's own answers (X-Request-Id)."""
-    return f"{_START}-{next(_numbers):x}"

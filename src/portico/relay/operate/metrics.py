@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from portico.hub.visits import Visits
 from portico.relay.counters import Counters
 from portico.relay.state import RelayState
 from portico.version import __version__
@@ -33,16 +34,16 @@ class RelayCollector(Collector):
         info.add_metric([__version__], 1)
         yield info
         yield _gauge("portico_relay_ready", "Whether visitors and providers should be sent here.", state.ready)
-        yield from self._visitors(counters)
+        yield from self._visitors(state.visits, counters)
         yield from self._providers(state, counters)
 
     @staticmethod
-    def _visitors(counters: Counters) -> Iterator[Metric]:
+    def _visitors(visits: Visits, counters: Counters) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "portico_relay_requests", "Answers to visitors, by the class of their status.", labels=["status"]
         )
         classes: dict[str, int] = {}
-        for status, count in counters.requests.items():
+        for status, count in visits.statuses.items():
             name = f"{status // 100}xx"
             classes[name] = classes.get(name, 0) + count
         for name, count in sorted(classes.items()):
@@ -51,20 +52,20 @@ class RelayCollector(Collector):
         answers = CounterMetricFamily(
             "portico_relay_own_answers", "Answers in the relay's own words, by what they say.", labels=["code"]
         )
-        for code, count in sorted(counters.answers.items()):
+        for code, count in sorted(visits.codes.items()):
             answers.add_metric([code], count)
         yield answers
         for name, text, value in (
-            ("rate_limited", "Requests answered 429 by the relay.", _limited(counters)),
-            ("abandoned_requests", "Requests whose visitor left before the answer was whole.", counters.abandoned),
+            ("rate_limited", "Requests answered 429 by the relay.", _limited(visits)),
+            ("abandoned_requests", "Requests whose visitor left before the answer was whole.", visits.abandoned),
             ("invalid_requests", "Requests that were no HTTP.", counters.invalid),
             ("late_requests", "Connections closed as a head or a body did not come in time.", counters.late),
             ("slow_visitors", "Connections cut as the visitor took nothing of what waited.", counters.slow),
             ("turned_away_connections", "Connections of addresses that held too many.", counters.turned_away),
-            ("websockets", "Visitors' WebSockets that were accepted.", counters.sockets),
+            ("websockets", "Visitors' WebSockets that were accepted.", visits.sockets),
         ):
             yield CounterMetricFamily(f"portico_relay_{name}", text, value=value)
-        yield _gauge("portico_relay_websockets_open", "Visitors' WebSockets under way.", counters.sockets_open)
+        yield _gauge("portico_relay_websockets_open", "Visitors' WebSockets under way.", visits.sockets_open)
 
     @staticmethod
     def _providers(state: RelayState, counters: Counters) -> Iterator[Metric]:
@@ -119,8 +120,8 @@ _LIMITS = (
 )
 
 
-def _limited(counters: Counters) -> int:
-    return sum(counters.answers.get(code, 0) for code in _LIMITS)
+def _limited(visits: Visits) -> int:
+    return sum(visits.codes.get(code, 0) for code in _LIMITS)
 
 
 class Metrics:

@@ -15,6 +15,7 @@ from portico.hub.answers import Answer, forbidden, late_body, unauthorized
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
 from portico.hub.reply import date
+from portico.hub.visits import new_id
 from portico.relay.control import ControlApp
 from portico.relay.operate.admin import PATHS as ADMIN_PATHS
 from portico.relay.operate.admin import Admin
@@ -75,7 +76,7 @@ class OwnPages:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                relay.counters.count(status)
+                relay.visits.count(status)
                 headers = [*message["headers"]]
                 if relay.dates and not any(name == b"date" for name, _ in headers):
                     headers.append((b"date", date()))
@@ -106,7 +107,7 @@ class OwnPages:
                     "",
                     "",
                     client[0] if client else "",
-                    "",
+                    new_id(),
                 )
 
     def _app_of(self, path: str) -> ASGIApp:

@@ -19,7 +19,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,9 @@ from portico.hub.enforcer import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.firewall import headers
 from portico.hub.firewall.headers import CONFIRMED_COOKIE, PASS_COOKIE, STATE_COOKIE, VISITOR_COOKIE
 from portico.hub.firewall.heads import MOST_ARGUMENTS, check_head, too_many
-from portico.hub.gateway import VisitorRequest
 from portico.hub.keys import ISSUER
 from portico.hub.redirects import is_below
+from portico.hub.visits import Visit
 from portico.hub.workspace import Workspace
 
 UNDER = b"/.portico/"
@@ -61,14 +61,14 @@ class SignedIn:
 Redeem = Callable[[str, str], Awaitable[SignedIn | None]]
 """From a one-time code, and the `place_of` that it must have been made for, to who that is; None for no such code."""
 
-SignInURL = Callable[[str, VisitorRequest, str], str]
-"""The relay's own page where a browser signs in: of a workspace's name, the request, and a state. In the end that page
+SignInURL = Callable[[str, Visit, str], str]
+"""The relay's own page where a browser signs in: of a workspace's name, the visit, and a state. In the end that page
 sends the browser to `callback_url` with ``?code=...&state=...``, and the state as it was."""
 
 
-def place_of(request: VisitorRequest) -> str:
+def place_of(visit: Visit) -> str:
     """Host and root of the service that is asked for: what a sign-in is good for."""
-    return f"{request.host.lower()}{request.root_path}"
+    return f"{visit.request.host.lower()}{visit.target.root_path}"
 
 
 def callback_url(scheme: str, place: str) -> str:
@@ -76,9 +76,9 @@ def callback_url(scheme: str, place: str) -> str:
     return f"{scheme}://{place}/.portico/callback"
 
 
-def login_path(request: VisitorRequest) -> str:
+def login_path(visit: Visit) -> str:
     """For `Identities.login_url`: the gate adds ``?next=``."""
-    return f"{request.root_path}/.portico/login"
+    return f"{visit.target.root_path}/.portico/login"
 
 
 class Doorway:
@@ -104,123 +104,123 @@ class Doorway:
         )
         """Cookies whose signature was checked."""
 
-    async def handle(self, workspace: Workspace, request: VisitorRequest, body: bytes) -> Answer:
-        """Answer a request under ``/.portico/``. Its name, path, query and root path are parsed already."""
+    async def handle(self, workspace: Workspace, visit: Visit, body: bytes) -> Answer:
+        """Answer a request under ``/.portico/``, whose target is found already."""
         try:
-            check_head(request.target, request.headers)
+            check_head(visit.request.target, visit.request.headers)
         except Answer as answer:
             return answer
-        what = request.raw_path[len(UNDER) :].decode("latin-1")
+        what = visit.target.raw_path[len(UNDER) :].decode("latin-1")
         if what not in ("password", "confirm", "login", "callback", "logout"):
             return Answer(404, "not_found", "There is nothing here.")
-        reads = request.method in ("GET", "HEAD")
+        reads = visit.request.method in ("GET", "HEAD")
         try:
             if what == "login" and reads:
-                return self._login(workspace, request)
+                return self._login(workspace, visit)
             if what == "callback" and reads:
-                return await self._callback(workspace, request)
+                return await self._callback(workspace, visit)
             if reads:
-                return _see_other(request, f"{request.root_path}/")  # a page of here that is loaded again
-            if request.method != "POST" or what in ("login", "callback"):
+                return _see_other(visit, f"{visit.target.root_path}/")  # a page of here that is loaded again
+            if visit.request.method != "POST" or what in ("login", "callback"):
                 return Answer(405, "method_not_allowed", "That method is not for this address.")
-            form = _form(request, body)
+            form = _form(visit, body)
             if what == "password":
-                return self._password(workspace, request, form)
+                return self._password(workspace, visit, form)
             if what == "confirm":
-                return self._confirm(workspace, request, form)
-            return _see_other(request, f"{request.root_path}/", _cookie(VISITOR_COOKIE, "", request, 0))
+                return self._confirm(workspace, visit, form)
+            return _see_other(visit, f"{visit.target.root_path}/", _cookie(VISITOR_COOKIE, "", visit, 0))
         except Answer as answer:
             return answer
 
     # --- conditions ---------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _password(workspace: Workspace, request: VisitorRequest, form: dict[bytes, bytes]) -> Answer:
-        target = _inside(request, form.get(b"next", b""))
-        service = workspace.registry.services.get(request.name)
+    def _password(workspace: Workspace, visit: Visit, form: dict[bytes, bytes]) -> Answer:
+        target = _inside(visit, form.get(b"next", b""))
+        service = workspace.registry.services.get(visit.target.name)
         conditions = service.descriptor.conditions if service is not None else None
         if conditions is None or conditions.password is None:
-            return _see_other(request, target)  # whether there is such a service is the gate's to say
-        client = request.client[0] if request.client else None
+            return _see_other(visit, target)  # whether there is such a service is the gate's to say
+        client = visit.request.client[0] if visit.request.client else None
         enforcer = workspace.gateway.enforcer
         enforcer.check(conditions, client)
-        if enforcer.try_password(conditions, request.name, client, form.get(b"password", b"")):
-            value = enforcer.make_pass(conditions, request.name)
-            return _see_other(request, target, _cookie(PASS_COOKIE, value, request, PASS_LIFETIME))
-        program = not answers.wants_page(request.headers)
-        return answers.wrong_password(f"{request.root_path}/.portico/password", target, program=program)
+        if enforcer.try_password(conditions, visit.target.name, client, form.get(b"password", b"")):
+            value = enforcer.make_pass(conditions, visit.target.name)
+            return _see_other(visit, target, _cookie(PASS_COOKIE, value, visit, PASS_LIFETIME))
+        program = not answers.wants_page(visit.request.headers)
+        return answers.wrong_password(f"{visit.target.root_path}/.portico/password", target, program=program)
 
     @staticmethod
-    def _confirm(workspace: Workspace, request: VisitorRequest, form: dict[bytes, bytes]) -> Answer:
-        value = workspace.gateway.enforcer.make_confirmation(request.name)
-        cookie = _cookie(CONFIRMED_COOKIE, value, request, CONFIRMED_LIFETIME)
-        return _see_other(request, _inside(request, form.get(b"next", b"")), cookie)
+    def _confirm(workspace: Workspace, visit: Visit, form: dict[bytes, bytes]) -> Answer:
+        value = workspace.gateway.enforcer.make_confirmation(visit.target.name)
+        cookie = _cookie(CONFIRMED_COOKIE, value, visit, CONFIRMED_LIFETIME)
+        return _see_other(visit, _inside(visit, form.get(b"next", b"")), cookie)
 
     # --- signing in ---------------------------------------------------------------------------------------------
     #
     # The random number in the browser's cookie ties the end of a sign-in to its beginning: else a link with someone
     # else's code would sign the visitor in as them. Several pages of one browser may be at it at once.
 
-    def _login(self, workspace: Workspace, request: VisitorRequest) -> Answer:
-        refusal = access.cross_site("GET", request.headers, request.host, websocket=False, secure=_secure(request))
+    def _login(self, workspace: Workspace, visit: Visit) -> Answer:
+        refusal = _cross_site("GET", visit)
         if refusal is not None:
             return refusal
-        number = next(self._numbers(request), None) or secrets.token_urlsafe(24)
-        target = _inside(request, _argument(request, b"next"))
+        number = next(self._numbers(visit), None) or secrets.token_urlsafe(24)
+        target = _inside(visit, _argument(visit, b"next"))
         state = self._sign(
-            "state", workspace.name, _STATE_LIFETIME, place=place_of(request), n=_digest(number), next=target
+            "state", workspace.name, _STATE_LIFETIME, place=place_of(visit), n=_digest(number), next=target
         )
-        url = self._sign_in_url(workspace.name, request, state)
+        url = self._sign_in_url(workspace.name, visit, state)
         return Answer(
             302,
             "login",
             "Sign in first.",
             headers=(  # the relay's own, which stands in its configuration
                 (b"location", url.encode("ascii")),
-                _cookie(STATE_COOKIE, number, request, _STATE_LIFETIME),
+                _cookie(STATE_COOKIE, number, visit, _STATE_LIFETIME),
                 answers.NO_REFERRER,
             ),
         )
 
-    async def _callback(self, workspace: Workspace, request: VisitorRequest) -> Answer:
-        state = self._read("state", workspace.name, _argument(request, b"state").decode("latin-1"))
-        mine = state is not None and state["place"] == place_of(request)
+    async def _callback(self, workspace: Workspace, visit: Visit) -> Answer:
+        state = self._read("state", workspace.name, _argument(visit, b"state").decode("latin-1"))
+        mine = state is not None and state["place"] == place_of(visit)
         if (
             state is None
             or not mine
-            or not any(hmac.compare_digest(_digest(number), str(state["n"])) for number in self._numbers(request))
+            or not any(hmac.compare_digest(_digest(number), str(state["n"])) for number in self._numbers(visit))
         ):
-            return _failed(request, "The sign-in took too long, or was begun in another browser.")
-        found = await self._redeem(_argument(request, b"code").decode("latin-1"), place_of(request))
+            return _failed(visit, "The sign-in took too long, or was begun in another browser.")
+        found = await self._redeem(_argument(visit, b"code").decode("latin-1"), place_of(visit))
         if found is None:
-            return _failed(request, "The sign-in took too long, or its address was opened twice.")
+            return _failed(visit, "The sign-in took too long, or its address was opened twice.")
         value = self._sign(
             "visit",
             workspace.name,
             self._lifetime,
-            place=place_of(request),
+            place=place_of(visit),
             sub=found.user.id,
             name=found.user.name,
             sid=found.session,
             of=workspace.gateway.enforcer.workspace,
         )
-        cookie = _cookie(VISITOR_COOKIE, value, request, int(self._lifetime))
-        return _see_other(request, str(state["next"]), cookie)
+        cookie = _cookie(VISITOR_COOKIE, value, visit, int(self._lifetime))
+        return _see_other(visit, str(state["next"]), cookie)
 
     @staticmethod
-    def _numbers(request: VisitorRequest) -> Any:
-        for value in headers.own_cookies(request.headers, STATE_COOKIE, request.root_path, request.scheme):
+    def _numbers(visit: Visit) -> Any:
+        for value in _own_cookies(visit, STATE_COOKIE):
             if _NUMBER.fullmatch(value):
                 yield value.decode()
 
-    def visitor(self, workspace: str, request: VisitorRequest) -> SignedIn | None:
+    def visitor(self, workspace: str, visit: Visit) -> SignedIn | None:
         """Who signed in on this service's host, by the cookie that `callback` left; None for nobody.
 
         Whether the user is still one, and still signed in, is the caller's question.
         """
         now = self._now()
-        place = place_of(request)
-        for value in headers.own_cookies(request.headers, VISITOR_COOKIE, request.root_path, request.scheme):
+        place = place_of(visit)
+        for value in _own_cookies(visit, VISITOR_COOKIE):
             known = self._known.get((workspace, place, value))
             if known is None:
                 claims = self._read("visit", workspace, value.decode("latin-1"))
@@ -263,26 +263,32 @@ def _digest(number: str) -> str:
     return hashlib.sha256(number.encode()).hexdigest()
 
 
-def _secure(request: VisitorRequest) -> bool:
-    return request.scheme == "https"
+def _cross_site(method: str, visit: Visit) -> Answer | None:
+    request = visit.request
+    return access.cross_site(method, request.headers, request.host, websocket=False, secure=request.scheme == "https")
 
 
-def _cookie(name: str, value: str, request: VisitorRequest, seconds: int) -> tuple[bytes, bytes]:
-    return headers.set_own_cookie(name, value, request.root_path, request.scheme, seconds)
+def _own_cookies(visit: Visit, name: str) -> Iterator[bytes]:
+    request = visit.request
+    yield from headers.own_cookies(request.headers, name, visit.target.root_path, request.scheme)
 
 
-def _argument(request: VisitorRequest, name: bytes) -> bytes:
+def _cookie(name: str, value: str, visit: Visit, seconds: int) -> tuple[bytes, bytes]:
+    return headers.set_own_cookie(name, value, visit.target.root_path, visit.request.scheme, seconds)
+
+
+def _argument(visit: Visit, name: bytes) -> bytes:
     """The first argument *name* of the query, decoded; b"" if there is none. Raises an `Answer` (431)."""
-    if request.query.count(b"&") >= MOST_ARGUMENTS:
+    if visit.target.query.count(b"&") >= MOST_ARGUMENTS:
         raise too_many(f"{MOST_ARGUMENTS} arguments in a query here")
-    return next((value for _, found, value in headers.arguments(request.query) if found == name), b"")
+    return next((value for _, found, value in headers.arguments(visit.target.query) if found == name), b"")
 
 
-def _form(request: VisitorRequest, body: bytes) -> dict[bytes, bytes]:
+def _form(visit: Visit, body: bytes) -> dict[bytes, bytes]:
     """The fields of a form that a page of the same origin sent. Raises an `Answer`."""
-    if access.cross_site("POST", request.headers, request.host, websocket=False, secure=_secure(request)) is not None:
+    if _cross_site("POST", visit) is not None:
         raise forbidden("This was not sent by a page of this address.", "cross_origin")
-    kind = dict(request.headers).get(b"content-type", b"")
+    kind = dict(visit.request.headers).get(b"content-type", b"")
     if body and not kind.startswith(b"application/x-www-form-urlencoded"):
         raise Answer(400, "bad_form", "That is no form of this page.")
     fields: dict[bytes, bytes] = {}
@@ -294,18 +300,18 @@ def _form(request: VisitorRequest, body: bytes) -> dict[bytes, bytes]:
 _LONGEST_TARGET = 2000  # bytes: it is sent inside of another address, sealed
 
 
-def _inside(request: VisitorRequest, target: bytes) -> str:
+def _inside(visit: Visit, target: bytes) -> str:
     """*target*, if it is the path of a page of this service; else the service's root. There is no way out of here."""
-    root, asked = request.root_path + "/", target[: _LONGEST_TARGET + 1].decode("latin-1")
+    root, asked = visit.target.root_path + "/", target[: _LONGEST_TARGET + 1].decode("latin-1")
     if len(asked) > _LONGEST_TARGET:
         return root
     return asked if is_below(asked, root) and not asked.startswith(root + ".portico/") else root
 
 
-def _see_other(request: VisitorRequest, target: str, *cookies: tuple[bytes, bytes]) -> Answer:
+def _see_other(visit: Visit, target: str, *cookies: tuple[bytes, bytes]) -> Answer:
     policy = (b"referrer-policy", b"same-origin")
     return answers.redirect(303, "seen", "Go on.", target.encode("latin-1"), *cookies, policy)
 
 
-def _failed(request: VisitorRequest, message: str) -> Answer:
-    return Answer(403, "sign_in_failed", message, form=pages.link(f"{request.root_path}/", "Open the app again"))
+def _failed(visit: Visit, message: str) -> Answer:
+    return Answer(403, "sign_in_failed", message, form=pages.link(f"{visit.target.root_path}/", "Open the app again"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portico.hub.access import NOBODY, Recognised
+from portico.hub.callers import Identities
 from portico.hub.firewall.headers import VISITOR_COOKIE, is_own_cookie
-from portico.hub.gateway import Identities, VisitorRequest
+from portico.hub.visits import Visit
 from portico.relay.people.accounts import Accounts
 from portico.relay.people.doorway import Doorway, login_path
 from portico.relay.rows import identity_of
@@ -32,8 +33,8 @@ class RelayIdentities(Identities):
         self._own_cookies = own_cookies
         self._own_tokens = own_tokens
 
-    async def recognise(self, request: VisitorRequest) -> Recognised:
-        signed_in = self._doorway.visitor(self._workspace, request)
+    async def recognise(self, visit: Visit) -> Recognised:
+        signed_in = self._doorway.visitor(self._workspace, visit)
         if signed_in is None or (signed_in.session and not self._accounts.is_live(signed_in.session)):
             return NOBODY
         if signed_in.workspace != identity_of(self._workspace, self._accounts.uid_of(self._workspace)):
@@ -43,13 +44,13 @@ class RelayIdentities(Identities):
             return NOBODY
         return Recognised(user=replace(signed_in.user, email=account.email))
 
-    def has_credentials(self, request: VisitorRequest) -> bool:
-        for name, value in request.headers:  # noqa: SIM110 -- asked of every request: a generator costs three times this
+    def has_credentials(self, visit: Visit) -> bool:
+        for name, value in visit.request.headers:  # noqa: SIM110 -- asked of every request: a generator costs three times this
             if name == b"cookie" and _HAS_COOKIE in value:
                 return True
         return False
 
-    def has_valid_xsrf(self, request: VisitorRequest) -> bool:
+    def has_valid_xsrf(self, visit: Visit) -> bool:
         return False
 
     def is_hub_cookie(self, name: str) -> bool:
@@ -58,5 +59,5 @@ class RelayIdentities(Identities):
     def own_tokens(self) -> tuple[bytes, ...]:
         return self._own_tokens
 
-    def login_url(self, request: VisitorRequest) -> str | None:
-        return login_path(request)
+    def login_url(self, visit: Visit) -> str | None:
+        return login_path(visit)
