@@ -14,7 +14,8 @@ from portico.calls.dialogue import Dialogue
 from portico.calls.dialogue_limits import DialogueLimits
 from portico.calls.dialogues import Dialogues
 from portico.calls.owner import OWNER
-from portico.calls.ways import HAS_THREADS, Greenlets, Threads, Way
+from portico.calls.waiting import HAS_THREADS
+from portico.calls.ways import Greenlets, Threads, Way
 
 T = TypeVar("T")
 

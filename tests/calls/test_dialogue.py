@@ -15,7 +15,7 @@ from portico.calls.asker import Asker
 from portico.calls.dialogue import Outcome
 from portico.calls.dialogues import Dialogues
 from portico.calls.owner import REPORTED
-from portico.calls.ways import HAS_THREADS
+from portico.calls.waiting import HAS_THREADS
 from portico.errors import (
     DialogueFull,
     DialogueOver,

@@ -14,7 +14,8 @@ from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue
 from portico.calls.dialogue_limits import DialogueLimits
 from portico.calls.dialogues import Dialogues
-from portico.calls.ways import HAS_THREADS, Threads, usual_way
+from portico.calls.waiting import HAS_THREADS
+from portico.calls.ways import Threads, usual_way
 from portico.errors import DialogueFull, DialogueOver, InvalidOption, MessagesLost, TooManyDialogues, UnusableOutput
 from tests.calls.asking import WAYS, author, dialogues, function, heard, run, said
 from tests.calls.test_dialogue import ask_for_ever

@@ -11,7 +11,8 @@ went wrong for its author; `other_loop` explains a failure of two loops. The gro
 whatever the code on it raises; `workers` are threads for synchronous code.
 
 A call that asks back: `dialogues` starts it, `dialogue` is the end that answers, `asker` the end that asks, with
-`transcript`, `question`, `reading` and `dialogue_limits`; `ways` and `shared_threads` say how synchronous code waits.
+`transcript`, `question`, `questions`, `reading` and `dialogue_limits`; `waiting` is how synchronous code waits, `ways`
+and `shared_threads` on what it runs.
 
 Not here: which function is called and with what, what its items mean, and how an error looks to the visitor: that is
 for the room whose function it is.

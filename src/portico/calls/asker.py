@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from portico.calls.question import Question, State
-from portico.calls.ways import waiter
+from portico.calls.waiting import waiter
 from portico.errors import InvalidOption
 
 if TYPE_CHECKING:

@@ -26,10 +26,12 @@ from uuid import uuid4
 from portico.calls.dialogue_limits import DialogueLimits
 from portico.calls.endings import UNUSUAL, as_exception, is_failure
 from portico.calls.owner import OWNER
-from portico.calls.question import Question, Questions
+from portico.calls.question import Question
+from portico.calls.questions import Questions
 from portico.calls.reading import DialogueReader, Readers
 from portico.calls.transcript import Budget, Transcript
-from portico.calls.ways import HAS_THREADS, Way
+from portico.calls.waiting import HAS_THREADS
+from portico.calls.ways import Way
 from portico.errors import DialogueOver, InvalidOption, UnusableOutput
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from portico.calls.dialogue import Dialogue, LastWords
 from portico.calls.dialogue_limits import DialogueLimits
 from portico.calls.run import runs_on_loop
 from portico.calls.transcript import Budget
-from portico.calls.ways import HAS_THREADS, Way, usual_way
+from portico.calls.waiting import HAS_THREADS
+from portico.calls.ways import Way, usual_way
 from portico.errors import DialogueOver, InvalidOption, TooManyDialogues
 
 if HAS_THREADS:

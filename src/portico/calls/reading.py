@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from portico.calls.transcript import DialogueMessage, Transcript
 from portico.errors import InvalidOption
 
-if TYPE_CHECKING:
-    from portico.calls.dialogue import Dialogue
+
+class Readable(Protocol):
+    """What those who read need of their dialogue."""
+
+    loop: asyncio.AbstractEventLoop
+    lock: AbstractContextManager[Any]
+
+    @property
+    def outcome(self) -> object:
+        """Not None once nothing more will be told."""
+
+    def read_by(self, readers: int) -> None:
+        """So many read it now."""
+
+    def on_loop(self, call: Callable[[], None]) -> None:
+        """Have *call* called on the loop, from any thread."""
 
 
 class Readers:
     """Counts those who read, and wakes those who wait for a message or for the end."""
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    def __init__(self, dialogue: Readable) -> None:
         self.dialogue = dialogue
         self._count = 0
         self._waiting: set[asyncio.Future[None]] = set()

@@ -25,7 +25,7 @@ from typing import Any
 
 import greenlet
 
-from portico.calls.ways import HERE
+from portico.calls.waiting import HERE
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from portico.calls.question import Question
 from portico.errors import DialogueFull, InvalidOption, MessagesLost
-
-if TYPE_CHECKING:
-    from portico.calls.question import Question
 
 MOST_ID = 200
 """Characters of an id that code chooses itself: several times those of a UUID."""
