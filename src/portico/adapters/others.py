@@ -74,7 +74,8 @@ class Others:
         """By module."""
         self._seen: tuple[Any, ...] | None = None
         """What ``sys.path`` was like when it was read."""
-        self._loaded: dict[tuple[str, str], Adapter] = {}
+        self._loaded: dict[tuple[str, str], tuple[Adapter, Any]] = {}
+        """By package and value: the adapter, and the module that it is from."""
         self._said: set[str] = set()
         """What was logged, once, of entries that cannot be right."""
 
@@ -157,19 +158,20 @@ class Others:
 
     def _load(self, declared: Declared) -> Adapter:
         """Import it, if that has not been done; one that could not be imported is tried again. Raises `Broken`."""
-        key = declared.package, declared.value
+        key, module = (declared.package, declared.value), declared.value.partition(":")[0].strip()
         found = self._loaded.get(key)
-        if found is not None:
-            return found
+        if found is not None and found[1] is sys.modules.get(module):  # else its author has had it forgotten
+            return found[0]
         try:
             loaded = declared.load()
-            adapter = loaded() if isinstance(loaded, type) else loaded
+            adapter: Adapter = loaded() if isinstance(loaded, type) else loaded
             missing = [name for name in ("claims", "take") if not callable(getattr(adapter, name, None))]
         except BaseException as error:
             raise _broken(declared, "importing it", error) from error
         if missing:
             raise Broken(f"{_capital(declared)} has no {' and no '.join(missing)}: see portico.adapters.Adapter")
-        return self._loaded.setdefault(key, adapter)
+        self._loaded[key] = adapter, sys.modules.get(module)
+        return adapter
 
 
 OTHERS = Others()

@@ -157,6 +157,10 @@ class Connection:
         self._check_welcomed()
         self._send_control(handshake.pack_register(register))
 
+    def check_register(self, register: Register) -> None:
+        """Raise `LocalProtocolError` if *register* is longer than what the other end reads, once that is known."""
+        self._check_control(handshake.pack_register(register))
+
     def send_unregister(self, unregister: Unregister) -> None:
         """Take a service back: a provider's wish, or a hub's decision that the provider is told of."""
         self._check_welcomed()
@@ -174,13 +178,15 @@ class Connection:
             raise LocalProtocolError("services are registered and taken back after WELCOME")
 
     def _send_control(self, frame: bytes) -> None:
-        peer = self._life.peer
-        assert peer is not None  # both WELCOME and what comes after it follow the other end's settings
-        if len(frame) - HEADER_SIZE > peer.max_control_frame:
+        self._check_control(frame)
+        self._outbox.control(frame)
+
+    def _check_control(self, frame: bytes) -> None:
+        peer = self._life.peer  # known for what is sent: WELCOME and what comes after it follow its settings
+        if peer is not None and len(frame) - HEADER_SIZE > peer.max_control_frame:
             raise LocalProtocolError(
                 f"a control frame of {len(frame)} bytes: the other end reads at most {peer.max_control_frame}"
             )
-        self._outbox.control(frame)
 
     def send_goaway(self, code: ResetCode, reason: str, *, retry_jitter: float = 0.0) -> None:
         """Say that no new streams are taken, and that the link is to be closed.

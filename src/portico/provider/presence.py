@@ -101,10 +101,15 @@ class Presence(ABC):
         """Keep it until `close`, or until the hub refuses for good."""
 
     @abstractmethod
+    def check(self, descriptor: dict[str, Any]) -> None:
+        """Raise `InvalidOption` if *descriptor* is more than can be said to the hub, as far as that is known now."""
+
+    @abstractmethod
     async def register(self, descriptor: dict[str, Any]) -> str:
         """Publish a service; returns its URL.
 
-        Raises `NameTaken` or `Refused` when the hub says no, `LinkClosed` when the link is lost meanwhile.
+        Raises `NameTaken` or `Refused` when the hub says no, `LinkClosed` when the link is lost meanwhile, and
+        `InvalidOption` as `check` does.
         """
 
     @abstractmethod

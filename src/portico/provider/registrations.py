@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,20 +29,20 @@ class Registrations:
         self.held = set(held)
         """The names that the hub may hold for this session: an answer that was lost on the way leaves it open."""
 
+    def check(self, link: Link, descriptor: dict[str, Any]) -> None:
+        """As `Presence.check`."""
+        try:
+            link.connection.check_register(Register(self._requests + 1, descriptor))
+        except LocalProtocolError as error:
+            raise _too_long(descriptor, error) from None
+
     async def register(self, link: Link, descriptor: dict[str, Any]) -> str:
         """As `Presence.register`."""
         name = descriptor["name"]
+        self.check(link, descriptor)
         new = name not in self.held
         self.held.add(name)
-        try:
-            ack = await self.ask(link, lambda number: link.connection.send_register(Register(number, descriptor)))
-        except LocalProtocolError as error:  # it does not fit into a frame
-            if new:
-                self.held.discard(name)
-            raise InvalidOption(
-                f"The ids of the {len(descriptor.get('models', ()))} models of {name!r} are too long together for the "
-                f"link ({error}). Serve them as several services."
-            ) from None
+        ack = await self.ask(link, lambda number: link.connection.send_register(Register(number, descriptor)))
         if not ack.ok:
             if new:
                 self.held.discard(name)
@@ -73,9 +74,15 @@ class Registrations:
     def repeat(self, link: Link) -> None:
         """Bring a new link to where the last one was: take back what is served, and give up what is not any more."""
         for descriptor in self._owner.registered_on(self._session):
+            name = descriptor["name"]
+            try:
+                self.check(link, descriptor)
+            except InvalidOption as error:  # the hub has come back with other limits
+                self._owner.lost(self._session, name, error)
+                continue
             self._requests += 1
-            self._again[self._requests] = descriptor["name"]
-            self.held.add(descriptor["name"])
+            self._again[self._requests] = name
+            self.held.add(name)
             link.connection.send_register(Register(self._requests, descriptor))
         for name in tuple(self.held):
             if not self._owner.serves(self._session, name):
@@ -102,6 +109,18 @@ class Registrations:
             if not future.done():
                 future.set_exception(LinkClosed(str(reason)))
         self._again.clear()
+
+
+def _too_long(descriptor: dict[str, Any], error: LocalProtocolError) -> InvalidOption:
+    """What the author is told of a service that says more of itself than a frame holds, and which part is how long."""
+    names = {"models": descriptor.get("models", []), "capabilities": descriptor.get("capabilities", [])}
+    names["tools"] = descriptor.get("tools", {}).get("names", [])
+    sizes = sorted(((len(json.dumps(said)), what, len(said)) for what, said in names.items() if said), reverse=True)
+    parts = ", ".join(f"{count} {what} ({size} bytes)" for size, what, count in sizes)
+    return InvalidOption(
+        f"What the hub is to know of {descriptor['name']!r} is too long for the link: {parts}. All of it must fit one "
+        f"frame ({error}). Serve it as several services."
+    )
 
 
 def _refusal(ack: Ack) -> Refused:

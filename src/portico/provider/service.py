@@ -116,6 +116,15 @@ class Service(Publication):
             **({"capabilities": [dict(one) for one in self.capabilities]} if self.capabilities else {}),
         }
 
+    def _check(self, taken: Taken) -> None:
+        """Raise `InvalidOption` if a hub that has it cannot be told of all that *taken* offers in its place."""
+        offered: dict[str, Any] = {"models": list(taken.models), "tools": taken.tools.told()}
+        offered["capabilities"] = [dict(one) for one in taken.capabilities]
+        publications: tuple[Publication, ...] = (self, *self.shares)
+        for publication in publications:
+            if publication.session is not None:
+                publication.session.check({**publication.descriptor(), **offered})
+
     # --- what the provider asks of it: see `Publication` --------------------------------------------------------
 
     @property

@@ -110,12 +110,13 @@ def _caller_loop() -> asyncio.AbstractEventLoop:
 def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
     """Put *thing* in the place of what *service* serves; requests in flight end on the old one.
 
-    Raises `NotServable` or `StartupFailed`, and keeps the old one, if the new one cannot be served.
+    Raises `NotServable`, `InvalidOption` or `StartupFailed`, and keeps the old one, if the new one cannot be served.
     """
     from portico.models import ChatServer
 
     provider, server = service.provider, service.app
     if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or chat_models.claims(thing)):
+        service._check(take(thing, _asked(service, chat=True)))
         server.replace(thing)  # stored responses stay
         service.remarks = tuple(server.remarks)
         models = tuple(server.model_ids)
@@ -124,6 +125,7 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
             provider.work.do(provider.republish(service))
         return
     taken = take(thing, _asked(service, chat))
+    service._check(taken)
     _keep_stored(server, taken.app)
     before = service.descriptor()
     if service.options.loop == "kernel":

@@ -211,6 +211,10 @@ class HubSession(Presence):
 
     # --- registrations ------------------------------------------------------------------------------------------
 
+    def check(self, descriptor: dict[str, Any]) -> None:
+        if self.status == "linked" and self._link is not None:
+            self._registrations.check(self._link, descriptor)
+
     async def register(self, descriptor: dict[str, Any]) -> str:
         return await self._registrations.register(self._usable(), descriptor)
 

@@ -84,6 +84,9 @@ class PreviewSession(Presence):
         else:
             waiting.set_result(text)
 
+    def check(self, descriptor: dict[str, Any]) -> None:
+        """The page takes messages of any length."""
+
     async def register(self, descriptor: dict[str, Any]) -> str:
         """Let the page show a service; returns its URL, or nothing where there is no preview."""
         name = descriptor["name"]
