@@ -11,15 +11,18 @@ from portico.errors import Refused
 from portico.hub import routing
 from portico.hub.config import HubConfig
 from portico.hub.registry import Registry
-from portico.hub.replicas import Replica, Service
-from portico.hub.routing import RoutedRequest, least_busy, pick
+from portico.hub.replicas import PublishedService, Replica
+from portico.hub.request import VisitorRequest
+from portico.hub.routing import least_busy, pick
 from tests.in_process import HereHub, Publisher, a_hub, a_request, echo
 from tests.waiting import until
 
 REQUEST = a_request("cat/")
 
 
-def with_replicas(work: Callable[[HereHub, list[Publisher], Service], Awaitable[None]], count: int = 3) -> None:
+def with_replicas(
+    work: Callable[[HereHub, list[Publisher], PublishedService], Awaitable[None]], count: int = 3
+) -> None:
     async def inside() -> None:
         async with a_hub() as hub:
             kernels = [await hub.kernel(f"k{number}").connect() for number in range(count)]
@@ -31,7 +34,7 @@ def with_replicas(work: Callable[[HereHub, list[Publisher], Service], Awaitable[
 
 
 def test_least_busy_takes_turns_and_evens_out() -> None:
-    async def work(hub: HereHub, kernels: list[Publisher], service: Service) -> None:
+    async def work(hub: HereHub, kernels: list[Publisher], service: PublishedService) -> None:
         first, second, third = service.replicas
         first.last_turn, second.last_turn, third.last_turn = 3, 1, 2
         assert pick(service, REQUEST) is second
@@ -45,7 +48,7 @@ def test_least_busy_takes_turns_and_evens_out() -> None:
 
 
 def test_least_busy_leaves_out_who_can_take_nothing() -> None:
-    async def work(hub: HereHub, kernels: list[Publisher], service: Service) -> None:
+    async def work(hub: HereHub, kernels: list[Publisher], service: PublishedService) -> None:
         first, second = service.replicas
         hub.registry.stalled(first.session, True)
         second.in_flight = 100
@@ -64,13 +67,13 @@ def test_least_busy_leaves_out_who_can_take_nothing() -> None:
 
 
 def test_a_service_is_routed_by_the_policy_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    def by_path(replicas: Sequence[Replica], request: RoutedRequest, without: Replica | None) -> Replica | None:
+    def by_path(replicas: Sequence[Replica], request: VisitorRequest, without: Replica | None) -> Replica | None:
         number = int(request.target.rpartition(b"/")[2])
         return next((replica for replica in replicas[number:] if replica is not without), None)
 
     monkeypatch.setitem(routing.POLICIES, "by-path", by_path)
 
-    async def work(hub: HereHub, kernels: list[Publisher], service: Service) -> None:
+    async def work(hub: HereHub, kernels: list[Publisher], service: PublishedService) -> None:
         for kernel in kernels:
             assert (await kernel.register("cat", echo, replica=True, routing="by-path")).ok
         for number in (2, 0, 1):
@@ -96,7 +99,7 @@ def test_the_hub_says_which_policy_there_is_where_a_service_names_none(monkeypat
 
 @pytest.mark.parametrize("name", ["", "most-busy", "Least-Busy", "x" * 51, 5, None, ["least-busy"]])
 def test_a_policy_that_there_is_not_is_refused_and_those_that_there_are_are_named(name: object) -> None:
-    async def work(hub: HereHub, kernels: list[Publisher], service: Service) -> None:
+    async def work(hub: HereHub, kernels: list[Publisher], service: PublishedService) -> None:
         ack = await kernels[0].register("dog", echo, routing=name)
         assert (ack.ok, ack.code) == (False, "invalid_option")
         assert "dog" not in hub.registry.services
@@ -115,7 +118,7 @@ def test_a_hub_that_is_set_to_no_policy_does_not_start() -> None:
 
 
 def test_each_policy_of_the_table_leaves_out_who_refused() -> None:
-    async def work(hub: HereHub, kernels: list[Publisher], service: Service) -> None:
+    async def work(hub: HereHub, kernels: list[Publisher], service: PublishedService) -> None:
         for name, policy in routing.POLICIES.items():
             for replica in service.replicas:
                 found = policy(service.replicas, REQUEST, replica)

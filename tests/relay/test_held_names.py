@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
-from portico.hub.replicas import ProviderSession, Replica, Service
+from portico.hub.replicas import ProviderSession, PublishedService, Replica
 from portico.relay.held_names import WITHIN, HeldNames
 from portico.relay.store import RelayStore
 
@@ -28,10 +28,10 @@ class CountingStore(RelayStore):
         super().write_names(names, gone, *more)
 
 
-def service(name: str, owner: str = "user:alice", title: str = "") -> Service:
+def service(name: str, owner: str = "user:alice", title: str = "") -> PublishedService:
     session = ProviderSession("s", Principal(id=owner), {}, None, 1)
     descriptor = Descriptor.read({"name": name, "title": title}, HubConfig())
-    return Service(descriptor, [Replica(session)])
+    return PublishedService(descriptor, [Replica(session)])
 
 
 def with_names(work: Callable[[CountingStore, HeldNames], Awaitable[None]]) -> None:
@@ -53,7 +53,7 @@ def test_what_is_offered_is_held_too() -> None:
     async def work(store: CountingStore, names: HeldNames) -> None:
         described = Descriptor.read(value, HubConfig())
         session = ProviderSession("s", Principal(id="user:alice"), {}, None, 1)
-        names.changed("alice", "cat", Service(described, [Replica(session)]))
+        names.changed("alice", "cat", PublishedService(described, [Replica(session)]))
         await names.flush()
         [row] = store.load_names()
         assert Descriptor.read(row.descriptor, HubConfig()) == described

@@ -20,7 +20,7 @@ from portico.hub.descriptor import Principal
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
 from portico.hub.registry import Registry
-from portico.hub.replicas import Service
+from portico.hub.replicas import PublishedService
 from portico.hub.shares import Rates, Shares
 from portico.types import service_name
 
@@ -66,13 +66,13 @@ class Control:
         self._find(name)
         self._links.tell_stopped(name, self._registry.remove(name))
 
-    def _find(self, name: str) -> Service:
+    def _find(self, name: str) -> PublishedService:
         service = self._registry.services.get(name)
         if service is None:
             raise Answer(404, "service_not_found", f"No service named {name!r} is live here.")
         return service
 
-    def _describe(self, service: Service) -> dict[str, Any]:
+    def _describe(self, service: PublishedService) -> dict[str, Any]:
         descriptor = service.descriptor
         return {
             "name": descriptor.name,

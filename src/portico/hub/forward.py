@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer, app_error, overloaded, reconnecting
 from portico.hub.descriptor import Descriptor
-from portico.hub.replicas import Replica, Service
+from portico.hub.replicas import PublishedService, Replica
 from portico.hub.visits import Visit
 from portico.link import Stream
 from portico.protocol.events import Data, Head
@@ -27,7 +27,7 @@ from portico.types import Headers
 class Admission:
     """A request that may go on."""
 
-    service: Service
+    service: PublishedService
     visitor: Visitor
     drop_authorization: bool
     token: bytes | None = None

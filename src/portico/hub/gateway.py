@@ -22,7 +22,7 @@ from portico.hub.forward import Admission, Forward
 from portico.hub.keys import KeyRing
 from portico.hub.opening import Opening
 from portico.hub.registry import Registry
-from portico.hub.replicas import Service
+from portico.hub.replicas import PublishedService
 from portico.hub.request import VisitorRequest, by_browser, cross_site, is_preflight, parse
 from portico.hub.visits import Visit, Visits
 from portico.protocol import Kind
@@ -144,7 +144,7 @@ class Gateway:
         ours = ours or callers.is_hub_authorization(visit, recognised.token)
         return Admission(service, visitor, ours, recognised.token)
 
-    def _preflight(self, visit: Visit, service: Service | None, origin: bytes) -> Admission:
+    def _preflight(self, visit: Visit, service: PublishedService | None, origin: bytes) -> Admission:
         """A browser's question for another origin's page. Raises an `Answer`, but where a public app answers it."""
         if origin:
             visit.cors_origin = b""  # said already
@@ -173,7 +173,7 @@ class Gateway:
         ours = ours or self._callers.is_hub_authorization(visit, recognised.token)
         return Caller(visitor, ours, recognised.token)
 
-    def admit_caller(self, visit: Visit, caller: Caller, service: Service) -> Admission:
+    def admit_caller(self, visit: Visit, caller: Caller, service: PublishedService) -> Admission:
         """Let *caller* in to *service*, now that it is known whose the model is. Raises an `Answer` for a no."""
         access.check(service.descriptor.access, service.descriptor.name, caller.visitor)
         visit.cors_origin = _cors_origin(service, visit.request) if service.descriptor.origins else b""
@@ -184,7 +184,7 @@ class Gateway:
 
     # --- what must hold besides ---------------------------------------------------------------------------------
 
-    def _meet(self, visit: Visit, service: Service, visitor: Visitor) -> bool:
+    def _meet(self, visit: Visit, service: PublishedService, visitor: Visitor) -> bool:
         """Hold the service's conditions against a request of *visitor*, whom its access lets in.
 
         Returns whether the Authorization header held its password. Raises an `Answer` for a no.
@@ -198,7 +198,7 @@ class Gateway:
             self.enforcer.count(conditions.rate, name, visitor, client)
         return consumed
 
-    def _ask_password(self, visit: Visit, service: Service, visitor: Visitor, client: str | None) -> bool:
+    def _ask_password(self, visit: Visit, service: PublishedService, visitor: Visitor, client: str | None) -> bool:
         """As `_meet`, of the password. A key for the service says more than a password, and needs none."""
         conditions, name = service.descriptor.conditions, service.descriptor.name
         assert conditions is not None
@@ -244,7 +244,7 @@ class Gateway:
             raise forbidden("This address is for programs. A person who did not sign in runs what answers here.", "api")
 
 
-def _cors_origin(service: Service, request: VisitorRequest) -> bytes:
+def _cors_origin(service: PublishedService, request: VisitorRequest) -> bytes:
     """The Origin header, if the service names it."""
     allowed = service.descriptor.origins
     for name, value in request.headers:

@@ -22,7 +22,7 @@ from portico.hub.firewall import headers
 from portico.hub.firewall.spellings import secrets_of
 from portico.hub.forward import Admission, Forward
 from portico.hub.registry import Registry
-from portico.hub.replicas import Replica, Service
+from portico.hub.replicas import PublishedService, Replica
 from portico.hub.request import VisitorRequest
 from portico.hub.shares import Shares
 from portico.hub.visits import Visits
@@ -196,7 +196,7 @@ class Opening:
         if not ready.cancelled():
             ready.result()
 
-    async def _ready(self, service: Service, request: VisitorRequest) -> None:
+    async def _ready(self, service: PublishedService, request: VisitorRequest) -> None:
         """Wait for a provider that has just lost its link. Raises an `Answer` (503, or what became of it; 429).
 
         One that was lost longer ago than a request waits is not waited for.
@@ -227,7 +227,7 @@ class Opening:
                 raise answers.reconnecting()
             await self._changed(service, request.caller, left)
 
-    async def _changed(self, service: Service, caller: str, seconds: float) -> None:
+    async def _changed(self, service: PublishedService, caller: str, seconds: float) -> None:
         """Wait for a change of the service's replicas. Each request that waits is held in memory: so many may."""
         if not self._waiters.has_room(caller):
             raise Answer(

@@ -16,7 +16,7 @@ from portico.errors import NameTaken, Refused
 from portico.hub import routing
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
-from portico.hub.replicas import ProviderSession, Replica, Service
+from portico.hub.replicas import ProviderSession, PublishedService, Replica
 from portico.hub.shares import NoRoom, Shares
 from portico.link import Link
 
@@ -32,7 +32,7 @@ class Registry:
         self._config = config
         self.interstitial = False
         """Whether a browser is told, before a service's first page, that a stranger made it."""
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, PublishedService] = {}
         self.sessions: dict[str, ProviderSession] = {}
         self._gone: BoundedCache[str, tuple[str, str]] = BoundedCache(_TOMBSTONES, None, oldest_first=True)
         """Of services that are not here any more: why, and the access that they had."""
@@ -93,7 +93,9 @@ class Registry:
         self.sessions[session.id] = session
         session.services.add(descriptor.name)
         self._names.take(owner)
-        self.services[descriptor.name] = Service(descriptor, [Replica(session, capabilities=descriptor.capabilities)])
+        self.services[descriptor.name] = PublishedService(
+            descriptor, [Replica(session, capabilities=descriptor.capabilities)]
+        )
         return session
 
     def unlinked(self, session: ProviderSession, now: float) -> None:
@@ -121,7 +123,9 @@ class Registry:
 
     # --- services -----------------------------------------------------------------------------------------------
 
-    def register(self, session: ProviderSession, value: dict[str, Any]) -> tuple[Service, list[ProviderSession]]:
+    def register(
+        self, session: ProviderSession, value: dict[str, Any]
+    ) -> tuple[PublishedService, list[ProviderSession]]:
         """Publish what a REGISTER frame describes; returns the service and the sessions that it was taken from.
 
         Raises `NameTaken` or `Refused`.
@@ -157,7 +161,7 @@ class Registry:
         if service is None:
             if former is not None:  # whoever waits for the provider that held the name goes to the one that took it
                 former.created, former.requests = time.time(), 0
-            service = self.services[name] = former or Service(descriptor)
+            service = self.services[name] = former or PublishedService(descriptor)
             what = "registered"
         else:
             what = "updated"
@@ -183,7 +187,7 @@ class Registry:
 
     @staticmethod
     def _check_joins(
-        service: Service,
+        service: PublishedService,
         descriptor: Descriptor,
         value: dict[str, Any],
         session: ProviderSession,
@@ -264,7 +268,7 @@ class Registry:
         return self._gone.get(name, ("", "private"))[1]
 
 
-def _holds(service: Service | None, owner: str) -> bool:
+def _holds(service: PublishedService | None, owner: str) -> bool:
     """Whether a principal has a replica of the service."""
     return service is not None and any(replica.session.principal.id == owner for replica in service.replicas)
 

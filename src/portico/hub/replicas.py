@@ -186,7 +186,7 @@ class Replica:
 
 
 @dataclass(eq=False, slots=True)
-class Service:
+class PublishedService:
     """A name, and those who answer for it."""
 
     descriptor: Descriptor

@@ -7,35 +7,12 @@ where it finds none, and what is counted where it finds one, is for those who as
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from portico.errors import Refused
-from portico.hub.replicas import Replica, Service
-from portico.protocol import Kind
-from portico.types import Headers
+from portico.hub.replicas import PublishedService, Replica
+from portico.hub.request import VisitorRequest
 
-
-class RoutedRequest(Protocol):
-    """What a policy sees of a visitor's request."""
-
-    @property
-    def kind(self) -> Kind: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def target(self) -> bytes:
-        """Path and query, raw."""
-
-    @property
-    def headers(self) -> Headers:
-        """Names are lower case."""
-
-    @property
-    def caller(self) -> str:
-        """Whom it counts for: the network of the visitor's address, where visitors can be told apart; else ""."""
-
-
-Policy = Callable[[Sequence[Replica], RoutedRequest, Replica | None], Replica | None]
+Policy = Callable[[Sequence[Replica], VisitorRequest, Replica | None], Replica | None]
 """From a service's replicas and the request to the replica that gets it; the third is one that must not, as it refused.
 
 None: none can take it now. What it returns must be one that `Replica.can_open`.
@@ -45,7 +22,7 @@ _STALLED = 1_000_000
 """Requests that a stalled replica counts as having besides: more than a link has streams."""
 
 
-def least_busy(replicas: Sequence[Replica], request: RoutedRequest, without: Replica | None) -> Replica | None:
+def least_busy(replicas: Sequence[Replica], request: VisitorRequest, without: Replica | None) -> Replica | None:
     """The one with the fewest requests in flight; of equals, the one whose last turn is longest ago.
 
     Stalled ones get a request only if all are.
@@ -72,6 +49,6 @@ def check(name: str) -> None:
         raise Refused(f"There is no routing policy {name[:50]!r}. Choose one of: {known}.", "invalid_option")
 
 
-def pick(service: Service, request: RoutedRequest, without: Replica | None = None) -> Replica | None:
+def pick(service: PublishedService, request: VisitorRequest, without: Replica | None = None) -> Replica | None:
     """The replica of *service* that gets *request*, and is not *without*. None: none can take it now."""
     return POLICIES[service.descriptor.routing](service.replicas, request, without)

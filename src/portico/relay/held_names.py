@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from portico.hub.replicas import Service
+from portico.hub.replicas import PublishedService
 from portico.relay.config import ANONYMOUS
 from portico.relay.rows import NameRow
 from portico.relay.store import RelayStore
@@ -30,7 +30,7 @@ class HeldNames:
 
     def __init__(self, store: RelayStore) -> None:
         self._store = store
-        self._changes: dict[tuple[str, str], Service | None] = {}
+        self._changes: dict[tuple[str, str], PublishedService | None] = {}
         """By workspace and name: the service that has it; None if none has."""
         self._uids: dict[str, str | None] = {}
         """Of the workspaces in which something changed."""
@@ -40,7 +40,7 @@ class HeldNames:
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def changed(self, workspace: str, name: str, service: Service | None, uid: str | None = None) -> None:
+    def changed(self, workspace: str, name: str, service: PublishedService | None, uid: str | None = None) -> None:
         """Another has the name now, or says another thing of it. It is read when it is written.
 
         *uid* is the workspace's: nothing is written where another one of its name is by then.
@@ -59,7 +59,7 @@ class HeldNames:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def flush(self, live: Iterable[tuple[str, Service, str | None]] = ()) -> None:
+    async def flush(self, live: Iterable[tuple[str, PublishedService, str | None]] = ()) -> None:
         """Write what is not written, and when these *live* services were seen: now.
 
         Each comes between its workspace's name and uid.
@@ -88,7 +88,7 @@ class HeldNames:
                 self._in(_AGAIN)
 
 
-def _row(workspace: str, service: Service) -> NameRow:
+def _row(workspace: str, service: PublishedService) -> NameRow:
     """What is kept of a name that somebody has."""
     descriptor = service.descriptor
     value = {

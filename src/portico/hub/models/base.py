@@ -33,7 +33,7 @@ from portico.hub.models.request import lengthened, shows_a_key
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.models.stored import StoredResponse
 from portico.hub.registry import Registry
-from portico.hub.replicas import Service
+from portico.hub.replicas import PublishedService
 from portico.hub.request import Target, VisitorRequest
 from portico.hub.responders import Responder, Upload
 from portico.hub.shares import network_of
@@ -88,14 +88,14 @@ class AllModels:
         if caller.visitor is ANONYMOUS and not catalog.models(self.registry, ANONYMOUS):
             raise _key_needed()
 
-    def resolve(self, caller: Caller, model: str) -> catalog.Entry:
+    def resolve(self, caller: Caller, model: str) -> catalog.ServedModel:
         """Whose model that is. Raises an `Answer`; a stranger is asked for a key rather than told what there is."""
         try:
             return catalog.resolve(self.registry, caller.visitor, model)
         except Answer as answer:
             raise _for(caller, answer) from None
 
-    def admit(self, visit: Visit, caller: Caller, service: Service) -> Admission:
+    def admit(self, visit: Visit, caller: Caller, service: PublishedService) -> Admission:
         """Make the visit one to *service*, and let *caller* in to it. Raises an `Answer` for a no."""
         name, prefix, target = service.descriptor.name, visit.request.prefix, visit.target
         root_path = (prefix + name.encode()).decode("latin-1") if prefix else ""

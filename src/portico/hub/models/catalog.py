@@ -14,14 +14,14 @@ from portico.hub import access
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer
 from portico.hub.registry import Registry
-from portico.hub.replicas import Service
+from portico.hub.replicas import PublishedService
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ServedModel:
     """One model of one service."""
 
-    service: Service
+    service: PublishedService
     model: str
 
     @property
@@ -29,7 +29,7 @@ class Entry:
         return f"{self.service.descriptor.name}/{self.model}"
 
 
-def services(registry: Registry, visitor: Visitor) -> Iterator[Service]:
+def services(registry: Registry, visitor: Visitor) -> Iterator[PublishedService]:
     """The services with models that *visitor* may use.
 
     One that asks for a password is among them for a key that opens it: which service a password is for, nothing says.
@@ -47,10 +47,10 @@ def services(registry: Registry, visitor: Visitor) -> Iterator[Service]:
             yield service
 
 
-def _usable(registry: Registry, visitor: Visitor) -> Iterator[Entry]:
+def _usable(registry: Registry, visitor: Visitor) -> Iterator[ServedModel]:
     for service in services(registry, visitor):
         for model in service.descriptor.models:
-            yield Entry(service, model)
+            yield ServedModel(service, model)
 
 
 def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
     return [model_object(entry, entry.model if counts[entry.model] == 1 else entry.qualified) for entry in entries]
 
 
-def model_object(entry: Entry, name: str) -> dict[str, Any]:
+def model_object(entry: ServedModel, name: str) -> dict[str, Any]:
     """One model, under the *name* by which it is called."""
     return {
         "id": name,
@@ -78,7 +78,7 @@ def origin_allowed(registry: Registry, origin: str) -> bool:
     )
 
 
-def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
+def resolve(registry: Registry, visitor: Visitor, name: str) -> ServedModel:
     """Whose model *name* is. Raises an `Answer`: 404 for one that there is not, 400 for one of several services.
 
     Without a name it is the only one, if there is only one.
@@ -90,8 +90,8 @@ def resolve(registry: Registry, visitor: Visitor, name: str) -> Entry:
         raise Answer(400, "missing_model", "The request must name its model. GET models lists yours.")
     usable = list(services(registry, visitor))
     owner, _, model = name.partition("/")
-    named = [Entry(service, name) for service in usable if name in service.descriptor.models] or [
-        Entry(service, model)
+    named = [ServedModel(service, name) for service in usable if name in service.descriptor.models] or [
+        ServedModel(service, model)
         for service in usable
         if service.descriptor.name == owner and model in service.descriptor.models
     ]

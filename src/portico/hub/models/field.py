@@ -60,9 +60,10 @@ class Found:
 class ModelField:
     """Feed it the body's pieces, until `found` is set or the body has ended."""
 
-    def __init__(self, field: str = "model") -> None:
+    def __init__(self, field: str = "model", body: bytearray | None = None) -> None:
+        """*body* is what another has been fed: feed this one from now on, at first with nothing. It is not copied."""
         self._field = field
-        self.body = bytearray()
+        self.body = bytearray() if body is None else body
         """All that was fed."""
         self.found: Found | None = None
         self._position = 0

@@ -17,7 +17,7 @@ from portico.hub.answers import Answer, internal_error
 from portico.hub.forward import Admission
 from portico.hub.gateway import Gateway
 from portico.hub.http_forward import HTTPForward
-from portico.hub.replicas import Replica, Service
+from portico.hub.replicas import PublishedService, Replica
 from portico.hub.responders import Responder
 from portico.hub.visits import Visit
 from portico.types import Headers
@@ -46,7 +46,7 @@ class StoredResponse:
         gateway: Gateway,
         visit: Visit,
         responder: Responder,
-        admit: Callable[[Service], Admission],
+        admit: Callable[[PublishedService], Admission],
     ) -> None:
         """*admit* lets the caller in to a service, and makes the request one to it; it raises an `Answer` for a no."""
         self._gateway = gateway
@@ -58,7 +58,7 @@ class StoredResponse:
         self._search: asyncio.Task[None] | None = None
         self._headers = [pair for pair in visit.request.headers if pair[0] not in _OF_A_BODY]
 
-    def begin(self, services: list[Service]) -> None:
+    def begin(self, services: list[PublishedService]) -> None:
         """Ask *services*; the answer goes to the responder."""
         self._search = asyncio.ensure_future(self._run(services))
 
@@ -77,7 +77,7 @@ class StoredResponse:
 
     # --- the search ---------------------------------------------------------------------------------------------
 
-    async def _run(self, services: list[Service]) -> None:
+    async def _run(self, services: list[PublishedService]) -> None:
         try:
             answer = await self._find(services)
         except Exception:  # nobody else would hear of it
@@ -86,7 +86,7 @@ class StoredResponse:
         if answer is not None and not self._left:
             self._responder.answer(answer)
 
-    async def _find(self, services: list[Service]) -> Answer | None:
+    async def _find(self, services: list[PublishedService]) -> Answer | None:
         """Ask until one has it. None: it was found, and its answer is on its way."""
         spoken_for = self._visit.cors_origin
         path = self._visit.target.raw_path
@@ -112,7 +112,7 @@ class StoredResponse:
             return Answer(501, "not_implemented", "No service that may have this response can do that.")
         return Answer(404, "response_not_found", "There is no such stored response, or it is not yours.")
 
-    async def _ask(self, service: Service, replica: Replica) -> int:
+    async def _ask(self, service: PublishedService, replica: Replica) -> int:
         """Ask *replica*. 0: it has the response. Else its status, or 503 if it gave none."""
         asked = _Asked(self._responder)
         admission = self._admit(service)
@@ -173,14 +173,14 @@ def tag_of(response_id: str) -> str:
     return match.group(1) if match is not None else ""
 
 
-def holder(service: Service, response_id: str) -> Replica | None:
+def holder(service: PublishedService, response_id: str) -> Replica | None:
     """The replica of *service* that has the response, if one says the tag of its id; of several, one that is there."""
     tag = tag_of(response_id)
     found = [replica for replica in service.replicas if replica.tag == tag] if tag else []
     return next((replica for replica in found if replica.can_open), found[0] if found else None)
 
 
-def _in_turn(services: list[Service], response_id: str) -> Iterator[tuple[Service, Replica]]:
+def _in_turn(services: list[PublishedService], response_id: str) -> Iterator[tuple[PublishedService, Replica]]:
     """The replicas that are asked, in their order: of the service that was used last first, stalled ones last."""
     tag = tag_of(response_id)
     said = bool(tag) and any(replica.tag == tag for service in services for replica in service.replicas)
