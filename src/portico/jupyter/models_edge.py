@@ -11,7 +11,9 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 
 from portico.hub.answers import Answer
-from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.base import AllModels
+from portico.hub.models.exchange import ModelsExchange
+from portico.hub.models.socket import ModelsSocket
 from portico.hub.visits import Visit
 from portico.jupyter.edge import Edge, VisitorDelegate
 from portico.protocol import Kind
@@ -41,7 +43,7 @@ class _ModelsDelegate(VisitorDelegate):
     def _route(self, visit: Visit) -> Any:
         if visit.request.kind is Kind.WEBSOCKET:
             return asyncio.ensure_future(self._connect(visit))
-        self._forward = exchange = self._all.exchange(visit, self, fin=self._fin)
+        self._forward = exchange = ModelsExchange(self._all, visit, self, fin=self._fin)
         return asyncio.ensure_future(self._start(exchange))
 
     async def _start(self, exchange: ModelsExchange) -> None:
@@ -49,7 +51,7 @@ class _ModelsDelegate(VisitorDelegate):
             self._continue()
 
     async def _connect(self, visit: Visit) -> None:
-        socket = self._all.socket(visit)
+        socket = ModelsSocket(self._all, visit)
         try:
             await socket.admit()
         except Answer as answer:

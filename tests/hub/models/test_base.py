@@ -13,7 +13,8 @@ from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.models import socket as models_socket
 from portico.hub.models import stored as stored_responses
-from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.base import AllModels
+from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.visits import Visit, Visits
 from portico.models import chat_server
@@ -108,7 +109,7 @@ def request_for(
 async def begin(hub: HereHub, request: Visit, base: str = "/portico/v1") -> tuple[ModelsExchange, Received]:
     """An exchange that has no body."""
     visit = Received()
-    exchange = AllModels(hub.gateway, hub.registry, base).exchange(request, visit, fin=True)
+    exchange = ModelsExchange(AllModels(hub.gateway, hub.registry, base), request, visit, fin=True)
     assert not await exchange.start()
     return exchange, visit
 
@@ -124,8 +125,8 @@ async def post(
 ) -> Received:
     """POST *body* in pieces of so many bytes."""
     visit = Received()
-    exchange = AllModels(hub.gateway, hub.registry, base).exchange(
-        request_for(path, "POST", base, **more), visit, fin=False
+    exchange = ModelsExchange(
+        AllModels(hub.gateway, hub.registry, base), request_for(path, "POST", base, **more), visit, fin=False
     )
     assert await exchange.start()
     data = json.dumps(body).encode()
@@ -230,8 +231,8 @@ def test_a_visitor_who_leaves_while_a_provider_is_awaited() -> None:
     async def work(hub: HereHub, kernel: Publisher) -> None:
         await kernel.cut()
         visit = Received()
-        exchange = AllModels(hub.gateway, hub.registry, "/portico/v1").exchange(
-            request_for("responses", "POST"), visit, fin=False
+        exchange = ModelsExchange(
+            AllModels(hub.gateway, hub.registry, "/portico/v1"), request_for("responses", "POST"), visit, fin=False
         )
         assert await exchange.start()
         wait = exchange.upload(b'{"model": "cat", "input": "hi"}')
@@ -332,7 +333,7 @@ def test_a_service_with_a_password_is_there_for_its_keys_alone() -> None:
 
 async def dial(hub: HereHub) -> tuple[ModelsSocket, Received]:
     visit = Received()
-    socket = AllModels(hub.gateway, hub.registry, "/portico/v1").socket(request_for("responses", websocket=True))
+    socket = ModelsSocket(AllModels(hub.gateway, hub.registry, "/portico/v1"), request_for("responses", websocket=True))
     await socket.admit()
     socket.begin(visit)
     await until(lambda: visit.status == 101)
@@ -394,7 +395,7 @@ def test_who_may_use_no_model_is_refused_before_anything_is_accepted() -> None:
         for headers, status in (([], 401), ([(b"authorization", b"Bearer " + key)], 404)):
             request = request_for("responses", headers=headers, websocket=True)
             with pytest.raises(Answer) as refused:
-                await AllModels(hub.gateway, hub.registry, "/portico/v1").socket(request).admit()
+                await ModelsSocket(AllModels(hub.gateway, hub.registry, "/portico/v1"), request).admit()
             assert refused.value.status == status
 
     with_hub(work)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from portico.hub.models import base as all_models
+from portico.hub.models import exchange as all_models
 from portico.hub.models.base import AllModels
+from portico.hub.models.exchange import ModelsExchange
 from tests.hub.models.test_base import HereHub, Publisher, Received, answering, begin, request_for, with_hub
 from tests.waiting import until
 
@@ -24,7 +25,7 @@ async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20, **h
     visit = Received()
     request = request_for("chat/completions", "POST")
     request.request.headers.extend([(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(data))])
-    exchange = AllModels(hub.gateway, hub.registry, "/portico/v1").exchange(request, visit, fin=False)
+    exchange = ModelsExchange(AllModels(hub.gateway, hub.registry, "/portico/v1"), request, visit, fin=False)
     if await exchange.start():
         for start in range(0, len(data), piece):
             wait = exchange.upload(data[start : start + piece])

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from portico.hub.answers import Answer
-from portico.hub.models.base import AllModels, ModelsExchange
+from portico.hub.models.base import AllModels
+from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.types import Headers
 from tests.hub.models.test_base import OWNER, lifespan, request_for, with_hub
@@ -26,7 +27,7 @@ async def begin(
     visit = Received()
     request = request_for("chat/completions", "POST", headers=[OWNER] if headers is None else headers)
     request.client = address, 1
-    exchange = AllModels(hub.gateway, hub.registry, "/portico/v1", held).exchange(request, visit, fin=False)
+    exchange = ModelsExchange(AllModels(hub.gateway, hub.registry, "/portico/v1", held), request, visit, fin=False)
     assert await exchange.start()
     return exchange, visit
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING
 
 from portico.hub.answers import Answer
 from portico.hub.callers import Caller
 from portico.hub.models import catalog
+from portico.hub.models.base import AllModels
 from portico.hub.models.field import ModelField, NotAnObject
 from portico.hub.responders import SocketResponder
 from portico.hub.socket_forward import SocketForward
 from portico.hub.visits import Visit
 from portico.types import Headers
-
-if TYPE_CHECKING:
-    from portico.hub.models.base import AllModels
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 from portico.hub.answers import Answer, late_body
 from portico.hub.firewall.headers import BODILESS
 from portico.hub.http_forward import HTTPForward
-from portico.hub.models.base import ModelsExchange
+from portico.hub.models.exchange import ModelsExchange
 from portico.hub.reply import date
 from portico.hub.request import VisitorRequest
 from portico.hub.visits import BROKEN, Visit

@@ -14,7 +14,9 @@ from portico.hub.firewall.heads import SMALL
 from portico.hub.gateway import Gateway
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
+from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.held_bodies import HeldBodies
+from portico.hub.models.socket import ModelsSocket
 from portico.hub.reply import server_of
 from portico.hub.request import Target, VisitorRequest
 from portico.hub.shares import network_of
@@ -85,9 +87,8 @@ class RelayEdge:
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.state.workspaces.get(location.workspace)
             if location.models:
-                exchange = AllModels(workspace.gateway, workspace.registry, location.base, self.held).exchange(
-                    visit, responder, fin=fin
-                )
+                models = AllModels(workspace.gateway, workspace.registry, location.base, self.held)
+                exchange = ModelsExchange(models, visit, responder, fin=fin)
                 if await exchange.start():
                     responder.expects = False
                     await reading.upload(exchange, receive, responder)
@@ -201,9 +202,10 @@ class RelayEdge:
             workspace = self.state.workspaces.get(location.workspace)
             gateway = workspace.gateway
             if location.models:
-                models = AllModels(gateway, workspace.registry, location.base, self.held).socket(visit)
-                await models.admit()
-                await socket.read(models.begin(socket), receive)
+                models = AllModels(gateway, workspace.registry, location.base, self.held)
+                models_socket = ModelsSocket(models, visit)
+                await models_socket.admit()
+                await socket.read(models_socket.begin(socket), receive)
                 return
             _find(visit, location)
             if visit.target.raw_path.startswith(b"/.portico/"):
