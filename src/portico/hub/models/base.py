@@ -52,7 +52,7 @@ class AllModels:
         if caller.visitor is ANONYMOUS and not catalog.models(self.registry, ANONYMOUS):
             raise key_needed()
 
-    def resolve(self, caller: Caller, model: str) -> catalog.ServedModel:
+    def resolve(self, caller: Caller, model: str) -> catalog.CatalogEntry:
         """Whose model that is. Raises an `Answer`; a stranger is asked for a key rather than told what there is."""
         try:
             return catalog.resolve(self.registry, caller.visitor, model)

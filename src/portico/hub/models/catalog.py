@@ -18,7 +18,7 @@ from portico.hub.replicas import PublishedService
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class CatalogEntry:
     """One model of one service."""
 
     service: PublishedService
@@ -47,10 +47,10 @@ def services(registry: Registry, visitor: Visitor) -> Iterator[PublishedService]
             yield service
 
 
-def _usable(registry: Registry, visitor: Visitor) -> Iterator[ServedModel]:
+def _usable(registry: Registry, visitor: Visitor) -> Iterator[CatalogEntry]:
     for service in services(registry, visitor):
         for model in service.descriptor.models:
-            yield ServedModel(service, model)
+            yield CatalogEntry(service, model)
 
 
 def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def models(registry: Registry, visitor: Visitor) -> list[dict[str, Any]]:
     return [model_object(entry, entry.model if counts[entry.model] == 1 else entry.qualified) for entry in entries]
 
 
-def model_object(entry: ServedModel, name: str) -> dict[str, Any]:
+def model_object(entry: CatalogEntry, name: str) -> dict[str, Any]:
     """One model, under the *name* by which it is called."""
     return {
         "id": name,
@@ -78,7 +78,7 @@ def origin_allowed(registry: Registry, origin: str) -> bool:
     )
 
 
-def resolve(registry: Registry, visitor: Visitor, name: str) -> ServedModel:
+def resolve(registry: Registry, visitor: Visitor, name: str) -> CatalogEntry:
     """Whose model *name* is. Raises an `Answer`: 404 for one that there is not, 400 for one of several services.
 
     Without a name it is the only one, if there is only one.
@@ -90,8 +90,8 @@ def resolve(registry: Registry, visitor: Visitor, name: str) -> ServedModel:
         raise Answer(400, "missing_model", "The request must name its model. GET models lists yours.")
     usable = list(services(registry, visitor))
     owner, _, model = name.partition("/")
-    named = [ServedModel(service, name) for service in usable if name in service.descriptor.models] or [
-        ServedModel(service, model)
+    named = [CatalogEntry(service, name) for service in usable if name in service.descriptor.models] or [
+        CatalogEntry(service, model)
         for service in usable
         if service.descriptor.name == owner and model in service.descriptor.models
     ]

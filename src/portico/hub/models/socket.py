@@ -95,7 +95,7 @@ class ModelsSocket:
         if self._opening is not None:
             self._opening.cancel()
 
-    def _read(self, data: bytes) -> tuple[catalog.ServedModel | None, bytes]:
+    def _read(self, data: bytes) -> tuple[catalog.CatalogEntry | None, bytes]:
         """Whose model a message names, and the message as its service reads it. None: it goes where the others went.
 
         Raises an `Answer` for a message that cannot go anywhere.
@@ -129,7 +129,7 @@ class ModelsSocket:
 
     # --- the service --------------------------------------------------------------------------------------------
 
-    async def _open(self, entry: catalog.ServedModel, data: bytes, text: bool) -> None:
+    async def _open(self, entry: catalog.CatalogEntry, data: bytes, text: bool) -> None:
         """Open a stream to the service, and pass the first message on. An `Answer` goes to the visitor as an error."""
         visit, caller, gateway = self._visit, self._caller, self._all.gateway
         assert caller is not None
