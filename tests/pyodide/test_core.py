@@ -11,7 +11,7 @@ import pytest
 from tests.pyodide.environment import ROOT
 from tests.pyodide.test_import import run_inside
 
-_TESTS = ("protocol", "asgi", "calls", "models", "transports", "vectors")
+_TESTS = ("protocol", "asgi", "adapters", "calls", "models", "transports", "vectors")
 _INSIDE = Path(__file__).with_name("inside")
 _PACKAGES = ("portico", "pytest", "pytest-timeout", "hypothesis", "openai", "httpx2-jsfetch", "httpx", "fastapi")
 _AT_LEAST = 1000

@@ -131,12 +131,14 @@ class Others:
         try:
             answer = _within(ANSWERS_WITHIN, lambda: adapter.claims(thing))
         except _TookTooLong:
-            raise Broken(f"{_capital(declared)} did not say within {ANSWERS_WITHIN:g} s whether it claims it") from None
+            raise Broken(
+                f"{_capital(declared)} did not say within {ANSWERS_WITHIN:g} s whether it claims the object"
+            ) from None
         except BaseException as error:
-            raise _broken(declared, "asking it whether it claims it", error) from error
+            raise _broken(declared, "when it was asked whether it claims the object", error) from error
         if not isinstance(answer, bool):
             _let_go(answer)
-            raise Broken(f"claims of {declared} gave {_a(answer)}, which is neither True nor False")
+            raise Broken(f"{_capital(declared)} is wrong: claims gave {_a(answer)}, and not True or False")
         return answer
 
     def take(self, declared: Declared, thing: Any, options: TakeOptions) -> Taken:
@@ -147,14 +149,14 @@ class Others:
         except PorticoError:
             raise
         except BaseException as error:
-            raise _broken(declared, "having it take it", error) from error
+            raise _broken(declared, "when it was to take the object", error) from error
         if not isinstance(taken, Taken):
             _let_go(taken)
-            raise Broken(f"take of {declared} gave {_a(taken)}, and not a portico.adapters.Taken")
+            raise Broken(f"{_capital(declared)} is wrong: take gave {_a(taken)}, and not a portico.adapters.Taken")
         try:
             return _checked(taken, thing, declared, options)
         except (ValueError, TypeError, NotServable) as error:
-            raise Broken(f"what {declared} gave cannot be served: {error}") from error
+            raise Broken(f"{_capital(declared)} is wrong: what take gave cannot be served: {error}") from error
 
     def _load(self, declared: Declared) -> Adapter:
         """Import it, if that has not been done; one that could not be imported is tried again. Raises `Broken`."""
@@ -167,9 +169,9 @@ class Others:
             adapter: Adapter = loaded() if isinstance(loaded, type) else loaded
             missing = [name for name in ("claims", "take") if not callable(getattr(adapter, name, None))]
         except BaseException as error:
-            raise _broken(declared, "importing it", error) from error
+            raise _broken(declared, "when it was imported", error) from error
         if missing:
-            raise Broken(f"{_capital(declared)} has no {' and no '.join(missing)}: see portico.adapters.Adapter")
+            raise Broken(f"{_capital(declared)} is wrong: it has no {' and no '.join(missing)} to call")
         self._loaded[key] = adapter, sys.modules.get(module)
         return adapter
 
@@ -249,11 +251,11 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
         sys.settrace(None)
 
 
-def _broken(declared: Declared, doing: str, error: BaseException) -> Broken:
+def _broken(declared: Declared, when: str, error: BaseException) -> Broken:
     """What is said of *error*, which left the adapter's code. Raises it again if it is the user's own (Ctrl-C)."""
     is_failure(error, stopped=False)
     text = " ".join("".join(traceback.format_exception_only(error)).split())
-    return Broken(f"{doing} failed for {declared}: {text[:_SAID]}")
+    return Broken(f"{_capital(declared)} failed {when}: {text[:_SAID]}")
 
 
 def _let_go(value: Any) -> None:

@@ -29,6 +29,8 @@ NO_FILE = {
     "tests/models/test_signatures.py": _NO_WHEEL + "numpy",
     "tests/models/test_handed_on.py": _NO_WHEEL + "langchain-core",
     "tests/models/test_nothing_lost.py": _NO_WHEEL + "langchain-core",
+    "tests/adapters/test_take.py": _NO_WHEEL + "markupsafe, for flask",
+    "tests/adapters/test_served.py": _NO_PROCESS,
     "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
     "tests/transports/test_whole_frames.py": "is about the websockets library, which CPython's transport alone uses",
 }
@@ -39,6 +41,7 @@ _SCHEMAS = _NO_WHEEL + "jsonschema's rpds-py"
 NO_TEST = {
     "asgi/test_functions.py::test_a_plain_function_does_not_hold_the_loop": _NO_THREAD,
     "on-a-thread]": _NO_THREAD,
+    "adapters/test_others.py::test_the_users_interrupt_is_theirs": "there is no Ctrl-C in a tab",
     "calls/test_run.py::test_a_cancelled_call_closes_its_generator[False]": _NO_THREAD,
     "models/test_keep_alive.py::test_chat_gets_the_head_the_role_and_empty_deltas[True]": _NO_THREAD,
     "models/test_keep_alive.py::test_a_thread_does_not_keep_the_loop_from_turning": _NO_THREAD,
