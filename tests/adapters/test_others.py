@@ -320,6 +320,8 @@ OFFERS = {
     "Taken(app, capabilities={'gpus': 2})": "cannot be served",
     "Taken(app, capabilities=[{'gpus': None}])": "the attribute 'gpus' is neither",
     "Taken(app, remarks='one')": "remarks is a list",
+    "Taken(app, how='two\\nlines')": "how is a text of at most 200 characters, on one line",
+    "Taken(app, how=7)": "how is a text",
 }
 WRONG |= {
     offer: (

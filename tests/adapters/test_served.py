@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from portico.provider.provider import Provider
 from portico.provider.service import Service
 from portico.provider.serving import renew, serve
 from portico.provider.thread import LoopThread
+from portico.tab import bridge
 from portico.transports.memory import MemoryTransport
 from portico.types import service_name
 from tests.adapters.packages import ADAPTER, LIBRARY, PYPROJECT, install, lay
@@ -175,3 +177,12 @@ def test_a_hub_that_is_back_with_a_smaller_frame_takes_what_fits() -> None:
             await provider.shutdown()
 
     run(work)
+
+
+def test_a_tabs_worker_takes_it_too(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(site, "boards", {"boards": "boards_portico"}, {"boards.py": LIBRARY, "boards_portico.py": ADAPTER})
+    (tmp_path / "page_of_boards.py").write_text("import boards\napp = boards.Board()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    taken = bridge._take("page_of_boards", str(tmp_path), False, lambda doing, error: None)
+    assert (taken.kind, taken.how) == ("board", "Board, by boards")

@@ -41,6 +41,7 @@ def a_card(**changes: Any) -> CardState:
         kind="app",
         how="an app of the test",
         models=(),
+        tools=(),
         url="http://hub.test/portico/apps/app/",
         docs_url="",
         access="private",

@@ -55,6 +55,13 @@ def test_each_status_in_words(show: object) -> None:
 
 
 @BOTH
+def test_a_kind_that_is_no_app_is_said(show: object) -> None:
+    assert "a board of 2 columns" not in show(a_card(how="a board of 2 columns"))  # type: ignore[operator]
+    shown = show(a_card(kind="board", how="a board of <2> columns"))  # type: ignore[operator]
+    assert f"board: a board of {'<2>' if show is render.text else '&lt;2&gt;'} columns" in shown
+
+
+@BOTH
 def test_what_others_chose_is_text(show: object) -> None:
     nasty = "<script>alert(1)</script>"
     shown = show(  # type: ignore[operator]
@@ -103,4 +110,4 @@ def test_a_preview_is_shown_in_a_frame_and_has_nothing_for_programs() -> None:
 def test_all_that_is_in_a_record_is_shown_somewhere_or_is_for_what_shows_more(field: str) -> None:
     """A panel and a widget show more than a card does; what they alone show is named here."""
     source = Path(render.__file__).read_text("utf-8")
-    assert (f"service.{field}" in source) is (field not in ("how", "origins", "requests", "remarks"))
+    assert (f"service.{field}" in source) is (field not in ("tools", "origins", "requests", "remarks"))

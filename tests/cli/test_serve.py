@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.adapters.packages import ADAPTER, LIBRARY, lay
 from tests.cli.conftest import Interrupt
 from tests.live_commands import Relay, Shell, last_words
 from tests.live_jupyter import TOKEN, JupyterServer
@@ -111,6 +112,19 @@ def test_without_a_server(shell: Shell, interrupt: Interrupt, arguments: tuple[s
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/local/apps/myapp/", url)
     assert get(url).text == "<title>Cat</title>"
     interrupt(process)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--reload",)])
+def test_what_another_packages_adapter_takes(shell: Shell, interrupt: Interrupt, arguments: tuple[str, ...]) -> None:
+    site = shell.folder / "site"
+    lay(site, "boards", {"boards": "boards_portico"}, {"boards.py": LIBRARY, "boards_portico.py": ADAPTER})
+    (shell.folder / "my_board.py").write_text("import boards\nboard = boards.Board('todo, done')\nnothing = object()\n")
+    process, url = shell.serve("my_board:board", "--port=0", *arguments, PYTHONPATH=str(site))
+    assert get(url).text == "todo, done"
+    interrupt(process)
+    said = shell.run("serve", "my_board:nothing", "--port=0", status=1, PYTHONPATH=str(site)).stderr
+    assert "What can be served: an ASGI app" in said
+    assert "or what boards adds (objects of boards)." in said
 
 
 def test_without_a_server_and_not_for_everyone(shell: Shell) -> None:

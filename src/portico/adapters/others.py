@@ -41,6 +41,7 @@ NOT_OFFERED = frozenset(("builtins", "__main__", "portico", "starlette", "fastap
 ANSWERS_WITHIN = 5.0
 """Seconds for ``claims``: it looks at an object, and a person waits. It may look at one that has no end."""
 
+_LONGEST_HOW = 200  # characters: a line of a card
 _SAID = 300  # characters of an exception that are said in a sentence; the whole is in the log
 
 T = TypeVar("T")
@@ -283,13 +284,15 @@ def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions)
         raise ValueError("its kind is empty; 'app' is the usual one")
     if isinstance(taken.remarks, str) or not all(isinstance(remark, str) for remark in taken.remarks):
         raise ValueError("remarks is a list of texts")
-    how = taken.how if isinstance(taken.how, str) else ""
+    how = taken.how or f"{type(thing).__name__}, by {declared.package}"
+    if not offer.is_line(how, _LONGEST_HOW):
+        raise ValueError(f"how is a text of at most {_LONGEST_HOW} characters, on one line")
     adapted = adapt(taken.app, options.mount, options.threads)
     return Taken(
         adapted.app,
         kind,
         models,
-        how or f"{type(thing).__name__}, by {declared.package}",
+        how,
         tuple(taken.remarks),
         tools,
         capabilities,

@@ -144,6 +144,7 @@ def text(service: CardState) -> str:
         page = f" ({_CHAT_PAGE})" if service.kind == "chat" else ""
         if service.url:
             lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else [])]
+        lines += [f"  {kind}"] if (kind := _kind(service)) else []
         lines.append(f"  {_who_may(service)}")
         lines += [f"  {note}" for note in service.notes]
         if not service.is_previewed:
@@ -170,6 +171,8 @@ def html(service: CardState) -> str:
     if service.is_live:
         if service.url:
             rows.append(f'<div style="margin-top:.3em;overflow-wrap:anywhere">{_links(service)}</div>')
+        if kind := _kind(service):
+            rows.append(f'<div style="{_DIM}">{escape(kind)}</div>')
         rows.append(f'<div style="{_DIM}">{escape(_who_may(service))}</div>')
         rows += [f'<div style="{_NOTE}">{escape(note)}</div>' for note in service.notes]
         if not service.is_previewed:
@@ -180,6 +183,11 @@ def html(service: CardState) -> str:
     if service.failure is not None:
         rows.append(_failure(service, service.failure))
     return f'<div class="portico-card" style="{_BOX}">{"".join(rows)}</div>'
+
+
+def _kind(service: CardState) -> str:
+    """What it is, where that is neither an app nor chat models, which can be seen by their links."""
+    return "" if service.kind in ("app", "chat") else f"{service.kind}: {service.how}"
 
 
 def _who_may(service: CardState) -> str:

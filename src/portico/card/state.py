@@ -63,11 +63,13 @@ class CardState:
     name: str
     title: str
     kind: str
-    """``app`` or ``chat``."""
+    """``app``, ``chat``, or what another package's adapter calls it."""
     how: str
     """What was found to be served, for people."""
     models: tuple[str, ...]
-    """The ids of its chat and embedding models."""
+    """The ids of its models."""
+    tools: tuple[str, ...]
+    """The names of its tools, which agents may call."""
     url: str
     """Ends with a slash; empty where it has none."""
     docs_url: str

@@ -229,6 +229,7 @@ class Service(Publication):
             kind=self.kind,
             how=self.how,
             models=self.models,
+            tools=self.tools.names,
             url=self.url,
             docs_url=self.url + docs.lstrip("/") if isinstance(docs, str) else "",  # as FastAPI tells
             access=self.access,
