@@ -51,9 +51,10 @@ class SocketForward(Forward):
         *,
         subprotocols: tuple[str, ...] | None = None,
         admission: Admission | None = None,
+        alone: Replica | None = None,
     ) -> None:
         """*subprotocols* are offered to the app instead of the visitor's; the rest is as of a `Forward`."""
-        super().__init__(visit, None, admission, None)
+        super().__init__(visit, None, admission, alone)
         if subprotocols is not None:
             self.subprotocols = subprotocols
         self._responder = responder

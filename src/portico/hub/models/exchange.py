@@ -26,8 +26,9 @@ from portico.hub.models.encoded_body import EncodedBody, decoded_headers, decode
 from portico.hub.models.field import Found, ModelField, NotAnObject
 from portico.hub.models.held_bodies import MOST_OF_A_BODY, HeldBody
 from portico.hub.models.no_page import NoPage
+from portico.hub.models.previous import PreviousResponse, keep_their_own
 from portico.hub.models.request import lengthened, shows_a_key
-from portico.hub.models.stored import StoredResponse
+from portico.hub.models.stored import StoredResponse, unavailable
 from portico.hub.request import VisitorRequest
 from portico.hub.responders import Responder, Upload
 from portico.hub.shares import network_of
@@ -50,14 +51,17 @@ class ModelsExchange:
         "_field",
         "_fin",
         "_forward",
+        "_found",
         "_headers",
         "_held",
         "_over",
         "_passing",
+        "_previous",
         "_request",
         "_responder",
         "_rest",
         "_service_responder",
+        "_task",
         "_visit",
     )
 
@@ -79,7 +83,12 @@ class ModelsExchange:
         self._field: ModelField | None = None
         self._held: HeldBody | None = None
         """What the field holds of the body."""
+        self._found: Found | None = None
+        """The model."""
+        self._previous: PreviousResponse | None = None
+        """Looks for the response that is gone on with, where that decides which replica has the request."""
         self._forward: Upload | None = None
+        self._task: asyncio.Task[None] | None = None
         self._passing = False
         """The model is known, and its service is not open yet."""
         self._ended = False
@@ -224,11 +233,14 @@ class ModelsExchange:
         assert not self._passing, "the future of the last piece is not done"
         assert self._held is not None
         try:
-            self._held.grow(len(data))
-            found = field.feed(data)
-            if found is not None:
-                self._passing = True
-                return asyncio.ensure_future(self._pass_on(found))
+            if self._previous is None:
+                self._held.grow(len(data))
+                self._found = found = field.feed(data)
+                if found is None or not self._knows_where(found):
+                    return None
+            elif not self._looks_on(self._previous, data):
+                return None
+            return self._begin_to_pass_on()
         except NotAnObject as error:
             self._answer(Answer(400, "invalid_body", f"{str(error).capitalize()}."))
         except Answer as answer:
@@ -239,8 +251,11 @@ class ModelsExchange:
         self._ended = True
         if self._forward is not None:
             self._forward.upload_done()
-        elif self._field is not None and not self._passing:
-            self._answer(Answer(400, "invalid_body", "The body ends before it names its model."))
+        elif self._field is not None and not self._passing and not self._over:
+            if self._found is None:
+                self._answer(Answer(400, "invalid_body", "The body ends before it names its model."))
+            else:  # its service says what it makes of such a body
+                self._begin_to_pass_on()
 
     def _refuse(self, answer: Answer) -> None:
         """The body cannot be read on: the app, if there is one yet, hears that nobody waits for its answer."""
@@ -259,6 +274,35 @@ class ModelsExchange:
             self._forward.visitor_left()
 
     # --- the service --------------------------------------------------------------------------------------------
+
+    def _knows_where(self, found: Found) -> bool:
+        """The model is *found*: whether that says where the request goes. Raises an `Answer`."""
+        if self._rest != b"/responses":
+            return True
+        assert self._caller is not None
+        assert self._field is not None
+        service = self._all.resolve(self._caller, found.value).service
+        if not keep_their_own(service):
+            return True
+        self._previous = PreviousResponse(service, self._field.body)
+        return self._previous.feed(b"")
+
+    def _looks_on(self, previous: PreviousResponse, data: bytes) -> bool:
+        """Look for the response that is gone on with in more of the body: whether that says where it goes."""
+        assert self._field is not None
+        assert self._held is not None
+        try:
+            self._held.grow(len(data))
+        except Answer:  # so much is not held: one of the replicas gets it, and says that it has no such response
+            self._field.body += data
+            return True
+        return previous.feed(data)
+
+    def _begin_to_pass_on(self) -> asyncio.Future[None]:
+        assert self._found is not None
+        self._passing = True
+        self._task = asyncio.ensure_future(self._pass_on(self._found))
+        return self._task
 
     async def _pass_on(self, found: Found) -> None:
         """The model is known: let the visitor in to its service, and pass on what has come of the body."""
@@ -280,10 +324,13 @@ class ModelsExchange:
             field.body.clear()
             if self._over:
                 return
+            replica = self._previous.replica if self._previous is not None else None
             self._forward = forward = HTTPForward(
-                visit, self._service_responder, fin=False, headers=headers, admission=admission
+                visit, self._service_responder, fin=False, headers=headers, admission=admission, alone=replica
             )
             if not self._all.gateway.open_now(forward):
+                if replica is not None:
+                    raise unavailable()
                 await self._all.gateway.open(forward)
         except Answer as answer:
             self._answer(said_to(caller, answer))

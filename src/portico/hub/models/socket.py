@@ -16,6 +16,8 @@ from portico.hub.callers import Caller
 from portico.hub.models import catalog
 from portico.hub.models.base import AllModels
 from portico.hub.models.field import ModelField, NotAnObject
+from portico.hub.models.previous import replica_for
+from portico.hub.models.stored import unavailable
 from portico.hub.responders import SocketResponder
 from portico.hub.socket_forward import SocketForward
 from portico.hub.visits import Visit
@@ -137,8 +139,11 @@ class ModelsSocket:
             admission = self._all.admit(visit, caller, entry.service)
             self._accepted = asyncio.get_running_loop().create_future()
             # the app is asked too late to choose a subprotocol
-            forward = SocketForward(visit, self, subprotocols=(), admission=admission)
+            replica = replica_for(entry.service, data)
+            forward = SocketForward(visit, self, subprotocols=(), admission=admission, alone=replica)
             if not gateway.open_now(forward):
+                if replica is not None:
+                    raise unavailable()
                 await gateway.open(forward)
         except Answer as answer:
             told = self._tell(answer, data)

@@ -107,7 +107,7 @@ class StoredResponse:
             unheard = unheard or status not in _NOT_HERE
         self._visit.cors_origin = spoken_for
         if unheard:
-            return Answer(503, "response_unavailable", "A service that may have it does not answer now.", retry_after=5)
+            return unavailable()
         if unable:
             return Answer(501, "not_implemented", "No service that may have this response can do that.")
         return Answer(404, "response_not_found", "There is no such stored response, or it is not yours.")
@@ -165,6 +165,13 @@ class _Asked:
     @property
     def _found(self) -> bool:
         return self.status.done() and not self.status.cancelled() and self.status.result() == 0
+
+
+def unavailable() -> Answer:
+    """It may be there, and cannot be looked for now."""
+    return Answer(
+        503, "response_unavailable", "A service that may have the response does not answer now.", retry_after=5
+    )
 
 
 def tag_of(response_id: str) -> str:
