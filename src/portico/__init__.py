@@ -15,6 +15,7 @@ of which imports only what stands below it:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from portico.version import __version__
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from portico.provider.connect import connect_to_server
     from portico.provider.service import Service
     from portico.provider.serving import serve, service
+    from portico.provider.surroundings import Tab
 
 __all__ = [
     "PorticoError",
@@ -53,6 +55,18 @@ _HOMES = {
     "service": "portico.provider.serving",
     "unload_ipython_extension": "portico.notebook",
 }
+
+
+def _tab() -> Tab:
+    from portico.tab import handed
+
+    return handed
+
+
+if sys.platform == "emscripten":  # a browser tab: what a provider needs of it is in a room that it does not know
+    from portico.provider.surroundings import hand_tab
+
+    hand_tab(_tab)
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from portico.errors import LinkClosed, Refused
 from portico.provider.discovery import HubAddress
 from portico.provider.options import expiry_seconds
 from portico.provider.secret import Secret
+from portico.provider.surroundings import tab
 from portico.provider.thread import IN_TAB
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ async def call_async(address: HubAddress, method: str, path: str, body: dict[str
     """`call`, while the loop goes on."""
     if not IN_TAB:
         return await asyncio.to_thread(call, address, method, path, body)
-    from portico.provider import tab_requests
-
     headers, data = _written(_authorization(address), body)
-    return _read(*await tab_requests.fetch(address.api_url + path, method, headers, data))
+    return _read(*await tab().fetch(address.api_url + path, method, headers, data))
 
 
 def make_key(address: HubAddress, services: list[str], expires: str | float | None = None, label: str = "") -> str:
@@ -90,9 +89,7 @@ def fetch(
     given, data = _written(headers or {}, body)
     data = form if data is None else data
     if IN_TAB:
-        from portico.provider import tab_requests
-
-        return _read(*tab_requests.fetch_sync(url, method, given, data))
+        return _read(*tab().fetch_sync(url, method, given, data))
     return _read(*_send(url, method, given, data, at or HubAddress(url, "", "", insecure=insecure)))
 
 

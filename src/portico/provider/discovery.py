@@ -28,7 +28,7 @@ CERTIFICATE_VARIABLE = "PORTICO_HUB_CERTIFICATE"
 
 
 PREVIEW = "the page of JupyterLite that this kernel belongs to"
-"""The rung that leads to no hub: the page itself shows what is served (`portico.tab.preview`)."""
+"""The rung that leads to no hub: the page itself shows what is served (`portico.provider.preview`)."""
 
 RELAY_VARIABLE = "PORTICO_RELAY"
 RELAY_TOKEN_VARIABLE = "PORTICO_TOKEN"

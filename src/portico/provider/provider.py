@@ -31,6 +31,7 @@ from portico.provider.publication import Publication
 from portico.provider.service import Service
 from portico.provider.sessions import Sessions
 from portico.provider.sharing import Share
+from portico.provider.surroundings import tab
 from portico.provider.thread import HAS_THREADS, IN_TAB, LoopThread
 from portico.provider.work import Work
 from portico.types import ASGIApp
@@ -54,9 +55,7 @@ class Provider:
     ) -> None:
         """*thread* is where its loop lives, a daemon thread of its own by default."""
         if IN_TAB:
-            from portico.tab import shim
-
-            shim.install()
+            tab().install()
         self.thread = thread or LoopThread()
         self.thread.on_death = self._thread_died
         self.work = Work(self.thread)

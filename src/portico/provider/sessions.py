@@ -11,7 +11,9 @@ from portico.protocol import Limits
 from portico.provider.dial import Dial
 from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.presence import Identity, Owner, Presence
+from portico.provider.preview import PreviewSession
 from portico.provider.session import HubSession
+from portico.provider.surroundings import tab
 from portico.provider.thread import IN_TAB
 
 
@@ -42,9 +44,7 @@ class Sessions:
 
     def _make(self, address: HubAddress) -> Presence:
         if address.rung == PREVIEW:
-            from portico.tab.preview import PreviewSession
-
-            return PreviewSession(self._owner, address)
+            return PreviewSession(self._owner, address, tab().page(address.url))
         identity = self._identities.pop((address.url, address.workspace), None)
         return HubSession(self._owner, address, _who(address), dial=self._dial, limits=self._limits, identity=identity)
 

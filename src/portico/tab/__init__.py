@@ -1,6 +1,7 @@
-"""What runs in a browser tab alone, under Pyodide: nothing here is imported where there are threads.
+"""What Python needs of the browser tab that it runs in, under Pyodide. Nothing here is imported elsewhere.
 
-`shim` makes synchronous code work without threads; `bridge` is the way from a preview's requests to the app; `preview`
-shows what a kernel of JupyterLite serves, by its own page. The tab's WebSocket is `portico.transports.browser`; the
+`shim` makes synchronous code work without threads; `requests` are made by the browser; `bridge` is the way from a
+page's service worker to an app; `preview` is the page that shows what its kernel of JupyterLite serves. `handed` is
+what a provider gets of it: neither room knows the other. The tab's WebSocket is `portico.transports.browser`; the
 TypeScript beside Python in a page is in js/.
 """

@@ -1,8 +1,8 @@
-"""Services of a notebook's kernel in the browser, previewed by the page that the kernel belongs to (JupyterLite).
+"""The page of JupyterLite that a kernel in the browser belongs to, as what shows the kernel's services.
 
-A session like those with hubs, but its hub is the page: Portico's extension for JupyterLab hears the kernel's worker,
-and shows what it serves through a service worker (js/packages/portico-labextension). Nothing leaves the browser. The
-site has to have the extension, which comes with Portico where the site is built.
+Portico's extension for JupyterLab hears the kernel's worker, and shows what it serves through a service worker
+(js/packages/portico-labextension). Nothing leaves the browser. The site has to have the extension, which comes with
+Portico where the site is built.
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from portico.errors import LinkClosed, PorticoError, Refused
-from portico.link import NOBODY, StreamHandler
-from portico.protocol import ResetCode
-from portico.protocol.events import Open
-from portico.provider.discovery import HubAddress
-from portico.provider.presence import Owner, Presence
-from portico.tab.bridge import Requests
+from portico.errors import LinkClosed, Refused
+from portico.tab.bridge import Begin, Requests
 
 _WELCOME_WITHIN = 20.0  # seconds that a page with the extension has: it may be busy with its own start
 _SHOW_WITHIN = 15.0  # seconds that it has to register the service worker, which the browser may have to fetch
@@ -28,13 +23,11 @@ NO_EXTENSION = (
 )
 
 
-class PreviewSession(Presence):
-    """The standing of a kernel's services with the kernel's own page. Where the page shows none, ``notice`` says why;
-    services live all the same, to be shared by relays.
-    """
+class PreviewPage:
+    """`portico.provider.surroundings.Page` of the site at *url*."""
 
-    def __init__(self, owner: Owner, address: HubAddress) -> None:
-        super().__init__(owner, address)
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._page: Any = None
         """`Kernel` of js/packages/portico-labextension/src/kernel.ts."""
         self._told: Any = None
@@ -43,22 +36,13 @@ class PreviewSession(Presence):
         self._by_id: dict[int, _Shown] = {}
         self._last = 0
 
-    async def run(self) -> None:
-        """Greet the page, and stay until `close`."""
-        try:
-            await self._greet()
-        except PorticoError as error:
-            self.last_error, self.notice = error, str(error)
-        if self.status == "connecting":
-            self._set_status("linked")
-        await self.ended()
-
-    async def _greet(self) -> None:
+    async def greet(self) -> None:
+        """Find out whether the page shows anything. Raises why it does not: `Refused` or `LinkClosed`."""
         import js
         from pyodide.code import run_js
         from pyodide.ffi import create_proxy
 
-        found = await js.fetch(self.address.url + "extensions/portico/package.json")
+        found = await js.fetch(self._url + "extensions/portico/package.json")
         if not found.ok:
             raise Refused(NO_EXTENSION, "no_extension")
         self._welcome = asyncio.get_running_loop().create_future()
@@ -84,66 +68,48 @@ class PreviewSession(Presence):
         else:
             waiting.set_result(text)
 
-    def check(self, descriptor: dict[str, Any]) -> None:
-        """The page takes messages of any length."""
+    async def show(self, name: str, begin: Begin) -> str:
+        """Let the page show a service; returns its URL, or nothing where the page shows none.
 
-    async def register(self, descriptor: dict[str, Any]) -> str:
-        """Let the page show a service; returns its URL, or nothing where there is no preview."""
-        name = descriptor["name"]
+        *begin* is called for each request. Raises `Refused` or `LinkClosed`.
+        """
         if self._page is None:
             return ""
         shown = self._shown.get(name)
         if shown is None:
             self._last += 1
-            shown = self._shown[name] = self._by_id[self._last] = _Shown(self._last, self._begin, name)
+            shown = self._shown[name] = self._by_id[self._last] = _Shown(self._last, begin, name)
             shown.exchanges = self._page.serve(shown.id, name, shown.requests.expose())
             shown.requests.exchanges = shown.exchanges
         try:
             async with asyncio.timeout(_SHOW_WITHIN):
                 return await asyncio.shield(shown.url)
         except TimeoutError:
-            self.notice = "There is no preview: the page did not show it in time."
-        except Refused as error:
-            self.notice = str(error)
-        await self.unregister(name)
-        return ""
+            raise LinkClosed("There is no preview: the page did not show it in time.") from None
 
-    async def unregister(self, name: str) -> None:
-        """Let the page show a service no more."""
+    def hide(self, name: str) -> None:
+        """Let the page show a service no more. Nothing, if it does not."""
         shown = self._shown.pop(name, None)
         if shown is not None:
             del self._by_id[shown.id]
             self._page.stop(shown.id)
             shown.requests.hide()
 
-    def close(self, reason: str = "the provider is done", code: ResetCode = ResetCode.NO_ERROR) -> None:
-        for shown in self._shown.values():
-            self._page.stop(shown.id)
-            shown.requests.hide()
-        self._shown.clear()
-        self._by_id.clear()
-        super().close(reason, code)
-
-    def say_goodbye(self) -> None: ...
-
-    async def wait_closed(self) -> None: ...
+    def close(self) -> None:
+        """Let the page show nothing any more."""
+        for name in tuple(self._shown):
+            self.hide(name)
 
     @property
     def streams(self) -> int:
+        """How many requests are under way."""
         return sum(int(shown.exchanges.inFlight) for shown in self._shown.values())
-
-    def _begin(self, carrier: Any, request: Open) -> StreamHandler:
-        if self._owner.serves(self, request.service):
-            return self._owner.open(self, carrier, request)
-        carrier.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
-        carrier.release()
-        return NOBODY
 
 
 class _Shown:
     """A service that the page shows, or is asked to."""
 
-    def __init__(self, id: int, begin: Any, name: str) -> None:
+    def __init__(self, id: int, begin: Begin, name: str) -> None:
         self.id = id
         self.requests = Requests(begin, name)
         self.exchanges: Any = None
