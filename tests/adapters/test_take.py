@@ -39,6 +39,19 @@ class RaisesAtEachName:
         raise RuntimeError("it has no text either")
 
 
+class RaisesAtAll:
+    def __getattribute__(self, name: str) -> Any:
+        raise ValueError(name)
+
+
+class Meta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise ValueError(name)
+
+
+class RaisesAsAClass(metaclass=Meta): ...
+
+
 class HasEveryName:
     def __getattr__(self, name: str) -> Any:
         return self
@@ -88,6 +101,8 @@ def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
             take(thing, TakeOptions(mount="prefix"))
         with pytest.raises(InvalidOption, match="threads is a number from 1 to"):
             take(thing, TakeOptions(threads=0))
+        with pytest.raises(InvalidOption, match="by chat or functions, not by 'dog'"):
+            take(thing, TakeOptions(by="dog"))
 
 
 @pytest.mark.parametrize(
@@ -105,12 +120,15 @@ def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
         (MagicMock(spec=dict), r"^<MagicMock spec='dict'"),
         (Lies(), r"^<.*Lies.* is no app"),
         (RaisesAtEachName(), r"^<RaisesAtEachName> \(of type .*RaisesAtEachName\) is no app"),
+        (RaisesAtAll(), r"^<.*RaisesAtAll object at .* \(of type .*RaisesAtAll\) is no app"),
+        (RaisesAsAClass, r"^<class .*RaisesAsAClass'> \(of type .*Meta\) is callable, but not as an app is"),
+        (RaisesAsAClass(), r"^<.*RaisesAsAClass object at .* is no app"),
         (HasEveryName(), r"is callable, but not as an app is"),
         ([], r"^\[\] \(of type list\) is no app"),
         ({}, r"^{} \(of type dict\) is no app"),
         ({"a": {"b": reply}}, r"\(of type dict\) is no app"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: type.__dict__["__name__"].__get__(type(value)),
 )  # fmt: skip
 def test_what_is_nothing_that_can_be_served_is_told_what_would_be(thing: Any, says: str) -> None:
     with pytest.raises(NotServable, match=says):

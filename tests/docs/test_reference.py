@@ -9,6 +9,8 @@ import pytest
 
 import portico
 from portico import errors
+from portico.adapters import Taken
+from portico.adapters import __all__ as ADAPTER_NAMES
 from portico.hub.firewall import field_names
 from portico.hub.hub import Hub
 from portico.jupyter.api import routes
@@ -41,6 +43,12 @@ def test_the_public_surface_is_small_and_documented():
 def test_every_name_for_models_is_documented():
     pages = API + (DOCS / "how-to" / "chat-models.md").read_text("utf-8")
     assert [public for public in MODEL_NAMES if public not in pages] == []
+
+
+def test_every_name_for_adapters_is_documented():
+    assert [public for public in ADAPTER_NAMES if f"`{public}`" not in API] == []
+    page = (DOCS / "how-to" / "adapters.md").read_text("utf-8")
+    assert [field for field in Taken.__dataclass_fields__ if f"| `{field}` |" not in page] == []
 
 
 def test_every_parameter_of_serve_is_documented():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from portico.adapters.looking import is_a
+from portico.adapters.looking import is_a, mro
 from portico.adapters.taken import Taken, TakeOptions
 from portico.asgi.adapt import adapt, kind_of
 
@@ -23,4 +23,4 @@ def take(thing: Any, options: TakeOptions) -> Taken:
 
 def is_near(thing: Any) -> bool:
     """Whether *thing* is a class whose objects may be apps."""
-    return is_a(thing, type) and any("__call__" in vars(base) for base in type.mro(thing))
+    return is_a(thing, type) and any("__call__" in vars(base) for base in mro(thing))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from portico.adapters.taken import Taken, TakeOptions
-from portico.asgi.functions import functions_app
 from portico.types import Scope
 
 
 def take(thing: Any, options: TakeOptions) -> Taken:
     """Make an app of *thing*, a dict of functions. Raises `NotServable` for what is no function."""
+    from portico.asgi.functions import functions_app  # only here: few services are made in this way
+
     app = functions_app(thing, context=options.context or _nobody, require_context=options.require_context)
     return Taken(app, how="functions")
 

@@ -9,11 +9,23 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _SHOWN = 60  # characters of a thing's own text: enough to know it by, in a sentence
+
+
+T = TypeVar("T")
+
+
+def look(question: Callable[[Any], T], thing: Any, otherwise: T) -> T:
+    """What *question* finds of *thing*, or *otherwise* where code of the thing itself raises at it."""
+    try:
+        return question(thing)
+    except Exception:  # noqa: BLE001 - the thing may be anything, and what it cannot be asked it is not
+        return otherwise
 
 
 def is_a(thing: Any, kind: type | tuple[type, ...]) -> bool:
@@ -33,13 +45,29 @@ def modules_of(thing: Any) -> list[str]:
     if is_a(thing, _FUNCTIONS):
         names.append(getattr(thing, "__module__", None))
     if is_a(thing, type):
-        names += [_module(base) for base in type.mro(thing) if isinstance(base, type)]
-    names += [_module(base) for base in type(thing).__mro__]
+        names += map(_module, mro(thing))
+    names += map(_module, mro(type(thing)))
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
+
+
+def mro(kind: type) -> tuple[type, ...]:
+    """What the class *kind* is made of, whatever its metaclass says."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
 
 
 def _module(kind: type) -> Any:
     return type.__dict__["__module__"].__get__(kind)
+
+
+def _qualified(kind: type) -> Any:
+    return type.__dict__["__qualname__"].__get__(kind)
+
+
+def name_of(kind: type) -> str:
+    """The class's own name, whatever its metaclass says."""
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return name
 
 
 def describe(thing: Any) -> str:
@@ -49,8 +77,8 @@ def describe(thing: Any) -> str:
     try:
         text = " ".join(repr(thing).split())
     except Exception:  # noqa: BLE001 - its own code; that it fails is not what is to be said
-        text = f"<{type(thing).__name__}>"
-    kind = f"{_module(type(thing))}.{type(thing).__qualname__}".removeprefix("builtins.")
+        text = f"<{name_of(type(thing))}>"
+    kind = f"{_module(type(thing))}.{_qualified(type(thing))}".removeprefix("builtins.")
     return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} (of type {kind})"
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from portico.adapters.looking import modules_of
+from portico.adapters.looking import modules_of, name_of
 from portico.adapters.taken import Adapter, Taken, TakeOptions
 from portico.asgi.adapt import adapt
 from portico.calls.endings import is_failure
@@ -181,6 +181,40 @@ OTHERS = Others()
 """Those of this process."""
 
 
+def by_others(thing: Any, options: TakeOptions, troubles: list[str]) -> Taken | None:
+    """*thing*, taken by another package's adapter; None if none takes it. Those that broke are added to *troubles*.
+
+    Raises what the adapter says to the author of *thing*: `NotServable`, or another `PorticoError`.
+    """
+    claimants: list[Declared] = []
+    for declared in OTHERS.for_thing(thing):
+        try:
+            if OTHERS.claims(declared, thing):
+                claimants.append(declared)
+        except Broken as error:
+            _skip(error, troubles)
+    if len(claimants) > 1:
+        logger.warning(
+            "an object of type %s is claimed by %s; the first is asked first: it is for the nearest class, or its "
+            "package's name comes first",
+            name_of(type(thing)),
+            ", and by ".join(map(str, claimants)),
+        )
+    for declared in claimants:
+        try:
+            return OTHERS.take(declared, thing, options)
+        except Broken as error:
+            _skip(error, troubles)
+    return None
+
+
+def _skip(error: Broken, troubles: list[str]) -> None:
+    """Tell who may mend it; the next adapter is asked."""
+    text = f"{error}"
+    troubles.append(text)
+    logger.warning("%s. It is skipped.", text, exc_info=error.__cause__)
+
+
 # --- reading what is declared -----------------------------------------------------------------------------------
 
 
@@ -284,7 +318,7 @@ def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions)
         raise ValueError("its kind is empty; 'app' is the usual one")
     if isinstance(taken.remarks, str) or not all(isinstance(remark, str) for remark in taken.remarks):
         raise ValueError("remarks is a list of texts")
-    how = taken.how or f"{type(thing).__name__}, by {declared.package}"
+    how = taken.how or f"{name_of(type(thing))}, by {declared.package}"
     if not offer.is_line(how, _LONGEST_HOW):
         raise ValueError(f"how is a text of at most {_LONGEST_HOW} characters, on one line")
     adapted = adapt(taken.app, options.mount, options.threads)

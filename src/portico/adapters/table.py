@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portico.adapters import asgi, chat, functions, libraries, wsgi
-from portico.adapters.looking import describe, is_a, modules_of
-from portico.adapters.others import OTHERS
+from portico.adapters.looking import describe, is_a, look, modules_of
 from portico.adapters.taken import Adapter
 from portico.asgi.adapt import kind_of
 
@@ -28,7 +27,9 @@ _MENTIONED = 5
 
 def is_plain(thing: Any) -> bool:
     """Whether *thing* is plainly an app or one of Portico's own things: it is nobody else's to claim."""
-    return bool(kind_of(thing)) or chat.claims(thing) or "portico" in {_top(name) for name in modules_of(thing)}
+    if look(kind_of, thing, otherwise="") or look(chat.claims, thing, otherwise=False):
+        return True
+    return "portico" in {_top(name) for name in modules_of(thing)}
 
 
 def _top(module: str) -> str:
@@ -41,7 +42,7 @@ def refusal(thing: Any, troubles: Sequence[str] = ()) -> str:
     said += [f"{trouble}." for trouble in troubles]
     if is_a(thing, type):
         said.append("It is a class: serve an object of it.")
-    if advice := libraries.advice(thing):
+    if advice := look(libraries.advice, thing, otherwise=""):
         said.append(advice)
     words = _words(thing)
     said.append(f"What can be served: {', '.join(words[:-1])}, or {words[-1]}.")
@@ -58,14 +59,21 @@ def _what_it_is(thing: Any) -> str:
 
 def _words(thing: Any) -> list[str]:
     """What can be served, in words: what is nearest to *thing* first."""
-    rows = [(row.is_near(thing), row.WORDS) for row in (asgi, wsgi, libraries, chat)]
-    declared = {one.package: False for one in OTHERS.all()} | {one.package: True for one in OTHERS.for_thing(thing)}
-    others = sorted(declared.items(), key=lambda item: (not item[1], item[0]))[:_MENTIONED]
-    rows += [(near, f"what {package} adds ({_modules_of(package)})") for package, near in others]
+    rows = [(look(row.is_near, thing, otherwise=False), row.WORDS) for row in (asgi, wsgi, libraries, chat)]
+    rows += _words_of_others(thing)
     return [words for _, words in sorted(rows, key=lambda row: not row[0])]
 
 
-def _modules_of(package: str) -> str:
-    """The modules whose objects *package* takes, some of them."""
-    modules = list(dict.fromkeys(one.module for one in OTHERS.all() if one.package == package))
-    return "objects of " + ", ".join(modules[:_MENTIONED])
+def _words_of_others(thing: Any) -> list[tuple[bool, str]]:
+    """What other packages take, in words, and whether *thing* is near it; some of them, if they are many."""
+    from portico.adapters.others import OTHERS  # only here, as in `take`
+
+    modules: dict[str, list[str]] = {}
+    for one in OTHERS.all():
+        modules.setdefault(one.package, []).append(one.module)
+    near = {one.package for one in OTHERS.for_thing(thing)}
+    named = sorted(modules, key=lambda package: (package not in near, package))[:_MENTIONED]
+    return [
+        (package in near, f"what {package} adds (objects of {', '.join(modules[package][:_MENTIONED])})")
+        for package in named
+    ]

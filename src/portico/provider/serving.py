@@ -48,13 +48,14 @@ def serve(
 ) -> AwaitableService:
     """Give *app* a live URL, and return its `Service`.
 
-    *app* is an ASGI app, a WSGI app, an object that carries one, or a chat function (*chat*). *name* becomes part of
-    the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key`` (keys alone) or
-    ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter server's URL, found
-    by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's workspace or in
-    *workspace*. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers everything with
-    404; where that is known of its library, it need not be said. *threads* is how many requests a WSGI app works on at
-    a time. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
+    *app* is an ASGI app, a WSGI app, an object that carries one, a chat function (*chat*), or what another package's
+    adapter takes (`portico.adapters`). *name* becomes part of the URL; without one it is guessed. *access* is
+    ``private`` (the hub's own users and keys), ``key`` (keys alone) or ``public``. *origins* are the other origins
+    whose pages may call it (CORS). *hub* is a Jupyter server's URL, found by itself in a notebook. With *relay*, a
+    relay's URL, it is served there instead, in the token's workspace or in *workspace*. *mount* ``strip`` is for an app
+    that does not know of ASGI's root_path, and so answers everything with 404; where that is known of its library, it
+    need not be said. *threads* is how many requests a WSGI app works on at a time. *loop* is ``own`` (answers while a
+    cell runs) or ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
     everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``; where the browser can switch stacks
