@@ -1,4 +1,4 @@
-"""The same request again on one connection, byte for byte: it is read once, but admitted and answered each time."""
+"""The same request again on one connection, byte for byte: it is read, admitted and answered each time."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class RelayEdge:
         fields: dict[bytes, bytes],
         size: int,
     ) -> OwnRequest | None:
-        """A request without a body, to be begun (`begin`) once or more. None: `http` must be called.
+        """A request without a body, to be begun (`begin`). None: `http` must be called.
 
         *target* is the path and the query as they came, all of them visible ASCII; *fields* is ``dict(headers)``; the
         head has *size* bytes. All that depends on more than that, the connection and the settings, is for `begin`.

@@ -73,6 +73,34 @@ _KEPT = frozenset({(b"connection", b"keep-alive"), (b"connection", b"Keep-Alive"
 that is kept here."""
 
 
+class HeadInParts:
+    """A head, as it comes."""
+
+    def __init__(self) -> None:
+        self._came = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come of one that is not whole."""
+        return len(self._came)
+
+    def cut(self, data: bytes, start: int) -> tuple[int, bytes]:
+        """How far *data* belongs to it, from *start* on; and the head, once it is whole, or nothing."""
+        came = self._came
+        known = len(came)
+        if not known:
+            end = data.find(END_OF_HEAD, start) + 4
+            if end > 3:
+                return end, data[start:end]
+        came += data[start:]
+        found = came.find(END_OF_HEAD, max(0, known - 3)) + 4
+        if found < 4:
+            return len(data), b""
+        whole = bytes(came[:found])
+        came.clear()
+        return start + found - known, whole
+
+
 def request_line(line: bytes) -> tuple[str, bytes, str] | None:
     """Method, target and version (``1.0`` or ``1.1``) of a request line, without its end; None if it is none."""
     parts = line.split(b" ")

@@ -11,8 +11,6 @@ for a head and its body. Every other goes the way of ASGI.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
@@ -22,18 +20,18 @@ from portico.hub.answers import Answer
 from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
 from portico.hub.shares import network_of
+from portico.relay.edge.deadlines import Idleness, TakingDeadline
 from portico.relay.edge.edge import RelayEdge
-from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, Malformed, one_host, read, request_line
+from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, HeadInParts, Malformed, one_host, read, request_line
 from portico.relay.edge.http1_visit import HTTP1Responder
-from portico.relay.edge.past_asgi import OwnRequest
 from portico.relay.edge.websocket import SocketProtocol
 
 _MOST_HEAD = 64 * 1024  # bytes, as a provider reads no longer ones
 _MOST_PIPELINED = 32  # requests that came before the answer to the first: each is held in memory
 _MOST_BEHIND = 256 * 1024  # bytes that came behind a request which is not answered yet
-_MOST_REPEATED = 8 * 1024  # bytes of a request that are kept, to know it again
 _NO_REQUEST = "This is no HTTP request that can be answered."
 _LONG_HEAD = Answer(431, "too_large", f"The head of a request has at most {_MOST_HEAD} bytes here.")
+_CROWD = Answer(429, "too_many_connections", "Your address holds too many connections.", retry_after=5)
 _COUNTED = FRAMING | {b"host"}
 """The fields that are kept however many others there are."""
 _LINGER = 2.0  # seconds for a visitor who is still sending to read why it is refused
@@ -52,18 +50,15 @@ class VisitorProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.visitor_left: Callable[[], None] | None = None
+        self._answer: HTTP1Responder | None = None
+        """The answer under way that goes past ASGI. Uvicorn does not know of it: its own are in `cycle`."""
         self._in_head = True
         """A head is expected, or has come in part."""
         self._deadline: asyncio.TimerHandle | None = None
-        self._stalled: asyncio.TimerHandle | None = None
-        self._head = bytearray()
-        """A head that has come in part."""
+        self._taking = TakingDeadline(self.edge.state)
+        self._head = HeadInParts()
         self._framing = PLAIN["1.1"]
         """Of the request under way, or of the last one."""
-        self._method, self._version = "", "1.1"
-        self._fields: dict[bytes, bytes] = {}
-        """The head's fields by their names, the last of each."""
         self._parsed_head = self._parsed_end = self._keeps_alive = False
         """How far the parser has come in the request, and whether another request may follow: the parser and `framing`
         must both say so."""
@@ -75,14 +70,9 @@ class VisitorProtocol(HttpToolsProtocol):
         """The address that this connection counts for."""
         self.caller = ""
         """Whom its requests count for, where no proxy says whose they are (`VisitorRequest.caller`)."""
-        self._idleness: asyncio.TimerHandle | None = None
-        self._idle_since = 0.0
+        self._idleness = Idleness(self.timeout_keep_alive)
         self._between = True
         """No message has come in part: what comes next begins one."""
-        self._passed: OwnRequest | None = None
-        """The last request, if it went past ASGI and may be followed by another."""
-        self._last: bytes | None = None
-        """That request, byte for byte, if it came whole and by itself."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -92,41 +82,41 @@ class VisitorProtocol(HttpToolsProtocol):
             self._counted = address
             self.caller = network_of(address)
             if not edge.addresses.connect(address):
-                self.edge.state.counters.turned_away += 1
-                self._refuse(
-                    Answer(429, "too_many_connections", "Your address holds too many connections.", retry_after=5)
-                )
+                edge.state.counters.turned_away += 1
+                self._refuse(_CROWD)
                 return
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
-        self._forget_idleness()
+        self._idleness.forget()
         if self._counted:
             self.edge.addresses.disconnect(self._counted)
             self._counted = ""
-        if self._stalled is not None:
-            self._stalled.cancel()
+        self._taking.forget()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.disconnected = True
         super().connection_lost(exc)
-        visitor_left, self.visitor_left = self.visitor_left, None
-        if visitor_left is not None:
-            visitor_left()
+        if answer is not None:
+            answer.left()
 
-    # --- deadlines ----------------------------------------------------------------------------------------------
+    def shutdown(self) -> None:
+        if self._answer is not None and not self.pipeline:
+            self._answer.keep_alive = False
+        else:
+            super().shutdown()
+
+    # --- reading ------------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        if data == self._last and self.cycle.response_complete and self._pass_again():
-            return  # programs ask the same again and again: it reads as it did before
-        self._passed = self._last = None
         try:
             if self._between and data.find(END_OF_HEAD) == len(data) - 4 >= 0:
                 self._expect_message()
                 self._parse(data)
                 self._begin_message(data)
-                if self._passed is not None and len(data) <= _MOST_REPEATED:
-                    self._last = data
             else:
                 self._read(data)
         except (ValueError, HttpParserError) as error:
@@ -134,7 +124,7 @@ class VisitorProtocol(HttpToolsProtocol):
         if self.pipeline:
             self._came_behind(len(data))
         if self._in_head:
-            if len(self._head) > _MOST_HEAD and not self._deaf:
+            if self._head.size > _MOST_HEAD and not self._deaf:
                 self._turn_away(_LONG_HEAD)
             elif self._deadline is None and not self._deaf and not self.transport.is_closing():
                 self._expect_head()
@@ -158,30 +148,15 @@ class VisitorProtocol(HttpToolsProtocol):
                     self._end_message()
 
     def _read_head(self, data: bytes, start: int) -> int:
-        """Returns where in *data* the head ends."""
-        head = self._head
+        """Returns where in *data* the head ends, or *data* does."""
         if self._between:
             self._expect_message()
-            head.clear()
-            end = data.find(END_OF_HEAD, start) + 4
-            if end > 3:
-                whole = data[start:end]
-                self._parse(whole)
-                self._begin_message(whole, len(data) - end)
-                return end
-        known = len(head)
-        head += data[start:]
-        found = head.find(END_OF_HEAD, max(0, known - 3)) + 4
-        if found < 4:
-            self._parse(data[start:])
-            if self._parsed_head:
-                raise Malformed(_NO_REQUEST)
-            return len(data)
-        end = start + found - known
+        end, whole = self._head.cut(data, start)
         self._parse(data[start:end])
-        whole = bytes(head[:found])
-        head.clear()
-        self._begin_message(whole, len(data) - end)
+        if whole:
+            self._begin_message(whole, len(data) - end)
+        elif self._parsed_head:
+            raise Malformed(_NO_REQUEST)
         return end
 
     def _expect_message(self) -> None:
@@ -206,8 +181,11 @@ class VisitorProtocol(HttpToolsProtocol):
         """What came whole is answered yet, and then the connection is closed."""
         self._deaf = True
         self._forget_deadline()
-        if not self.cycle.more_body:
-            self.cycle.keep_alive = False
+        cycle = self.cycle
+        if self._answer is not None and not self.pipeline:
+            self._answer.keep_alive = False
+        elif cycle is not None and not cycle.more_body:
+            cycle.keep_alive = False
         elif self.pipeline:
             self.pipeline.popleft()
 
@@ -257,11 +235,12 @@ class VisitorProtocol(HttpToolsProtocol):
         line = request_line(head[begin : head.find(b"\r\n", begin)])
         if line is None or not self._parsed_head:
             raise Malformed(_NO_REQUEST)
-        method, self.url, version = self._method, target, self._version = line
+        method, target, version = line
         headers = self.headers
-        self._fields = fields = dict(headers)
+        fields = dict(headers)
         if b"host" not in fields or len(fields) != len(headers) or target[:1] != b"/":
-            self.url = target = one_host(target, version, headers)
+            target = one_host(target, version, headers)
+        self.url = target
         if not FRAMING.isdisjoint(fields) or method == "CONNECT":
             framing = read(method, version, [pair for pair in headers if pair[0] in FRAMING])
         else:
@@ -275,63 +254,52 @@ class VisitorProtocol(HttpToolsProtocol):
         self._in_head = False
         if not framing.keep_alive:
             self._keeps_alive = False
-        cycle = self.cycle
-        under_way = cycle is not None and not cycle.response_complete
+        under_way = self._is_under_way()
         if framing.websocket:
             if under_way or behind:
                 raise Malformed("A WebSocket is asked for alone, and what follows waits for the answer.")
             self._between = True
-            self.handle_websocket_upgrade()
-            return
-        if under_way or body is not None or framing.expects or not self._begin(len(head)):
+            self._begin_websocket(method)
+        elif under_way or body is not None or framing.expects or not self._begin(method, version, fields, len(head)):
             self._begin_by_asgi()
-        if body is None:
+        if body is None and not framing.websocket:
             self._end_message()
+
+    def _is_under_way(self) -> bool:
+        """Whether a request waits for its answer, or for the rest of it."""
+        cycle = self.cycle
+        return self._answer is not None or (cycle is not None and not cycle.response_complete)
 
     def _end_message(self) -> None:
         """The request has come whole."""
         self._between = True
         cycle = self.cycle
-        if not isinstance(cycle, HTTP1Responder) and not cycle.response_complete:
+        if cycle is not None and not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
         if not self._keeps_alive:
             self._hear_no_more()
 
-    def _begin(self, size: int) -> bool:
-        """Answer a request without a body, or pass it on, past ASGI. False: it must go that way.
-
-        Its head has *size* bytes.
-        """
-        target = self.url
-        if target[:1] != b"/" or b"#" in target:
+    def _begin(self, method: str, version: str, fields: dict[bytes, bytes], size: int) -> bool:
+        """Answer a request past ASGI, or pass it on. False: it must go that way. Its head has *size* bytes."""
+        if self.url[:1] != b"/" or b"#" in self.url:
             return False
-        read = self.edge.read(self, self._method, self._version, target, self.headers, self._fields, size)
+        read = self.edge.read(self, method, version, self.url, self.headers, fields, size)
         if read is None:
             return False
-        keep_alive = self._keeps_alive
-        if not self._pass_on(read, keep_alive):
-            return False
-        if keep_alive:
-            self._passed = read
-        return True
-
-    def _pass_again(self) -> bool:
-        return self._passed is not None and self._pass_on(self._passed, True)
-
-    def _pass_on(self, read: OwnRequest, keep_alive: bool) -> bool:
-        cycle = self.cycle
-        request = read[0]
-        visit = HTTP1Responder(self, request.method, request.http_version, keep_alive)
-        self.cycle = visit  # type: ignore[assignment]
-        leave = self.edge.begin(visit, *read)
+        answer = self._answer = HTTP1Responder(self, method, version, self._keeps_alive)
+        leave = self.edge.begin(answer, *read)
         if leave is None:
-            self.cycle = cycle
+            self._answer = None
             return False
-        if not visit.response_complete:
-            visit.leave = leave
-            self.visitor_left = visit.left
+        if self._answer is answer:
+            answer.leave = leave
         return True
+
+    def answered(self) -> None:
+        """The answer past ASGI is whole."""
+        self._answer = None
+        self.on_response_complete()
 
     def _begin_by_asgi(self) -> None:
         self._make_scope()
@@ -345,8 +313,28 @@ class VisitorProtocol(HttpToolsProtocol):
         self.url, self.headers = url, headers
         self.scope["headers"] = headers
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if self._answer is None:
+            super()._start_asgi_task(cycle, app)
+        else:  # it is behind an answer that uvicorn does not know of
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, app))
+
     def _should_upgrade(self) -> bool:
         return False  # it has been decided: `handle_websocket_upgrade` is called for what is one
+
+    def _begin_websocket(self, method: str) -> None:
+        self._forget_deadline()
+        self._idleness.forget()
+        if self.url[:1] != b"/":  # the absolute form
+            url = parse_url(self.url)
+            self.url = (url.path or b"/") + (b"?" + url.query if url.query else b"")
+        self._make_scope()
+        self.scope["method"] = method
+        self.handle_websocket_upgrade()
+        successor = self.transport.get_protocol()
+        if isinstance(successor, SocketProtocol):
+            successor.counted, self._counted = self._counted, ""
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -354,33 +342,15 @@ class VisitorProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            self._start_asgi_task(*self.pipeline.pop())
         elif self._deaf:  # what came behind is broken, or too much
             self.transport.close()
         else:
             self._behind = 0
-            self._idle_since = monotonic()
-            if self._idleness is None:
-                self._watch_idleness(self.timeout_keep_alive)
+            self._idleness.begin(self)
 
-    def _watch_idleness(self, seconds: float) -> None:
-        # one timer for many requests: uvicorn makes and cancels one for each
-        self._idleness = self.loop.call_later(seconds, self._look_for_idleness)
-
-    def _look_for_idleness(self) -> None:
-        self._idleness = None
-        if self.cycle is not None and self.cycle.response_complete and self._deadline is None:
-            left = self._idle_since + self.timeout_keep_alive - monotonic()
-            if left > 0.0:
-                self._watch_idleness(left)
-            else:
-                self.transport.close()
-
-    def _forget_idleness(self) -> None:
-        if self._idleness is not None:
-            self._idleness.cancel()
-            self._idleness = None
+    def is_idle(self) -> bool:
+        return self._deadline is None and not self._is_under_way()
 
     # --- refusing -----------------------------------------------------------------------------------------------
 
@@ -392,29 +362,22 @@ class VisitorProtocol(HttpToolsProtocol):
     def _turn_away(self, answer: Answer) -> None:
         """Refuse what came, and read no more. Nothing is said in the midst of another answer."""
         cycle = self.cycle
-        if cycle is None or cycle.response_complete:
+        if not self._is_under_way():
             self._refuse(answer)
-        elif not cycle.more_body or self.pipeline:  # it is of a request behind the one under way
+        elif self._answer is not None or self.pipeline or not cycle.more_body:  # it is behind the one under way
             self._hear_no_more()
         elif cycle.response_started:
             self._give_up()
-        else:  # it is in the body of the one under way
+        else:  # it is in the body of the one under way, whose app is told that its visitor left
             self._refuse(answer)
-            self._visitor_is_gone(cycle)
-
-    def _visitor_is_gone(self, cycle: Any) -> None:
-        """End an exchange as if its visitor had left."""
-        cycle.disconnected = True
-        cycle.message_event.set()
-        visitor_left, self.visitor_left = self.visitor_left, None
-        if visitor_left is not None:
-            visitor_left()
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _refuse(self, answer: Answer) -> None:
         """Answer what is no request of anybody's, and close: once the visitor has had time to read why."""
         self._deaf = True
         self._forget_deadline()
-        self._forget_idleness()
+        self._idleness.forget()
         self.edge.state.visits.refused(answer)
         headers, body = answer.render(html=False, openai=False)
         self.transport.write(ResponseWriter("GET", "1.1", True).begin(answer.status, headers, body, True))
@@ -426,33 +389,10 @@ class VisitorProtocol(HttpToolsProtocol):
         self._deaf = True
         self.transport.close()
 
-    # --- slow visitors ------------------------------------------------------------------------------------------
-
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.edge.state.config.write_timeout, self._takes_nothing)
-
-    def _takes_nothing(self) -> None:
-        self.edge.state.counters.slow += 1
-        self.transport.abort()
+        self._taking.begin(self.transport)
 
     def resume_writing(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        self._taking.forget()
         super().resume_writing()
-
-    # --- requests -----------------------------------------------------------------------------------------------
-
-    def handle_websocket_upgrade(self) -> None:
-        self._forget_deadline()
-        self._forget_idleness()
-        if self.url[:1] != b"/":  # the absolute form
-            url = parse_url(self.url)
-            self.url = (url.path or b"/") + (b"?" + url.query if url.query else b"")
-        self._make_scope()
-        self.scope["method"] = self._method
-        super().handle_websocket_upgrade()
-        successor = self.transport.get_protocol()
-        if isinstance(successor, SocketProtocol):
-            successor.counted, self._counted = self._counted, ""

@@ -24,24 +24,13 @@ class VisitorConnection(Protocol):
     edge: RelayEdge
     transport: asyncio.Transport
     flow: FlowControl
-    visitor_left: Callable[[], None] | None
-    """Called when the visitor's connection is gone."""
 
-    def on_response_complete(self) -> None:
+    def answered(self) -> None:
         """The answer is whole."""
 
 
-class _Nobody:
-    """Takes the place of an event for which nobody waits."""
-
-    def set(self) -> None: ...
-
-
 class HTTP1Responder:
-    """One answer, written to the connection: a `portico.relay.edge.past_asgi.OwnResponder`.
-
-    To uvicorn it is the request that is under way (its ``RequestResponseCycle``).
-    """
+    """One answer, written to the connection: a `portico.relay.edge.past_asgi.OwnResponder`."""
 
     __slots__ = (
         "_protocol",
@@ -49,21 +38,15 @@ class HTTP1Responder:
         "disconnected",
         "keep_alive",
         "leave",
-        "response_complete",
-        "response_started",
         "visit",
     )
-
-    more_body = False
-    """There is no body: requests that have one go by ASGI."""
-
-    message_event = _Nobody()
-    """Nobody waits for more of the request."""
 
     def __init__(self, protocol: VisitorConnection, method: str, http_version: str, keep_alive: bool) -> None:
         self._protocol = protocol
         self.keep_alive = keep_alive
-        self.disconnected = self.response_started = self.response_complete = False
+        """Whether another request may follow on the connection."""
+        self.disconnected = False
+        """Whether the visitor's connection is gone."""
         self._writer = ResponseWriter(method, http_version, False)
         self.visit: Visit | None = None
         self.leave: Callable[[], None] | None = None
@@ -82,7 +65,6 @@ class HTTP1Responder:
             visit.end(how)
 
     def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> asyncio.Future[None] | None:
-        self.response_started = True
         if self.visit is not None:
             self.visit.answered(status)
         state = self._protocol.edge.state
@@ -109,12 +91,10 @@ class HTTP1Responder:
         if data:
             protocol.transport.write(data)
         if fin:
-            self.response_complete = True
             if self._writer.close or not self.keep_alive:
                 protocol.transport.close()
-            protocol.visitor_left = None
             self._over(COMPLETE)
-            protocol.on_response_complete()
+            protocol.answered()
             return None
         if protocol.flow.write_paused:
             return asyncio.ensure_future(protocol.flow.drain())
@@ -137,6 +117,4 @@ class HTTP1Responder:
         """The app broke its own Content-Length, or HTTP."""
         logger.debug("a response could not be written: %s", error)
         self.cut()
-        visitor_left, self._protocol.visitor_left = self._protocol.visitor_left, None
-        if visitor_left is not None:
-            visitor_left()
+        self.left()

@@ -26,6 +26,7 @@ METHODS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
         "handle_websocket_upgrade": (),
         "pause_writing": (),
         "resume_writing": (),
+        "shutdown": (),
         "_should_upgrade": (),
         "_start_asgi_task": ("cycle", "app"),
     },

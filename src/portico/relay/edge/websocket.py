@@ -15,6 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame, Opcode
 
 from portico.pieces import Pieces
+from portico.relay.edge.deadlines import TakingDeadline
 from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.past_asgi import OWN_MESSAGES
 from portico.transports.sansio import MOST_UNREAD, forget, limit_messages, unparsed
@@ -37,7 +38,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._stalled: asyncio.TimerHandle | None = None
+        self._taking = TakingDeadline(self.edge.state)
         self.counted = ""
         """The address that this connection counts for."""
         self._take: Callable[[bytes], None] | None = None
@@ -151,7 +152,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not self.writable.is_set():
             self._unread += len(pongs)
             if self._unread > MOST_UNREAD:
-                self._takes_nothing()
+                self._taking.cut(self.transport)
                 return
         self.transport.write(pongs)
 
@@ -176,16 +177,15 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._stalled is None:
-            self._stalled = self.loop.call_later(self.edge.state.config.write_timeout, self._takes_nothing)
+        self._taking.begin(self.transport)
 
     def resume_writing(self) -> None:
-        self._forget()
+        self._taking.forget()
         self._unread = 0
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._taking.forget()
         if self._last is not None:
             self._last.cancel()
         self.edge.unfinished.free(self)
@@ -195,12 +195,3 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.counted:
             self.edge.addresses.disconnect(self.counted)
         super().connection_lost(exc)
-
-    def _forget(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def _takes_nothing(self) -> None:
-        self.edge.state.counters.slow += 1
-        self.transport.abort()
