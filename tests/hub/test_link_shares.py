@@ -196,63 +196,6 @@ def test_a_takeover_in_a_loop_is_slowed_down() -> None:
     with_hub(work, HubConfig(max_links_of_user=1))
 
 
-def test_a_session_that_holds_nothing_is_dropped_with_its_link() -> None:
-    async def work(hub: HereHub) -> None:
-        for _ in range(10):
-            kernel = await hub.kernel().connect()
-            await kernel.cut()
-        await until(lambda: not hub.registry.sessions)
-
-    with_hub(work, HubConfig(hold_name=86400.0))
-
-
-@pytest.mark.parametrize("how", ["stopped", "replaced"])
-def test_a_lost_session_whose_last_service_is_taken_is_dropped(how: str) -> None:
-    async def work(hub: HereHub) -> None:
-        script = await Publisher(hub, TOKEN.decode()).connect()
-        await script.register("cat", echo)
-        await script.cut()
-        await until(lambda: hub.registry.services["cat"].status == "reconnecting")
-        if how == "stopped":
-            hub.registry.remove("cat")
-        else:
-            await (await hub.kernel().connect()).register("cat", echo, replace=True)
-        assert [session.id for session in hub.registry.sessions.values() if session.link is None] == []
-        assert not hub.links.held.of_owner
-
-    with_hub(work, HubConfig(hold_name=86400.0))
-
-
-def test_one_provider_cannot_leave_sessions_without_end() -> None:
-    async def work(hub: HereHub) -> None:
-        for number in range(20):
-            script = await Publisher(hub, TOKEN.decode()).connect()
-            assert (await script.register("cat", echo, replica=True)).ok, number
-            await script.cut()
-            await until(lambda: hub.links.count == 0)
-        held = [session for session in hub.registry.sessions.values() if session.link is None]
-        assert len(held) <= 3
-        assert sum(len(sessions) for sessions in hub.links.held.of_owner.values()) == len(held)
-
-    with_hub(work, HubConfig(hold_name=86400.0, max_links_of_user=3, max_services_of_user=3))
-
-
-def test_a_session_lost_and_found_in_a_loop_leaves_nothing_behind() -> None:
-    async def work(hub: HereHub) -> None:
-        script = await Publisher(hub, TOKEN.decode()).connect()
-        await script.register("cat", echo)
-        tasks = len(hub.links._tasks)
-        for _ in range(50):
-            await script.cut()
-            await until(lambda: hub.registry.services["cat"].status == "reconnecting")
-            assert sum(len(sessions) for sessions in hub.links.held.of_owner.values()) == 1
-            await script.connect()
-            assert not hub.links.held.of_owner
-        await until(lambda: len(hub.links._tasks) == tasks)
-
-    with_hub(work, HubConfig(hold_name=86400.0))
-
-
 def test_one_kernel_cannot_take_all_names() -> None:
     async def work(hub: HereHub) -> None:
         one, other = await hub.kernel("k1").connect(), await hub.kernel("k2").connect()

@@ -1,4 +1,4 @@
-"""The providers' side: who is let in, who takes a session up again, and what becomes of names when a link is lost."""
+"""The providers' side: who is let in, and who takes a session up again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,6 @@ def with_hub(work: Callable[[HereHub], Awaitable[None]], config: HubConfig | Non
             await work(hub)
 
     run(inside)
-
-
-async def removed(hub: HereHub, name: str) -> None:
-    gone = asyncio.Event()
-    stop = hub.registry.listen(lambda what, which: gone.set() if (what, which) == ("removed", name) else None)
-    if name in hub.registry.services:
-        await gone.wait()
-    stop()
 
 
 @pytest.mark.parametrize("token", ["", "garbage", "a.b.c", "日本", "x\r\ny", "k" * 5000])
@@ -194,58 +186,5 @@ def test_what_a_holder_says_of_itself_cannot_silence_the_answer_to_others() -> N
         await loud.register("cat", echo)
         other = await hub.kernel("k2").connect(limits=Limits(max_control_frame=16 * 1024))
         assert (await other.register("cat", echo)).code == "name_taken"
-
-    with_hub(work)
-
-
-def test_a_kernels_names_are_held_while_it_lives_and_dropped_when_it_does_not() -> None:
-    async def work(hub: HereHub) -> None:
-        kernel = await hub.kernel().connect()
-        await kernel.register("cat", echo)
-        await kernel.cut()
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert hub.registry.services["cat"].status == "reconnecting"
-        hub.kernels["k1"] = 101  # it was started again: another process
-        await removed(hub, "cat")
-        assert "kernel" in (hub.registry.why_gone("cat") or "")
-        stranger = Publisher(hub, hub.keys.mint_provider("k9"), session=kernel.session)
-        with pytest.raises(Refused):
-            await stranger.connect(epoch=9)
-
-    with_hub(work)
-
-
-def test_a_script_has_its_time_to_come_back() -> None:
-    async def work(hub: HereHub) -> None:
-        script = await Publisher(hub, TOKEN.decode()).connect()
-        await script.register("cat", echo)
-        await script.cut()
-        await removed(hub, "cat")
-        assert "process" in (hub.registry.why_gone("cat") or "")
-
-    with_hub(work, HubConfig(hold_name=0.05))
-
-
-def test_who_says_goodbye_leaves_nothing() -> None:
-    async def work(hub: HereHub) -> None:
-        kernel = await hub.kernel().connect()
-        await kernel.register("cat", echo)
-        kernel.leave()
-        await removed(hub, "cat")
-        assert hub.registry.sessions == {}
-
-    with_hub(work)
-
-
-def test_a_kernel_that_ends_takes_its_services_with_it_at_once() -> None:
-    async def work(hub: HereHub) -> None:
-        kernel, other = await hub.kernel("k1").connect(), await hub.kernel("k2").connect()
-        await kernel.register("cat", echo, access="public")
-        await other.register("dog", echo, access="public")
-        hub.links.kernel_ended(hub.registry, "k1")
-        assert (await hub.visit("cat/")).code == "service_gone"
-        assert (await hub.visit("dog/")).status == 200
-        await until(lambda: kernel.closed)
 
     with_hub(work)
