@@ -1,7 +1,7 @@
 """Holds the conditions of services against requests, and keeps what has to be counted for that.
 
 Nothing of HTTP is known here but an address and a few bytes; `portico.hub.gateway` brings both together. Concurrency
-and the size of bodies are checked where a request is opened, in `Gateway.forward`.
+and the size of bodies are checked where a request is opened (`portico.hub.opening`).
 """
 
 from __future__ import annotations
