@@ -68,10 +68,10 @@ class Terms:
     aside: Mapping[str, Any] = field(repr=False)
 
 
-Place = tuple[str, str, str, str]
+SharePlace = tuple[str, str, str, str]
 """What is shared and where: the service, the relay, the workspace and the name there."""
 
-LastTerms = BoundedCache[Place, Terms]
+LastTerms = BoundedCache[SharePlace, Terms]
 """With which terms a link was live."""
 
 _REMEMBERED = 1000  # links: more than a notebook ever makes, and a script that makes them on and on does not grow

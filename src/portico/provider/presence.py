@@ -28,7 +28,7 @@ class Identity:
     held: frozenset[str]
 
 
-class Owner(Protocol):
+class SessionOwner(Protocol):
     """What a session needs from its provider."""
 
     def open(self, session: Presence, stream: Stream, request: Open) -> StreamHandler: ...
@@ -51,7 +51,7 @@ class Owner(Protocol):
 class Presence(ABC):
     """A session, as a provider sees it: what it knows of it, waits for and asks."""
 
-    def __init__(self, owner: Owner, address: HubAddress) -> None:
+    def __init__(self, owner: SessionOwner, address: HubAddress) -> None:
         self.address = address
         """With what the hub has said in WELCOME: the workspace, and the token of a provider that had none."""
         self.key = (address.url, address.workspace)

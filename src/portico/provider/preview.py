@@ -12,7 +12,7 @@ from portico.link import NOBODY, StreamHandler
 from portico.protocol import ResetCode
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress
-from portico.provider.presence import Owner, Presence
+from portico.provider.presence import Presence, SessionOwner
 from portico.provider.surroundings import Page
 
 
@@ -21,7 +21,7 @@ class PreviewSession(Presence):
     same, to be shared by relays.
     """
 
-    def __init__(self, owner: Owner, address: HubAddress, page: Page) -> None:
+    def __init__(self, owner: SessionOwner, address: HubAddress, page: Page) -> None:
         super().__init__(owner, address)
         self._page = page
 

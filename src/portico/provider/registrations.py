@@ -11,7 +11,7 @@ from portico import foreign
 from portico.errors import InvalidOption, LinkClosed, LocalProtocolError, NameTaken, Refused
 from portico.link import Link
 from portico.protocol.events import Ack, Register, Unregister
-from portico.provider.presence import Owner, Presence
+from portico.provider.presence import Presence, SessionOwner
 
 _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 
@@ -19,7 +19,7 @@ _ACK_TIMEOUT = 15.0  # seconds for the hub to answer a registration
 class Registrations:
     """For one session; what is said goes over the link that it is given."""
 
-    def __init__(self, session: Presence, owner: Owner, held: Iterable[str]) -> None:
+    def __init__(self, session: Presence, owner: SessionOwner, held: Iterable[str]) -> None:
         self._session = session
         self._owner = owner
         self._requests = 0

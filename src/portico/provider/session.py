@@ -30,7 +30,7 @@ from portico.protocol.events import (
 )
 from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
-from portico.provider.presence import Identity, Owner, Presence
+from portico.provider.presence import Identity, Presence, SessionOwner
 from portico.provider.reconnect import Backoff
 from portico.provider.registrations import Registrations
 from portico.provider.thread import IN_TAB
@@ -56,7 +56,7 @@ class HubSession(Presence):
 
     def __init__(
         self,
-        owner: Owner,
+        owner: SessionOwner,
         address: HubAddress,
         info: dict[str, Any],
         *,

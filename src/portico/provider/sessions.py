@@ -10,7 +10,7 @@ from typing import Any
 from portico.protocol import Limits
 from portico.provider.dial import Dial
 from portico.provider.discovery import PREVIEW, HubAddress
-from portico.provider.presence import Identity, Owner, Presence
+from portico.provider.presence import Identity, Presence, SessionOwner
 from portico.provider.preview import PreviewSession
 from portico.provider.session import HubSession
 from portico.provider.surroundings import tab
@@ -21,7 +21,7 @@ class Sessions:
     """Those that a provider has, and what is left of those whose loop has ended."""
 
     def __init__(
-        self, owner: Owner, spawn: Callable[[Coroutine[Any, Any, None]], None], dial: Dial, limits: Limits | None
+        self, owner: SessionOwner, spawn: Callable[[Coroutine[Any, Any, None]], None], dial: Dial, limits: Limits | None
     ) -> None:
         """*spawn* runs what keeps a session beside everything else; *dial* and *limits* are those of each."""
         self._owner = owner

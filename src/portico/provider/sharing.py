@@ -21,7 +21,7 @@ from portico.errors import InvalidOption, LinkClosed, Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol.events import Open
 from portico.provider.discovery import HubAddress, hub_url
-from portico.provider.options import AS_BEFORE, AsBefore, Place, Terms, conditions
+from portico.provider.options import AS_BEFORE, AsBefore, SharePlace, Terms, conditions
 from portico.provider.presence import Presence
 from portico.provider.publication import Publication, without_waiting
 from portico.types import service_name
@@ -56,7 +56,7 @@ class Share(Publication):
         self.service, self.log = service, service.log
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SharePlace:
         """What is shared and where: the service, the relay, the workspace and the name there."""
         return self.service.name, self.address.url, self.address.workspace, self.name
 
