@@ -132,6 +132,16 @@ def test_several_modules_have_one_adapter_by_several_entries(site: Path) -> None
         del builtins.made
 
 
+def test_a_collection_of_a_librarys_own_is_not_a_dict_of_models(site: Path) -> None:
+    library = boards(site, GREEDY)
+    shelf = type("Shelf", (library.Board, dict), {"__module__": "boards"})()
+    shelf["f"] = library.make
+    assert take(shelf).kind == "board"
+    assert take({"f": library.make}).kind == "chat"
+    mine = type("Mine", (dict,), {"__module__": "__main__"})(f=library.make)
+    assert take(mine).kind == "chat"
+
+
 # --- what nobody else may claim -----------------------------------------------------------------------------------
 
 GREEDY = ADAPTER.replace(CLAIM, "return True").replace("thing.text.encode()", "b'greedy'")

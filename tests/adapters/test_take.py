@@ -44,6 +44,14 @@ class RaisesAtAll:
         raise ValueError(name)
 
 
+class Exits:
+    def __getattr__(self, name: str) -> Any:
+        raise SystemExit(name)
+
+    def __repr__(self) -> str:
+        raise SystemExit
+
+
 class Meta(type):
     def __getattribute__(cls, name: str) -> Any:
         raise ValueError(name)
@@ -121,6 +129,7 @@ def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
         (Lies(), r"^<.*Lies.* is no app"),
         (RaisesAtEachName(), r"^<RaisesAtEachName> \(of type .*RaisesAtEachName\) is no app"),
         (RaisesAtAll(), r"^<.*RaisesAtAll object at .* \(of type .*RaisesAtAll\) is no app"),
+        (Exits(), r"^<Exits> \(of type .*Exits\) is no app"),
         (RaisesAsAClass, r"^<class .*RaisesAsAClass'> \(of type .*Meta\) is callable, but not as an app is"),
         (RaisesAsAClass(), r"^<.*RaisesAsAClass object at .* is no app"),
         (HasEveryName(), r"is callable, but not as an app is"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from portico.adapters.looking import is_a
+from portico.adapters.looking import is_a, look
 from portico.adapters.taken import Taken, TakeOptions
 
 WORDS = "a function as a chat model (%serve name --chat)"
@@ -32,10 +32,7 @@ def _is_one(thing: Any) -> bool:
 def _is_marked(thing: Any) -> bool:
     from portico.models.registry import info_of
 
-    try:
-        return info_of(thing) is not None
-    except Exception:  # noqa: BLE001 - an object whose own code raises at the question is not marked
-        return False
+    return look(info_of, thing, otherwise=None) is not None
 
 
 def take(thing: Any, options: TakeOptions) -> Taken:

@@ -12,6 +12,8 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from portico.calls.endings import is_failure
+
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 _SHOWN = 60  # characters of a thing's own text: enough to know it by, in a sentence
@@ -21,10 +23,14 @@ T = TypeVar("T")
 
 
 def look(question: Callable[[Any], T], thing: Any, otherwise: T) -> T:
-    """What *question* finds of *thing*, or *otherwise* where code of the thing itself raises at it."""
+    """What *question* finds of *thing*, or *otherwise* where code of the thing itself raises at it.
+
+    What it cannot be asked it is not: nothing is said of the exception.
+    """
     try:
         return question(thing)
-    except Exception:  # noqa: BLE001 - the thing may be anything, and what it cannot be asked it is not
+    except BaseException as error:  # noqa: BLE001 - the thing may be anything
+        is_failure(error, stopped=False)  # or it is the user's own, and goes on
         return otherwise
 
 
@@ -74,16 +80,10 @@ def describe(thing: Any) -> str:
     """*thing*, for whoever tried to serve it: on one line."""
     if is_a(thing, types.FunctionType):
         return f"{thing.__name__}{_signature(thing)}"
-    try:
-        text = " ".join(repr(thing).split())
-    except Exception:  # noqa: BLE001 - its own code; that it fails is not what is to be said
-        text = f"<{name_of(type(thing))}>"
+    text = " ".join(look(repr, thing, otherwise=f"<{name_of(type(thing))}>").split())
     kind = f"{_module(type(thing))}.{_qualified(type(thing))}".removeprefix("builtins.")
     return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} (of type {kind})"
 
 
 def _signature(function: Any) -> str:
-    try:
-        return str(inspect.signature(function))
-    except Exception:  # noqa: BLE001 - a default's own repr may fail
-        return "(...)"
+    return look(lambda one: str(inspect.signature(one)), function, otherwise="(...)")  # a default's repr may fail

@@ -16,6 +16,7 @@ import importlib
 import inspect
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -108,8 +109,7 @@ class Others:
         """By module. Each package's metadata is looked through, so this is done once for each state of ``sys.path``."""
         seen = tuple((path, _changed(path)) for path in sys.path)
         if seen != self._seen:
-            if self._seen is not None:  # something was installed: it is to be found, and what it needs as well
-                importlib.invalidate_caches()
+            importlib.invalidate_caches()  # something may have been installed: it, and what it needs, is to be found
             read: dict[str, list[Declared]] = {}
             for declared in sorted(_entries(), key=lambda declared: (declared.package, declared.value)):
                 if (why := _why_not(declared.module)) is None:
@@ -161,7 +161,7 @@ class Others:
 
     def _load(self, declared: Declared) -> Adapter:
         """Import it, if that has not been done; one that could not be imported is tried again. Raises `Broken`."""
-        key, module = (declared.package, declared.value), declared.value.partition(":")[0].strip()
+        key, module = (declared.package, declared.value), re.split(r"[:\s\[]", declared.value, maxsplit=1)[0]
         found = self._loaded.get(key)
         if found is not None and found[1] is sys.modules.get(module):  # else its author has had it forgotten
             return found[0]

@@ -27,9 +27,13 @@ _MENTIONED = 5
 
 def is_plain(thing: Any) -> bool:
     """Whether *thing* is plainly an app or one of Portico's own things: it is nobody else's to claim."""
-    if look(kind_of, thing, otherwise="") or look(chat.claims, thing, otherwise=False):
+    if look(kind_of, thing, otherwise="") or "portico" in {_top(name) for name in modules_of(thing)}:
         return True
-    return "portico" in {_top(name) for name in modules_of(thing)}
+    collection = is_a(thing, _COLLECTIONS) and type(thing) not in _COLLECTIONS  # some library's own, not Python's
+    return not collection and look(chat.claims, thing, otherwise=False)
+
+
+_COLLECTIONS = (dict, list, tuple)
 
 
 def _top(module: str) -> str:
