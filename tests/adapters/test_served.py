@@ -17,6 +17,7 @@ from portico.errors import InvalidOption, NotServable
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.protocol import Limits
+from portico.provider.connect import open_server
 from portico.provider.options import Options
 from portico.provider.provider import Provider
 from portico.provider.service import Service
@@ -175,6 +176,24 @@ def test_a_hub_that_is_back_with_a_smaller_frame_takes_what_fits() -> None:
             assert "1000 tools" in long.error
             assert "reads at most 4096" in long.error
             await provider.shutdown()
+
+    run(work)
+
+
+def test_a_program_that_is_asynchronous_registers_it_and_its_loop_goes_on(site: Path) -> None:
+    slow = "import time\ntime.sleep(0.2)\n" + ADAPTER  # on the loop it would be an error: `blockbuster` looks for that
+    lay(site, "boards", {"boards": "boards_portico"}, {"boards.py": LIBRARY, "boards_portico.py": slow})
+    board = importlib.import_module("boards").Board("todo")
+
+    async def work() -> None:
+        async with here() as (hub, provider):
+            server = await open_server(provider, ADDRESS)
+            await server.register_service({"id": "board", "type": "asgi", "serve": board})
+            assert hub.control.service(USER, "board")["kind"] == "board"
+            visit = hub.ask("board")
+            assert (await visit.ended, visit.body) == ("whole", b"todo")
+            with pytest.raises(NotServable, match="is no app"):
+                await server.register_service({"id": "other", "serve": object()})
 
     run(work)
 

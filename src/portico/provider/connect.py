@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from portico.adapters.table import is_plain
 from portico.adapters.take import take
 from portico.adapters.taken import Taken, TakeOptions
 from portico.errors import InvalidName, InvalidOption, LinkClosed, NotServable
@@ -23,7 +24,7 @@ from portico.provider.options import Options, conditions
 from portico.provider.presence import Presence
 from portico.provider.provider import Provider
 from portico.provider.service import AwaitableService, Service
-from portico.provider.thread import LoopThread
+from portico.provider.thread import HAS_THREADS, LoopThread
 from portico.types import ASGIApp, Receive, Scope, Send, service_name, suggest_name
 
 logger = logging.getLogger(__name__)
@@ -155,14 +156,14 @@ class Server:
         settings = {**(service.get("config") or {}), **(config or {})}
         name = _name_of(service)
         made = AwaitableService(name, _options(service, settings, overwrite), "app", (), "", provider=self._provider)
-        taken = self._app(service, settings, made)
+        taken = await self._app(service, settings, made)
         made._takes(taken)
         await self._provider.publish(made, taken.app, self._address)
         info = self._describe(made.name, made.title, made.url)
         info.update(type=service.get("type", "asgi"), config=Bunch(settings))
         return info
 
-    def _app(self, service: Mapping[str, Any], settings: Mapping[str, Any], made: Service) -> Taken:
+    async def _app(self, service: Mapping[str, Any], settings: Mapping[str, Any], made: Service) -> Taken:
         kind = service.get("type", "asgi" if "serve" in service else "")
         require_context = bool(settings.get("require_context", False))
         if kind == "asgi":
@@ -171,9 +172,10 @@ class Server:
                 raise NotServable('a service of type "asgi" has its app, or a function that calls one, under "serve"')
             if _takes_args(serve):
                 return Taken(_serving(serve, self._context, require_context), how="a function that calls an app")
-            return take(
-                serve, TakeOptions(mount=made.options.mount, threads=made.options.threads, report=made.log.report)
-            )
+            asked = TakeOptions(mount=made.options.mount, threads=made.options.threads, report=made.log.report)
+            if HAS_THREADS and not is_plain(serve):  # another package's adapter is imported: the program's loop goes on
+                return await asyncio.to_thread(take, serve, asked)
+            return take(serve, asked)
         if kind == "functions":
             functions = {key: value for key, value in service.items() if key not in _SERVICE_KEYS}
             return take(functions, TakeOptions(by="functions", context=self._context, require_context=require_context))
