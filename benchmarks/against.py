@@ -34,7 +34,7 @@ from benchmarks.load import CONNECTIONS, wrk
 from benchmarks.measures.sse import ACCEPT
 from benchmarks.paths import ServingPath, Stage, open_stage
 from benchmarks.relay import RelayStage
-from benchmarks.servers import ROOT, SOURCE, Server, free_port
+from benchmarks.servers import SOURCE, Server, free_port
 from benchmarks.websocket_client import connect
 
 VARIED = Path(__file__).with_name("varied.lua")
@@ -91,14 +91,15 @@ Side = dict[str, Part]
 
 @contextlib.contextmanager
 def side(source: Path) -> Iterator[Side]:
-    """A side that runs the code in *source*, up within the block."""
+    """A side that runs the code in *source*, up within the block; what starts it is its own checkout's, too."""
+    root = source.parent
     environment = {
         **os.environ,
         "PORTICO_BENCH_SOURCE": str(source),
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(source))),
+        "PYTHONPATH": os.pathsep.join((str(root), str(source))),
     }
     command = [sys.executable, "-m", "benchmarks.against", "--side"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=ROOT)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=root)
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -264,7 +264,7 @@ def a_request(
 
 def a_visit(target: str | bytes, *arguments: Any, **more: Any) -> Visit:
     """The record of one `a_request`, whose target is found."""
-    visit = Visits().begin(a_request(target, *arguments, **more))
+    visit = Visit(Visits(), a_request(target, *arguments, **more))
     visit.target = parse(visit.request)
     return visit
 
@@ -353,7 +353,7 @@ class HereHub(Hub):
         """Do what an edge does with a request, to its end; an answer in the hub's own words is rendered as there."""
         request = a_request(target, method, headers, **more)
         received = Received()
-        visit = self.visits.begin(request)
+        visit = Visit(self.visits, request)
         try:
             await self.open(visit, received)
         except Answer as answer:
@@ -378,7 +378,7 @@ class HereHub(Hub):
 
     def forward(self, request: VisitorRequest | Visit, received: Any, *, fin: bool = True, **more: Any) -> Forward:
         """What carries a request, not yet opened. *more* is of `HTTPForward`, or of `SocketForward`."""
-        visit = request if isinstance(request, Visit) else self.visits.begin(request)
+        visit = request if isinstance(request, Visit) else Visit(self.visits, request)
         self.gateway.parse(visit)
         if visit.request.kind is Kind.WEBSOCKET:
             return SocketForward(visit, received, **more)

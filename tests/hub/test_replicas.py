@@ -54,7 +54,6 @@ def fields(**more: Any) -> dict[str, Any]:
         "identity": b"{}",
         "headers": [],
         "fin": True,
-        "now": asyncio.get_running_loop().time(),
     }
     return given | more
 

@@ -19,6 +19,7 @@ from portico.hub.config import HubConfig
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.socket import ModelsSocket
+from portico.hub.visits import Visit
 from portico.protocol import Limits, ResetCode
 from tests.hub.test_failover import ROOMY, lengthy
 from tests.in_process import HereHub, Publisher, Received, a_hub, a_request
@@ -55,13 +56,13 @@ class Asked:
         if "models" in self.kind:
             models = AllModels(hub.gateway, hub.registry, "/portico/v1")
             if self.kind == "models socket":
-                socket = ModelsSocket(models, hub.visits.begin(request))
+                socket = ModelsSocket(models, Visit(hub.visits, request))
                 await socket.admit()
                 self.forward = socket.begin(visit)
                 await until(lambda: visit.status == 101)
                 socket.visitor_message(NAMED, True)
             else:
-                self.forward = ModelsExchange(models, hub.visits.begin(request), visit, fin=False)
+                self.forward = ModelsExchange(models, Visit(hub.visits, request), visit, fin=False)
                 if await self.forward.start():
                     self.forward.upload(NAMED)
                     self.forward.upload_done()

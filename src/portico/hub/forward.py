@@ -62,6 +62,7 @@ class Forward:
         "_waiting",
         "admission",
         "alone",
+        "fin",
         "headers",
         "max_body",
         "over",
@@ -70,20 +71,16 @@ class Forward:
         "visit",
     )
 
-    fin = False
-    """The request has no body."""
-
-    def __init__(
-        self, visit: Visit, headers: Headers | None, admission: Admission | None, alone: Replica | None
-    ) -> None:
-        """*headers* are passed on instead of the request's own; *admission* is that of a visitor who was let in
-        already; *alone* is the only replica that may have the request."""
-        request = visit.request
+    def __init__(self, visit: Visit, fin: bool, admission: Admission | None) -> None:
+        """*fin* says that the request has no body; *admission* is that of a visitor who was let in already."""
         self.visit = visit
-        self.headers = request.headers if headers is None else headers
-        self.subprotocols = request.subprotocols
+        self.fin = fin
         self.admission = admission
-        self.alone = alone
+        self.headers = visit.request.headers
+        """What is passed on of the request's fields, once those of the hub are taken out."""
+        self.subprotocols = visit.request.subprotocols
+        self.alone: Replica | None = None
+        """The only replica that may have the request."""
         self.stream: Stream | None = None
         self.max_body: int | None = None
         """Bytes of the request's body; None for no limit."""

@@ -57,7 +57,8 @@ class Gateway:
             admission = self.admit_now(forward.visit)
             if admission is None:
                 return False
-            self._admitted(forward, admission)
+            forward.admission = admission
+            forward.visit.visitor = admission.visitor
         return self._opening.start(forward)
 
     async def open(self, forward: Forward) -> None:
@@ -66,14 +67,10 @@ class Gateway:
         Returns when it is open, or when the visitor has left (`Forward.over`). Raises an `Answer`.
         """
         if forward.admission is None:
-            self._admitted(forward, await self.admit(forward.visit))
+            forward.admission = admission = await self.admit(forward.visit)
+            forward.visit.visitor = admission.visitor
         while not forward.over and not self._opening.start(forward):
             await self._opening.wait(forward)
-
-    @staticmethod
-    def _admitted(forward: Forward, admission: Admission) -> None:
-        forward.admission = admission
-        forward.visit.visitor = admission.visitor
 
     def leave(self) -> None:
         """Let no request wait for a provider any more: the hub stops, and whoever asks again is to ask another."""

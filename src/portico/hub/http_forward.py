@@ -39,7 +39,6 @@ class HTTPForward(Forward):
         "_started",
         "_uploaded",
         "_whole",
-        "fin",
     )
 
     def __init__(
@@ -52,9 +51,12 @@ class HTTPForward(Forward):
         admission: Admission | None = None,
         alone: Replica | None = None,
     ) -> None:
-        """*fin* says that the request has no body; the rest is as of a `Forward`."""
-        super().__init__(visit, headers, admission, alone)
-        self.fin = fin
+        """*headers* are passed on instead of the request's own; *alone* is the only replica that may have it; the rest
+        is as of a `Forward`."""
+        Forward.__init__(self, visit, fin, admission)
+        if headers is not None:
+            self.headers = headers
+        self.alone = alone
         self._responder = responder
         self._uploaded = 0
         self._kept: list[bytes] | None = None
@@ -62,9 +64,11 @@ class HTTPForward(Forward):
         self._whole = False
         """The request's body has come to its end."""
         self._head: Head | None = None
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes] | None = None
+        """What the app has sent, and the responder has not got."""
         self._size = 0
         self._fin = False
+        """The answer has come to its end."""
         self._started = False
         """The head was handed to the responder."""
         self._busy = False
@@ -82,7 +86,10 @@ class HTTPForward(Forward):
 
     def on_data(self, data: Data) -> None:
         if data.data:
-            self._chunks.append(data.data)
+            if self._chunks is None:
+                self._chunks = [data.data]
+            else:
+                self._chunks.append(data.data)
             self._size += len(data.data)
         if data.fin:
             self._fin = True
@@ -118,9 +125,11 @@ class HTTPForward(Forward):
         if head is None and not size and not (fin and self._started):
             return
         chunks = self._chunks
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if chunks:
-            self._chunks = []
+        if chunks is None:
+            body = b""
+        else:
+            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            self._chunks = None
             self._size = 0
             self.visit.sent += size
         if head is not None:
@@ -147,7 +156,7 @@ class HTTPForward(Forward):
         else:
             if size:
                 stream.consumed(size)
-            if self._chunks or self._fin or self._failed is not None:
+            if self._chunks is not None or self._fin or self._failed is not None:
                 self._pump()
 
     def _fail(self, answer: Answer) -> None:

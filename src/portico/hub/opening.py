@@ -100,7 +100,6 @@ class Opening:
 
     def _open(self, forward: Forward, admission: Admission, replica: Replica) -> None:
         """Open the stream of *forward* on *replica*. Raises an `Answer`; then nothing has changed."""
-        now = asyncio.get_running_loop().time()
         callers, visit = self._callers, forward.visit
         request, target = visit.request, visit.target
         client = request.client
@@ -150,7 +149,6 @@ class Opening:
                 identity=admission.visitor.identity,
                 headers=passed,
                 fin=forward.fin,
-                now=now,
             )
         except LocalProtocolError as error:
             if not replica.can_open:
@@ -160,7 +158,7 @@ class Opening:
         service = admission.service
         replica.requests += 1
         service.requests += 1
-        service.used = visit.opened = now
+        service.used = visit.opened = time.monotonic()
         replica.last_turn = service.requests
         self._visits.opened.tell(visit)
 

@@ -133,9 +133,8 @@ class Replica:
         identity: bytes,
         headers: Headers,
         fin: bool,
-        now: float,
     ) -> Stream:
-        """Open a stream, whose events go to *handler*. *now* is the loop's time; the rest is as in `Open`.
+        """Open a stream, whose events go to *handler*. The rest is as in `Open`.
 
         Raises `LocalProtocolError` when `can_open` is False, or for a head that is longer than the provider reads.
         """
@@ -157,7 +156,7 @@ class Replica:
             identity=identity,
             headers=headers,
             fin=fin,
-            now=now,
+            now=link.time(),
         )
         return link.adopt(stream_id, handler)
 
@@ -194,7 +193,7 @@ class PublishedService:
     created: float = field(default_factory=time.time)
     requests: int = 0
     used: float = 0.0
-    """When a request was last passed on to it, on the loop's clock."""
+    """When a request was last passed on to it, of `time.monotonic`."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set, and replaced, when a replica comes or goes."""
     waiting: int = 0

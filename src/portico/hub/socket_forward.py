@@ -53,8 +53,10 @@ class SocketForward(Forward):
         admission: Admission | None = None,
         alone: Replica | None = None,
     ) -> None:
-        """*subprotocols* are offered to the app instead of the visitor's; the rest is as of a `Forward`."""
-        super().__init__(visit, None, admission, alone)
+        """*subprotocols* are offered to the app instead of the visitor's; *alone* is the only replica that may have the
+        request; the rest is as of a `Forward`."""
+        Forward.__init__(self, visit, False, admission)
+        self.alone = alone
         if subprotocols is not None:
             self.subprotocols = subprotocols
         self._responder = responder

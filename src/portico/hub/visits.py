@@ -2,24 +2,22 @@
 
 An edge begins a `Visit` for each request that it has read, and the hub fills it in on the way. Who wants to know
 subscribes to `Visits`: access logs, metrics, activity, pages for those who run a hub. That costs a request no more than
-some additions, and one append.
+some additions.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from itertools import count
 from time import monotonic
 from typing import Final
 
-from portico.hub.access import ANONYMOUS, Visitor, opens_page
+from portico.hub.access import ANONYMOUS, opens_page
 from portico.hub.answers import Answer
 from portico.hub.firewall.headers import cors_headers
 from portico.hub.replicas import Replica
 from portico.hub.request import Target, VisitorRequest
 from portico.listeners import Listeners
-from portico.log_text import MOST_PATH, MOST_SHOWN
 from portico.protocol import Kind
 from portico.types import Headers
 
@@ -30,64 +28,80 @@ LEFT: Final = "left"
 BROKEN: Final = "broken"
 """The answer was cut: the app failed in the middle of it, or its provider is gone."""
 
-MOST_RECENT = 200
-"""Visits that have ended and are kept: some 100 KiB."""
-
-_NO_REQUEST: Final = VisitorRequest(Kind.HTTP, "", "", "", "", b"", [], None, None, b"")
 _UNKNOWN: Final = Target("", b"", b"", "")
 _BODILESS: Final = frozenset({204, 302, 303, 307, 308})
+_WEBSOCKET: Final = Kind.WEBSOCKET
 
 
 class Visit:
     """One exchange, from its request's head to its end. All of it is of the event loop's thread.
 
-    Times are in seconds of `time.monotonic`, 0 for what has not been; sizes are in bytes of bodies and messages.
+    Times are in seconds of `time.monotonic`, 0 for what has not been; sizes are in bytes of bodies and messages. What
+    the request was is in `request` and in what is read from it here. It may hold credentials, and a head of up to 64
+    KiB: who keeps something of a visit that has ended keeps that, and not the visit.
     """
 
-    # Defaults of the class, as most of them stay what they are: setting each would cost every request.
-    request: VisitorRequest
-    """As it came in; let go of when the visit has ended, for its headers may hold credentials."""
-    came: float
-    workspace: str
-    target: Target = _UNKNOWN
-    """What the request names; found by the edge, or by the gate."""
-    cors_origin: bytes = b""
-    """The origin for which the hub speaks CORS, also in its own answers, so that a page of it can read them."""
-    visitor: Visitor = ANONYMOUS
-    """Who it is, once the gate knows."""
-    replica: Replica | None = None
-    """Where it is under way, or was last."""
-    status: int = 0
-    """Of the answer; 101 for a WebSocket that was accepted."""
-    code: str = ""
-    """Of an answer in the hub's own words (`Answer.code`)."""
-    received: int = 0
-    """Bytes from the visitor."""
-    sent: int = 0
-    """Bytes to the visitor."""
-    messages_received: int = 0
-    """A WebSocket's."""
-    messages_sent: int = 0
-    opened: float = 0.0
-    """When a stream was opened for it, the last time."""
-    head: float = 0.0
-    """When the answer's head went out."""
-    ended: float = 0.0
-    how: str = ""
-    """How it ended: `COMPLETE`, `LEFT` or `BROKEN`."""
-    kind: Kind = Kind.HTTP
-    method: str = ""
-    path: bytes = b""
-    """Without the query, which may hold a key. Set at the end, as `kind` and `method`."""
-    client: str = ""
-    """The visitor's address: likewise."""
-    _id: str = ""
+    __slots__ = (
+        "__weakref__",
+        "_id",
+        "_visits",
+        "came",
+        "code",
+        "cors_origin",
+        "ended",
+        "head",
+        "how",
+        "messages_received",
+        "messages_sent",
+        "opened",
+        "received",
+        "replica",
+        "request",
+        "sent",
+        "status",
+        "target",
+        "visitor",
+        "workspace",
+    )
 
-    def __init__(self, visits: Visits, request: VisitorRequest, workspace: str) -> None:
+    def __init__(self, visits: Visits, request: VisitorRequest, workspace: str = "") -> None:
+        """A request's head is read. One that nothing comes of, and that is begun anew, is simply dropped."""
         self._visits = visits
         self.request = request
+        """As it came in."""
         self.workspace = workspace
+        self.target = _UNKNOWN
+        """What the request names; found by the edge, or by the gate."""
+        self.cors_origin = b""
+        """The origin for which the hub speaks CORS, also in its own answers, so that a page of it can read them."""
+        self.visitor = ANONYMOUS
+        """Who it is, once the gate knows."""
+        self.replica: Replica | None = None
+        """Where it is under way, or was last."""
+        self.status = 0
+        """Of the answer; 101 for a WebSocket that was accepted."""
+        self.code = ""
+        """Of an answer in the hub's own words (`Answer.code`)."""
+        self.received = 0
+        """Bytes from the visitor."""
+        self.sent = 0
+        """Bytes to the visitor."""
+        self.messages_received = 0
+        """A WebSocket's."""
+        self.messages_sent = 0
         self.came = monotonic()
+        self.opened = 0.0
+        """When a stream was opened for it, the last time."""
+        self.head = 0.0
+        """When the answer's head went out."""
+        self.ended = 0.0
+        self.how = ""
+        """How it ended: `COMPLETE`, `LEFT` or `BROKEN`."""
+        self._id = ""
+        if request.kind is _WEBSOCKET:
+            visits.sockets_open += 1
+
+    # --- what it is ---------------------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
@@ -97,9 +111,23 @@ class Visit:
         return self._id
 
     @property
-    def abandoned(self) -> bool:
-        """Whether the visitor left before there was a whole answer; before there was any, of a WebSocket."""
-        return self.how is LEFT and (not self.status or self.request.kind is Kind.HTTP)
+    def kind(self) -> Kind:
+        return self.request.kind
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def path(self) -> bytes:
+        """The whole path, raw, without the query, which may hold a key."""
+        return self.request.target.partition(b"?")[0]
+
+    @property
+    def client(self) -> str:
+        """The visitor's address; "" where it is not known."""
+        client = self.request.client
+        return client[0] if client else ""
 
     @property
     def service(self) -> str:
@@ -113,6 +141,13 @@ class Visit:
         if visitor.user_id:
             return f"user:{visitor.user_id}"
         return f"key:{visitor.key_id}" if visitor.key_id else ""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the visitor left before there was a whole answer; before there was any, of a WebSocket."""
+        return self.how is LEFT and (not self.status or self.request.kind is not _WEBSOCKET)
+
+    # --- what becomes of it -------------------------------------------------------------------------------------
 
     def render(self, answer: Answer) -> tuple[Headers, bytes]:
         """Headers and body of *answer*, which is the hub's to this visit: a page, JSON, or JSON in the OpenAI shape,
@@ -138,26 +173,33 @@ class Visit:
         self.status = status
         self.head = monotonic()
         visits = self._visits
-        visits.count(status)
+        statuses = visits.statuses
+        statuses[status] = statuses.get(status, 0) + 1
         if status == 101:
             visits.sockets += 1
             visits.accepted.tell(self)
 
     def end(self, how: str) -> None:
-        """It is over, one way or the other. The first word about that counts."""
-        if not self.how:
-            self.how = how
-            self.ended = monotonic()
-            self._visits.over(self)
+        """It is over, one way or the other. To be called by the edge; the first word about it counts."""
+        if self.how:
+            return
+        self.how = how
+        self.ended = monotonic()
+        visits = self._visits
+        if self.request.kind is _WEBSOCKET:
+            visits.sockets_open -= 1
+        if how is LEFT and self.abandoned:
+            visits.abandoned += 1
+        visits.ended.tell(self)
 
-    def let_go(self) -> None:
-        """Keep nothing that may be long, or a credential: the visit has ended, and everyone was told."""
-        self.request, self.target = _NO_REQUEST, Target(self.target.name[:MOST_SHOWN], b"", b"", "")
-        self.method, self.path = self.method[:MOST_SHOWN], self.path[:MOST_PATH]
+    def drop(self) -> None:
+        """What came is not a visit after all: it is a provider's link."""
+        if self.request.kind is _WEBSOCKET:
+            self._visits.sockets_open -= 1
 
 
 class Visits:
-    """All visits of one server: counts since its start, who is told of each, and the last that have ended."""
+    """All visits of one server: counts since its start, and who is told of each. None is kept beyond its end."""
 
     def __init__(self) -> None:
         self.statuses: dict[int, int] = {}
@@ -175,20 +217,7 @@ class Visits:
         self.accepted: Listeners[Visit] = Listeners()
         """Told when a WebSocket is accepted."""
         self.ended: Listeners[Visit] = Listeners()
-        """Told at the end; `Visit.request` is there still."""
-        self.recent: deque[Visit] = deque(maxlen=MOST_RECENT)
-
-    def begin(self, request: VisitorRequest, workspace: str = "") -> Visit:
-        """A request's head is read. One that nothing comes of, and that is begun anew, is simply dropped."""
-        visit = Visit(self, request, workspace)
-        if request.kind is Kind.WEBSOCKET:
-            self.sockets_open += 1
-        return visit
-
-    def drop(self, visit: Visit) -> None:
-        """What came is not a visit after all: a provider's link."""
-        if visit.request.kind is Kind.WEBSOCKET:
-            self.sockets_open -= 1
+        """Told at the end."""
 
     def refused(self, answer: Answer) -> None:
         """*answer* goes to what could not be read as a request."""
@@ -196,22 +225,8 @@ class Visits:
         self.count(answer.status)
 
     def count(self, status: int) -> None:
-        """One more answer, to a visit or to what asks for the hub's own pages."""
+        """One more answer, to what is not a visit: it asks for the hub's own pages, or could not be read."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
-
-    def over(self, visit: Visit) -> None:
-        """*visit* has ended (`Visit.end`)."""
-        request = visit.request
-        visit.kind, visit.method = request.kind, request.method
-        visit.path = request.target.partition(b"?")[0]
-        visit.client = request.client[0] if request.client else ""
-        if request.kind is Kind.WEBSOCKET:
-            self.sockets_open -= 1
-        if visit.how is LEFT and visit.abandoned:
-            self.abandoned += 1
-        self.ended.tell(visit)
-        visit.let_go()
-        self.recent.append(visit)
 
 
 _START: Final = secrets.token_hex(4)

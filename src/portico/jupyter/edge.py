@@ -136,7 +136,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         edge = self._edge
         head = read_head(connection, start_line, headers, edge.apps_prefix, edge.tls_ends_before)
         request, self._fin, expects, upgrades = head
-        self._visit = visit = edge.hub.visits.begin(request)
+        self._visit = visit = Visit(edge.hub.visits, request)
         if expects:
             del headers["Expect"]  # tornado would say its 100 at once, and after a final answer too
             self._expects = not self._fin and request.http_version == "1.1"
@@ -335,7 +335,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         edge, request, gateway = self._edge, visit.request, self._edge.hub.gateway
         if request.target.partition(b"?")[0] == edge.link_path:
             if edge.identities.may_link(request):
-                edge.hub.visits.drop(visit)
+                visit.drop()
                 self._visit = None
                 accept_link(edge.hub, edge.identities, self._connection, request)
             else:

@@ -103,7 +103,7 @@ def request_for(
     websocket: bool = False,
 ) -> Visit:
     request = a_request("", method, [OWNER] if headers is None else headers, websocket=websocket)
-    return Visits().begin(request._replace(target=f"{base}/{path}".encode(), prefix=prefix))
+    return Visit(Visits(), request._replace(target=f"{base}/{path}".encode(), prefix=prefix))
 
 
 async def begin(hub: HereHub, request: Visit, base: str = "/portico/v1") -> tuple[ModelsExchange, Received]:

@@ -26,7 +26,7 @@ async def begin(
 ) -> tuple[ModelsExchange, Received]:
     visit = Received()
     request = request_for("chat/completions", "POST", headers=[OWNER] if headers is None else headers)
-    request.client = address, 1
+    request.request = request.request._replace(client=(address, 1))
     exchange = ModelsExchange(AllModels(hub.gateway, hub.registry, "/portico/v1", held), request, visit, fin=False)
     assert await exchange.start()
     return exchange, visit

@@ -61,7 +61,7 @@ def ask(
         }
         | more
     )
-    visit = Visits().begin(request)
+    visit = Visit(Visits(), request)
     visit.target = Target("cat", f"/.portico/{what}".encode(), query.encode(), root)
     return visit
 

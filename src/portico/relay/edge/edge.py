@@ -63,7 +63,7 @@ class RelayEdge:
         """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
         request = self._request(scope, location, Kind.HTTP)
         reading = RequestReading(self.state.config.body_timeout, self.state.counters)
-        visit = self.state.visits.begin(request, location.workspace)
+        visit = Visit(self.state.visits, request, location.workspace)
         responder = ASGIResponder(self.state, visit, send, reading.stop)
         try:
             await self._http(visit, responder, reading, receive, location)
@@ -160,7 +160,7 @@ class RelayEdge:
 
         Returns what to call when the visitor leaves. None: nothing was done, and `http` must be called.
         """
-        responder.visit = visit = self.state.visits.begin(request, location.workspace)
+        responder.visit = visit = Visit(self.state.visits, request, location.workspace)
         workspace = self.state.workspaces.get(location.workspace)
         try:
             if self.addresses.over and request.caller:
@@ -180,7 +180,7 @@ class RelayEdge:
         """A visitor's WebSocket."""
         request = self._request(scope, location, Kind.WEBSOCKET)
         own: OwnSocket | None = scope.get("extensions", {}).get(OWN_MESSAGES)
-        visit = self.state.visits.begin(request, location.workspace)
+        visit = Visit(self.state.visits, request, location.workspace)
         socket = ASGISocket(self.state, visit, send, own)
         try:
             await receive()  # websocket.connect
