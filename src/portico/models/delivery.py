@@ -18,7 +18,7 @@ from portico.models.generation import Generation, Writer
 from portico.models.wire import answer_error
 
 
-class _Answer:
+class _OverHTTP:
     """A generation as `deliver` wants it."""
 
     def __init__(self, engine: Engine, exchange: Exchange, generation: Generation, writer: Writer, model: str) -> None:
@@ -46,7 +46,7 @@ async def deliver_stream(
     engine: Engine, exchange: Exchange, generation: Generation, writer: Writer, model: str
 ) -> None:
     """Stream the answer; see `deliver`."""
-    await deliver(exchange, _Answer(engine, exchange, generation, writer, model), engine.settings.keep_alive)
+    await deliver(exchange, _OverHTTP(engine, exchange, generation, writer, model), engine.settings.keep_alive)
 
 
 async def deliver_whole(

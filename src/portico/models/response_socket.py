@@ -109,7 +109,7 @@ class ResponseSocket:
 
         stream = AnswerStream(open, self._emit, turn.events.beat, self._responses.engine.settings.keep_alive)
         try:
-            for frame in await stream.fill(_Answer(self, self._responses.engine, turn, lane)):
+            for frame in await stream.fill(_OnTheSocket(self, self._responses.engine, turn, lane)):
                 await stream.write(frame)
         except ClientLeft:
             log.debug("The client left during %s", turn.id)
@@ -127,7 +127,7 @@ class ResponseSocket:
         await self._send({"type": "websocket.send", "text": frame.decode("ascii")})
 
 
-class _Answer:
+class _OnTheSocket:
     """A response as `AnswerStream.fill` wants it."""
 
     def __init__(self, socket: ResponseSocket, engine: Engine, turn: Turn, lane: str | None) -> None:
