@@ -72,6 +72,13 @@ class Gateway:
         while not forward.over and not self._opening.start(forward):
             await self._opening.wait(forward)
 
+    async def let_in(self, visit: Visit) -> Admission:
+        """The gate alone, where an edge can make no responder before it; the `Forward` is given what this returns.
+
+        Raises an `Answer`.
+        """
+        return self.admit_now(visit) or await self.admit(visit)
+
     def leave(self) -> None:
         """Let no request wait for a provider any more: the hub stops, and whoever asks again is to ask another."""
         self._opening.leave()

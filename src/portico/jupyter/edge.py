@@ -345,7 +345,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             if not (request.target.startswith(edge.apps_prefix) and request.target.isascii()):
                 raise Answer(404, "not_found", "There is no app under that address.")
             gateway.parse(visit)
-            admission = gateway.admit_now(visit) or await gateway.admit(visit)
+            admission = await gateway.let_in(visit)
         except Answer as answer:
             if not self._gone:
                 self.answer(answer)
