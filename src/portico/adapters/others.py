@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TypeVar
 
-from portico.adapters.looking import modules_of, name_of
+from portico.adapters.looking import is_a, modules_of, name_of
 from portico.adapters.taken import Adapter, Taken, TakeOptions
 from portico.asgi.adapt import adapt
 from portico.calls.endings import is_failure
@@ -151,13 +151,15 @@ class Others:
             raise
         except BaseException as error:
             raise _broken(declared, "when it was to take the object", error) from error
-        if not isinstance(taken, Taken):
+        if not is_a(taken, Taken):
             _let_go(taken)
             raise Broken(f"{_capital(declared)} is wrong: take gave {_a(taken)}, and not a portico.adapters.Taken")
         try:
             return _checked(taken, thing, declared, options)
-        except (ValueError, TypeError, NotServable) as error:
+        except (ValueError, NotServable) as error:
             raise Broken(f"{_capital(declared)} is wrong: what take gave cannot be served: {error}") from error
+        except BaseException as error:
+            raise _broken(declared, "when what it gave was looked at", error) from error
 
     def _load(self, declared: Declared) -> Adapter:
         """Import it, if that has not been done; one that could not be imported is tried again. Raises `Broken`."""
@@ -308,12 +310,12 @@ def _capital(declared: Declared) -> str:
 
 
 def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions) -> Taken:
-    """*taken*, with its app as an ASGI app. Raises `ValueError`, `TypeError` or `NotServable` if it may not be so."""
+    """*taken*, with its app as an ASGI app. Raises `ValueError` or `NotServable` if it may not be so."""
     if not isinstance(taken.tools, offer.ToolList):
         raise ValueError("tools is a portico.adapters.ToolList, such as ToolList.of({name: definition})")
     tools = offer.check_tools({"names": list(taken.tools.names), "digest": taken.tools.digest})
     kind, models = offer.check_kind(taken.kind), offer.check_models(taken.models)
-    capabilities = offer.check_capabilities([dict(one) for one in taken.capabilities])
+    capabilities = offer.check_capabilities(list(taken.capabilities))
     if not kind:
         raise ValueError("its kind is empty; 'app' is the usual one")
     if isinstance(taken.remarks, str) or not all(isinstance(remark, str) for remark in taken.remarks):

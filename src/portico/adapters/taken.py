@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from portico.asgi.carrier import Report
@@ -53,7 +53,7 @@ class Taken:
     """What its author should be told of it."""
     tools: ToolList = NO_TOOLS
     """The tools that agents may call."""
-    capabilities: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    capabilities: Sequence[dict[str, Any]] = ()
     """What it can do that a request may ask for: sets of attributes, whose values are texts, numbers, booleans, and
     lists of these."""
 

@@ -117,10 +117,10 @@ def _check_capability(value: object) -> Capability:
     for name, attribute in value.items():
         if not (is_line(name, MAX_ATTRIBUTE) and name):
             raise ValueError(f"an attribute's name is a text of 1 to {MAX_ATTRIBUTE} characters, on one line")
-        if isinstance(attribute, list):
+        if isinstance(attribute, list | tuple):
             if len(attribute) > MAX_VALUES:
                 raise ValueError(f"the attribute {name!r} lists {len(attribute)} values; it may list {MAX_VALUES}")
-            values = attribute
+            values = list(attribute)
         else:
             values = [attribute]
         if not all(map(_is_plain, values)):
@@ -128,7 +128,7 @@ def _check_capability(value: object) -> Capability:
                 f"the attribute {name!r} is neither a text of at most {MAX_TEXT} characters, on one line, nor a finite "
                 f"number (whole ones up to {MAX_NUMBER} on either side of 0), nor true or false, nor a list of these"
             )
-    return {name: list(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
+    return {name: list(kept) if isinstance(kept, list | tuple) else kept for name, kept in value.items()}
 
 
 def _is_plain(value: object) -> bool:
