@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.hub.answers import Answer
@@ -174,6 +174,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # each example starts a hub and its threads, which takes a while on a busy machine
 @given(st.dictionaries(st.sampled_from(["services", "expires_in", "label"]), ANY_JSON))
 def test_any_body_makes_a_key_or_is_refused(body: dict[str, Any]) -> None:
     async def inside() -> None:
