@@ -379,7 +379,7 @@ class HereHub(Hub):
     def forward(self, request: VisitorRequest | Visit, received: Any, *, fin: bool = True, **more: Any) -> Forward:
         """What carries a request, not yet opened. *more* is of `HTTPForward`, or of `SocketForward`."""
         visit = request if isinstance(request, Visit) else Visit(self.visits, request)
-        self.gateway.parse(visit)
+        visit.target = parse(visit.request)
         if visit.request.kind is Kind.WEBSOCKET:
             return SocketForward(visit, received, **more)
         return HTTPForward(visit, received, fin=fin, **more)

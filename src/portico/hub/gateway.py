@@ -23,7 +23,7 @@ from portico.hub.keys import KeyRing
 from portico.hub.opening import Opening
 from portico.hub.registry import Registry
 from portico.hub.replicas import PublishedService
-from portico.hub.request import VisitorRequest, by_browser, cross_site, is_preflight, parse
+from portico.hub.request import VisitorRequest, by_browser, cross_site, is_preflight
 from portico.hub.visits import Visit, Visits
 from portico.protocol import Kind
 
@@ -84,11 +84,6 @@ class Gateway:
         self._opening.leave()
 
     # --- the gate -----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def parse(visit: Visit) -> None:
-        """Find what the request names. Raises an `Answer` (308) to add the slash after a service's name."""
-        visit.target = parse(visit.request)
 
     def admit_now(self, visit: Visit) -> Admission | None:
         """Decide by what is known already. None: `admit` must be awaited. Raises an `Answer` for a no."""

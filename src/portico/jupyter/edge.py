@@ -27,6 +27,7 @@ from portico.hub.answers import Answer
 from portico.hub.http1 import ResponseWriter
 from portico.hub.http_forward import HTTPForward
 from portico.hub.hub import Hub
+from portico.hub.request import parse
 from portico.hub.responders import Upload
 from portico.hub.unfinished import Unfinished
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
@@ -165,7 +166,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._connection._disconnect_on_finish = True  # what follows such a head need not be a request
             raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
         gateway = edge.hub.gateway
-        gateway.parse(visit)
+        visit.target = parse(request)
         self._forward = forward = HTTPForward(visit, self, fin=self._fin)
         if not gateway.open_now(forward):
             return asyncio.ensure_future(self._open(forward))
@@ -344,7 +345,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         try:
             if not (request.target.startswith(edge.apps_prefix) and request.target.isascii()):
                 raise Answer(404, "not_found", "There is no app under that address.")
-            gateway.parse(visit)
+            visit.target = parse(request)
             admission = await gateway.let_in(visit)
         except Answer as answer:
             if not self._gone:

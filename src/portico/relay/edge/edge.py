@@ -11,14 +11,13 @@ from collections.abc import Callable
 
 from portico.hub.answers import Answer, restarting
 from portico.hub.firewall.heads import SMALL
-from portico.hub.gateway import Gateway
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.reply import server_of
-from portico.hub.request import Target, VisitorRequest
+from portico.hub.request import Target, VisitorRequest, parse
 from portico.hub.shares import network_of
 from portico.hub.socket_forward import SocketForward
 from portico.hub.unfinished import Unfinished
@@ -254,7 +253,7 @@ def _find(visit: Visit, location: Location) -> None:
         path, _, query = visit.request.target.partition(b"?")
         visit.target = Target(location.service, path, query, "")
     else:
-        Gateway.parse(visit)
+        visit.target = parse(visit.request)
 
 
 def _nothing() -> None: ...
