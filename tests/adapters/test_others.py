@@ -47,6 +47,7 @@ def test_an_object_is_taken_by_the_adapter_for_its_module(site: Path) -> None:
     taken = take(boards(site).Board())
     assert (taken.kind, taken.how) == ("board", HOW)
     assert taken.tools.names == ("add",)
+    assert taken.tools.definitions == {"add": {"type": "object"}}
     assert list(taken.capabilities) == [{"type": "board"}]
 
 
@@ -327,6 +328,7 @@ OFFERS = {
     "Taken(app, tools=['add'])": "tools is a portico.adapters.ToolList",
     "Taken(app, tools=ToolList(('a',)))": "the digest of tools",
     "Taken(app, tools=ToolList.of({'a': object()}))": "failed when it was to take .*are not JSON",
+    "Taken(app, tools=ToolList(('a',), '1', {'a': object()}))": "are not JSON",
     "Taken(app, capabilities={'gpus': 2})": "a capability is an object of attributes",
     "Taken(app, capabilities=7)": "when what it gave was looked at: TypeError",
     "Taken(app, capabilities=(1 / 0 for _ in [1]))": "when what it gave was looked at: ZeroDivisionError",

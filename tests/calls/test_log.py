@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from portico.calls.log import Log
+from portico.calls.log import Line, Log
 from portico.calls.owner import OWNER
 
 ERROR = ValueError("it is wrong")
@@ -81,3 +81,54 @@ def test_a_note_goes_to_the_logger_while_nobody_listens(caplog: pytest.LogCaptur
     log.note("nothing but 405")
     assert [record.getMessage() for record in caplog.records] == ["app: nothing but 404"]
     assert log.output == "nothing but 404\nnothing but 405\n"
+
+
+def test_what_is_kept_is_read_in_turn_with_numbers_that_only_grow() -> None:
+    log = Log("app")
+    log.printed("a")
+    log.printed("b\n")
+    log.report("GET /", ERROR)
+    log.printed("c\n")
+    log.printed("")
+    log.note("d")
+    assert [one.number for one in log.read()] == [1, 2, 3, 4]
+    assert [one.text for one in log.read() if isinstance(one, Line)] == ["ab\n", "c\n", "d\n"]
+    assert [one.number for one in log.read(3)] == [4]
+    assert log.read(4) == []
+    log.clear()
+    assert log.read() == []
+    log.printed("e")
+    assert [one.number for one in log.read()] == [5]
+
+
+def test_a_line_that_was_read_takes_no_more_text() -> None:
+    log = Log("app")
+    log.printed("half")
+    (half,) = log.read()
+    log.printed(" a line\n")
+    (rest,) = log.read(half.number)
+    assert isinstance(half, Line)
+    assert isinstance(rest, Line)
+    assert (half.text, rest.text, log.output) == ("half", " a line\n", "half a line\n")
+
+
+def test_code_that_writes_each_character_apart_makes_lines_and_what_is_kept_stays_bounded() -> None:
+    log = Log("app")
+    for _ in range(300):
+        for character in "x" * 99 + "\n":
+            log.printed(character)
+    assert log.output == ("x" * 99 + "\n") * 200
+    assert [one.text for one in log.read() if isinstance(one, Line)] == ["x" * 99 + "\n"] * 200
+    for _ in range(50_000):
+        log.printed("y")  # a line that never ends
+    assert len(log.output) == 20_000
+    assert set(log.output) == {"y"}
+    assert len(log.read()) <= 50
+
+
+def test_code_that_prints_while_the_log_is_written_does_not_wait_for_itself() -> None:
+    log = Log("app")
+    with log._writing:  # as a destructor that the garbage collector runs then
+        log.printed("in between\n")
+        log.report("GET /", ERROR)
+    assert [one.number for one in log.read()] == [1, 2]

@@ -122,7 +122,7 @@ def test_a_code_of_a_later_version_is_read_as_a_protocol_error() -> None:
 )
 def test_hello_and_welcome(token: str, session: str, epoch: int, info: dict[str, Any]) -> None:
     limits = Limits(max_data=2048, max_streams=9)
-    hello = Hello(token=token, session=session, epoch=epoch % 2**53, agent=token, info=info)
+    hello = Hello(token=token, session=session, epoch=epoch % 2**53, agent=token, info=info, features=(token,))
     told, settings = handshake.unpack_hello(unframe(handshake.pack_hello(hello, limits), frames.HELLO))
     assert told == hello
     assert (settings.max_data, settings.max_streams, settings.link_window) == (2048, 9, limits.link_window)

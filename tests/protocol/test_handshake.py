@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from portico.errors import InvalidOption, LocalProtocolError, RemoteProtocolError
-from portico.protocol import Connection, Limits, Role, frames
+from portico.protocol import Connection, Limits, Role, frames, handshake
 from portico.protocol.events import (
     Ack,
     Hello,
@@ -150,3 +153,25 @@ def test_both_ends_keep_to_the_smaller_limits() -> None:
 def test_limits_that_no_other_end_would_accept_are_refused(changed: dict[str, int]) -> None:
     with pytest.raises(InvalidOption, match=next(iter(changed))):
         Limits(**changed)
+
+
+def test_what_a_provider_can_do_is_told_and_what_is_not_known_is_kept_apart() -> None:
+    link = FakeLink(shake_hands=False)
+    hello = replace(HELLO, features=("control", "of the future"))
+    link.provider.send_hello(hello)
+    assert link.run() == ([hello], [])
+
+
+def test_a_provider_that_says_no_features_has_none() -> None:
+    payload = json.loads(handshake.pack_hello(HELLO, Limits())[frames.HEADER_SIZE :])
+    del payload["features"]
+    hello, _ = handshake.unpack_hello(json.dumps(payload | {"of the future": [1]}).encode())
+    assert hello == HELLO
+    assert hello.features == ()
+
+
+@pytest.mark.parametrize("features", [None, "control", {"control": True}, 1, ["control", 1], [None], [["control"]]])
+def test_features_are_a_list_of_texts(features: object) -> None:
+    payload = json.loads(handshake.pack_hello(HELLO, Limits())[frames.HEADER_SIZE :]) | {"features": features}
+    with pytest.raises(RemoteProtocolError, match="features in a control frame must be a list of strings"):
+        handshake.unpack_hello(json.dumps(payload).encode())

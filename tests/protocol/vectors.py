@@ -36,12 +36,17 @@ def made() -> dict[str, tuple[bytes, str]]:
     """name -> (frame, meaning)."""
     limits = Limits()
     hello = Hello(
-        token="secret", session="00112233445566778899aabbccddeeff", epoch=3, agent="portico/1", info={"pid": 7}
+        token="secret",
+        session="00112233445566778899aabbccddeeff",
+        epoch=3,
+        agent="portico/1",
+        info={"pid": 7},
+        features=("control",),
     )
     return {
         "hello": (
             handshake.pack_hello(hello, limits),
-            "session 00112233445566778899aabbccddeeff, epoch 3, token secret, the default settings",
+            "session 00112233445566778899aabbccddeeff, epoch 3, token secret, default settings, the feature control",
         ),
         "welcome": (
             handshake.pack_welcome(Welcome(base_url="http://localhost:8888/portico/apps/", agent="portico/1"), limits),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portico.errors import InvalidOption, NoHub
-from portico.provider.discovery import HUB_VARIABLE, TOKEN_VARIABLE, HubAddress, climb, find_hub
+from portico.provider.discovery import HUB_VARIABLE, TOKEN_VARIABLE, HubAddress, climb, find_hub, find_relay
 
 KERNEL = {
     "PORTICO_HUB_URL": "http://localhost:8888/lab/",
@@ -129,3 +129,39 @@ def test_a_certificate_goes_with_the_kernels_own_server_alone(tmp_path: Path) ->
     assert find_hub(environ=environ, runtime_dir=tmp_path).certificate == "ab"
     assert find_hub("https://127.0.0.1:1", environ=environ, runtime_dir=tmp_path).certificate == "ab"
     assert find_hub("https://127.0.0.1:2/", environ=environ, runtime_dir=tmp_path).certificate == ""
+
+
+def test_only_the_server_of_this_kernel_or_of_this_user_here_is_the_authors_own(tmp_path: Path) -> None:
+    _server(tmp_path, 8001)
+
+    def own(url: str = "", **environ: str) -> bool:
+        return find_hub(url, "t", environ=environ, runtime_dir=tmp_path).own
+
+    assert own(**KERNEL)
+    assert own(JPY_PARENT_PID=str(os.getpid()))
+    assert own(JUPYTERHUB_SERVICE_URL="http://0.0.0.0:8888/user/ada/", JUPYTERHUB_API_TOKEN="t")
+    assert own()
+    # named by its URL, it is what it is
+    assert own("http://localhost:8001")
+    assert own("http://127.0.0.1:8001/")
+    assert own("http://localhost:8888/lab", **KERNEL)
+    assert own(
+        "http://127.0.0.1:8888/user/ada",
+        JUPYTERHUB_SERVICE_URL="http://0.0.0.0:8888/user/ada/",
+        JUPYTERHUB_API_TOKEN="t",
+    )
+    for other in (
+        "https://other.example/",
+        "http://localhost:8002/",
+        "http://localhost:8001/other/",
+        "https://localhost:8001/",
+        "http://localhost.example:8001/",
+        "http://192.0.2.1:8001/",
+    ):
+        assert not own(other, **KERNEL), other
+
+
+def test_no_relay_is_the_authors_own_wherever_it_is(tmp_path: Path) -> None:
+    for environ in ({}, {"PORTICO_RELAY": "http://localhost:8888/lab/"}, KERNEL):
+        where = environ | {"PORTICO_CONFIG_DIR": str(tmp_path), "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        assert not find_relay("http://localhost:8888/lab/", "t", environ=where).own

@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -314,6 +314,7 @@ def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions)
     if not isinstance(taken.tools, offer.ToolList):
         raise ValueError("tools is a portico.adapters.ToolList, such as ToolList.of({name: definition})")
     tools = offer.check_tools({"names": list(taken.tools.names), "digest": taken.tools.digest})
+    defined = offer.ToolList.of(taken.tools.definitions)  # which are JSON, though someone made the list by hand
     kind, models = offer.check_kind(taken.kind), offer.check_models(taken.models)
     capabilities = offer.check_capabilities(list(taken.capabilities))
     if not kind:
@@ -330,6 +331,6 @@ def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions)
         models,
         how,
         tuple(taken.remarks),
-        tools,
+        replace(tools, definitions=defined.definitions),
         capabilities,
     )

@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import re
+import secrets
 import sys
 import sysconfig
 import textwrap
@@ -22,6 +23,7 @@ from portico.listeners import Listeners
 
 _KEPT = 100
 _MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines, more than is read in a notebook
+_MOST_JOINED = 1000  # characters of a line without an end, to which more is added: each time it is copied
 _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
 
 logger = logging.getLogger("portico.service")
@@ -38,6 +40,9 @@ class Entry:
     Made in well under a millisecond, for a visitor may have the answer already and its author may look: source lines
     are read when they are asked for. Holds no frame, and so none of the app's objects.
     """
+
+    number = 0
+    """As `Line.number`, once a `Log` has it."""
 
     def __init__(self, doing: str, error: BaseException, rename: Callable[[str], str] = str) -> None:
         """*rename* as in `Log`."""
@@ -72,6 +77,20 @@ class Entry:
         return f"<{self.doing}: {self.summary}>"
 
 
+class Line:
+    """A line that the code has printed or logged, or a piece of one: when, and the text, with its newline."""
+
+    __slots__ = ("kind", "number", "text", "time")
+
+    def __init__(self, number: int, kind: str, text: str) -> None:
+        self.number = number
+        """Counts all that came into the log, exceptions too, from 1."""
+        self.kind = kind
+        """``output``, or ``note``: Portico's own word to the author."""
+        self.text = text
+        self.time = time.time()
+
+
 class Log:
     """The newest 100 entries. Prints like the text a person wants to read."""
 
@@ -79,9 +98,17 @@ class Log:
         self._name = name
         self.context: Context | None = None
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
-        self._output: deque[str] = deque()
+        self._output: deque[Line] = deque()
         self._output_size = 0
-        self._printing = threading.Lock() if HAS_THREADS else nullcontext()
+        # One that its holder may take again: what is made while it is held may set off the garbage collector, and
+        # code that prints with it.
+        self._writing = threading.RLock() if HAS_THREADS else nullcontext()
+        self._last = 0
+        """The newest number."""
+        self._read = 0
+        """The newest number that a reader was given: it is not to miss what comes later."""
+        self.id = secrets.token_hex(8)
+        """Tells this log's numbers from those of the next service of that name."""
         self.total = 0
         self._listeners: Listeners[Entry] = Listeners()
         self.rename: Callable[[str], str] = str
@@ -98,8 +125,10 @@ class Log:
         """Keep *error*, which left the app while it was *doing* something (``GET /hello``)."""
         REPORTED.set(True)
         entry = Entry(doing, error, self.rename)
-        self._entries.append(entry)
-        self.total += 1
+        with self._writing:
+            self._last = entry.number = self._last + 1
+            self._entries.append(entry)
+            self.total += 1
         token = OWNER.set(None)  # else what is logged here would be kept, as what the code has logged
         try:
             if self._listeners:
@@ -111,7 +140,7 @@ class Log:
 
     def note(self, text: str) -> None:
         """Keep a line for the author that is about no exception; without a listener it goes to the logger."""
-        self.printed(f"{text}\n")
+        self._keep(f"{text}\n", "note")
         if not self._listeners:
             token = OWNER.set(None)
             try:
@@ -121,20 +150,48 @@ class Log:
 
     def printed(self, text: str) -> None:
         """Keep *text*, which the service's code has printed or logged; of all of it the last 20,000 characters."""
-        with self._printing:
-            self._output.append(text[-_MAX_OUTPUT:])
-            self._output_size += len(self._output[-1])
+        self._keep(text, "output")
+
+    def _keep(self, text: str, kind: str) -> None:
+        if not text:
+            return
+        text = text[-_MAX_OUTPUT:]
+        with self._writing:
+            newest = self._output[-1] if self._output else None
+            if (
+                newest is not None
+                and newest.number == self._last > self._read
+                and newest.kind == kind
+                and len(newest.text) < _MOST_JOINED
+                and not newest.text.endswith("\n")
+            ):
+                newest.text += text  # `print` writes a line and its end apart, and some code each character
+            else:
+                self._last += 1
+                self._output.append(Line(self._last, kind, text))
+            self._output_size += len(text)
             while (excess := self._output_size - _MAX_OUTPUT) > 0:
-                first = self._output.popleft()
-                if len(first) > excess:
-                    self._output.appendleft(first[excess:])
-                self._output_size -= min(excess, len(first))
+                first = self._output[0]
+                if len(first.text) > excess:
+                    first.text = first.text[excess:]
+                else:
+                    self._output.popleft()
+                    excess = len(first.text)
+                self._output_size -= excess
 
     @property
     def output(self) -> str:
         """The last of what the service's code has printed and logged."""
-        with self._printing:
-            return "".join(self._output)
+        with self._writing:
+            return "".join([line.text for line in self._output])
+
+    def read(self, after: int = 0) -> list[Entry | Line]:
+        """All that is kept with a number above *after*, in order. To what is given here no text is added any more."""
+        with self._writing:
+            every: list[Entry | Line] = [*self._entries, *self._output]
+            kept = [one for one in every if one.number > after]
+            self._read = self._last
+        return sorted(kept, key=lambda one: one.number)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
@@ -146,8 +203,8 @@ class Log:
         return self._entries[index]
 
     def clear(self) -> None:
-        self._entries.clear()
-        with self._printing:
+        with self._writing:
+            self._entries.clear()
             self._output.clear()
             self._output_size = 0
 

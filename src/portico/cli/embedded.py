@@ -66,7 +66,8 @@ async def embedded(host: str, port: int | None) -> AsyncIterator[tuple[HubAddres
             relay.state.links.accept(far)
             return near
 
-        yield HubAddress(relay.state.config.base_url + "/", token, "this process", workspace=WORKSPACE), dial
+        url = relay.state.config.base_url + "/"
+        yield HubAddress(url, token, "this process", workspace=WORKSPACE, own=True), dial
     finally:
         server.config.timeout_graceful_shutdown = _LAST_WORDS
         server.should_exit = True

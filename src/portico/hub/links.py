@@ -235,7 +235,7 @@ class Links:
             old_link = former.link if former is not None and former.principal == tenancy.principal else None
             instead = old_link is not None and not old_link.connection.going_away
             self.shares.let_in(known.standing, tenancy.principal.id, instead=instead)
-            session = registry.join(hello.session, hello.epoch, tenancy.principal, hello.info, link)
+            session = registry.join(hello.session, hello.epoch, tenancy.principal, hello.info, link, hello.features)
         except NoRoom as error:
             self._turn_away(link, error)
             return

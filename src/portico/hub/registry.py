@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from portico.bounded import BoundedCache
@@ -58,12 +58,19 @@ class Registry:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def join(
-        self, session_id: str, epoch: int, principal: Principal, info: dict[str, Any], link: Link
+        self,
+        session_id: str,
+        epoch: int,
+        principal: Principal,
+        info: dict[str, Any],
+        link: Link,
+        features: Iterable[str] = (),
     ) -> ProviderSession:
         """A provider said HELLO. Raises `Refused` for a session that is someone else's, or an older link of one."""
         session = self.sessions.get(session_id)
         if session is None:
             session = self.sessions[session_id] = ProviderSession(session_id, principal, info, link, epoch)
+            session.features = frozenset(features)
             return session
         if session.principal != principal:
             raise Refused("this session belongs to another provider")
@@ -74,6 +81,7 @@ class Registry:
             raise Refused(f"this session serves {beyond[0]!r}, which this token may not publish; begin a new session")
         session.epoch, session.info, session.principal = epoch, info, principal
         session.link, session.stalled, session.lost_at = link, False, None
+        session.features = frozenset(features)
         session.let_go()
         self._wake(session)
         return session

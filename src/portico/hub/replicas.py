@@ -40,6 +40,8 @@ class ProviderSession:
     epoch: int
     stalled: bool = False
     lost_at: float | None = None
+    features: frozenset[str] = frozenset()
+    """What its provider can do that not every one can, as HELLO said (`portico.protocol.control.FEATURE`)."""
     services: set[str] = field(default_factory=set)
     callers: dict[str, int] = field(default_factory=dict)
     """How many streams each caller (`VisitorRequest.caller`) has on its links."""

@@ -29,6 +29,8 @@ class Hello:
     agent: str = ""
     info: dict[str, Any] = field(default_factory=dict)
     """Who it is, for people: notebook path, pid, host."""
+    features: tuple[str, ...] = ()
+    """What this provider can do that not every one can, such as `portico.protocol.control.FEATURE`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

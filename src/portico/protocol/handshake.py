@@ -54,6 +54,13 @@ def _text(value: dict[str, Any], name: str) -> str:
     return text
 
 
+def _texts(value: dict[str, Any], name: str) -> tuple[str, ...]:
+    found = value.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise RemoteProtocolError(f"{name} in a control frame must be a list of strings")
+    return tuple(found)
+
+
 def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
     found = value.get(name, {})
     if not isinstance(found, dict):
@@ -90,6 +97,7 @@ def pack_hello(hello: Hello, limits: Limits) -> bytes:
             "epoch": hello.epoch,
             "agent": hello.agent,
             "info": hello.info,
+            "features": list(hello.features),
         },
     )
 
@@ -106,6 +114,7 @@ def unpack_hello(payload: bytes) -> tuple[Hello, PeerSettings]:
         epoch=epoch,
         agent=_text(value, "agent"),
         info=_object(value, "info"),
+        features=_texts(value, "features"),
     )
     return hello, _settings(value)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 MAX_KIND: Final = 20  # characters: one word that fits a column of a list
@@ -45,10 +45,14 @@ class ToolList:
 
     names: tuple[str, ...] = ()
     digest: str = ""
+    definitions: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What describes each, by its name, as JSON: its schema. At the provider, which is asked for it; a hub has none."""
 
     @staticmethod
     def of(definitions: Mapping[str, Any]) -> ToolList:
         """The tools of that name in *definitions*; of what describes each, such as its JSON schema, the digest is made.
+
+        A copy of them is kept: what the digest is of does not change.
 
         Raises `ValueError` for a definition that is not JSON.
         """
@@ -56,9 +60,10 @@ class ToolList:
             return ToolList()
         try:
             text = json.dumps(definitions, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            kept = json.loads(json.dumps(definitions))  # in the order that they came in, which forms keep to
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"the definitions of tools are not JSON: {error}") from None
-        return ToolList(tuple(definitions), hashlib.sha256(text.encode()).hexdigest())
+        return ToolList(tuple(definitions), hashlib.sha256(text.encode()).hexdigest(), kept)
 
     def told(self) -> dict[str, Any]:
         """As it is said in REGISTER."""

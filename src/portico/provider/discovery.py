@@ -53,6 +53,10 @@ class HubAddress:
     """Whether the server's certificate is not checked."""
     certificate: str = ""
     """SHA-256 (hex) of the certificate that the server itself said it has (`portico.provider.tls`)."""
+    own: bool = False
+    """Whether it is the author's own hub, which may be shown what only its author may see: the Jupyter server that
+    started this kernel, one of this user on this machine, or a hub in this process. No relay is, and no server that
+    was only named by its URL."""
 
     def __repr__(self) -> str:
         return f"HubAddress({self.url!r}, found by: {self.rung})"  # never the token
@@ -170,7 +174,7 @@ def climb(
     the next from being tried. Raises `InvalidOption` for a *url* that is given and is none.
     """
     environ = os.environ if environ is None else environ
-    rungs = [_explicit(url, token, environ)]
+    rungs = [_explicit(url, token, environ, runtime_dir)]
     if url:
         return rungs
     if sys.platform == "emscripten":
@@ -198,7 +202,7 @@ def _tried(name: str, rung: Callable[[], Rung]) -> Rung:
         return Rung(name, f"what is there cannot be used: {error}")
 
 
-def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
+def _explicit(url: str, token: str, environ: Mapping[str, str], runtime_dir: Path | None) -> Rung:
     name = "a URL that was given"
     if not url:
         return Rung(name, "none was given")
@@ -208,7 +212,32 @@ def _explicit(url: str, token: str, environ: Mapping[str, str]) -> Rung:
     if not token and (not theirs or same):  # a kernel's credential is for the server that made it
         token = environ.get(TOKEN_VARIABLE, "")
     certificate = environ.get(CERTIFICATE_VARIABLE, "") if same else ""
-    return Rung(name, f"use {url}", address=HubAddress(base, token, name, certificate=certificate))
+    own = same or _is_of_this_user(base, environ, runtime_dir)
+    return Rung(name, f"use {url}", address=HubAddress(base, token, name, certificate=certificate, own=own))
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _is_of_this_user(base: str, environ: Mapping[str, str], runtime_dir: Path | None) -> bool:
+    """Whether a Jupyter server of this user, on this machine, is at *base*: JupyterHub says so, or its own file."""
+    here = _on_this_machine(base)
+    hub = _tried(_JUPYTERHUB, lambda: _jupyterhub(environ)).address
+    if hub is not None and _on_this_machine(hub.url) == here:
+        return True
+    if not unix_socket(base) and urlsplit(here).hostname != "localhost":  # no file of this machine says of it
+        return False
+    return any(_same(_on_this_machine(str(info.get("url", ""))), here) for info in _running_servers(runtime_dir))
+
+
+def _on_this_machine(url: str) -> str:
+    """*url*, with one name for this machine, whichever it has."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+        return parts._replace(netloc=f"localhost{port}").geturl() if parts.hostname in _LOOPBACK else url
+    except ValueError:
+        return ""
 
 
 def _same(url: str, base: str) -> bool:
@@ -229,7 +258,7 @@ def _kernel_credential(environ: Mapping[str, str]) -> Rung:
     url, token = environ.get(HUB_VARIABLE, ""), environ.get(TOKEN_VARIABLE, "")
     if url and token:
         kernel, certificate = environ.get(KERNEL_VARIABLE, ""), environ.get(CERTIFICATE_VARIABLE, "")
-        address = HubAddress(_base(url), token, name, kernel, certificate=certificate)
+        address = HubAddress(_base(url), token, name, kernel, certificate=certificate, own=True)
         return Rung(name, f"the server that started this kernel put one here for {url}", address=address)
     return Rung(
         name,
@@ -259,7 +288,7 @@ def _page() -> Rung:
         return Rung(PREVIEW, f"the site {origin}{lite[1]}", address=HubAddress(origin + lite[1], "", PREVIEW))
     found = _JUPYTER_PAGES.search(path)
     base = origin + (path[: found.start()] if found else "") + "/"
-    return Rung(name, f"this page is of {base}", address=HubAddress(base, "", name))
+    return Rung(name, f"this page is of {base}", address=HubAddress(base, "", name, own=found is not None))
 
 
 def _running_servers(runtime_dir: Path | None) -> list[dict[str, object]]:
@@ -303,7 +332,7 @@ def _from_info(info: dict[str, object], name: str) -> Rung:
             f"the server at {url} uses no token (a password, or JupyterHub)",
             "Give its URL and a token: hub=..., token=...",
         )
-    return Rung(name, f"the server at {url}", address=HubAddress(_base(url), token, name))
+    return Rung(name, f"the server at {url}", address=HubAddress(_base(url), token, name, own=True))
 
 
 def _parent_server(environ: Mapping[str, str], servers: list[dict[str, object]]) -> Rung:
@@ -325,7 +354,7 @@ def _jupyterhub(environ: Mapping[str, str]) -> Rung:
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.port and parts.hostname in ("0.0.0.0", "", None, "::"):
         url = urlunsplit((parts.scheme, f"127.0.0.1:{parts.port}", parts.path, "", ""))
-    return Rung(name, f"the single-user server at {url}", address=HubAddress(_base(url), token, name))
+    return Rung(name, f"the single-user server at {url}", address=HubAddress(_base(url), token, name, own=True))
 
 
 def _only_server(servers: list[dict[str, object]]) -> Rung:

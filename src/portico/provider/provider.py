@@ -17,9 +17,10 @@ from portico.asgi.instance import RETIRE_AFTER
 from portico.calls.loops import contain
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Stream, StreamHandler
-from portico.protocol import Limits, ResetCode
+from portico.protocol import Limits, ResetCode, control
 from portico.protocol.events import Open
 from portico.provider.board import Board
+from portico.provider.control import Control
 from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.leaving import keep_shell
@@ -62,6 +63,7 @@ class Provider:
         self.news = News()
         self.last_terms = last_terms()
         self._board = Board()
+        self._control = Control(self._board, self.stop)
         self._sessions = Sessions(self, self.work.spawn, dial, limits)
 
     @property
@@ -206,8 +208,8 @@ class Provider:
 
     # --- taking back --------------------------------------------------------------------------------------------
 
-    async def stop(self, publication: Publication) -> None:
-        """Take it back, and a service's shares with it; requests in flight may end.
+    async def stop(self, publication: Publication, why: str = "") -> None:
+        """Take it back, and a service's shares with it; requests in flight may end. *why* is for its card.
 
         Nothing happens to one that was served or shared again since.
         """
@@ -217,12 +219,12 @@ class Provider:
         # first: until the hub knows, it sends requests, and the app answers them
         await self._unregister(session, publication.name)
         for share in self._shares_of(publication):
-            await self.stop(share)
+            await self.stop(share, why)
         if self._board.holds(publication):
             gone = [publication, *self._board.settle(publication)]
             self._board.remove(publication)
             for one in gone:
-                self.news.set_status(one, "stopped")
+                self.news.set_status(one, "stopped", why)
                 self.work.spawn(self._wind_up(one))
 
     def _shares_of(self, publication: Publication) -> list[Share]:
@@ -358,6 +360,8 @@ class Provider:
         # A hub reaches what is published there, whatever names it says.
         publication = self._board.at(session, request.service)
         handler = publication._answer(stream, request) if publication is not None else None
+        if handler is None and request.service == control.SERVICE:
+            handler = self._control.answer(session, stream, request)
         if handler is None:
             stream.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
             return stream.handler

@@ -17,6 +17,7 @@ from typing import Any
 from portico.errors import LinkClosed, PorticoError, Refused
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Connection, Limits, ResetCode, Role
+from portico.protocol.control import FEATURE
 from portico.protocol.events import (
     Ack,
     GoAway,
@@ -142,6 +143,7 @@ class HubSession(Presence):
                 epoch=self._epoch,
                 agent=f"portico/{__version__}",
                 info={**self._info, "workspace": self.address.workspace},
+                features=(FEATURE,),
             )
         )
         transport.allow(self._limits.max_batch)
