@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +81,15 @@ def release(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a release: Pyodide, Portico and FastAPI, compiled."""
     folder = tmp_path_factory.mktemp("release")
     return environment.release(folder / "bundle", folder / "wheels")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how long each room has taken, of tests in all processes, where more than one was run."""
+    rooms: Counter[str] = Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            rooms[report.nodeid.partition("::")[0].removeprefix("tests/").partition("/")[0]] += report.duration
+    if len(rooms) > 1:
+        terminalreporter.section("seconds of each room")
+        for room, seconds in rooms.most_common():
+            terminalreporter.line(f"{seconds:7.1f}  {room}")

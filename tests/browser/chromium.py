@@ -14,6 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, Request, Ro
 
 PATH = shutil.which("chromium") or ("/usr/bin/chromium" if Path("/usr/bin/chromium").exists() else "")
 
+SHOWN_WITHIN = 30_000
+"""Milliseconds; a page of JupyterLab takes some seconds on a busy machine."""
+
 _ARGUMENTS = [
     "--no-sandbox",  # tests may run as root
     "--disable-gpu",
@@ -36,7 +39,7 @@ def launch(playwright: Playwright) -> Browser:
 def visitor(browser: Browser, **options: object) -> Iterator[BrowserContext]:
     """A visitor with no cookies. Raises `AssertionError` in the end if anything was asked of another machine."""
     context = browser.new_context(**options)  # type: ignore[arg-type]
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(SHOWN_WITHIN)
     strayed: list[str] = []
 
     def asked(request: Request | WebSocket) -> None:

@@ -11,8 +11,6 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from tests.browser import chromium
 from tests.live_jupyter import ROOT, JupyterServer
 
-_SHOWN_WITHIN = 30_000  # milliseconds; a page of JupyterLab takes some seconds on a busy machine
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not chromium.PATH:
@@ -35,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     # A module's, not the session's: Playwright keeps an event loop running in this thread, where others want theirs.
-    expect.set_options(timeout=_SHOWN_WITHIN)
+    expect.set_options(timeout=chromium.SHOWN_WITHIN)
     with sync_playwright() as playwright:
         browser = chromium.launch(playwright)
         yield browser

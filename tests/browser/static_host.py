@@ -43,5 +43,5 @@ class StaticHost:
 def export(app: Path | str, site: Path, *options: str) -> None:
     """``portico export``, with all that the page needs beside it."""
     environment.wheels()
-    beside = ("--pyodide-dir", str(environment.PYODIDE), "--wheels", str(environment.WHEELS))
+    beside = ("--pyodide-dir", str(environment.PYODIDE), "--wheels", str(environment.wheels()))
     assert main(["export", str(app), str(site), *beside, *options]) == 0

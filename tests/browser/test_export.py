@@ -343,7 +343,7 @@ def test_what_cannot_be_is_one_line(
 
 def test_what_no_wheel_is_at_hand_for_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     app = write(folder, "import flask")
-    beside = ["--pyodide-dir", str(environment.PYODIDE), "--wheels", str(environment.WHEELS)]
+    beside = ["--pyodide-dir", str(environment.PYODIDE), "--wheels", str(environment.wheels())]
     assert main(["export", str(app), str(folder / "site"), *beside]) == 2
     assert "no wheel is at hand for: flask" in capsys.readouterr().err
     (folder / "old.txt").write_text("fastapi<0.1")

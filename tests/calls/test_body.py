@@ -82,7 +82,7 @@ def test_a_coding_that_is_not_known_says_which_are(coding):
     assert error.headers == ((b"accept-encoding", b"gzip, deflate"),)
 
 
-@pytest.mark.parametrize("data", [DATA, gzip.compress(DATA)[:-2], b""])
+@pytest.mark.parametrize("data", [DATA, gzip.compress(DATA)[:-2], b""], ids=["as it is", "cut", "empty"])
 def test_a_body_that_is_not_in_its_coding(data):
     error = refused(data, content_encoding="gzip")
     assert (error.status, error.code) == (400, "content_encoding")

@@ -39,7 +39,7 @@ def loop():
     return value
 
 
-@pytest.mark.parametrize("value", [float("nan"), {"a": float("inf")}, object(), b"x", {1, 2}, loop()], ids=repr)
+@pytest.mark.parametrize("value", [float("nan"), {"a": float("inf")}, object(), b"x", {1, 2}, loop()])
 def test_what_json_does_not_know(value):
     with pytest.raises(UnusableOutput, match="cannot be written as JSON"):
         compact(value)

@@ -1,6 +1,5 @@
 """Where the clients live that are no part of the tests' own environment: JavaScript packages, and older Python ones.
 
-Each is made when it is first asked for, and anew when what it is made from has changed.
 ``python -m tests.chat_clients.environments`` makes both.
 """
 

@@ -50,6 +50,9 @@ PROGRAMS = {
 }
 OLDER = {"programs/instructor_client.py", "programs/litellm_client.py"}
 
+SMOKE = "programs/openai_sync.py"
+"""What is run at the base URL of all models in `make test`: the others send there what they send to a service."""
+
 
 def interpreter(program: str) -> str:
     if program in OLDER:
@@ -65,8 +68,14 @@ def interpreter(program: str) -> str:
 
 
 @pytest.mark.timeout(400)  # the first run of each kind installs its packages
-@pytest.mark.parametrize("base", ["service", "all models"])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("base", "program"),
+    [
+        *(("service", program) for program in PROGRAMS),
+        ("all models", SMOKE),
+        *(pytest.param("all models", program, marks=pytest.mark.real) for program in PROGRAMS if program != SMOKE),
+    ],
+)
 def test_a_client(program: str, base: str, zoo: Served, jupyter_server: JupyterServer):
     """At the service's own URL, and at the one under which all models are."""
     settings = {

@@ -1,4 +1,7 @@
-"""Pages of frameworks that write their own addresses, or keep something for each visitor: below a path, by a relay."""
+"""Pages of frameworks that write their own addresses, or keep something for each visitor: below a path, by a relay.
+
+One test of each framework is in `make test`; other ways to serve the same ones are in `make test-real`.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from tests.live_jupyter import ROOT
 from tests.live_relay import RelayProcess
 
 pytestmark = [
-    pytest.mark.real,
     pytest.mark.skipif(not chromium.PATH, reason="no chromium here: apt-get install chromium"),
+    pytest.mark.timeout(400),  # the first of them installs the packages
 ]
 
 HERE = Path(__file__).resolve().parent
@@ -59,6 +62,7 @@ def serve(relay: RelayProcess, tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
+    expect.set_options(timeout=chromium.SHOWN_WITHIN)
     with sync_playwright() as playwright:
         browser = chromium.launch(playwright)
         with chromium.visitor(browser) as visitor:
@@ -71,7 +75,7 @@ def ask(page: Page, answer: str = "answered 1") -> None:
     expect(page.get_by_text(answer)).to_be_visible()
 
 
-@pytest.mark.parametrize("framework", ["dash", "dash_in_flask"])
+@pytest.mark.parametrize("framework", ["dash", pytest.param("dash_in_flask", marks=pytest.mark.real)])
 def test_dash_with_routes_of_its_own(serve: Serve, page: Page, framework: str) -> None:
     url = serve(framework)
     page.goto(f"{url}dash/")
@@ -89,6 +93,7 @@ def test_nicegui_keeps_what_each_visitor_stores(serve: Serve, page: Page) -> Non
     expect(page.get_by_text("Hello 2")).to_be_visible()
 
 
+@pytest.mark.real
 def test_nicegui_in_an_app_of_the_authors(serve: Serve, page: Page) -> None:
     page.goto(serve("nicegui_in_fastapi"))
     expect(page.get_by_text("Hello 1")).to_be_visible()

@@ -29,6 +29,7 @@ from portico.hub.keys import (
     SQLiteKeyStore,
     is_ours,
 )
+from tests.waiting import turns
 
 
 def now(work: Awaitable[Any]) -> Any:
@@ -240,7 +241,7 @@ class SlowToLoad(SQLiteKeyStore):
         rows = super().load()
         if self.slow:
             self.read.set()
-            self.go_on.wait(10)
+            assert self.go_on.wait(10)
         return rows
 
 
@@ -253,12 +254,13 @@ def test_what_is_minted_and_revoked_while_the_store_is_read_is_not_lost(path: Pa
 
     async def at_once() -> str:
         reading = asyncio.create_task(ring.synchronize())
-        await asyncio.to_thread(store.read.wait, 10)
-        await ring.revoke(old_key.id)
-        fresh, _ = await ring.mint(("cat",), 60)
+        assert await asyncio.to_thread(store.read.wait, 10)
+        revoking = asyncio.create_task(ring.revoke(old_key.id))
+        minting = asyncio.create_task(ring.mint(("cat",), 60))
+        await turns()
         store.go_on.set()
-        await reading
-        return fresh
+        await asyncio.gather(reading, revoking)
+        return (await minting)[0]
 
     fresh = now(at_once())
     with pytest.raises(InvalidKey, match="revoked"):

@@ -13,11 +13,10 @@ import sysconfig
 import venv
 from pathlib import Path
 
+from tests import environments
 from tests.pyodide import environment
 
 HERE = Path(__file__).parent
-BUILDER = Path(sys.prefix) / "lite-builder"
-WHEELS = Path(sys.prefix) / "lite-wheels"
 APPS = ("lab", "repl")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 KERNEL = ("ipython", "comm", "micropip")
@@ -39,27 +38,26 @@ _OVERRIDES = {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}}
 
 def builder() -> Path:
     """The folder of an environment that builds sites, without Portico."""
-    requirements = HERE / "requirements.txt"
+    requirements, here = HERE / "requirements.txt", sysconfig.get_path("purelib")
 
-    def make() -> None:
-        venv.create(BUILDER, clear=True, with_pip=False)
+    def make(folder: Path) -> None:
+        venv.create(folder, with_pip=False)
         # jupyter-server, which is asked to list the notebooks, is where the tests run
-        [packages] = BUILDER.glob("lib/python*/site-packages")
-        (packages / "tests.pth").write_text(sysconfig.get_path("purelib"))
-        pip("install", "--ignore-installed", "--no-deps", "--requirement", str(requirements))
+        [packages] = folder.glob("lib/python*/site-packages")
+        (packages / "tests.pth").write_text(here)
+        pip(folder, "install", "--ignore-installed", "--no-deps", "--requirement", str(requirements))
 
-    environment.unless_made(BUILDER / ".made-from", requirements.read_bytes(), make)
-    return BUILDER
-
-
-def pip(*arguments: str) -> None:
-    """Run pip for the builder."""
-    environment.run([*PIP[:3], "--python", str(BUILDER / "bin" / "python"), *PIP[3:], *arguments], HERE, 300)
+    return environments.kept("lite-builder", requirements.read_bytes() + here.encode(), make)
 
 
-def wheels() -> list[Path]:
+def pip(builder: Path, *arguments: str) -> None:
+    """Run pip for the *builder*."""
+    environments.run([*PIP[:3], "--python", str(builder / "bin" / "python"), *PIP[3:], *arguments], HERE)
+
+
+def wheels() -> tuple[Path, ...]:
     """The wheels of wheels.txt, for Pyodide."""
-    return environment.download(HERE / "wheels.txt", WHEELS)
+    return tuple(environment.wheels("lite-wheels", HERE / "wheels.txt").glob("*.whl"))
 
 
 def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (), compiled: bool = False) -> Path:
@@ -78,18 +76,19 @@ def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (
     (source / "files").mkdir()
     for notebook in notebooks:
         shutil.copy(notebook, source / "files")
-    python = builder() / "bin" / "python"
-    installed = python.parent.parent / "share" / "jupyter" / "labextensions" / "portico"
-    if portico:
-        wheel = environment.portico_wheel(folder / "wheel")
-        pip("install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
-    elif installed.exists():
-        pip("uninstall", "--yes", "portico")
     apps = [word for app in APPS for word in ("--apps", app)]
     where = ["--lite-dir", str(source), "--output-dir", str(output)]
     lean = ["--no-sourcemaps", "--no-unused-shared-packages"]
-    command = [str(python), "-m", "jupyterlite_core", "build", *where, *apps, *lean]
-    environment.run(command, folder, 300, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=str(folder / "config"))
+    with_it = builder()
+    command = [str(with_it / "bin" / "python"), "-m", "jupyterlite_core", "build", *where, *apps, *lean]
+    config = str(folder / "config")
+    with environments.one_at_a_time(with_it):  # since Portico is installed in it, or not
+        if portico:
+            wheel = environment.portico_wheel(folder / "wheel")
+            pip(with_it, "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
+        elif (with_it / "share" / "jupyter" / "labextensions" / "portico").exists():
+            pip(with_it, "uninstall", "--yes", "portico")
+        environments.run(command, folder, JUPYTER_PREFER_ENV_PATH="1", JUPYTER_CONFIG_DIR=config)
     return output
 
 

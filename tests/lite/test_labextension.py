@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests import environments
 from tests.lite import site
 from tests.pyodide import environment
 
 
 def test_it_is_found_where_portico_is_installed(tmp_path: Path) -> None:
     wheel = environment.portico_wheel(tmp_path)
-    environment.run(
+    environments.run(
         [*site.PIP, "install", "--no-deps", "--no-index", "--target", str(tmp_path / "target"), str(wheel)],
         tmp_path,
         60,

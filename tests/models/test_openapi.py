@@ -42,6 +42,6 @@ def test_the_description_holds(models, serve, tmp_path: Path):
         *("--generation-deterministic", "--generation-allow-x00", "false", "--continue-on-failure"),
         *("--warnings", "off", "--no-color"),
     ]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout
     assert "Tested: 11" in done.stdout

@@ -232,9 +232,15 @@ def test_a_name_that_passed_to_another_meanwhile() -> None:
             hub.cut()
             await until(lambda: live.status == "reconnecting")
             await until(lambda: hub.names == set())  # held for hold_name seconds
-            hub.away = None
-            taker = Provider(dial=hub.dial)
+
+            async def another_way(address: HubAddress, limits: Limits) -> MemoryTransport:
+                near, far = pair()
+                hub.accept(far)
+                return near
+
+            taker = Provider(dial=another_way)
             await taker.publish(service(taker), saying(b"second"), ADDRESS)
+            hub.away = None
             await until(lambda: live.status == "stopped")
             assert "is held by" in live.error
             with pytest.raises(NameTaken):

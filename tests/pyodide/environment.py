@@ -7,28 +7,20 @@ each is fetched when it is first asked for, and anew when what names it has chan
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from portico.browser import export
 from portico.browser import wheels as lockable
 from portico.cli import main
+from tests.environments import ROOT, kept, run, unless_made
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 JAVASCRIPT = ROOT / "js"
 PYODIDE = JAVASCRIPT / "node_modules" / "pyodide"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-WHEELS = Path(sys.prefix) / "pyodide-wheels"
-"""In the environment's own folder, which is git-ignored and goes with it."""
 COMPILER = Path(__file__).with_name("compiler.txt")
-COMPILER_WHEELS = WHEELS.with_name("compiler-wheels")
 
 
 def node() -> str:
@@ -47,21 +39,14 @@ def npm(*arguments: str) -> str:
     return run([shutil.which("npm") or "npm", *arguments], JAVASCRIPT, 300)
 
 
-def wheels() -> list[Path]:
-    """The wheels of requirements.txt, for Pyodide."""
-    return download(REQUIREMENTS, WHEELS)
-
-
-def download(requirements: Path, folder: Path) -> list[Path]:
-    """Wheels for Pyodide, those of *requirements* and no more, kept in *folder*."""
+def wheels(name: str = "pyodide-wheels", requirements: Path = REQUIREMENTS) -> Path:
+    """The folder *name* of wheels for Pyodide: those of *requirements* and no more."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
 
-    def make() -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        run([*pip, *lockable.tags(lockable.INFO), "--dest", str(folder), "--requirement", str(requirements)], ROOT, 600)
+    def make(folder: Path) -> None:
+        run([*pip, *lockable.tags(lockable.INFO), "--dest", str(folder), "--requirement", str(requirements)], ROOT)
 
-    unless_made(folder / ".made-from", requirements.read_bytes(), make)
-    return sorted(folder.glob("*.whl"))
+    return kept(name, requirements.read_bytes(), make)
 
 
 def portico_wheel(folder: Path) -> Path:
@@ -82,7 +67,7 @@ def bundle(folder: Path, further: Iterable[Path] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in export.RUNTIME:
         shutil.copy(PYODIDE / name, folder)
-    for wheel in (*wheels(), *further):
+    for wheel in (*wheels().glob("*.whl"), *further):
         shutil.copy(wheel, folder)
     portico_wheel(folder)
     info, at_hand = export.info_of(PYODIDE), lockable.in_folder(folder)
@@ -99,7 +84,7 @@ def release(folder: Path, at_hand: Path, more: Iterable[str] = (), further: Iter
     """
     node()
     at_hand.mkdir(parents=True, exist_ok=True)
-    for wheel in (*wheels(), *download(COMPILER, COMPILER_WHEELS), *further):
+    for wheel in (*wheels().glob("*.whl"), *wheels("compiler-wheels", COMPILER).glob("*.whl"), *further):
         shutil.copy(wheel, at_hand)
     options = ("--pyodide-dir", str(PYODIDE), "--wheels", str(at_hand))
     if main(["bundle", str(folder), "fastapi", *more, *options]):
@@ -107,36 +92,6 @@ def release(folder: Path, at_hand: Path, more: Iterable[str] = (), further: Iter
     return folder
 
 
-def unless_made(mark: Path, source: bytes, make: Callable[[], object]) -> None:
-    """Call *make* if it was not yet, or not for this *source*; *mark* is the file that tells."""
-    digest = hashlib.sha256(source).hexdigest()
-    with _one_at_a_time(mark.parent):
-        if not mark.is_file() or mark.read_text() != digest:
-            make()
-            mark.write_text(digest)
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two runs of the tests may want the same folder made."""
-    path = Path(sys.prefix) / f"{folder.name}.lock"
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def run(command: list[str], folder: Path, timeout: float, **variables: str) -> str:
-    """Run *command* in *folder* for at most *timeout* seconds, with further *variables*; what it printed.
-
-    Raises `RuntimeError` if it fails.
-    """
-    env = os.environ | {"CI": "true"} | variables
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=timeout, env=env)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
-
-
 if __name__ == "__main__":
     print(node())
-    print(*wheels(), *download(COMPILER, COMPILER_WHEELS), sep="\n")
+    print(wheels(), wheels("compiler-wheels", COMPILER), sep="\n")
