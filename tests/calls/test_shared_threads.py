@@ -514,4 +514,4 @@ def test_each_ask_gets_its_own_answer_or_the_end(way: Way, fuzz_seconds: float) 
         assert len(running) == running._budget.held == 0
 
     asyncio.run(main())
-    assert rounds > 1
+    assert rounds > 0  # how many more depends on the machine
