@@ -157,3 +157,22 @@ def test_words_are_those_of_the_kind() -> None:
             assert repr(again) == f"<share of 'app': live at {BASE}app/>"
 
     run(work)
+
+
+def test_interrupted_once_it_is_live_it_stays_so_and_what_was_before_it_ends() -> None:
+    async def work() -> None:
+        async with two_hubs() as two:
+            ended: list[bytes] = []
+            former = await two.provider.publish(service(two.provider), saying(b"old", ended), ADDRESS)
+            moved = service(two.provider)
+            moving = asyncio.ensure_future(two.provider.publish(moved, saying(b"new", ended), RELAY))
+            two.provider.subscribe(lambda one: one == moved and one.status == "live" and moving.cancel())
+            with pytest.raises(asyncio.CancelledError):
+                await moving
+            assert (moved.status, former.status) == ("live", "stopped")
+            assert two.provider.services == {"app": moved}
+            await until(lambda: ended == [b"old"])
+            await until(lambda: not two.home.links.count)
+            assert await two.relay.ask("app").ended == "whole"
+
+    run(work)

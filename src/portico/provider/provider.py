@@ -64,7 +64,7 @@ class Provider:
         self.last_terms = last_terms()
         self._board = Board()
         self._control = Control(self._board, self.stop)
-        self._sessions = Sessions(self, self.work.spawn, dial, limits)
+        self._sessions = Sessions(self, self._board, self.work.spawn, dial, limits)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -117,15 +117,17 @@ class Provider:
         try:
             if beginning is not None:
                 await beginning
-            await self._put_up(publication)
+            formers = await self._put_up(publication)
         except BaseException as error:
             why = error if isinstance(error, PorticoError) else LinkClosed(f"{publication._VERBS[1]} it was given up")
             publication.failure = why
             self.news.set_status(publication, "failed", str(why))
             raise
+        await self._succeed(publication, formers)
         return publication
 
-    async def _put_up(self, publication: Publication) -> None:
+    async def _put_up(self, publication: Publication) -> list[Publication]:
+        """Bring it to its hub; returns those in whose place it is now."""
         session = self._sessions.to(publication.address)
         if (there := self._board.at(session, publication.name)) is not None:
             try:
@@ -141,15 +143,21 @@ class Provider:
         except BaseException as error:
             await self._take_back(publication, session, isinstance(error, Refused))
             raise
-        formers = self._board.settle(publication)
+        return self._board.settle(publication)
+
+    async def _succeed(self, publication: Publication, formers: list[Publication]) -> None:
+        """It is live, and *formers* have ended."""
         self.news.set_status(publication, "live")
         for former in formers:
             self.news.set_status(former, "stopped", f"it was {publication._VERBS[2]} again")
-            if former.session is not session and former.session is not None:  # it moved to another hub
-                await self._unregister(former.session, former.name)
         publication._is_live_now(formers)
-        for former in formers:
-            self.work.spawn(self._wind_up(former))
+        try:
+            for former in formers:
+                if former.session is not publication.session and former.session is not None:  # it has moved
+                    await self._unregister(former.session, former.name)
+        finally:  # a cell that is interrupted meanwhile leaves it live all the same
+            for former in formers:
+                self.work.spawn(self._wind_up(former))
 
     async def _register(self, publication: Publication, session: Presence) -> str:
         """Register, over as many links as that takes within `_PUBLISH_WITHIN`."""
@@ -175,7 +183,7 @@ class Provider:
             self.work.spawn(self._unregister(session, publication.name))
         elif there == former and (former.status == "reconnecting" or not refused):
             self.work.spawn(self._restore(former, session))  # the hub may know the name as it was to be
-        self._close_if_unused(session)
+        self._sessions.close_if_unused(session)
         await publication._retire(0)
 
     async def _restore(self, publication: Publication, session: Presence) -> None:
@@ -238,9 +246,9 @@ class Provider:
             return
         loop = asyncio.get_running_loop()
         deadline = loop.time() + RETIRE_AFTER
-        while not self._is_used(session) and session.streams and loop.time() < deadline:  # noqa: ASYNC110
+        while not self._sessions.is_used(session) and session.streams and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)  # the streams are those of many publications, and none tells of its end
-        self._close_if_unused(session)
+        self._sessions.close_if_unused(session)
 
     async def live(self, publication: P) -> P:
         """Wait until *publication* is live. May be awaited on any loop."""
@@ -288,23 +296,7 @@ class Provider:
 
     async def connect(self, address: HubAddress, timeout: float) -> Presence:
         """Link to a hub, to stay though nothing is published there yet. Raises `Refused` or `LinkClosed`."""
-        session = self._sessions.to(address)
-        session.kept = True
-        try:
-            await session.linked(timeout)
-        except BaseException:
-            session.kept = False
-            self._close_if_unused(session)
-            raise
-        return session
-
-    def _is_used(self, session: Presence) -> bool:
-        # While a link is dialled, the hub must still be told what is not served any more (see session_changed).
-        return session.kept or bool(self._board.on(session)) or (session.status == "connecting" and session.holds)
-
-    def _close_if_unused(self, session: Presence) -> None:
-        if not self._is_used(session):
-            self._sessions.close(session)
+        return await self._sessions.keep(address, timeout)
 
     def serves(self, session: Presence, name: str) -> bool:
         return any(publication.name == name for publication in self._board.on(session))
@@ -315,7 +307,7 @@ class Provider:
 
     def session_changed(self, session: Presence) -> None:
         if session.status == "linked":
-            self._close_if_unused(session)
+            self._sessions.close_if_unused(session)
         for publication in self._board.on(session):
             if publication.status not in ("live", "reconnecting"):
                 continue

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from portico.protocol import Limits
+from portico.provider.board import Board
 from portico.provider.dial import Dial
 from portico.provider.discovery import PREVIEW, HubAddress
 from portico.provider.presence import Identity, Presence, SessionOwner
@@ -21,10 +22,16 @@ class Sessions:
     """Those that a provider has, and what is left of those whose loop has ended."""
 
     def __init__(
-        self, owner: SessionOwner, spawn: Callable[[Coroutine[Any, Any, None]], None], dial: Dial, limits: Limits | None
+        self,
+        owner: SessionOwner,
+        board: Board,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        dial: Dial,
+        limits: Limits | None,
     ) -> None:
-        """*spawn* runs what keeps a session beside everything else; *dial* and *limits* are those of each."""
+        """*board* says what they are needed for; *spawn* runs what keeps a session beside everything else."""
         self._owner = owner
+        self._board = board
         self._spawn = spawn
         self._dial = dial
         self._limits = limits
@@ -48,9 +55,25 @@ class Sessions:
         identity = self._identities.pop((address.url, address.workspace), None)
         return HubSession(self._owner, address, _who(address), dial=self._dial, limits=self._limits, identity=identity)
 
-    def close(self, session: Presence) -> None:
-        """Close one that nobody needs any more."""
-        if session.status != "closed":
+    async def keep(self, address: HubAddress, timeout: float) -> Presence:
+        """The one to that hub, linked, to stay though nothing is published there. Raises `Refused` or `LinkClosed`."""
+        session = self.to(address)
+        session.kept = True
+        try:
+            await session.linked(timeout)
+        except BaseException:
+            session.kept = False
+            self.close_if_unused(session)
+            raise
+        return session
+
+    def is_used(self, session: Presence) -> bool:
+        """Whether it is kept, or something is published on it, or the hub must still be told what is not any more."""
+        return session.kept or bool(self._board.on(session)) or (session.status == "connecting" and session.holds)
+
+    def close_if_unused(self, session: Presence) -> None:
+        """Close one that nobody needs any more. One that waits for its hub is closed when that has been told."""
+        if not self.is_used(session) and session.status != "closed":
             session.close()
             if self.known.get(session.key) is session:
                 del self.known[session.key]
