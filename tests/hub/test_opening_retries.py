@@ -21,7 +21,7 @@ from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.visits import Visit
 from portico.protocol import Limits, ResetCode
-from tests.hub.test_failover import ROOMY, lengthy
+from tests.hub.test_opening_failover import ROOMY, lengthy
 from tests.in_process import HereHub, Publisher, Received, a_hub, a_request
 from tests.transports.recorder import run
 from tests.waiting import turns, until

@@ -18,7 +18,7 @@ from portico.provider.provider import Provider
 from portico.provider.thread import LoopThread
 from portico.transports.memory import MemoryTransport, pair
 from portico.types import Receive, Scope, Send
-from tests.hub.test_link_fuzz import HANGS, run_for
+from tests.hub.test_links_fuzz import HANGS, run_for
 from tests.in_process import ADDRESS, HereHub, a_hub
 from tests.protocol.hostile_frames import HostileFrames
 from tests.provider.published import saying, service

@@ -17,7 +17,7 @@ from portico.hub.firewall.heads import check_head
 from portico.hub.keys import MARK
 from portico.types import Headers
 from tests.costs import seconds
-from tests.hub.test_hostile_memory import app
+from tests.hub.test_hub_memory import app
 from tests.in_process import a_hub
 
 SIZE = 60_000

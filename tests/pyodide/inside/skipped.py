@@ -16,21 +16,21 @@ _NO_THREAD = "is about threads"
 _NO_WHEEL = "needs a package with no wheel for Pyodide: "
 
 NO_FILE = {
-    "tests/models/test_sdk.py": _NO_SERVER,
+    "tests/models/test_app_sdk.py": _NO_SERVER,
     "tests/models/test_openapi.py": _NO_PROCESS,
-    "tests/models/test_import.py": _NO_PROCESS,
+    "tests/models/test_app_import.py": _NO_PROCESS,
     "tests/models/test_embeddings.py": _NO_WHEEL + "numpy",
-    "tests/models/test_leaving.py": "waits on threads for what models do meanwhile",
+    "tests/models/test_delivery_leaving.py": "waits on threads for what models do meanwhile",
     "tests/calls/test_pump.py": _NO_THREAD,
     "tests/calls/test_other_loop.py": _NO_THREAD,
     "tests/asgi/test_mount.py": _NO_WHEEL + "falcon",
     "tests/asgi/test_wsgi_threads.py": _NO_THREAD,
     "tests/calls/test_shared_threads.py": _NO_THREAD,
-    "tests/models/test_signatures.py": _NO_WHEEL + "numpy",
-    "tests/models/test_handed_on.py": _NO_WHEEL + "langchain-core",
-    "tests/models/test_nothing_lost.py": _NO_WHEEL + "langchain-core",
+    "tests/models/test_injection_signatures.py": _NO_WHEEL + "numpy",
+    "tests/models/test_foreign_handed_on.py": _NO_WHEEL + "langchain-core",
+    "tests/models/test_foreign_nothing_lost.py": _NO_WHEEL + "langchain-core",
     "tests/adapters/test_take.py": _NO_WHEEL + "markupsafe, for flask",
-    "tests/adapters/test_served.py": _NO_PROCESS,
+    "tests/adapters/test_take_served.py": _NO_PROCESS,
     "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
     "tests/transports/test_whole_frames.py": "is about the websockets library, which CPython's transport alone uses",
 }
@@ -43,19 +43,19 @@ NO_TEST = {
     "on-a-thread]": _NO_THREAD,
     "adapters/test_others.py::test_the_users_interrupt_is_theirs": "there is no Ctrl-C in a tab",
     "calls/test_run.py::test_a_cancelled_call_closes_its_generator[False]": _NO_THREAD,
-    "models/test_keep_alive.py::test_chat_gets_the_head_the_role_and_empty_deltas[True]": _NO_THREAD,
-    "models/test_keep_alive.py::test_a_thread_does_not_keep_the_loop_from_turning": _NO_THREAD,
+    "models/test_delivery_keep_alive.py::test_chat_gets_the_head_the_role_and_empty_deltas[True]": _NO_THREAD,
+    "models/test_delivery_keep_alive.py::test_a_thread_does_not_keep_the_loop_from_turning": _NO_THREAD,
     "models/test_shapes.py::test_every_shape_through_every_endpoint[threads-": _NO_THREAD,
     "test_a_stop_sequence_across_pieces_ends_the_answer_and_the_generator[on_thread-": _NO_THREAD,
-    "models/test_every_endpoint.py::test_leaving_while_vectors_are_made": "waits on threads for what models do",
+    "models/test_app_every_endpoint.py::test_leaving_while_vectors_are_made": "waits on threads for what models do",
     'models/test_stop_and_limits.py::test_structured_output_is_checked[{"nom": "Tom"}-form1-False]': _SCHEMAS,
     "models/test_stop_and_limits.py::test_a_schema_cannot_make_the_server_fetch_anything": _SCHEMAS,
     "models/test_structured.py::test_references_are_followed_only_so_often": _SCHEMAS,
     "models/test_structured.py::test_a_long_list_of_what_is_referred_to_is_checked": _SCHEMAS,
     "models/test_structured.py::test_all_else_is_checked": _SCHEMAS,
-    "models/test_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
+    "models/test_fields_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
     "{-response_format.json_schema.schema2]": _SCHEMAS,
-    "models/test_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
+    "models/test_fields_bad_input.py::test_chat[{'response_format': {'type': 'json_schema', 'json_schema': "
     "{-response_format.json_schema.schema3]": _SCHEMAS,
 }
 """Tests, by what their node id holds."""

@@ -18,7 +18,7 @@ import portico
 from portico.relay import create_app
 from portico.relay.config import RelayConfig
 from tests.live_relay import RelayProcess
-from tests.relay.edge.test_hostile_visitors import HIDDEN, UPGRADES, post, upgrade
+from tests.relay.edge.test_http1_hostile_visitors import HIDDEN, UPGRADES, post, upgrade
 from tests.relay.raw_visitors import HANGS, Visitor, app, head, reached
 
 

@@ -17,7 +17,7 @@ import portico
 from portico.provider.service import Service
 from tests.live_jupyter import free_port
 from tests.live_relay import RelayProcess
-from tests.relay.test_behind_nginx import DEPLOY, DOMAIN, Nginx, needs_nginx
+from tests.relay.test_server_behind_nginx import DEPLOY, DOMAIN, Nginx, needs_nginx
 
 _WEBSOCKET = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 
