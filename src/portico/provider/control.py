@@ -54,15 +54,15 @@ class Published(Protocol):
     def on(self, session: Presence) -> list[Publication]: ...
 
 
-class Stop(Protocol):
+class StopPublication(Protocol):
     def __call__(self, publication: Publication, why: str = "") -> Coroutine[Any, Any, None]:
         """Take it back, as its author would; *why* is what its card says."""
 
 
-class Control:
+class ProviderControl:
     """For one provider."""
 
-    def __init__(self, published: Published, stop: Stop) -> None:
+    def __init__(self, published: Published, stop: StopPublication) -> None:
         self._published = published
         self._stop = stop
         self._exchanges: set[HTTPExchange] = set()
@@ -72,7 +72,7 @@ class Control:
         """Begin to answer a hub's question on *session*. None for what is no question."""
         if request.kind is not Kind.HTTP:
             return None
-        app = ControlApp(session, self._published, self._stop_whole)
+        app = ProviderControlApp(session, self._published, self._stop_whole)
         exchange = HTTPExchange(stream, request, app, state=None, report=_failed, finished=self._exchanges.discard)
         self._exchanges.add(exchange)
         Context().run(exchange.start)  # nothing of it is any service's: neither what it logs nor what fails
@@ -104,15 +104,15 @@ _Arguments = dict[str, str]
 @dataclass(frozen=True, slots=True)
 class _Route:
     method: bytes
-    call: Callable[[ControlApp, _Arguments, str], Awaitable[dict[str, Any]]]
+    call: Callable[[ProviderControlApp, _Arguments, str], Awaitable[dict[str, Any]]]
     """Given the arguments and who asks."""
     for_relays: bool
 
 
-class ControlApp:
+class ProviderControlApp:
     """What one session's hub may ask."""
 
-    def __init__(self, session: Presence, published: Published, stop: Stop) -> None:
+    def __init__(self, session: Presence, published: Published, stop: StopPublication) -> None:
         self._session = session
         self._published = published
         self._stop = stop
@@ -190,11 +190,11 @@ class ControlApp:
 
 
 _ROUTES: dict[bytes, _Route] = {
-    b"/status": _Route(b"GET", ControlApp.status, for_relays=True),
-    b"/share": _Route(b"GET", ControlApp.share, for_relays=True),
-    b"/stop": _Route(b"POST", ControlApp.stop, for_relays=True),
-    b"/log": _Route(b"GET", ControlApp.log, for_relays=False),
-    b"/schemas": _Route(b"GET", ControlApp.schemas, for_relays=False),
+    b"/status": _Route(b"GET", ProviderControlApp.status, for_relays=True),
+    b"/share": _Route(b"GET", ProviderControlApp.share, for_relays=True),
+    b"/stop": _Route(b"POST", ProviderControlApp.stop, for_relays=True),
+    b"/log": _Route(b"GET", ProviderControlApp.log, for_relays=False),
+    b"/schemas": _Route(b"GET", ProviderControlApp.schemas, for_relays=False),
 }
 
 

@@ -20,7 +20,7 @@ from portico.link import Stream, StreamHandler
 from portico.protocol import Limits, ResetCode, control
 from portico.protocol.events import Open
 from portico.provider.board import Board
-from portico.provider.control import Control
+from portico.provider.control import ProviderControl
 from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.leaving import keep_shell
@@ -63,7 +63,7 @@ class Provider:
         self.news = News()
         self.last_terms = last_terms()
         self._board = Board()
-        self._control = Control(self._board, self.stop)
+        self._control = ProviderControl(self._board, self.stop)
         self._sessions = Sessions(self, self._board, self.work.spawn, dial, limits)
 
     @property
