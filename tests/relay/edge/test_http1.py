@@ -166,7 +166,7 @@ def test_what_cannot_be_read_behind_it_leaves_it_whole(broken: bytes) -> None:
 def test_a_visitor_who_leaves_is_told_once_and_answered_no_more(behind: bytes) -> None:
     async def work(connection: Connection) -> None:
         await connection.come(GET % b"first" + behind)
-        connection.protocol.connection_lost(None)
+        connection.protocol.connection_lost(ConnectionResetError())
         assert connection.edge.left == 1
         connection.answer(b"first")
         assert connection.transport.written == b""
