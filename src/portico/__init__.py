@@ -1,16 +1,22 @@
 """Portico: give what lives in a notebook a live URL.
 
-Here: the public names, found when they are first used, as importing portico is to cost next to nothing. The rooms, each
-of which imports only what stands below it:
+Here: the public names, each imported when it is first used, so that ``import portico`` costs next to nothing.
 
-- `cli`: the command line. `notebook`: ``%serve``. `jupyter`: the hub in the Jupyter server. `relay`: the hub that is a
-  server of its own. `browser`: static sites.
-- `provider`: owns the services. `hub`: names, access, the one gate. `tab`: what runs in a browser tab alone.
-- `adapters`: what can be served. `models`: chat models as an app. `asgi`: from a stream to an app. `link`: one link.
-- `card`: what a person is shown of a service. `calls`: how user code is run.
-- `protocol`: the link protocol, without I/O. `transports`: what carries it.
-- What all may use: `foreign`, `log_text` (what others said, as it may be shown), `bounded`, `pieces`, `listeners`,
-  `types`, `errors`, `version`.
+The rooms, from the top. Each imports only rooms in the lines below its own:
+
+- `cli`: the command line.
+- `notebook`: ``%serve``. `jupyter`: the hub in the Jupyter server. `relay`: the hub that is a server of its own.
+  `browser`: makes static sites.
+- `provider`: owns the services and dials out to hubs. `hub`: names, access, the one gate. `tab`: what Python needs of
+  the browser tab that it runs in.
+- `adapters`: from a thing that is served to an app.
+- `link`: one link. `asgi`: from a stream to an app. `models`: functions as chat models, in one app.
+- `calls`: runs user code for a request. `card`: what a person is shown of a service.
+- `protocol`: the link protocol, without I/O. `transports`: what carries its messages.
+- `foreign`: cleans text and URLs that the other end sent, before anybody is shown them.
+- `types`: the ASGI types and the rule for names. `bounded`: a dict that strangers may fill. `pieces`: a message that
+  comes in pieces. `log_text`: others' text as a log may show it. `listeners`: who is told of an event. `version`.
+- `errors`: every exception.
 """
 
 from __future__ import annotations
@@ -58,9 +64,9 @@ _HOMES = {
 
 
 def _tab() -> Tab:
-    from portico.tab import handed
+    from portico.tab import for_provider
 
-    return handed
+    return for_provider
 
 
 if sys.platform == "emscripten":  # a browser tab: what a provider needs of it is in a room that it does not know

@@ -1,6 +1,7 @@
-"""A dict that strangers may fill: bounded in entries and in bytes, and as cheap to ask as any, which it is.
+"""A dict that strangers may fill: bounded in entries and in bytes, and as fast to read as any dict.
 
-Two ways to make room, one class: a cache begins anew, and what is remembered of somebody goes when it is the oldest.
+When it is full, a cache is emptied, and begins anew. With ``oldest_first``, which is for what is remembered of
+somebody, the oldest entry goes instead.
 """
 
 from __future__ import annotations

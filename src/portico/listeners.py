@@ -1,6 +1,6 @@
-"""Who is told when something happens: a list that anyone may join, and leave.
+"""Those who are told when something happens: a list that anyone may join and leave.
 
-There is no single slot that a second reader would take from the first. To tell costs nothing but the calls.
+With a single slot, a second reader would take it from the first. Telling costs no more than the calls.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What has come of a message whose end has not.
+"""The part of a message that has come so far.
 
-As it comes, but for small pieces, which are put together: empty ones cost nothing, and none costs much more than its
-bytes. One buffer that grows with each piece would leave a trail of outgrown ones in the process's memory.
+Pieces are kept as they come, but small ones are put together: empty ones cost nothing, and none costs much more than
+its bytes. One buffer that grows with each piece would leave a trail of outgrown ones in the process's memory.
 """
 
 from __future__ import annotations

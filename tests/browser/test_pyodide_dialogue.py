@@ -19,7 +19,7 @@ CODE = """
 import asyncio, contextvars, json, time
 from portico.calls.dialogues import Dialogues
 from portico.calls.dialogue_limits import DialogueLimits
-from portico.calls.ways import Inline
+from portico.calls.dialogue_runners import Inline
 from portico.errors import NoAnswer, TooManyDialogues
 
 async def heard(dialogue, content):

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue
 from portico.calls.dialogue_limits import DialogueLimits
+from portico.calls.dialogue_runners import Greenlets, Threads, Way
 from portico.calls.dialogues import Dialogues
 from portico.calls.owner import OWNER
 from portico.calls.waiting import HAS_THREADS
-from portico.calls.ways import Greenlets, Threads, Way
 
 T = TypeVar("T")
 

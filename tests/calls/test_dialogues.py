@@ -13,9 +13,9 @@ import pytest
 from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue
 from portico.calls.dialogue_limits import DialogueLimits
+from portico.calls.dialogue_runners import Threads, usual_way
 from portico.calls.dialogues import Dialogues
 from portico.calls.waiting import HAS_THREADS
-from portico.calls.ways import Threads, usual_way
 from portico.errors import DialogueFull, DialogueOver, InvalidOption, MessagesLost, TooManyDialogues, UnusableOutput
 from tests.calls.asking import WAYS, author, dialogues, function, heard, run, said
 from tests.calls.test_dialogue import ask_for_ever
@@ -31,7 +31,7 @@ def test_the_usual_way_is_greenlets_where_they_are_installed(monkeypatch: pytest
     expected = "Greenlets" if HAS_THREADS else "Inline"
     assert type(usual_way()).__name__ == expected
     if HAS_THREADS:
-        monkeypatch.setattr("portico.calls.ways.find_spec", lambda name: None)
+        monkeypatch.setattr("portico.calls.dialogue_runners.find_spec", lambda name: None)
         assert type(usual_way()).__name__ == "Threads"
 
 
@@ -252,7 +252,7 @@ def test_a_failure_to_begin_leaves_nothing_behind(way: str, monkeypatch: pytest.
 LEFT = """
 import asyncio, sys
 from portico.calls.dialogues import Dialogues
-from portico.calls.ways import {way}
+from portico.calls.dialogue_runners import {way}
 
 def ask(asker):
     try:

@@ -18,9 +18,9 @@ import pytest
 from portico.calls import shared_threads
 from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue
+from portico.calls.dialogue_runners import Greenlets, Threads, Way
 from portico.calls.dialogues import Dialogues
-from portico.calls.threads import carry
-from portico.calls.ways import Greenlets, Threads, Way
+from portico.calls.owner_in_threads import carry
 from portico.errors import DialogueOver, NoAnswer, NotAsked, TooManyDialogues
 from tests.calls.asking import Author, author, dialogues, heard, run
 from tests.waiting import until

@@ -12,7 +12,7 @@ import pytest
 
 from portico.hub import answers, body_limit, enforcer, pages
 from portico.hub.answers import Answer, wants_page
-from portico.hub.reply import server_of
+from portico.hub.date_and_server import server_of
 
 SAID_BY = [
     answers.unauthorized(),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub.shares import Bucket, Rates, Refusals, Shares, a_quarter, network_of
+from portico.hub.fair_use import Bucket, Rates, Refusals, Shares, a_quarter, network_of
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 
 from portico.asgi.carrier import _identity
 from portico.hub import access
+from portico.hub.date_and_server import server_of
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
-from portico.hub.reply import server_of
 from portico.relay.config import RelayConfig
 from portico.relay.edge.proxies import TrustedProxies
 from portico.relay.edge.routes import Routes

@@ -15,7 +15,7 @@ import pytest
 
 from portico.calls.log import Log
 from portico.calls.owner import OWNER
-from portico.calls.threads import carry
+from portico.calls.owner_in_threads import carry
 from portico.provider.output import keep_output
 
 

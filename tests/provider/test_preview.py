@@ -196,4 +196,4 @@ def test_a_tab_is_handed_over_with_the_package_and_imported_when_it_is_needed() 
         "print(surroundings.tab().__name__, *sorted(name for name in sys.modules if name.startswith('portico.tab')))\n"
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert printed.stdout.split() == ["portico.tab.handed", "portico.tab", "portico.tab.handed"]
+    assert printed.stdout.split() == ["portico.tab.for_provider", "portico.tab", "portico.tab.for_provider"]

@@ -27,7 +27,7 @@ ELSEWHERE = {
     "provider/tls.py": "browsers check certificates by themselves",
     "provider/unix.py": "a tab has no Unix sockets",
     "calls/workers.py": "threads; WSGI apps run inline where there are none",
-    "calls/threads.py": "threads",
+    "calls/owner_in_threads.py": "threads",
     "calls/shared_threads.py": "threads",
     "calls/pump.py": "a thread; models run inline where there are none",
     "__main__.py": "a tab has no command line",

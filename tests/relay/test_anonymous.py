@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from portico.errors import Refused
-from portico.hub.shares import NoRoom
+from portico.hub.fair_use import NoRoom
 from portico.relay.anonymous import AWAY, IDLE, AnonymousWorkspaces
 from portico.relay.config import RelayConfig
 from portico.relay.people.tokens import TokenRing

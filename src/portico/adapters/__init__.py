@@ -1,9 +1,17 @@
 """What ``serve`` takes: one table of adapters, each of which makes an app of one kind of thing.
 
-Here: the names that another package's adapter needs. `taken` has what an adapter is given and gives, `table` the order
-in which adapters are asked, `take` the asking. One file each for the kinds of things: `chat`, `libraries`, `asgi`,
-`wsgi`, `functions`; `others` finds the adapters that other packages declare, and `looking` looks at a thing that may
-be anything. Not here: how an app is called (`portico.asgi`), and how it is published.
+The names that another package's adapter needs can be imported from here. How it is decided which adapter takes a thing:
+
+- `table`: the adapters, in the order in which they are asked.
+- `take`: asks them.
+- `taken`: what an adapter is given and what it gives.
+- `others`: finds the adapters that other packages declare.
+- `looking`: inspects a thing that may be anything, and runs as little of its code as possible.
+
+The adapters, a file for each kind of thing: `chat` (models), `libraries` (objects that carry an app: gradio, FastMCP),
+`asgi`, `wsgi` (Flask), `functions` (a dict of functions as REST).
+
+Not here: how an app is called (`portico.asgi`), and how it is published (`portico.provider`).
 """
 
 from portico.adapters.taken import Adapter, Taken, TakeOptions

@@ -1,7 +1,17 @@
-"""From a stream to an ASGI app (ASGI 3.0), and nothing about links, hubs or names.
+"""From a stream to an ASGI app (ASGI 3.0). Nothing here knows links, hubs or names.
 
-`http` and `websocket` drive one app call a stream, over what `carrier` says that they need; `lifespan` starts and ends
-an app, `instance` is one that runs. What counts as an app: `adapt`, with objects of known `libraries`; `functions`
-makes one of functions, `wsgi` of a WSGI app, to which `wsgi_environ` tells the request. `mount` is where an app
-believes that it lives.
+One call of an app:
+
+- `http`: for a request. `websocket`: for a visitor's WebSocket.
+- `carrier`: what both need of a stream, as an interface.
+- `mount`: the path under which the app is told that it lives.
+
+The app itself:
+
+- `adapt`: what counts as an app, and ASGI 3 apps out of ASGI 2 and WSGI ones.
+- `instance`: an app that runs, with the requests in it. `lifespan`: its startup and shutdown.
+- `wsgi`: WSGI apps, on threads. `wsgi_environ`: the request as they are told it.
+- `functions`: an app made of a dict of functions.
+
+Which object is served as what is decided in `portico.adapters`.
 """

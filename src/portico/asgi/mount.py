@@ -2,8 +2,9 @@
 
 A service has a path of its own. ASGI tells an app by ``root_path``, and ``path`` holds it too. Most frameworks take it
 off before they look for a route; some do not, and answer every request with 404. For those there is ``strip``: the app
-gets its paths as behind a proxy that takes the prefix off, and ``root_path`` is empty (the header X-Forwarded-Prefix
-says it). What is known of particular libraries is in the table at the end.
+gets its paths as behind a proxy that takes the prefix off, ``root_path`` is empty (the header X-Forwarded-Prefix says
+it), and the prefix is put before the paths that the app redirects to. What is known of particular libraries is in the
+table at the end.
 
 Source: ASGI spec, HTTP connection scope, ``root_path``.
 """

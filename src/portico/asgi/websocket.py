@@ -1,8 +1,8 @@
 """One visitor's WebSocket: a stream on one side, one call of the app on the other (ASGI 3.0, WebSocket).
 
 The app is asked before the visitor is accepted; a denial may have a status, headers and a body
-(``websocket.http.response``). A message is whole by the time the app gets it; messages that it has not yet asked for
-hold the sender back.
+(``websocket.http.response``). A message is whole by the time the app gets it, and one that is too long closes the
+WebSocket (`MAX_MESSAGE`). Messages that the app has not yet asked for hold the sender back.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""What is made for browsers, from outside of them: static sites, and the Python that they load.
+"""What is made for browsers ahead of time, in CPython: static sites, and the Python that they load.
 
-`export` makes a site of an app, `wheels` lays out the packages beside its page, `bundle` is Pyodide with Portico,
-compiled. Not here: what runs in a tab (`portico.tab`, and the core unchanged), and its TypeScript, which is in js/.
+- `export`: an app as a static site.
+- `wheels`: the packages beside its page.
+- `bundle`: Pyodide together with Portico, compiled.
+
+Not here: what runs in a tab (`portico.tab`, and the rooms below it, unchanged), and the TypeScript, which is in js/.
 """

@@ -1,19 +1,38 @@
-"""How user code is run for a request: whatever it is, whatever it raises, and whoever leaves.
+"""How user code is run for a request: whatever its shape, whatever it raises, and when its visitor leaves.
 
-The call: `run` calls a function, of any shape, and hands what it gives to a sink; `pump` is the thread of a synchronous
-one; `iterating` says what is iterated, and closes it. `endings` says what an exception that left user code means.
+The call:
 
-The request: `exchange` is one over HTTP, its answer, and the visitor who leaves; `body` reads what was sent
-(`content_coding` decodes it); `json_text` writes JSON; `sse` streams an answer, and knows every way in which it ends.
+- `run`: calls a function of any shape, and hands each item that it gives to a sink.
+- `pump`: the thread on which a synchronous function runs.
+- `iterating`: what counts as iterable, and how an iterator is closed.
+- `endings`: what an exception that left user code means.
 
-The author: `owner` says whose code runs, `threads` carries that into threads that the code makes, and `log` keeps what
-went wrong for its author; `other_loop` explains a failure of two loops. The ground: `loops` keeps an event loop going
-whatever the code on it raises; `workers` are threads for synchronous code.
+The request:
 
-A call that asks back: `dialogues` starts it, `dialogue` is the end that answers, `asker` the end that asks, with
-`transcript`, `question`, `questions`, `reading` and `dialogue_limits`; `waiting` is how synchronous code waits, `ways`
-and `shared_threads` on what it runs.
+- `exchange`: one HTTP request, its answer, and the visitor who leaves.
+- `body`: reads what was sent. `content_coding`: decompresses it.
+- `sse`: streams an answer, and knows every way in which it ends. `json_text`: writes JSON.
 
-Not here: which function is called and with what, what its items mean, and how an error looks to the visitor: that is
-for the room whose function it is.
+The author of the code:
+
+- `log`: keeps what went wrong, for the author alone.
+- `owner`: whose code runs. `owner_in_threads`: the same in threads that the code makes.
+- `other_loop`: explains a failure that comes of two event loops.
+
+The ground:
+
+- `loops`: keeps an event loop going whatever is raised on it.
+- `workers`: a bounded pool of threads for synchronous code.
+
+Dialogues, which are calls that ask their caller back:
+
+- `dialogues`: starts them and bounds how many there are. `dialogue_limits`: what they may take.
+- `dialogue`: one of them, as server code sees it: read, answer, cancel. `asker`: the same as its own code sees it.
+- `question`: one question, from asked to settled. `open_questions`: those that wait for an answer.
+- `transcript`: the messages so far. `dialogue_readers`: who reads them, each at a pace of its own.
+- `dialogue_runners`: where its synchronous code runs. `waiting`: how that waits. `shared_threads`: a few threads for
+  much code that waits.
+
+Not here: which function is called and with what, what its items mean, and how an error looks to the visitor. That is
+decided by the room whose function it is.
 """

@@ -2,7 +2,7 @@
 
 Its code has the asking end (`asker`): ``tell`` and ``ask``. Server code (a WebSocket, a stream of events, REST) has the
 answering end, a `Dialogue`: it reads the messages from any of them on, answers questions, cancels. `Dialogues` starts
-and bounds them. What is kept is in `transcript` and `question`, how synchronous code waits in `ways`.
+and bounds them. What is kept is in `transcript` and `question`, how synchronous code waits in `dialogue_runners`.
 
 Whatever the code raises, SystemExit and its like among it, ends its dialogue alone, and is reported to its author.
 
@@ -24,14 +24,14 @@ from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from portico.calls.dialogue_limits import DialogueLimits
+from portico.calls.dialogue_readers import DialogueReader, Readers
+from portico.calls.dialogue_runners import Way
 from portico.calls.endings import UNUSUAL, as_exception, is_failure
+from portico.calls.open_questions import Questions
 from portico.calls.owner import OWNER
 from portico.calls.question import Question
-from portico.calls.questions import Questions
-from portico.calls.reading import DialogueReader, Readers
 from portico.calls.transcript import Budget, Transcript
 from portico.calls.waiting import HAS_THREADS
-from portico.calls.ways import Way
 from portico.errors import DialogueOver, InvalidOption, UnusableOutput
 
 logger = logging.getLogger(__name__)

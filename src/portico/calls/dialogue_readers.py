@@ -1,4 +1,7 @@
-"""Those who read a dialogue, each at a pace of its own."""
+"""Those who read a dialogue's messages, each at a pace of its own.
+
+What is read is kept in `transcript`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How synchronous code of a dialogue runs, so that it can wait for an answer and nothing else has to.
+"""Where synchronous code of a dialogue runs, so that it can wait for an answer and hold up nothing else.
 
 - `Greenlets`, where greenlet is installed: on a few threads, which code that waits leaves to other code.
-- `Threads`, else: on a thread each, up to a bound.
+- `Threads`, where it is not: on a thread for each dialogue, up to a bound.
 - `Inline`, in a browser tab, where there are no threads: on the loop. To wait it needs a browser that switches
   stacks (JSPI).
 

@@ -12,10 +12,10 @@ from typing import Any
 from portico.calls.asker import Asker
 from portico.calls.dialogue import Dialogue, LastWords
 from portico.calls.dialogue_limits import DialogueLimits
+from portico.calls.dialogue_runners import Way, usual_way
 from portico.calls.run import runs_on_loop
 from portico.calls.transcript import Budget
 from portico.calls.waiting import HAS_THREADS
-from portico.calls.ways import Way, usual_way
 from portico.errors import DialogueOver, InvalidOption, TooManyDialogues
 
 if HAS_THREADS:

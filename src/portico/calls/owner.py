@@ -1,6 +1,6 @@
-"""Whose code runs: a context variable, which tasks and callbacks carry on by themselves (threads: `calls.threads`).
+"""Whose code runs: a context variable, which tasks and callbacks carry on by themselves.
 
-Set for each service, in the context that all of its code runs in.
+It is set for each service, in the context that all of its code runs in. `owner_in_threads` carries it into threads.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Carries whose code runs into the threads that it makes: Python begins each of them in an empty context.
 
-Tasks, callbacks and what asyncio and AnyIO run on threads have the context of where they were begun. A `Thread`, and
-what is submitted to a pool, has not: what it printed would be nobody's. It gets a copy of the service's own context,
-and not of the request's, whose variables no other server would show it.
+Tasks, callbacks and what asyncio and AnyIO run on threads have the context in which they were begun. A `Thread`, and
+what is submitted to a pool, have not: what they printed would be nobody's. They get a copy of the service's own
+context. It is not the request's, whose variables no other server would show to a thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What synchronous code waits by: once, where it stands, until it is woken or its time is up.
+"""What synchronous code of a dialogue waits by: once, where it stands, until it is woken or its time is up.
 
 How code waits depends on where it asks, not on where it began: it may ask from a thread that it has made itself. Not
-here: on what the code runs (`ways`), and asynchronous code, which awaits a future.
+here: where the code runs (`dialogue_runners`), and asynchronous code, which awaits a future.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """What a person is shown of a service.
 
-`state` is the record that says it, made by the service's owner; `render` is that as HTML and as text. Neither knows
-what a service is: a card can be drawn anywhere, at any time, from the record alone.
+- `state`: a frozen record of all of it. The service's owner makes it (`portico.provider.service`).
+- `render`: that record as HTML and as text.
+
+Neither knows a service: a card can be drawn anywhere, at any time, from the record alone.
 """

@@ -1,7 +1,8 @@
 """All that a person is shown of a service, as one frozen record of plain values.
 
-Its owner makes it; whatever shows a service renders it, at any time and on any thread: the service may be gone by then.
-No object that lives is in it, and nothing that opens something: no key, no password.
+`Service.card_state` makes it (`portico.provider.service`). Whatever shows a service draws the record, at any time and
+on any thread: by then the service may be gone. So the record holds no live object, and nothing that opens something: no
+key, no password. How it looks, wording and times among it, is decided in `render`.
 """
 
 from __future__ import annotations

@@ -4,11 +4,19 @@ A command's module has ``configure(parser)`` and ``run(options)``, which returns
 when it is asked for, and imports what is heavy when it runs. What is wrong is one line on standard error: status 2 for
 a command line that cannot be meant, 1 for what did not work.
 
-Behind `serve`: `settings` (what its flags come to), `loading` (finds the app), `serving` (serves it until the end),
-`reload` (does so in a child, anew when a file changes) and `embedded` (a relay in this process, where no other is
-named). `login` gets a token; `account` is what `logout`, `status`, `services`, `keys`, `stop` and `relay` share.
-`fetching` gets the wheels that `export` needs, `bundle` makes its Pyodide. Not here: serving itself
-(`portico.provider`).
+Serving an app:
+
+- `serve`: the command and its flags. `settings`: what they come to. `loading`: finds the app.
+- `serving`: serves it until the end. `reload`: does so in a child, which is started anew when a file changes.
+- `embedded`: a relay in this process, where no other is named.
+
+A relay's account: `login`, `logout`, `status`, `services`, `keys`, `stop`; `account` is what they share.
+
+Running a relay: `relay`.
+
+Browsers: `export` makes a static site, `bundle` a folder with Pyodide; `fetching` gets the wheels for them.
+
+Not here: serving itself (`portico.provider`).
 """
 
 from __future__ import annotations

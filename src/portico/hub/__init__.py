@@ -1,17 +1,41 @@
-"""What a hub decides, once for every edge: who may publish and call, where a request goes, which headers go through.
+"""What a hub decides, once for both edges: who may publish and call, where a request goes, which headers go through.
 
-A `workspace` is one tenant; `hub` is a hub of one, and a relay has many. Of providers: `links` has each from HELLO to
-its end, `tenancy` is what it is let in to, `holding` what becomes of its names when its link is lost, and `shares` and
-`link_shares` say who may take how much. What is live: `registry` has the rules of names, `replicas` are services,
-replicas and sessions, and `descriptor` is what a provider says of a service, `conditions` among it.
+The whole:
 
-Of visitors: `request` is what came in, `gateway` the one gate and the one way through it. `callers`, `access`, `keys`
-(`finishing`) and `client_address` say who it is and what that opens, `enforcer` and `body_limit` hold conditions
-against it. `opening` finds a replica by a policy of `routing`, waits for one, and tries another; `forward`,
-`http_forward` and `socket_forward` are the exchange on its way, between the edge's end and the hub's of `responders`.
-`visits` has the one record of each, and `unfinished` bounds what WebSockets hold.
+- `workspace`: one tenant. `hub`: a hub of one workspace, as in Jupyter; a relay has many.
+- `config`: the settings. `control`: the REST control API, without a web framework.
 
-`firewall` is what may pass of heads, `models` the one base URL. `answers`, `pages`, `reply`, `redirects` and `http1`
-are the hub's own words and how they are written; `control` is the REST control API without a web framework; `config`
-are the settings. The edges (tornado, ASGI) are thin.
+Providers:
+
+- `links`: each provider's link, from HELLO to its end. `link_limits`: how many an address and a user may have.
+- `tenancy`: what a provider is let in to.
+- `holding`: the names of a provider that has lost its link are held for it.
+
+What is live:
+
+- `registry`: which name is whose. `replicas`: services, their replicas, and the sessions of their providers.
+- `descriptor`: what a provider says of a service. `conditions`: the conditions that it sets.
+
+A visitor's request, in the order of its way:
+
+- `request`: the request as it came in. `visits`: the hub's one record of it.
+- `gateway`: the one gate, and the one way through it.
+- `client_address`: the visitor's address. `callers`: who calls. `keys`: the keys they show. `access`: what that opens.
+- `enforcer`: holds conditions against it. `body_limit`: how long its body may be.
+- `opening`: finds a replica, waits for one, tries another. `routing`: the policies that choose one.
+- `forward`: the exchange on its way, with the count of what is in flight. `http_forward`: for a request.
+  `socket_forward`: for a WebSocket. `responders`: its two ends, as interfaces.
+- `unfinished`: bounds what WebSockets hold of messages that have not ended.
+
+Rooms within: `firewall`: what passes of header fields, URLs and cookies. `models`: the one base URL for all models.
+
+What the hub says itself:
+
+- `answers`: its own answers, refusals among them. `pages`: the same for browsers. `redirects`: where it sends them.
+- `http1`: writes a response as HTTP/1.1. `date_and_server`: the Date of an answer, the server of a scope.
+
+For all of them: `fair_use`: who holds how much of what is limited, and comes how often. `finish_anyway`: ends a change
+that was begun when its caller is gone.
+
+The edges are thin, and not here: `portico.jupyter` (tornado) and `portico.relay.edge` (ASGI).
 """

@@ -1,8 +1,9 @@
 """How long a request's body may be, and the 413 for one that is longer (RFC 9110 §15.5.14).
 
 `most_of` is asked when a stream is opened, `check_length` holds a body to what its head says, and `HTTPForward.upload`
-counts what comes. Limits elsewhere are of other things: what an app refuses by itself passes as it is; bodies that have
-not named their model are `portico.hub.models.held_bodies`; the forms of a relay's own pages are its edge's.
+counts what comes. A 413 may also come from the app itself, which passes as it is; from `portico.hub.models` for a body
+in which no model is found (`held_bodies`) or which is too long when it is decompressed (`encoded_body`); and from
+`portico.relay.edge.asgi_http` for a form of the relay's own pages.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from portico.hub.shares import a_quarter
+from portico.hub.fair_use import a_quarter
 from portico.protocol import Limits
 
 

@@ -17,11 +17,11 @@ from portico.errors import InvalidName
 from portico.hub.answers import Answer, forbidden
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
+from portico.hub.fair_use import Rates, Shares
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
 from portico.hub.registry import Registry
 from portico.hub.replicas import PublishedService
-from portico.hub.shares import Rates, Shares
 from portico.types import service_name
 
 _HEARTBEAT = 15.0  # seconds between comments in a silent event stream, so that proxies keep it

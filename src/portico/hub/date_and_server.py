@@ -1,4 +1,4 @@
-"""What both edges say of themselves: the `server` of a scope, and the Date of an answer."""
+"""Two values that both edges need: the Date of an answer, and the ``server`` of an ASGI scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Holds the conditions of services against requests, and keeps what has to be counted for that.
+"""Holds the conditions of services against requests: passwords, rates, networks, times; and counts what that needs.
+
+Here too: the passes of browsers that gave a password. They are sealed with a secret of this process, so that a hub that
+starts anew asks for the password again.
 
 Nothing of HTTP is known here but an address and a few bytes; `portico.hub.gateway` brings both together. Concurrency
 and the size of bodies are checked where a request is opened (`portico.hub.opening`).
@@ -19,7 +22,7 @@ from portico.bounded import BoundedCache
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import MAX_PASSWORD, Conditions, Rate, digest, keyed
-from portico.hub.shares import network_of
+from portico.hub.fair_use import network_of
 
 _LONGEST_PASSWORD = 4 * MAX_PASSWORD
 """Bytes that so many characters have at most. To normalise a text costs the square of a run of combining marks."""

@@ -1,8 +1,10 @@
-"""Who holds how much of what there is only so much of, and who comes how often.
+"""Who holds how much of what is limited, and who comes how often.
 
-Every limit of a hub counts for somebody: an address (`network_of`), or who speaks (`Principal.id`). So one of them who
-takes all that they may leaves room for the others. Here is the counting, and it is plain: a dictionary for what is held
-(`Shares`), a bucket for what comes (`Rates`). What is counted, and what is said of it, is for those who call.
+Every limit of a hub is counted for somebody: an address (`network_of`), or who speaks (`Principal.id`). So one of them
+who takes all that they may leaves room for the others. Here is the counting alone: `Shares` counts what is held,
+`Rates` what comes. What is counted, and what is said to those who are refused, is decided where these are used.
+
+A share of a service, which makes it public by a relay, is something else: `portico.provider.sharing`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A change that was begun is finished, though whoever asked for it is gone: what is written is known here as well."""
+"""Ends a change that was begun, even if its caller is cancelled meanwhile.
+
+Otherwise a key could be written to the store and be unknown to the memory beside it.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from portico.hub.config import HubConfig
+from portico.hub.fair_use import Refusals
 from portico.hub.replicas import ProviderSession
-from portico.hub.shares import Refusals
 from portico.hub.tenancy import Tenancy
 
 logger = logging.getLogger(__name__)

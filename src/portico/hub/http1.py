@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from http.client import responses
 
+from portico.hub.date_and_server import date
 from portico.hub.firewall.headers import BODILESS
-from portico.hub.reply import date
 from portico.types import Headers
 
 

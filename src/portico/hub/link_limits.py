@@ -1,7 +1,7 @@
-"""For which links a hub has room: by address until HELLO, and then by address and by who speaks.
+"""How many links a hub has room for: of an address until HELLO, and then of an address and of who speaks.
 
-A link stands in one of three ways: ``new`` until it was let in, then ``in``, and ``""`` if it was never counted or is
-gone. `LinkShares` alone moves it, so no count is given back twice, or never.
+A link is ``new`` until it was let in, then ``in``, and ``""`` if it was never counted or is gone. `LinkLimits` alone
+changes that, so that each count is given back exactly once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from portico.hub.config import HubConfig
-from portico.hub.shares import Bucket, NoRoom, Rates, Shares
+from portico.hub.fair_use import Bucket, NoRoom, Rates, Shares
 
 AGAIN = 10.0
 """Seconds over which providers that found no room are asked to spread their next try."""
@@ -33,7 +33,7 @@ class Standing:
     """How one link counts."""
 
     network: str
-    """Of its address (`portico.hub.shares.network_of`); "" where that is not known, or does not count."""
+    """Of its address (`portico.hub.fair_use.network_of`); "" where that is not known, or does not count."""
     owner: str = ""
     """Who speaks on it, once it was let in."""
     state: Literal["", "new", "in"] = ""
@@ -41,7 +41,7 @@ class Standing:
     """How many it may make; None until it makes one."""
 
 
-class LinkShares:
+class LinkLimits:
     """The counts. Asked when a link comes, says HELLO, registers, and goes; never on the way of a request."""
 
     def __init__(self, config: HubConfig) -> None:

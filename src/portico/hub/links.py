@@ -1,6 +1,7 @@
 """The providers' side of a hub: each link, from its HELLO to its end.
 
-What becomes of its names afterwards is decided in `portico.hub.holding`.
+How many there may be is decided in `portico.hub.link_limits`, what becomes of a lost one's names in
+`portico.hub.holding`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
+from portico.hub.fair_use import NoRoom, Refusals, network_of
 from portico.hub.holding import KERNEL_GONE, PROVIDER_GONE, HeldSessions, KernelLives
-from portico.hub.link_shares import AGAIN, LinkShares, Standing
+from portico.hub.link_limits import AGAIN, LinkLimits, Standing
 from portico.hub.registry import Registry
 from portico.hub.replicas import ProviderSession
-from portico.hub.shares import NoRoom, Refusals, network_of
 from portico.hub.tenancy import Tenancy
 from portico.link import Link, Stream, StreamHandler
 from portico.log_text import shown
@@ -96,7 +97,7 @@ class Links:
         self._tasks: set[asyncio.Task[None]] = set()
         self._links: dict[Link, Linked] = {}
         self._numbers = itertools.count(1)
-        self.shares = LinkShares(config)
+        self.shares = LinkLimits(config)
         self.refusals = Refusals(logger)
         """Links and registrations for which there was no room, by the limit, and providers that were not let in."""
         self.held = HeldSessions(config, kernel_lives, self.refusals, self._spawn)

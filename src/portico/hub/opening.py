@@ -18,13 +18,13 @@ from portico.hub.body_limit import check_length, most_of
 from portico.hub.callers import Callers
 from portico.hub.config import HubConfig
 from portico.hub.enforcer import busy
+from portico.hub.fair_use import Shares
 from portico.hub.firewall import headers
 from portico.hub.firewall.spellings import secrets_of
 from portico.hub.forward import Admission, Forward
 from portico.hub.registry import Registry
 from portico.hub.replicas import PublishedService, Replica
 from portico.hub.request import VisitorRequest
-from portico.hub.shares import Shares
 from portico.hub.visits import Visits
 from portico.protocol import Kind
 from portico.types import Headers

@@ -1,7 +1,7 @@
 """What is live in a workspace, and the rules of names: who may take one, and what is said of one that is gone.
 
-Services, replicas and sessions themselves are in `portico.hub.replicas`. For how long a name is held for a provider
-that is gone is decided by `portico.hub.links`.
+Services, replicas and sessions themselves are in `portico.hub.replicas`. How long a name is held for a provider that is
+gone is decided in `portico.hub.holding`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from portico.errors import NameTaken, Refused
 from portico.hub import routing
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Descriptor, Principal
+from portico.hub.fair_use import NoRoom, Shares
 from portico.hub.replicas import ProviderSession, PublishedService, Replica
-from portico.hub.shares import NoRoom, Shares
 from portico.link import Link
 
 _TOMBSTONES = 1000  # names that are gone, of which is remembered why: the newest

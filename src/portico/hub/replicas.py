@@ -1,6 +1,7 @@
 """Services, the replicas that answer for each, and the sessions of the providers that published them.
 
-What one of them knows of itself is here. Who may have which name is decided by the `registry`.
+Here: what each of them knows of itself, such as how many requests a replica has in flight. That number is changed by
+`portico.hub.forward` alone. Who may have which name is decided by the `registry`.
 """
 
 from __future__ import annotations

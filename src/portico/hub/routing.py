@@ -1,7 +1,7 @@
 """Which replica of a service gets a request: policies by name.
 
-A policy is a pure decision: it sees the replicas and the request, asks nobody, and changes nothing. What is waited for
-where it finds none, and what is counted where it finds one, is for those who ask.
+A policy is a pure decision: it sees the replicas and the request, asks nobody, and changes nothing. Waiting for a
+replica, where it finds none, is for `portico.hub.opening`; counting requests in flight is for `portico.hub.forward`.
 """
 
 from __future__ import annotations

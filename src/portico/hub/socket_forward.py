@@ -1,6 +1,8 @@
 """A visitor's WebSocket on its way through the hub: the app is asked before the visitor is accepted.
 
-As of an HTTP request (`portico.hub.http_forward`), one message is written at a time, and credited when it is taken.
+As with an HTTP request (`portico.hub.http_forward`), one message is written at a time, and credited when it is taken.
+An app's message that is too long is refused here. A visitor's is refused in `portico.asgi.websocket`, which puts
+messages together, or by the edge's own WebSocket.
 """
 
 from __future__ import annotations

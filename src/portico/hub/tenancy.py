@@ -1,4 +1,8 @@
-"""What a provider is let in to, once it has said who it is."""
+"""What a provider is let in to, once it has said who it is.
+
+Here is the record. It is made by `portico.hub.hub` (for Jupyter) and `portico.relay.workspaces`, which read the token
+in a HELLO.
+"""
 
 from __future__ import annotations
 

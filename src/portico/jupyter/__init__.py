@@ -1,11 +1,25 @@
-"""The hub in a Jupyter server: the extension, the tornado edge, identity, kernels, the control API's routes.
+"""The hub in a Jupyter server.
 
-`extension` is what Jupyter loads; `edge` takes HTTP requests at tornado's routing layer, whose heads `heads` reads, and
-`models_edge` those for the one base URL; `front_door` refuses what no handler of the server is to see. `visitor_socket`
-is a visitor's WebSocket, and by `links` providers dial in, both over `sockets` and `streams`: connections that were
-taken over from tornado. `identity` asks Jupyter who a visitor is; `kernels` gives each kernel its credential; `api`
-maps `portico.hub.control` to handlers. Decisions are the hub's; here they meet tornado and traitlets, which no other
-room knows.
+Decisions are the hub's (`portico.hub`); here they meet tornado and traitlets, which no other room knows.
+
+- `extension`: what Jupyter loads: traitlets become the hub's settings.
+
+Visitors:
+
+- `edge`: takes HTTP requests at tornado's routing layer, and writes the access log, for WebSockets too. `heads`: reads
+  what tornado has parsed.
+- `models_edge`: the same for the one base URL of all models.
+- `visitor_socket`: a visitor's WebSocket.
+- `identity`: asks Jupyter who a visitor is.
+- `front_door`: refuses what no handler of the server should see.
+
+Providers:
+
+- `links`: they dial in. `kernels`: each kernel gets a credential, and the hub hears when one ends.
+
+For both: `sockets`: WebSockets over a connection that was taken over from tornado. `streams`: the bytes of one.
+
+The control API: `api`: its routes; what they do is `portico.hub.control`.
 """
 
 from typing import Any

@@ -14,8 +14,8 @@ from tornado.routing import Matcher
 
 from portico.bounded import BoundedCache
 from portico.hub.client_address import read_address
+from portico.hub.date_and_server import server_of
 from portico.hub.firewall.heads import SMALL
-from portico.hub.reply import server_of
 from portico.hub.request import VisitorRequest
 from portico.protocol import Kind
 from portico.types import Headers

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 
 from portico.hub.answers import Answer
+from portico.hub.date_and_server import date
 from portico.hub.forward import Admission
 from portico.hub.gateway import Gateway
 from portico.hub.http1 import TOKEN, status_line
-from portico.hub.reply import date
 from portico.hub.responders import SocketResponder, VisitorSocket
 from portico.hub.socket_forward import SocketForward
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit

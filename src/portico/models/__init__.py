@@ -1,20 +1,35 @@
 """Chat models: any Python function behind the whole OpenAI API, as a plain ASGI app.
 
-Here: the public names. The server: `app` has the routes, `engine` is what the endpoints share, `wire` the API's own
-forms, `openapi` describes it and `page` is its page for people.
+Here: the public names. The server itself is imported when it is first asked for, so that a notebook which only marks a
+model stays quick.
 
-- The endpoints: `chat_completions`, `completions`, `embeddings`, `responses`. Those of the responses API are written by
-  `response_events` and `response_parts`, read by `response_input`, kept by `response_store` and `response_tape`, and
-  come over a WebSocket by `response_socket`. `fields` and `messages` check requests, `structured` JSON answers.
-- The function: `registry` says which models there are, `injection` and `annotations` what a function gets.
-- The answer: `generation` makes one, `delivery` delivers it. `shapes` understands what a function gives, by the
-  readers in `foreign`, as `parts`; `choice` keeps one choice of an answer, with `stop` sequences, `tokens`, `halves` of
-  pairs, and `tool_calls` of the `tools` that the client offers, which look as `tool_deltas` and `tool_items` say.
+The server:
 
-How a function is run for a request is in `portico.calls`.
-Nothing here knows of Portico's links, hubs and notebooks: the app runs under any ASGI server, and in a browser.
+- `app`: the routes. `engine`: what the endpoints share: settings, models, how a failure is told.
+- `wire`: the API's error object and the end of a stream. `openapi`: the server's own description.
+- `page`: its page for people.
 
-The server itself is imported when it is first asked for, so that a notebook which only marks a model stays quick.
+The endpoints, a module each: `chat_completions`, `completions`, `embeddings`, `responses`. For them:
+
+- `fields`, `messages`: check a request. `structured`: answers in JSON, as ``response_format`` asks.
+- The responses API: `response_input` reads a request, `response_events` and `response_parts` write an answer,
+  `response_store` and `response_tape` keep it, `response_socket` is its WebSocket.
+
+The function:
+
+- `registry`: which models there are. `injection`: which arguments a function gets. `annotations`: what its annotations
+  ask for.
+
+The answer:
+
+- `generation`: makes one. `delivery`: delivers it, whole or streamed. `choice`: one choice of it.
+- `shapes`: understands whatever a function gives, by the readers in `foreign`, as `parts`.
+- `stop`: stop sequences. `tokens`: counts tokens. `surrogates`: a character that came in two pieces.
+- `tools`: the tools that a client offers. `tool_calls`: the calls of them. `tool_deltas`: how those look in the chat
+  API. `tool_items`: how they look in the responses API.
+
+How a function is run for a request is in `portico.calls`. Nothing here knows Portico's links, hubs and notebooks: the
+app runs under any ASGI server, and in a browser.
 """
 
 from importlib import import_module

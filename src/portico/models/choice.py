@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.halves import Halves
 from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.stop import StopFilter
+from portico.models.surrogates import Halves
 from portico.models.tokens import count, longest_start
 from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, ToolCalls
 from portico.models.tools import Offers

@@ -20,10 +20,10 @@ from portico.calls.sse import Write
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.foreign.wording import check_json
-from portico.models.halves import has_half
 from portico.models.parts import Extra, Finish, Meta, Part, Text, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Reading, gives_choices
+from portico.models.surrogates import has_half
 from portico.models.tokens import count, count_messages, usage_object
 from portico.models.tools import Offers
 

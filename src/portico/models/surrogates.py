@@ -1,4 +1,4 @@
-"""Halves of surrogate pairs that come in two pieces: a tokenizer or a JavaScript server may cut an emoji in two.
+"""Joins halves of surrogate pairs that come in two pieces: a tokenizer or a JavaScript server may cut an emoji in two.
 
 Knows nothing of models. Source: The Unicode Standard, section 3.8 "Surrogates".
 """

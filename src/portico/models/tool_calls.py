@@ -14,8 +14,8 @@ from typing import Any
 
 from portico.errors import UnusableOutput
 from portico.models.foreign.wording import article
-from portico.models.halves import Halves
 from portico.models.parts import ToolCall
+from portico.models.surrogates import Halves
 from portico.models.tools import CUSTOM, FUNCTION, HOSTED, Offers
 
 NO_ARGUMENTS = "{}"

@@ -1,8 +1,12 @@
 """Portico inside IPython: ``%load_ext portico`` gives ``%serve``.
 
-`magics` parses and dispatches; `again` says what holds when a cell is re-run with other options; `binding` follows a
-name as cells are re-run; `display` keeps a service's card true; `doctor` says how the hub was found. What serving means
-is the provider's; nothing here knows the wire.
+- `magics`: parses the line and does what it says.
+- `rerun`: which options still hold when a cell is run again with others.
+- `binding`: a service follows the name that it was served from, as cells are run.
+- `display`: keeps a service's card true.
+- `doctor`: ``%serve --doctor``: how the hub was found, or why not.
+
+What serving means is up to the provider; nothing here knows the wire.
 """
 
 from __future__ import annotations

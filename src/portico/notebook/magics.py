@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 from portico.asgi.mount import MOUNTS
 from portico.asgi.wsgi import THREADS
 from portico.errors import PorticoError
-from portico.notebook import again
+from portico.notebook import rerun
 from portico.notebook.binding import Bindings, is_passive
 from portico.notebook.display import Cards, show_login
 from portico.notebook.doctor import examine
@@ -203,9 +203,9 @@ class ServeMagics(Magics):
         service = serve(
             thing,
             name,
-            title=again.title(before, options.title),
+            title=rerun.title(before, options.title),
             # with --share, --access is about the link
-            access=again.access(before, None if options.share else options.access),
+            access=rerun.access(before, None if options.share else options.access),
             origins=options.origin,
             chat=options.chat,
             replace=options.replace,
@@ -224,7 +224,7 @@ class ServeMagics(Magics):
             self.bindings.bind(service, expression, thing, chat=options.chat)
         if isinstance(self.shell.user_ns.get("service", service), Service):
             self.shell.user_ns["service"] = service
-        service.notes = tuple(again.changes(before, service.options))
+        service.notes = tuple(rerun.changes(before, service.options))
         try:
             self._link(service, options)
         finally:  # it is live here, whatever became of the link
@@ -243,7 +243,7 @@ class ServeMagics(Magics):
             del self._links[service.name]
         if before is not None and before.status not in ("stopped", "failed") and before is not share:
             before.stop()
-            service.notes += (again.ended(before),)
+            service.notes += (rerun.ended(before),)
 
     def _share(self, service: Service, options: argparse.Namespace, before: Share | None) -> Share:
         """*before* is the link of an earlier run, perhaps by another relay; what restricted it holds still."""
@@ -269,9 +269,9 @@ class ServeMagics(Magics):
             **conditions,
         )
         named = {*given, "access"} if options.access else {*given}
-        service.notes += tuple(again.link_changes(terms, share, named))
+        service.notes += tuple(rerun.link_changes(terms, share, named))
         if is_saved:
-            service.notes += (again.PASSWORD_IS_SAVED,)
+            service.notes += (rerun.PASSWORD_IS_SAVED,)
         return share
 
     def _unshare(self, name: str) -> None:

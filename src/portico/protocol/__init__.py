@@ -1,11 +1,23 @@
 """The link protocol, sans-I/O: bytes in, events out, and the other way round.
 
-What belongs here: `frames` (the wire), `events`, `stream` (the transition tables), `flow_control`, `handshake`, `offer`
-(what a service says of its tools and capabilities), `control` (by what name a hub asks), and one `connection`, which is
-all of it to its owner. What that is made of: `receiver` (bytes become events), `outbox` (what waits to be sent),
-`streams` (what the two share) and `lifecycle` (how far the link has come, and the time in it). What does not belong
-here: asyncio, sockets, threads, clocks (time is an argument, in seconds of any monotonic clock), what an app is, who
-may publish. Standard library only.
+Its surface:
+
+- `connection`: one end of a link, and all that its owner has to know.
+- `events`: what a connection tells its owner.
+- `frames`: the wire format.
+- `handshake`: the frames in JSON: HELLO, WELCOME, REGISTER. `offer`: what REGISTER says of a service's tools and
+  capabilities.
+- `control`: the reserved name by which a hub asks its provider something.
+
+What a connection is made of:
+
+- `receiver`: bytes become events. `outbox`: what waits to be sent, and in which order.
+- `stream`: the transition tables of one stream. `streams`: the streams of one link, for both halves.
+- `flow_control`: windows and credit.
+- `lifecycle`: how far the link has come: handshake, pings, silence, end.
+
+Not here: asyncio, sockets, threads, clocks (time is an argument, in seconds of any monotonic clock), what an app is,
+who may publish. Standard library only.
 
 docs/protocol.md describes the wire format for those who write another implementation.
 """

@@ -1,6 +1,6 @@
-"""What a provider has published, by hub and name; and behind it, until it is live, in whose place it is to be.
+"""What a provider has published, by hub and name; and what is to take such a place once it is live.
 
-It is told what happens, and asks nobody. That hubs and handles agree with it is the provider's to see to.
+It is told what happens, and asks nobody. Keeping it true is the provider's task.
 """
 
 from __future__ import annotations

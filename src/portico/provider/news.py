@@ -1,4 +1,4 @@
-"""What has become of publications: their status, who is told of it, and who waits for it."""
+"""What has become of publications: their status, who is told when it changes, and who waits until one is live."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from portico.provider.board import Board
 from portico.provider.control import ProviderControl
 from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
-from portico.provider.leaving import keep_shell
 from portico.provider.news import News
+from portico.provider.notebook_exit import keep_shell
 from portico.provider.options import last_terms
 from portico.provider.output import keep_output
 from portico.provider.presence import Presence
@@ -99,7 +99,7 @@ class Provider:
         keep_output()
         keep_shell()
         if HAS_THREADS:
-            from portico.calls.threads import carry
+            from portico.calls.owner_in_threads import carry
 
             carry()
         loop = asyncio.get_running_loop()

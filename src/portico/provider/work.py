@@ -1,4 +1,4 @@
-"""What is done on a provider's loop, for those who cannot be there themselves."""
+"""Runs coroutines on the provider's loop, for callers on other threads."""
 
 from __future__ import annotations
 

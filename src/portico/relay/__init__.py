@@ -1,12 +1,27 @@
-"""The relay: a hub of its own, as an ASGI app, which makes services public by a link.
+"""The relay: a hub that is a server of its own, and makes services public by a link. It is an ASGI app.
 
-`relay` puts it together, of what `state` says that its rooms share, with the settings in `config` (`setting_values`
-reads them) and the numbers in `counters`; `server` runs it. Where requests come in is `edge`, whom they are from
-`people`, and what those see who run it `operate`.
+- `relay`: puts it together. `server`: runs it. `state`: what its rooms share.
+- `config`: its settings. `setting_values`: reads the value of one.
 
-Tenants: `workspaces`, `anonymous` ones (of who came without a token), and `held_names`, which outlive the relay. What
-is remembered: `store`, made of a `database` and its `rows`; `workspace_keys` are visitors' keys in it. What programs
-ask: `control`, with the `api`; `cors` lets pages ask, too. What a hub decides is in `portico.hub`.
+Tenants:
+
+- `workspaces`: those of users. `anonymous`: those of providers that came without a token.
+- `held_names`: which names are held for whom, over a restart too.
+
+What is remembered, in one SQLite file:
+
+- `store`: what can be asked of it. `database`: the file and its tables. `rows`: what is in a table.
+- `workspace_keys`: the visitors' keys of a workspace.
+
+Requests for the relay itself:
+
+- `control`: all that is under ``/portico/`` but the links, as one app. `api`: the control API. `cors`: which pages may
+  call it.
+
+Rooms within: `edge`: where visitors and links come in. `people`: users, sign-ins, tokens. `operate`: logs, metrics and
+pages for those who run it; `counters`: the numbers that they are made of.
+
+What any hub decides is in `portico.hub`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from portico.errors import Refused
-from portico.hub.shares import NoRoom, Rates, Shares
+from portico.hub.fair_use import NoRoom, Rates, Shares
 from portico.relay.config import ANONYMOUS, RelayConfig
 from portico.relay.people.grants import DEFAULT_SCOPES, Grant
 from portico.relay.people.tokens import TokenRing

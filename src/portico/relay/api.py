@@ -20,8 +20,8 @@ from portico.hub.access import EVERY_SERVICE
 from portico.hub.answers import Answer, forbidden, invalid_key, unauthorized
 from portico.hub.control import MADE_A_SECOND, MADE_AT_ONCE, too_often
 from portico.hub.descriptor import Principal
+from portico.hub.fair_use import Rates
 from portico.hub.keys import InvalidKey
-from portico.hub.shares import Rates
 from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.people.accounts import Accounts, is_anonymous

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.config import HubConfig
-from portico.hub.shares import a_quarter
+from portico.hub.fair_use import a_quarter
 from portico.relay.setting_values import (
     DAY,
     access,

@@ -1,4 +1,4 @@
-"""Everything of a relay under ``/portico/`` but the links, as one Starlette app.
+"""Everything under a relay's ``/portico/`` but the links, as one Starlette app. The control API itself is in `api`.
 
 That is: pages for people (`portico.relay.people.sign_in`), what programs call to get a token
 (`portico.relay.people.oauth`), and the control API (`portico.relay.api`). The last two have CORS, for any page.

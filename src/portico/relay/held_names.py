@@ -1,4 +1,4 @@
-"""Which names are held for whom, written down behind the events' back, so that a relay that starts again knows them.
+"""Which names are held for whom, written to the store, so that a relay that starts again knows them.
 
 The first change is written at once. What changes within a second after a write is written together, and what changed
 back is not written at all: a provider that registers and unregisters in a loop costs one write a second. A relay that

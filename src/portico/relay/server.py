@@ -1,8 +1,8 @@
 """Runs a relay with uvicorn: its protocols, its log, its signals.
 
 Visitors' connections are `portico.relay.edge.http1`, which builds on what uvicorn keeps to itself. Where that is not as
-expected (`portico.relay.edge.internals`), uvicorn's own protocols serve, with h11 for its strictness, and one line of
-the log says what is lost by that.
+expected (`portico.relay.edge.uvicorn_internals`), uvicorn's own protocols serve, with h11 for its strictness, and one
+line of the log says what is lost by that.
 
 The first SIGTERM or SIGINT drains (`Relay.drain`): ``/readyz`` says no, providers are told to dial anew, and what is
 under way may end within `RelayConfig.drain_timeout`. The second one ends at once. Either way the exit status is 0.
@@ -21,7 +21,7 @@ from typing import Any
 import uvicorn
 
 from portico.relay.config import RelayConfig
-from portico.relay.edge.internals import missing
+from portico.relay.edge.uvicorn_internals import missing
 from portico.relay.operate.log import AccessLog, configure
 from portico.relay.relay import Relay
 

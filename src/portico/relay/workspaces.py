@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from portico.errors import Refused
 from portico.hub.callers import Identities
 from portico.hub.descriptor import Principal
+from portico.hub.fair_use import network_of
 from portico.hub.holding import PROVIDER_GONE
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import Links
 from portico.hub.replicas import ProviderSession
-from portico.hub.shares import network_of
 from portico.hub.tenancy import Tenancy
 from portico.hub.visits import Visits
 from portico.hub.workspace import Workspace

@@ -1,4 +1,4 @@
-"""What is handed to a provider of the tab that it runs in: this module is `portico.provider.surroundings.Tab`.
+"""What a provider is given of the tab that it runs in: this module is a `portico.provider.surroundings.Tab`.
 
 Each part is imported when it is asked for: a tab that serves by a relay needs no preview.
 """

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from portico.calls.asker import Asker
+from portico.calls.dialogue_runners import Inline
 from portico.calls.dialogues import Dialogues
-from portico.calls.ways import Inline
 from portico.errors import CannotWait, TooManyDialogues
 from tests.calls.asking import author, heard, run, said
 

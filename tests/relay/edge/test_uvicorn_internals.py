@@ -14,27 +14,27 @@ import pytest
 from websockets.sync.client import connect
 
 import portico
-from portico.relay.edge import http1, internals, websocket
+from portico.relay.edge import http1, uvicorn_internals, websocket
 from tests.live_relay import RelayProcess
 from tests.relay.raw_visitors import Visitor
 
 
 def test_all_that_is_used_is_there() -> None:
-    assert internals.missing() == []
+    assert uvicorn_internals.missing() == []
 
 
 def test_all_that_is_used_is_listed() -> None:
     """Each method that the front door overrides to call uvicorn's own is looked at before a relay starts."""
     trees = [ast.parse(Path(module.__file__).read_text()) for module in (http1, websocket)]
     classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
-    for name, place in (("VisitorProtocol", internals.HTTP), ("SocketProtocol", internals.SOCKET)):
+    for name, place in (("VisitorProtocol", uvicorn_internals.HTTP), ("SocketProtocol", uvicorn_internals.SOCKET)):
         called = {
             node.attr
             for node in ast.walk(classes[name])
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Call)
             if isinstance(node.value.func, ast.Name) and node.value.func.id == "super"
         }
-        assert called - {"__init__"} <= set(internals.METHODS[place])
+        assert called - {"__init__"} <= set(uvicorn_internals.METHODS[place])
 
 
 TAKEN_AWAY = {

@@ -1,6 +1,10 @@
-"""What passes between visitors and apps: header fields, arguments, cookies, and the spellings of secrets.
+"""What passes between visitors and apps: header fields, arguments of URLs, cookies.
 
-`headers` is the firewall, both ways; `field_names` are its tables, `heads` says what a head may be made of. `queries`
-and `own_cookies` are what of URLs and cookies is the hub's own, `spellings` finds secrets in whatever spelling, and
-`cors` is what other origins are told.
+- `headers`: the firewall, both ways.
+- `field_names`: the tables of fields that do not pass.
+- `heads`: how many fields, arguments and escapes a head may hold.
+- `queries`: takes the hub's arguments (a key, a token) out of URLs.
+- `own_cookies`: the hub's own cookies, which no app sees.
+- `spellings`: finds a secret in whatever spelling.
+- `cors`: what the hub tells other origins.
 """

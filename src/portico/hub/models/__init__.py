@@ -1,7 +1,10 @@
 """The one base URL for all models of a hub: whose a model is, and the way of a request to it.
 
-`base` says what a request means, `exchange` takes it to a service, `socket` does so for a WebSocket; `request` is what
-is looked at and changed, `no_page` what becomes of an answer. `catalog` knows the models, `field` finds the model in a
-body (`encoded_body` decodes one on its way, `held_bodies` bounds what is held meanwhile), `stored` whose a response is,
-and `previous` whose the one that is gone on from.
+- `base`: what a request under the base URL means. `request`: what of it is looked at, and what is changed.
+- `exchange`: an HTTP request on its way. `socket`: the same for a WebSocket.
+- `catalog`: which models there are, and whose. `field`: finds ``model`` in a body.
+- `encoded_body`: decompresses a body on its way. `held_bodies`: bounds how much of bodies is held meanwhile.
+- `stored`: finds the replica that has a stored response, by its id. `previous`: the same for a request that goes on
+  from one (``previous_response_id``).
+- `no_page`: sees to it that no answer is a page for browsers.
 """

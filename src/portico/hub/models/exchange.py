@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, internal_error, invalid_key, unauthorized
 from portico.hub.callers import Caller
+from portico.hub.fair_use import network_of
 from portico.hub.firewall.headers import cors_headers, preflight_headers
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models import catalog
@@ -31,7 +32,6 @@ from portico.hub.models.request import lengthened, shows_a_key
 from portico.hub.models.stored import StoredResponse, unavailable
 from portico.hub.request import VisitorRequest
 from portico.hub.responders import Responder, Upload
-from portico.hub.shares import network_of
 from portico.hub.visits import Visit
 
 logger = logging.getLogger(__name__)

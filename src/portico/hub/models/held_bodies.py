@@ -7,7 +7,7 @@ may come again: what is held is held for as long as a body takes to come, and to
 from __future__ import annotations
 
 from portico.hub.answers import Answer
-from portico.hub.shares import a_quarter
+from portico.hub.fair_use import a_quarter
 
 MOST_OF_A_BODY = 32 * 1024 * 1024
 """Bytes of one body: SDKs send ``messages``, images and all, before ``model``."""

@@ -1,4 +1,7 @@
-"""What a service answers under the base URL of all models, which is no place for its pages."""
+"""Sees to it that no service answers with a page for browsers under the base URL of all models.
+
+There all services speak from one origin. For pages each has a path or a host of its own.
+"""
 
 from __future__ import annotations
 

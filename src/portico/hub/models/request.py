@@ -1,4 +1,4 @@
-"""What of a request under the base URL of all models is looked at, and what is changed, besides its model."""
+"""Of a request under the base URL of all models: whether it shows a key, and its new Content-Length."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""What other libraries and servers give, understood: one file a library, or a wire format, and the table of them.
+"""Understands what other libraries and servers give: a file for each library or format, and the table of them.
 
-A reader is made once for each run of a function, so that it can tell an event that only repeats others from one that
-is new; which one reads an object is found once for its type. Nothing of a library is imported here: its objects are
-known by the package that their classes come from. What no reader understands raises `UnusableOutput`, and what is in
-an object of a library never becomes JSON that visitors see.
+- Libraries: `anthropic`, `crewai`, `google_genai`, `haystack`, `langchain`, `litellm`, `llama_index`, `ollama`,
+  `openai`, `openai_agents`, `pydantic_ai`. All other objects, the author's own among them: `objects`.
+- Formats of the OpenAI API, as dicts: `completions`, `responses`.
+- `wording`: what the readers share.
 
-Libraries: `anthropic`, `crewai`, `google_genai`, `haystack`, `langchain`, `litellm`, `llama_index`, `ollama`, `openai`,
-`openai_agents`, `pydantic_ai`; any other library's and the author's own objects: `objects`. Formats: `completions` and
-`responses`, those of the OpenAI API. `wording` is what readers share.
+A reader is made once for each run of a function, so that it can tell an event that only repeats others from a new one.
+Which reader is for an object is found once for its type. Nothing of a library is imported here: its objects are known
+by the package that their classes come from. What no reader understands raises `UnusableOutput`, and what is in an
+object of a library never becomes JSON that visitors see.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from portico.hub.answers import Answer, late_body
+from portico.hub.date_and_server import date
 from portico.hub.firewall.headers import BODILESS
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.reply import date
 from portico.hub.request import VisitorRequest
 from portico.hub.visits import BROKEN, Visit
 from portico.relay.counters import Counters

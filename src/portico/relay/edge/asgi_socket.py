@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from portico.hub.answers import Answer, restarting
-from portico.hub.reply import date
+from portico.hub.date_and_server import date
 from portico.hub.responders import VisitorSocket
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.relay.edge.asgi_http import HIGHEST_STATUS, unwritable

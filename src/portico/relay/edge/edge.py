@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from portico.hub.answers import Answer, restarting
+from portico.hub.date_and_server import server_of
+from portico.hub.fair_use import network_of
 from portico.hub.firewall.heads import SMALL
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
-from portico.hub.reply import server_of
 from portico.hub.request import Target, VisitorRequest, parse
-from portico.hub.shares import network_of
 from portico.hub.socket_forward import SocketForward
 from portico.hub.unfinished import Unfinished
 from portico.hub.visits import COMPLETE, LEFT, Visit

@@ -1,4 +1,4 @@
-"""What is done at the end of a visit: a line of the access log, and a mark against who left before the answer."""
+"""What is done when a visit is over: a line of the access log, and a mark against who left before the answer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """For those who run a relay: what it tells them, and what they may do.
 
-`log` is what it writes, `metrics` what it counts, `admin` the administrator's view of the whole; `own_pages` tells
-these and the probes apart by their paths.
+- `own_pages`: tells the relay's own addresses apart, and answers probes.
+- `log`: the relay's log and its access log. `metrics`: for Prometheus.
+- `admin`: the administrator's view of the whole, as a page and as JSON.
 """

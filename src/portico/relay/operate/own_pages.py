@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from portico.hub.answers import Answer, forbidden, late_body, unauthorized
+from portico.hub.date_and_server import date
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
-from portico.hub.reply import date
 from portico.hub.visits import new_id
 from portico.relay.control import ControlApp
 from portico.relay.operate.admin import PATHS as ADMIN_PATHS

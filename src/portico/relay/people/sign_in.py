@@ -1,8 +1,9 @@
 """The relay's pages for people: sign in and out, let a program in, and go on to a service as who is signed in.
 
-On a service's own host there is no password form. Its visitor is sent to ``/portico/authorize`` on the relay, and comes
-back to ``<root of the service>.portico/callback`` with a code that is good once, for a minute, and for that root. The
-doorway redeems it (`OneTimeCodes.redeem`) and sets a cookie that is worth nothing anywhere else.
+A sign-in's cookie is set here, and lasts `RelayConfig.session_lifetime`. On a service's own host there is no password
+form. Its visitor is sent to ``/portico/authorize`` on the relay, and comes back to
+``<root of the service>.portico/callback`` with a code that is good once, for a minute, and for that root. The doorway
+redeems it (`OneTimeCodes.redeem`) and sets a cookie that is worth nothing anywhere else.
 """
 
 from __future__ import annotations
