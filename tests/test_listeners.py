@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -67,3 +69,26 @@ def test_who_comes_or_goes_meanwhile_is_told_of_the_next():
     leave_first()
     listeners.tell(2)
     assert told[1:] == [("third", 2)]
+
+
+def test_threads_that_come_and_go_at_once_lose_nobody():
+    listeners, told = Listeners[int](), []
+    listeners.subscribe(told.append)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def come_and_go() -> None:
+        for _ in range(300):
+            listeners.subscribe(lambda value: None)()
+
+    try:
+        threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(listeners) == 1
+    listeners.tell(1)
+    assert told == [1]

@@ -6,6 +6,7 @@ With a single slot, a second reader would take it from the first. Telling costs 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -15,12 +16,16 @@ logger = logging.getLogger(__name__)
 
 
 class Listeners(Generic[T]):
-    """Callables that are told of each value, in the order in which they came. For one thread."""
+    """Callables that are told of each value, in the order in which they came, on the thread that tells.
 
-    __slots__ = ("_all",)
+    Any thread may subscribe, end that, and tell.
+    """
+
+    __slots__ = ("_all", "_changing")
 
     def __init__(self) -> None:
         self._all: tuple[list[Callable[[T], object]], ...] = ()
+        self._changing = threading.Lock()
 
     def subscribe(self, listener: Callable[[T], object]) -> Callable[[], None]:
         """Tell *listener* from now on; returns what ends that, which may be called more than once.
@@ -28,10 +33,12 @@ class Listeners(Generic[T]):
         Those that come or go while a value is told are told of the next.
         """
         entry = [listener]  # the same callable may be subscribed twice, and each subscription ends by itself
-        self._all = (*self._all, entry)
+        with self._changing:
+            self._all = (*self._all, entry)
 
         def unsubscribe() -> None:
-            self._all = tuple(each for each in self._all if each is not entry)
+            with self._changing:
+                self._all = tuple(each for each in self._all if each is not entry)
 
         return unsubscribe
 
