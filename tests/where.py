@@ -137,7 +137,7 @@ PROVEN_IN = {
     "relay/edge/past_asgi": "relay/edge/test_asgi_http_elsewhere.py",
     "relay/edge/routes": "relay/edge/test_own_hosts.py",
     "relay/edge/visit_ends": "relay/operate/test_log.py",
-    "relay/edge/websocket": "relay/edge/test_internals.py",
+    "relay/edge/websocket": "relay/edge/test_uvicorn_internals.py",
     "relay/operate/own_pages": "security/test_own_pages.py",
     "relay/people/forms": "relay/people/test_sign_in.py",
     "relay/people/grants": "relay/people/test_tokens.py",
