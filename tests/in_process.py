@@ -106,6 +106,8 @@ class Publisher:
         self.token = token
         self.session = session or secrets.token_hex(16)
         self.info = info or {}
+        self.features: tuple[str, ...] = ()
+        """What it says in HELLO that it can do."""
         self.epoch = 0
         self.link: Link | None = None
         self.transport: MemoryTransport | None = None
@@ -126,7 +128,9 @@ class Publisher:
         self.transport, theirs = pair()
         self.hub.links.accept(theirs)
         connection = Connection(Role.PROVIDER, limits or Limits(), now=asyncio.get_running_loop().time())
-        connection.send_hello(Hello(token=self.token, session=self.session, epoch=self.epoch, info=self.info))
+        connection.send_hello(
+            Hello(token=self.token, session=self.session, epoch=self.epoch, info=self.info, features=self.features)
+        )
         self.link = Link(connection, self.transport, self)
         self.link.start()
         await until(lambda: self.welcome or self.closed)

@@ -10,11 +10,12 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from portico.errors import InvalidName
 from portico.hub.answers import Answer, forbidden
+from portico.hub.asking import MOST, MOST_SCHEMAS, ask
 from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.hub.fair_use import Rates, Shares
@@ -24,12 +25,17 @@ from portico.hub.registry import Registry
 from portico.hub.replicas import PublishedService
 from portico.types import service_name
 
+T = TypeVar("T")
+
 _HEARTBEAT = 15.0  # seconds between comments in a silent event stream, so that proxies keep it
 _DEFAULT_LIFETIME = 3600.0
 _MAX_QUEUE = 1000
 
 MOST_READERS = 64
 """Streams of events of one user: each holds what its reader has not taken, and looks around once a second."""
+
+MOST_ASKED, MOST_ASKED_OF_ONE = 16, 8
+"""Questions to providers under way, of all users and of one: each may hold an answer of some MiB."""
 
 MADE_AT_ONCE, MADE_A_SECOND = 1000, 1.0
 """Keys, and tokens, that one maker makes: a course's at once, then as a program needs them. Each is kept on disk."""
@@ -46,6 +52,7 @@ class Control:
         self._keys = keys
         self._url_of = url_of
         self._readers = Shares(MOST_READERS)
+        self._asking = Shares(MOST_ASKED_OF_ONE, MOST_ASKED)
         self._making = Rates(MADE_AT_ONCE, MADE_A_SECOND)
 
     # --- services -----------------------------------------------------------------------------------------------
@@ -65,6 +72,68 @@ class Control:
         self._only_managers(who)
         self._find(name)
         self._links.tell_stopped(name, self._registry.remove(name))
+
+    async def stop_as_author(self, who: Principal, name: str) -> None:
+        """``POST services/{name}/stop``: has its providers stop it, whose cards then say who asked for that.
+
+        What is not stopped so is taken down as by `stop`.
+        """
+        self._only_managers(who)
+        service = self._find(name)
+        await self._within(who, _ask_to_stop(service, who.id))
+        if self._registry.services.get(name) is service:
+            self.stop(who, name)
+
+    # --- what its provider knows --------------------------------------------------------------------------------
+
+    async def log(self, who: Principal, name: str, given: Mapping[str, str]) -> bytes:
+        """``GET services/{name}/log``: as JSON, from its provider as it is (docs/protocol.md, Control).
+
+        *given* are the query's arguments: ``after``, ``limit``, and ``replica``, the place in its list of replicas.
+        """
+        numbers = {key: _whole(given, key, 10**15) for key in ("after", "limit") if key in given}
+        more = "".join(f"&{key}={number}" for key, number in numbers.items())
+        return await self._ask(who, name, given, f"/log?service={name}{more}", MOST)
+
+    async def tools(self, who: Principal, name: str, given: Mapping[str, str]) -> bytes:
+        """``GET services/{name}/tools``: likewise, with the schemas. *given* may name the ``replica``."""
+        return await self._ask(who, name, given, f"/schemas?service={name}", MOST_SCHEMAS)
+
+    async def _ask(self, who: Principal, name: str, given: Mapping[str, str], question: str, most: int) -> bytes:
+        self._only_managers(who)
+        replicas = self._find(name).replicas
+        if "replica" in given:
+            number = _whole(given, "replica", len(replicas) - 1)
+        else:
+            number = next((number for number, replica in enumerate(replicas) if replica.linked), 0)
+        asking = ask(replicas[number], "GET", question, asker=who.id, most=most)
+        status, body = await self._within(who, asking)
+        if status == 200 and _is_object(body):
+            return body
+        if status == 404:  # it was stopped meanwhile
+            raise Answer(404, "service_not_found", f"No service named {name!r} is live here.")
+        if status == 403:
+            raise forbidden(
+                "The program that serves it does not take this server for its author's own, and shows it nothing. "
+                "It does to the server that started it, or that its user runs on the same machine.",
+                "not_own_hub",
+            )
+        if status == 400:
+            raise Answer(400, "invalid_query", "The program that serves it cannot use these arguments.")
+        raise Answer(502, "bad_answer", f"The program that serves it gave an answer that is none (status {status}).")
+
+    async def _within(self, who: Principal, asking: Coroutine[Any, Any, T]) -> T:
+        """What comes of *asking*, which counts for *who* while it is under way. Raises an `Answer` (429) too."""
+        if not self._asking.has_room(who.id) or self._asking.full:
+            asking.close()
+            raise Answer(
+                429, "too_many_questions", "Too many questions to providers are under way. Try again.", retry_after=2
+            )
+        self._asking.take(who.id)
+        try:
+            return await asking
+        finally:
+            self._asking.give_back(who.id)
 
     def _find(self, name: str) -> PublishedService:
         service = self._registry.services.get(name)
@@ -242,6 +311,30 @@ class Control:
             name: {"requests": service.requests, "in_flight": sum(r.in_flight for r in service.replicas)}
             for name, service in self._registry.services.items()
         }
+
+
+async def _ask_to_stop(service: PublishedService, asker: str) -> None:
+    """Ask all of its providers. What each says of it, if anything, is of no account: that the name is gone counts."""
+    question = f"/stop?service={service.descriptor.name}"
+    asked = [ask(replica, "POST", question, asker=asker) for replica in service.replicas]
+    for error in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(error, BaseException) and not isinstance(error, Answer):
+            raise error
+
+
+def _whole(given: Mapping[str, str], name: str, most: int) -> int:
+    text = given[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 17 and int(text) <= most):
+        raise Answer(400, f"invalid_{name}", f"{name} is a whole number from 0 to {most}.")
+    return int(text)
+
+
+def _is_object(body: bytes) -> bool:
+    """Whether *body* is an object of JSON: a provider may say anything."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def too_often(what: str, wait: float) -> Answer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -56,14 +57,17 @@ class _PorticoHandler(APIHandler):
         if self._kernel is None:  # a credential in a header is no browser's doing
             super().check_xsrf_cookie()
 
-    async def who(self) -> Principal:
-        """Who calls. Raises an `Answer`: 401 for nobody, 403 for a user who may not."""
+    async def who(self, action: str = "") -> Principal:
+        """Who calls. Raises an `Answer`: 401 for nobody, 403 for a user who may not.
+
+        *action* is what Jupyter's authorizer is asked about, by default what the method stands for.
+        """
         if self._kernel is not None:
             return self._kernel
         user = self.current_user
         if user is None:
             raise unauthorized("Sign in to Jupyter, or send its token (Authorization: token ...).")
-        action = "read" if self.request.method in ("GET", "HEAD") else "write"
+        action = action or ("read" if self.request.method in ("GET", "HEAD") else "write")
         if not await _is_authorized(self, user, action):
             raise forbidden("You may not do that on this server.")
         provider = self.identity_provider
@@ -125,6 +129,57 @@ class ServiceHandler(_PorticoHandler):
         self.hub.control.stop(await self.who(), name)
         self.set_status(204)
         self.finish()
+
+
+class StopHandler(_PorticoHandler):
+    @allow_unauthenticated
+    async def post(self, name: str) -> None:
+        await self.hub.control.stop_as_author(await self.who(), name)
+        self.set_status(204)
+        self.finish()
+
+
+class _AskingHandler(_PorticoHandler):
+    """Asks a service's provider; the question is given up when who asks leaves."""
+
+    _asking: asyncio.Task[Any] | None = None
+
+    async def tell(self, question: Callable[[Principal, str, dict[str, str]], Awaitable[bytes]], name: str) -> None:
+        """Answer with what comes of *question*. Who may not `write` may not see what the author alone sees."""
+        who = await self.who("write")
+        given = {key: values[-1].decode("latin-1") for key, values in self.request.query_arguments.items()}
+        self._asking = asyncio.current_task()
+        try:
+            answer = await question(who, name, given)
+        except asyncio.CancelledError:
+            if self._left:
+                return
+            raise
+        finally:
+            self._asking = None
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(answer)
+
+    _left = False
+
+    def on_connection_close(self) -> None:
+        self._left = True
+        if self._asking is not None:
+            self._asking.cancel()
+        super().on_connection_close()
+
+
+class LogHandler(_AskingHandler):
+    @allow_unauthenticated
+    async def get(self, name: str) -> None:
+        await self.tell(self.hub.control.log, name)
+
+
+class ToolsHandler(_AskingHandler):
+    @allow_unauthenticated
+    async def get(self, name: str) -> None:
+        await self.tell(self.hub.control.tools, name)
 
 
 class KeysHandler(_PorticoHandler):
@@ -225,6 +280,9 @@ def routes(hub: Hub, kernels: Kernels, base_path: str) -> list[tuple[str, type[w
     return [
         (api + "services", ServicesHandler, given),
         (api + r"services/([^/]+)", ServiceHandler, given),
+        (api + r"services/([^/]+)/stop", StopHandler, given),
+        (api + r"services/([^/]+)/log", LogHandler, given),
+        (api + r"services/([^/]+)/tools", ToolsHandler, given),
         (api + "keys", KeysHandler, given),
         (api + r"keys/([^/]+)", KeyHandler, given),
         (api + "events", EventsHandler, given),
