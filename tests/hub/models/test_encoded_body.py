@@ -10,8 +10,9 @@ import pytest
 from portico.hub.models import exchange as all_models
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from tests.hub.models.test_base import HereHub, Publisher, Received, answering, begin, request_for, with_hub
-from tests.waiting import until
+from portico.types import Headers
+from tests.hub.models.test_base import Hanging, HereHub, Publisher, Received, answering, begin, request_for, with_hub
+from tests.waiting import turns, until
 
 BODY = {"messages": [{"role": "user", "content": "hi"}], "model": "zoo/cat"}
 
@@ -21,18 +22,43 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20, **headers: str) -> Received:
-    visit = Received()
+class Answered(Received):
+    """Counts what its visitor is told: one answer, which nothing breaks off afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[int | str] = []
+
+    def respond(self, status: int, headers: Headers, body: bytes, fin: bool) -> None:
+        self.told.append(status)
+        super().respond(status, headers, body, fin)
+
+    def cut(self) -> None:
+        self.told.append("cut")
+        super().cut()
+
+
+async def sending(hub: HereHub, coding: str = "", *headers: tuple[bytes, bytes]) -> tuple[ModelsExchange, Answered]:
+    """An exchange whose body is to come, in this *coding*."""
+    visit = Answered()
     request = request_for("chat/completions", "POST")
-    request.request.headers.extend([(b"content-encoding", coding.encode()), (b"content-length", b"%d" % len(data))])
+    request.request.headers.extend([(b"content-encoding", coding.encode())] if coding else [])
+    request.request.headers.extend(headers)
     exchange = ModelsExchange(AllModels(hub.gateway, hub.registry, "/portico/v1"), request, visit, fin=False)
-    if await exchange.start():
+    await exchange.start()
+    return exchange, visit
+
+
+async def send(hub: HereHub, data: bytes, coding: str, piece: int = 1 << 20) -> Answered:
+    exchange, visit = await sending(hub, coding, (b"content-length", b"%d" % len(data)))
+    if not visit.done:
         for start in range(0, len(data), piece):
             wait = exchange.upload(data[start : start + piece])
             if wait is not None:
                 await wait
         exchange.upload_done()
     await until(lambda: visit.done)
+    await turns()
     return visit
 
 
@@ -110,5 +136,73 @@ def test_a_model_without_a_name_is_the_only_one() -> None:
         assert (await kernel.register("other", answering(200), models=["dog"])).ok
         visit = await send(hub, data, "identity")
         assert (visit.status, visit.code) == (400, "missing_model")
+
+    with_hub(work)
+
+
+LONG = {"model": "dog", "messages": [{"role": "user", "content": "hi " * 200_000}]}
+PACKED = gzip.compress(json.dumps(LONG).encode())
+BROKEN = PACKED[:-8] + b"x" * 8
+"""Its check sum is wrong: the model is named, and passed on, before that is seen."""
+
+
+def test_a_broken_body_is_answered_once() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        app = Hanging()
+        assert (await kernel.register("dogs", app, models=["dog"])).ok
+        assert (await send(hub, BROKEN, "gzip")).told == [400]
+        await app.left.wait()
+
+    with_hub(work)
+
+
+def test_a_body_that_is_broken_behind_a_refusal_is_answered_once() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        app = Hanging()
+        assert (await kernel.register("dogs", app, models=["dog"], conditions={"concurrency": 1})).ok
+        first, _ = await sending(hub)
+        first.upload(b'{"model": "dog"}')
+        await app.asked.wait()
+        visit = await send(hub, BROKEN, "gzip")
+        assert (visit.told, visit.code) == ([429], "concurrency")
+        first.visitor_left()
+
+    with_hub(work)
+
+
+def test_a_body_that_is_broken_behind_a_413_is_answered_once() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        assert (await kernel.register("dogs", Hanging(), models=["dog"], conditions={"max_body": 1000})).ok
+        visit = await send(hub, BROKEN, "gzip")
+        assert (visit.told, visit.code) == ([413], "too_large")
+
+    with_hub(work)
+
+
+def test_a_body_that_is_broken_behind_a_whole_answer_breaks_nothing_off() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        assert (await kernel.register("dogs", answering(200), models=["dog"])).ok
+        exchange, visit = await sending(hub, "gzip")
+        exchange.upload(PACKED[:-8])
+        await until(lambda: visit.done)
+        exchange.upload(b"x" * 8)
+        await turns()
+        assert visit.told == [200]
+
+    with_hub(work)
+
+
+def test_who_has_left_is_told_nothing_of_a_broken_body() -> None:
+    async def work(hub: HereHub, kernel: Publisher) -> None:
+        app = Hanging()
+        assert (await kernel.register("dogs", app, models=["dog"])).ok
+        exchange, visit = await sending(hub, "gzip")
+        exchange.upload(PACKED[:-8])
+        await app.asked.wait()
+        exchange.visitor_left()
+        exchange.upload(b"x" * 8)
+        await app.left.wait()
+        await turns()
+        assert visit.told == []
 
     with_hub(work)

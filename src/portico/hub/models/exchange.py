@@ -261,9 +261,9 @@ class ModelsExchange:
         """The body cannot be read on: the app, if there is one yet, hears that nobody waits for its answer."""
         if self._forward is None:
             self._answer(answer)
-            return
-        self._forward.visitor_left()
-        self._service_responder.end_with(answer)
+        elif self.uploading and not self._over:  # else it is answered already, or nobody is there any more
+            self._forward.visitor_left()
+            self._service_responder.end_with(answer)
 
     def visitor_left(self) -> None:
         """The visitor's connection is gone: the app, if there is one yet, is told, and cancelled."""
