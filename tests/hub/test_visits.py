@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from portico.hub.answers import Answer
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit, Visits
 from tests.in_process import TOKEN, HereHub, Received, a_hub, a_request, echo
-from tests.waiting import until
+from tests.waiting import turns, until
 
 pytestmark = pytest.mark.anyio
 
@@ -181,3 +182,43 @@ def test_a_link_is_not_a_visit() -> None:
     visit.drop()
     assert visits.sockets_open == 0
     assert not told
+
+
+class Slow(Received):
+    """Takes one message, and is not through with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def message(self, data: bytes, text: bool) -> asyncio.Future[None]:
+        super().message(data, text)
+        return self.taken
+
+
+@pytest.mark.parametrize("end", ["visitor", "link"])
+async def test_what_waits_behind_a_message_is_not_sent_once_it_is_over(end: str) -> None:
+    async def talks(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for number in range(3):
+            await send({"type": "websocket.send", "text": f"{number}"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with a_hub() as hub:
+        await a_service(hub, talks, access="public")
+        received = Slow()
+        visit = Visit(hub.visits, a_request("cat/", websocket=True))
+        forward = await hub.open(visit, received)
+        await until(lambda: len(forward._queue) == 2)
+        if end == "visitor":
+            forward.visitor_closed(1006, "")
+        else:
+            await hub.publishers[0].cut()
+        await until(lambda: forward.over)
+        received.taken.set_result(None)
+        await turns()
+        assert received.messages == [b"0"]
+        assert visit.messages_sent == 1
+        assert not forward._queue

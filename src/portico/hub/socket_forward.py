@@ -208,6 +208,8 @@ class SocketForward(Forward):
     def _leave(self) -> None:
         super()._leave()
         self._unfinished.clear()  # an edge may know this object for as long as its visitor stays
+        self._queue.clear()  # nobody is told more once the write that is under way has ended
+        self._closing = None
 
     # --- from the edge ------------------------------------------------------------------------------------------
 
