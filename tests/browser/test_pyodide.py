@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from tests.live_commands import allow
 from tests.live_jupyter import free_port
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
 from tests.relay.raw_visitors import Watcher
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -359,9 +359,7 @@ def test_a_page_that_serves_itself_takes_leave(context: BrowserContext, site: st
     url = serve(page, relay, "page")
     assert httpx.get(url, timeout=20, trust_env=False).json() == {"hello": "you"}
     page.goto("about:blank")
-    deadline = time.monotonic() + 20
-    while "the page was left" not in relay.log.read_text():
-        assert time.monotonic() < deadline
+    eventually(lambda: "the page was left" in relay.log.read_text())
     page.close()
 
 

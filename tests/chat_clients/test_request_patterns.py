@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ import pytest
 
 from tests.chat_clients.conftest import Served, serve
 from tests.live_jupyter import Kernel
+from tests.waiting import eventually
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 TEXT = "Hello from a notebook"
@@ -31,15 +32,6 @@ def contents(lines: Iterator[str]) -> list[str]:
     chunks = [json.loads(event.removeprefix("data: ")) for event in events]
     pieces = [choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"]]
     return [piece for piece in pieces if piece]
-
-
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether *condition* comes true in time; it is asked again and again."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-    return False
 
 
 def test_open_webui_begins(zoo: Served, page: httpx.Client):
@@ -93,7 +85,7 @@ def test_a_stop_button_closes_the_generator(stream: bool, zoo: Served):
                 client.post(url, json=body, timeout=0.5)
             left = time.time()
     assert zoo.evaluate("len(zoo.asked)") == asked + 1
-    assert until(lambda: zoo.evaluate("len(zoo.closed_at)") > closed, 5)
+    eventually(lambda: zoo.evaluate("len(zoo.closed_at)") > closed, what="the generator's end")
     assert zoo.evaluate("zoo.closed_at[-1]") - left < 1
 
 

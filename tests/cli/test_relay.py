@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.live_commands import Relay, Shell
+from tests.waiting import eventually
 
 
 def test_users(shell: Shell) -> None:
@@ -44,8 +45,8 @@ def test_a_token_is_good_at_once_and_revoked_at_once(relay: Relay) -> None:
     [token_id] = re.findall(r"^(\w+)\s+alice\s+alice\s+manage\s+for a test", listed, re.MULTILINE)
     assert token not in listed
     relay.shell.run("relay", "token", "--revoke", token_id, *where)
-    while httpx.get(url, headers=given, trust_env=False).status_code != 401:
-        pass  # the relay looks every two seconds for what others wrote; the test's own time-out is the deadline
+    # the relay looks every two seconds for what others wrote
+    eventually(lambda: httpx.get(url, headers=given, trust_env=False).status_code == 401)
 
 
 @pytest.mark.parametrize(

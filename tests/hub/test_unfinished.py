@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from portico.hub.unfinished import FREE, Unfinished
+from tests.waiting import turns, until
 
 KIB = 1024
 
@@ -101,9 +102,14 @@ async def test_one_that_does_not_end_is_cut_while_others_wait() -> None:
 
 
 async def test_one_alone_is_never_cut() -> None:
-    budget = Unfinished(most=0, patience=0.01)
-    alone = Socket(budget)
+    """Though it waits as long as one that is cut since others wait too."""
+    alone = Socket(Unfinished(most=0, patience=0.01))
     alone.take(10_000 * KIB)
-    await asyncio.sleep(0.1)
+    elsewhere = Unfinished(most=0, patience=0.01)
+    first, second = Socket(elsewhere), Socket(elsewhere)
+    for socket in (first, second):
+        socket.take(10_000 * KIB)
+    await until(lambda: first.cut)
+    await turns()
     assert not alone.cut
     assert not alone.paused

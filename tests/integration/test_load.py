@@ -137,7 +137,9 @@ service = portico.serve(apps.versioned(0, ended), {name!r}, access="public")
         """
 for version in range(1, 21):
     renew(service, apps.versioned(version, ended))
-    time.sleep(0.05)
+    answered = service.requests + 3  # by this version, or the one before
+    while service.requests < answered:
+        time.sleep(0.001)
 """
     ).check()
     done.set()

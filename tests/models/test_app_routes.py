@@ -175,6 +175,7 @@ def test_a_client_that_leaves_during_its_upload():
 def test_the_description_names_the_routes_that_are_there():
     described = ask(APP, "GET", "/openapi.json").json
     assert described["openapi"] == "3.1.0"
+    assert sum(len(operations) for operations in described["paths"].values()) == 11
     for path, operations in described["paths"].items():
         for method in operations:
             id = "resp_0" if "/responses/" in path else "org/cat:7b"

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from portico.models import Finish, Reasoning, ToolCall, Usage, chat_server
 from tests.models.visitor import ask, visit
+from tests.waiting import until
 
 EVENT = TypeAdapter(ResponseStreamEvent)
 URL = "/v1/responses"
@@ -322,8 +323,7 @@ def test_a_running_response_is_cancelled(how):
         (id,) = app._responses._running
         cancelled = await visit(app, "POST", f"{URL}/{id}/cancel")
         answer = await asyncio.wait_for(task, 2)
-        while source.closed == 0:  # noqa: ASYNC110 -- the app tells no one of it
-            await asyncio.sleep(0)
+        await until(lambda: source.closed)
         return answer, cancelled.json, (await visit(app, "GET", f"{URL}/{id}")).json if how != "whole" else None
 
     answer, cancelled, stored = asyncio.run(run())

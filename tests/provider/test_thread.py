@@ -19,6 +19,7 @@ from portico.calls.loops import contain, run_to_the_end
 from portico.calls.owner import OWNER
 from portico.errors import LinkClosed
 from portico.provider.thread import LoopThread
+from tests.waiting import until
 
 ENDS = (SystemExit, KeyboardInterrupt)
 
@@ -204,7 +205,7 @@ def test_a_program_on_a_loop_of_ours_goes_on(log: Log, way: Way, kind: type[Base
         loop.add_signal_handler(signal.SIGINT, lambda: None)
         try:
             way(loop, kind("mine"))
-            await asyncio.sleep(0.05)
+            await until(lambda: ended)
             return "goes on"
         finally:
             loop.remove_signal_handler(signal.SIGINT)

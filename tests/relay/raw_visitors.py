@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-import time
 from typing import Any
 
 import httpx
 
 from tests.conformance.wire import Head, Wire, read_fields
 from tests.live_relay import RelayProcess
+from tests.waiting import eventually
 
 HANGS = 20.0  # seconds that nothing here may take
 
@@ -96,14 +96,10 @@ class Watcher:
 
     def until(self, **expected: int) -> None:
         """Wait until these counts are as *expected*."""
-        deadline = time.monotonic() + HANGS
-        while not expected.items() <= (found := self.counts()).items():
-            assert time.monotonic() < deadline, found
+        eventually(lambda: expected.items() <= self.counts().items(), HANGS, f"{expected}")
 
     def until_nothing_is_left(self) -> None:
-        deadline = time.monotonic() + HANGS
-        while any((found := self.counts()).values()):
-            assert time.monotonic() < deadline, found
+        eventually(lambda: not any(self.counts().values()), HANGS, "the end of all that is under way")
 
     def counter(self, name: str) -> float:
         """A sample of ``/metrics`` that has no label."""

@@ -12,7 +12,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.docs.pages import ROOT
 from tests.integration.tls_proxy import certificate
 from tests.live_jupyter import free_port
 from tests.live_relay import RelayProcess
+from tests.waiting import eventually
 
 DEPLOY = ROOT / "docs" / "deploy"
 DOMAIN = "share.localhost"
@@ -91,15 +91,15 @@ class Nginx:
         return (DEPLOY / "nginx.conf").read_text("utf-8")
 
     def _await(self) -> None:
-        deadline = time.monotonic() + 20
-        while True:
+        def listens() -> bool:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
             except OSError:
                 assert self._process.poll() is None, (self.folder / "error.log").read_text()
-                assert time.monotonic() < deadline, "nginx does not listen"
-                time.sleep(0.02)
+                return False
+            return True
+
+        eventually(listens, what="nginx, which listens,")
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
@@ -373,10 +373,9 @@ def test_caddy_takes_its_file() -> None:
 
 def test_the_container_is_made_of_what_is_there() -> None:
     text = (DEPLOY / "Containerfile").read_text("utf-8")
-    for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE):
-        *sources, _ = line.split()
-        for source in sources:
-            assert (ROOT / source).exists(), source
+    sources = [each for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for each in line.split()[:-1]]
+    assert sources
+    assert [source for source in sources if not (ROOT / source).exists()] == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert "relay" in project["project"]["optional-dependencies"]
     settings = dict(re.findall(r"PORTICO_RELAY_([A-Z_]+)=(\S+)", text))

@@ -86,6 +86,8 @@ def test_a_sign_in_is_good_for_its_own_place_alone(site: Site, browser: Browser)
 
 
 def test_the_relays_cookies_are_kept_where_they_belong(site: Site, browser: Browser) -> None:
+    names = {header.partition("=")[0] for _, header in browser.set}
+    assert {"portico_session", "portico_visitor"} <= names
     for host, header in browser.set:
         assert "domain=" not in header.lower()
         assert "httponly" in header.lower()

@@ -162,6 +162,8 @@ def test_no_wrong_credential_opens_a_model(site: Site, credentials: Credentials)
 
 def test_a_token_manages_its_own_workspace(site: Site) -> None:
     stranger = site.stranger.own_token
+    for one in (site.tenant, site.stranger):
+        one.key("echo-key")  # so that each has something that the other may not touch
     for token, workspace in ((site.tenant.token, ALICE), (stranger, site.stranger.workspace)):
         assert ask(site.own, "portico/api/me", headers=bearer(token)).json()["workspace"] == workspace
         listed = ask(site.own, "portico/api/services", headers=bearer(token)).json()["services"]

@@ -18,6 +18,7 @@ from tests.live_relay import RelayProcess
 from tests.relay.conftest import MOST_STREAMS
 from tests.relay.raw_visitors import HANGS, Visitor, Watcher, app, head, reached
 from tests.relay.tenants import Tenant
+from tests.waiting import eventually
 
 MIB = 1024 * 1024
 
@@ -297,9 +298,8 @@ def test_a_burst_leaves_nothing_behind_and_holds_nobody_up(relay: RelayProcess, 
         watcher.until_nothing_is_left()
         assert client.get(dog.url + "hello").status_code == 200
     assert dog.session is not None
-    deadline = time.monotonic() + HANGS
-    while dog.session.streams:
-        assert time.monotonic() < deadline
+    session = dog.session
+    eventually(lambda: not session.streams, HANGS)
 
 
 def test_who_goes_on_with_it_is_sent_away_and_others_are_not(relay: RelayProcess, dog: Service) -> None:

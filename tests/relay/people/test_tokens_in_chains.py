@@ -191,17 +191,18 @@ def test_a_token_that_is_revoked_while_its_request_comes_makes_nothing() -> None
             ("keys", {"services": ["cat"]}),
         ):
             token = await relay.token("publish:*", "keys")
-            revoked = asyncio.Event()
+            begun, revoked = asyncio.Event(), asyncio.Event()
 
-            async def slowly(body: Any = body, revoked: asyncio.Event = revoked) -> Any:
+            async def slowly(body: Any = body, begun: asyncio.Event = begun, revoked: asyncio.Event = revoked) -> Any:
                 text = json.dumps(body).encode()
                 yield text[:1]
+                begun.set()  # its beginning was sent
                 await revoked.wait()
                 yield text[1:]
 
             async with relay.program(token) as program:
                 asked = asyncio.ensure_future(program.post(f"/portico/api/{target}", content=slowly()))
-                await asyncio.sleep(0.05)  # whether it has come in by then or not: the answer must be the same
+                await begun.wait()
                 await relay.tokens.revoke(relay.tokens.verify(token).token_id)
                 revoked.set()
                 assert (await asked).status_code == 401, target
