@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,7 @@ CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 RELAY_CONFIGURATION = CONFIGURATION.partition("\n## Of a relay\n")[2].partition("\n## ")[0]
 CONTROL = (DOCS / "control-api.md").read_text("utf-8")
 TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DESIGN = (DOCS / "design.md").read_text("utf-8")
 SECURITY = (DOCS / "security.md").read_text("utf-8")
 GLOSSARY = (DOCS / "glossary.md").read_text("utf-8")
@@ -160,7 +162,43 @@ def test_every_code_that_a_visitor_may_see_is_explained():
 def test_every_module_has_its_place_in_the_design():
     rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     rooms |= {path.name for path in SOURCE.glob("*.py")} - {"__init__.py"}
+    rooms |= {path.parent.relative_to(SOURCE).as_posix() for path in SOURCE.glob("*/*/__init__.py")}
     assert [room for room in sorted(rooms) if f"`{room}" not in DESIGN] == []
+
+
+FILE = re.compile(r"`([\w./-]+)`")
+
+
+def table_below(heading: str, page: str) -> list[list[str]]:
+    """The cells of the table that comes first after *heading*, without its own head."""
+    rows = re.findall(r"^\|(.*)\|$", page.partition(heading)[2].partition("\n| ")[2].partition("\n\n")[0], re.MULTILINE)
+    return [row.split("|") for row in rows if not set(row) <= set("-|")]
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "below", "least"),
+    [
+        (CONTRIBUTING, "\n## Where things are\n", ROOT, 20),
+        (CONTRIBUTING, "\n### Where to look first\n", SOURCE, 15),
+        (DESIGN, "The rooms, from the top:", SOURCE, 20),
+    ],
+)
+def test_a_table_of_places_names_files_that_are_there(page: str, heading: str, below: Path, least: int):
+    """A file in a row stands below its table's folder, or below the room that the row is about."""
+    rows = table_below(heading, page)
+    assert len(rows) >= least
+    for row in rows:
+        rooms = [below, *(below / room for room in FILE.findall(row[0]))]
+        for name in FILE.findall(" ".join(row)):
+            if "/" in name or name.endswith((".py", ".toml")):
+                assert any((room / name).exists() for room in [*rooms, ROOT]), f"{name}, in the row {row[0].strip()}"
+
+
+def test_the_words_that_stand_for_two_things_name_files_that_are_there():
+    named = FILE.findall(DESIGN.partition("\nSome words stand for two things")[2].partition("\n\nasyncio")[0])
+    files = [name for name in named if name.endswith(".py")]
+    assert len(files) > 10
+    assert [name for name in files if not (SOURCE / name).is_file()] == []
 
 
 @pytest.mark.parametrize(

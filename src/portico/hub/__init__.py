@@ -10,6 +10,7 @@ Providers:
 - `links`: each provider's link, from HELLO to its end. `link_limits`: how many an address and a user may have.
 - `tenancy`: what a provider is let in to.
 - `holding`: the names of a provider that has lost its link are held for it.
+- `asking`: asks a provider for what it alone knows, such as a log.
 
 What is live:
 
