@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from portico.protocol import SUBPROTOCOL, Connection, Role
 from portico.protocol.events import Ack, GoAway, Hello, Register, Welcome
+
+T = TypeVar("T")
 
 
 class Server(Protocol):
@@ -28,12 +30,20 @@ class Provider:
     """The protocol by hand: what a hostile provider would say."""
 
     def __init__(
-        self, server: Server, token: str, session: str = "", epoch: int = 1, workspace: str = "", origin: str = ""
+        self,
+        server: Server,
+        token: str,
+        session: str = "",
+        epoch: int = 1,
+        workspace: str = "",
+        origin: str = "",
+        features: tuple[str, ...] = (),
     ) -> None:
         self.socket = dial(server, origin=origin or None)
         self.connection = Connection(Role.PROVIDER)
         info = {"workspace": workspace} if workspace else {}
-        self.connection.send_hello(Hello(token=token, session=session or secrets.token_hex(16), epoch=epoch, info=info))
+        session = session or secrets.token_hex(16)
+        self.connection.send_hello(Hello(token=token, session=session, epoch=epoch, info=info, features=features))
         self.answer = self.next()
 
     def send(self) -> None:
@@ -45,6 +55,14 @@ class Provider:
         while True:
             for event in self.connection.receive_message(self.socket.recv(10), 0.0):  # type: ignore[arg-type]
                 if isinstance(event, (Welcome, GoAway, Ack)):
+                    return event
+
+    def hears(self, kind: type[T]) -> T:
+        """The next event of that kind."""
+        self.send()
+        while True:
+            for event in self.connection.receive_message(self.socket.recv(10), 0.0):  # type: ignore[arg-type]
+                if isinstance(event, kind):
                     return event
 
     def register(self, **service: object) -> Ack:

@@ -7,22 +7,26 @@ import contextlib
 import itertools
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from portico.hub.answers import Answer as Refusal
+from portico.hub.asking import SECONDS
 from portico.hub.descriptor import Principal
 from portico.link import Link
-from portico.protocol import Limits
-from portico.protocol.control import SERVICE
+from portico.protocol import Limits, ResetCode
+from portico.protocol.control import FEATURE, SERVICE
+from portico.protocol.events import Open, Reset, Unregister
 from portico.protocol.offer import ToolList
 from portico.provider.dial import dial_websocket
 from portico.provider.discovery import HubAddress, find_relay
 from portico.provider.options import conditions
-from portico.provider.provider import Provider
+from portico.provider.provider import Provider as RealProvider
 from portico.provider.sharing import make
 from portico.provider.thread import LoopThread
 from portico.relay.config import RelayConfig
@@ -34,6 +38,7 @@ from tests.link_pair import open_stream
 from tests.live_jupyter import TOKEN, JupyterServer, Kernel
 from tests.provider.published import saying, service
 from tests.security.conftest import Served, make_key
+from tests.security.provider import Provider
 from tests.security.relays import Place, Site, bearer
 from tests.security.visitor import Answer, Login, ask, upgrade
 from tests.waiting import until
@@ -117,6 +122,56 @@ def test_the_card_says_who_stopped_it(jupyter_server: JupyterServer, kernel: Ker
     assert said[0] == "stopped"
     assert said[1].startswith("user:owner stopped it at http://")
     assert ask(jupyter_server, "portico/api/services/stopped", headers=OWN).status == 404
+
+
+def test_a_reader_who_leaves_and_a_provider_that_says_nothing_cost_the_server_nothing(
+    jupyter_server: JupyterServer,
+) -> None:
+    provider = Provider(jupyter_server, TOKEN, features=(FEATURE,))
+    assert provider.register(name="silent").ok
+    target = f"{jupyter_server.base}portico/api/services/silent/log"
+    with socket.create_connection(("127.0.0.1", jupyter_server.port), timeout=10) as reader:
+        head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{jupyter_server.port}\r\nAuthorization: token {TOKEN}\r\n\r\n"
+        reader.sendall(head.encode())
+        opened = provider.hears(Open)
+        assert (opened.service, opened.headers, opened.client) == (SERVICE, [], None)
+        assert json.loads(opened.identity) == {"asker": "user:owner"}
+        reader.shutdown(socket.SHUT_RDWR)
+    left = time.monotonic()
+    reset = provider.hears(Reset)
+    assert time.monotonic() - left < SECONDS / 2, "it did not wait until an answer would have come too late"
+    assert (reset.stream_id, reset.code) == (opened.stream_id, ResetCode.CANCEL)
+    begun = time.monotonic()
+    answer = ask(jupyter_server, "portico/api/services/silent/log", headers=OWN)
+    assert (answer.status, answer.json()["error"]["code"]) == (504, "provider_timeout")
+    assert time.monotonic() - begun < 2 * SECONDS
+    shown = ask(jupyter_server, "portico/api/services/silent", headers=OWN).json()
+    assert (shown["requests"], shown["in_flight"]) == (0, 0)
+    provider.socket.close()
+
+
+def test_an_older_program_is_told_of_and_stopped_all_the_same(jupyter_server: JupyterServer) -> None:
+    provider = Provider(jupyter_server, TOKEN)
+    assert provider.register(name="older").ok
+    answer = ask(jupyter_server, "portico/api/services/older/log", headers=OWN)
+    assert (answer.status, answer.json()["error"]["code"]) == (501, "cannot_ask")
+    assert ask(jupyter_server, "portico/api/services/older/stop", "POST", OWN, b"").status == 204
+    assert provider.hears(Unregister).name == "older"
+    provider.socket.close()
+
+
+def test_who_may_only_read_reads_no_log(tmp_path: Path) -> None:
+    server = JupyterServer(tmp_path, "--ServerApp.authorizer_class=tests.security.read_only.ReadOnly").start()
+    try:
+        kernel = server.kernel()
+        kernel.execute(CHATTY).check()
+        assert ask(server, "portico/api/services/chatty", headers=OWN).status == 200
+        for path in ("log", "tools"):
+            assert ask(server, f"portico/api/services/chatty/{path}", headers=OWN).status == 403
+        assert ask(server, "portico/api/services/chatty/stop", "POST", OWN, b"").status == 403
+        kernel.shutdown()
+    finally:
+        server.stop()
 
 
 # --- the name, from outside -------------------------------------------------------------------------------------
@@ -260,7 +315,7 @@ def test_a_relay_that_opens_such_streams_by_itself_learns_of_its_own_share_alone
             async def dial(address: HubAddress, limits: Limits) -> Transport:
                 return await (home.dial if address == HOME else dial_websocket)(address, limits)
 
-            provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
+            provider = RealProvider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
             cat = await provider.publish(service(provider, "cat"), saying(b"cat"), HOME)
             await provider.publish(service(provider, "dog"), saying(b"dog"), HOME)
             where = find_relay(relay.state.config.base_url, token, environ={})
@@ -300,7 +355,7 @@ def test_a_relays_own_calls_are_answered_the_same() -> None:
 
     async def work() -> None:
         async with hostile_relay() as (relay, token):
-            provider = Provider(thread=LoopThread.adopt(asyncio.get_running_loop()))
+            provider = RealProvider(thread=LoopThread.adopt(asyncio.get_running_loop()))
             where = find_relay(relay.state.config.base_url, token, environ={})
             cat = await provider.publish(service(provider, "cat"), saying(b"cat"), where)
             cat.log.printed(SECRET)

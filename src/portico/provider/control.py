@@ -168,6 +168,7 @@ class ProviderControlApp:
         publication = self._named(arguments)
         where = self._session.address.url
         why = f"{asker} stopped it at {where}" if asker else f"it was stopped at {where}"
+        logger.info("%s is stopped: %s", publication.name, why)
         await self._stop(publication, why)
         return _status(publication)
 

@@ -352,9 +352,11 @@ class Provider:
         # A hub reaches what is published there, whatever names it says.
         publication = self._board.at(session, request.service)
         handler = publication._answer(stream, request) if publication is not None else None
-        if handler is None and request.service == control.SERVICE:
-            handler = self._control.answer(session, stream, request)
         if handler is None:
+            if request.service == control.SERVICE:
+                handler = self._control.answer(session, stream, request)
+                if handler is not None:
+                    return handler
             stream.reset(ResetCode.REFUSED, f"{request.service!r} is not served here any more")
             return stream.handler
         return handler
