@@ -1,7 +1,7 @@
 """What the other end of a link or of a request sent for people to read: text, and URLs. It may be hostile.
 
 Here alone it is decided what of it may be shown: on a card, in a terminal, in an exception, in a log. It is called
-where such things come in, so that whatever shows them need not ask. Escaping for HTML is for whoever writes HTML.
+where such things come in, so that whatever shows them need not ask. Escaping for HTML is left to what writes HTML.
 """
 
 from __future__ import annotations

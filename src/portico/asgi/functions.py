@@ -2,7 +2,7 @@
 
 ``index`` answers for the root of its dict, ``default`` for what nothing else answers for. Each is called with an event,
 a dict that tells of the request, and gives what becomes the response. What is not here: methods, types of parameters,
-WebSockets. Who wants those writes an app.
+WebSockets. What needs those is written as an app.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A browser that loads Pyodide otherwise compiles Python's own library and each package's modules at every visit, which
 takes longer than all else. `write` lays out the folder; ``compile.mjs`` compiles, with pyodide-build in Pyodide itself,
-so that the bytecode is that of its Python. What is fetched, is fetched by whoever calls this (`portico.cli.bundle`).
+so that the bytecode is that of its Python. Nothing is fetched here: the caller does that (`portico.cli.bundle`).
 """
 
 from __future__ import annotations

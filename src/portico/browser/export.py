@@ -1,7 +1,7 @@
 """An app as a static site: a folder that any static host can serve, where the visitor's own browser runs the app.
 
 `write` makes the folder of a `Site`. The page, its worker and its service worker are built from js/ and lie in
-``portico/static/site``. What is fetched, is fetched by whoever calls this (`portico.cli.export`).
+``portico/static/site``. Nothing is fetched here: the caller does that (`portico.cli.export`).
 """
 
 from __future__ import annotations

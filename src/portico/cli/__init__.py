@@ -35,7 +35,7 @@ COMMANDS = {
     "status": "which relays you are logged in at",
     "services": "what your workspace serves",
     "keys": "make, list and revoke visitors' keys",
-    "stop": "take a service down, whoever serves it",
+    "stop": "take a service down, whichever program serves it",
     "export": "make a static site of an app, which the visitor's browser runs",
     "bundle": "make a folder with Pyodide, Portico and other packages, compiled, for a static host",
     "relay": "run a relay, and manage its users and tokens",

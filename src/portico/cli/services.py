@@ -1,4 +1,4 @@
-"""What your workspace serves, from wherever."""
+"""List what your workspace serves, whichever machine it runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take a service down, whoever serves it: visitors get 404 from now on."""
+"""Take a service down, whichever program serves it: visitors get 404 from now on."""
 
 from __future__ import annotations
 

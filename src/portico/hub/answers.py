@@ -1,4 +1,4 @@
-"""The hub's own words to a visitor: one answer, in the shape that fits who asks.
+"""The hub's own words to a visitor: one answer, in the shape that fits the visitor.
 
 JSON for API clients (OpenAI's error object under ``/v1/``), a small page (`portico.hub.pages`) for browsers. No answer
 holds a traceback, a path or a secret. Statuses are of RFC 9110 §15.

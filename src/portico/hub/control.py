@@ -1,7 +1,7 @@
 """The REST control API, without a web framework: what each call does, and who may make it.
 
 A user of the server sees and stops everything, and makes keys for any service. A kernel, by its credential, makes keys
-for what it publishes, and nothing else. Edges map these methods to routes under ``/portico/api/``.
+for what it publishes, and no other. Edges map these methods to routes under ``/portico/api/``.
 """
 
 from __future__ import annotations

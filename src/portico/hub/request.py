@@ -1,6 +1,6 @@
 """A visitor's request as it came in, before anything is decided, and what can be seen from it alone.
 
-What is found out about it besides is in its `portico.hub.visits.Visit`.
+What is found out about it later is in its `portico.hub.visits.Visit`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The hub's one record of each exchange: what was found out about a request, and what became of it.
 
-An edge begins a `Visit` for each request that it has read, and the hub fills it in on the way. Who wants to know
+An edge begins a `Visit` for each request that it has read, and the hub fills it in on the way. What needs it
 subscribes to `Visits`: access logs, metrics, activity, pages for those who run a hub. That costs a request no more than
 some additions.
 """

@@ -1,7 +1,7 @@
 """What is refused at Portico's own addresses in the Jupyter server before one of the server's handlers sees it.
 
 Those handlers remember for good some of what strangers send: a method that nobody ever heard of becomes a series of the
-server's metrics, and a Referer goes into its log. And they take any head apart, however dear it is. So a rule in front
+server's metrics, and a Referer goes into its log. And they parse any head, whatever that costs. So a rule in front
 of them looks at each request for the control API and the login. Requests for apps and models have rules of their own,
 and reach no handler.
 """

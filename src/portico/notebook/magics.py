@@ -1,4 +1,4 @@
-"""``%serve``: the line is parsed here, and handed to whom it concerns."""
+"""``%serve``: parses the line and does what it says: serves a thing, lists, stops, makes a key, or asks the doctor."""
 
 from __future__ import annotations
 

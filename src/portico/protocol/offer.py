@@ -1,7 +1,7 @@
 """What a service offers, as REGISTER says it: its kind, models, tools and capabilities. Both ends keep to the bounds.
 
 A control frame holds `max_control_frame` bytes, which bounds how many of each there may be. So of tools there are
-names and a digest; their schemas are asked of the provider by whoever needs them.
+names and a digest; their schemas are asked of the provider when they are needed.
 
 Each ``check_...`` gives the value as it is kept, or raises `ValueError` with what is wrong, for whoever said it.
 """

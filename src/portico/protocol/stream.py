@@ -1,8 +1,8 @@
 """A stream's life, as two transition tables: one for an HTTP exchange, one for a visitor's WebSocket.
 
 The tables are seen from neither end: *request* frames come from the opener (the hub), *response* frames from the
-acceptor (the provider). What a table does not list is illegal: the connection turns it into an error of whoever did
-it. RESET is legal in every state and ends the stream, so it is not listed.
+acceptor (the provider). What a table does not list is illegal: the connection turns it into an error of the end
+that did it. RESET is legal in every state and ends the stream, so it is not listed.
 
 ::
 

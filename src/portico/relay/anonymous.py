@@ -1,5 +1,6 @@
-"""Anonymous workspaces: one for each provider that came without a token, so many an address, and not for longer than
-somebody uses them.
+"""Anonymous workspaces: one for each provider that came without a token.
+
+Each address may have a few of them, for as long as they are used.
 
 One that serves nothing and has no link is *idle*. If it never served anything it is removed after `IDLE` seconds; one
 that did waits `AWAY` seconds for its provider, a laptop that sleeps, say, and goes before that if its room is needed.

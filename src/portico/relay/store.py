@@ -1,6 +1,6 @@
 """What a relay remembers, in one SQLite file: users, workspaces, tokens, keys, sign-ins, names that are held.
 
-Calls block: whoever is on an event loop makes them in a thread (``asyncio.to_thread``). Nothing is decided here. No
+Calls block: from an event loop they are made in a thread (``asyncio.to_thread``). Nothing is decided here. No
 password, token, key or cookie is kept, only what checks them. Several processes may hold the file open at once;
 `version` tells when another one has written.
 """

@@ -1,4 +1,4 @@
-"""What both ends ask of the ``websockets`` library's protocol object besides its public calls: bounds on what it holds.
+"""Bounds what the ``websockets`` library's protocol object holds, at both ends. It has no public calls for that.
 
 The library keeps a message until it is whole, and answers each ping at once. Neither may cost more than is meant.
 """

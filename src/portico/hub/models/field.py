@@ -3,7 +3,7 @@
 SDKs send ``messages`` before ``model``, and messages may hold megabytes of images. So nothing but the top level is read
 sign by sign, and that has a bounded number of fields; what is nested, and long strings, are skipped in blocks by what
 bytes can do at once. Whatever the body is made of, a megabyte costs some milliseconds, and no byte is looked at again
-because another piece came. Whether what is skipped is valid JSON is for whoever it is passed on to.
+because another piece came. Whether what is skipped is valid JSON is for the service that gets it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Finding a stored response by its id alone: the tag in it says which replica has it.
 
-The hub keeps no list of ids. Where no replica says the tag, those that say none at all are asked one after the other,
-and for an id without a tag every replica is: whoever has the response answers, and the others say 404. Only services
-that the caller may use are asked, so an id of another's response is as good as an unknown one; and they are not shown
-the Authorization header.
+The hub keeps no list of ids: a replica says its tag when it registers, and again after each reconnect. Where no replica
+says the tag, those that say none at all are asked one after the other, and for an id without a tag every replica is
+asked: the one that has the response answers, and the others say 404. Only services that the caller may use are asked,
+so an id of another's response is as good as an unknown one; and they are not shown the Authorization header.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Local accounts of a relay: users with passwords (argon2id, RFC 9106), their workspaces, and who is signed in.
 
-Whoever asks with a wrong name or a wrong password learns neither which of the two it was nor, from the time it took,
+A visitor who gives a wrong name or a wrong password learns neither which of the two it was nor, from the time it took,
 whether there is such a user; and may ask so many times only. A sign-in is a random id in a cookie; the store knows its
 SHA-256 alone.
 """

@@ -1,4 +1,4 @@
-"""Provider tokens: what whoever holds one may do in one workspace of a relay. Signed, expiring, revoked at once.
+"""Provider tokens: what their holder may do in one workspace of a relay. Signed, expiring, revoked at once.
 
 A token is a JWT (RFC 7519, HS256) of the audience ``portico:provider``. What it opens is what the store says of its id,
 so that one which is not there opens nothing: `portico.relay.people.grants`.
