@@ -1,4 +1,4 @@
-"""How many bytes may be under way: the numbers, and the window of one stream in one direction.
+"""How many bytes may be under way: the window of one stream in one direction, and `Limits`, all the numbers of a link.
 
 Two rules make the whole. A stream's credit goes back when its bytes are *consumed*, the link's as soon as they are
 demultiplexed. A receiving window grows while its reader keeps up, as far as the link's shared allowance lasts.

@@ -4,7 +4,8 @@
 
     NEW ──HELLO──> INTRODUCED ──WELCOME──> READY ──GOAWAY, either way──> GOING AWAY ──> CLOSED
 
-What each end said of itself is kept here (`peer`). What streams do is not.
+What each end said of itself is kept here (`peer`). What streams do is not. How long anything may take is in
+`portico.protocol.flow_control.Limits`.
 """
 
 from __future__ import annotations

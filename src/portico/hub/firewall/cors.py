@@ -1,4 +1,7 @@
-"""What the hub says to other origins of services that name them (CORS, the Fetch standard). Never with credentials."""
+"""What the hub says to other origins of services that name them (CORS, the Fetch standard). Never with credentials.
+
+Here are the fields. Whether a request is a preflight, and is answered, is decided in `portico.hub.gateway`.
+"""
 
 from __future__ import annotations
 
