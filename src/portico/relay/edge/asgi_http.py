@@ -126,6 +126,8 @@ class ASGIResponder:
             return drive(sending)
         except Exception as error:  # noqa: BLE001 -- the visitor left, or the app broke its own Content-Length
             logger.debug("a response could not be written: %s", error)
+            if not isinstance(error, OSError):  # which says that the visitor left (ASGI 2.4)
+                self.visit.end(BROKEN)
             self._on_cut()
             return None
 
@@ -190,10 +192,9 @@ class RequestReading:
                 pass
         except asyncio.CancelledError:
             if not self._is_stopped():
-                forward.visitor_left()
                 raise
-            return
-        forward.visitor_left()
+        finally:
+            forward.visitor_left()  # an app whose answer could not be written hears of it as well
 
     async def upload(self, forward: HTTPForward | ModelsExchange, receive: Receive, visit: ASGIResponder) -> None:
         """Pass the request's body on as it comes, no faster than the app takes it; then wait for the visitor's end."""
@@ -236,8 +237,8 @@ class RequestReading:
         except asyncio.CancelledError:
             if pending is not None:
                 pending.cancel()
+            forward.visitor_left()  # as in `watch`
             if not self._is_stopped():
-                forward.visitor_left()
                 raise
             return
         await self.watch(forward, receive)

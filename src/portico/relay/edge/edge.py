@@ -13,6 +13,7 @@ from portico.hub.answers import Answer, restarting
 from portico.hub.date_and_server import server_of
 from portico.hub.fair_use import network_of
 from portico.hub.firewall.heads import SMALL
+from portico.hub.forward import Admission
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
@@ -26,7 +27,15 @@ from portico.protocol import Kind
 from portico.relay.edge.addresses import Addresses
 from portico.relay.edge.asgi_http import ASGIResponder, RequestReading, has_body
 from portico.relay.edge.asgi_socket import ASGISocket
-from portico.relay.edge.past_asgi import OWN_MESSAGES, OwnConnection, OwnRequest, OwnResponder, OwnSocket
+from portico.relay.edge.past_asgi import (
+    LET_IN,
+    OWN_MESSAGES,
+    OwnConnection,
+    OwnLetIn,
+    OwnRequest,
+    OwnResponder,
+    OwnSocket,
+)
 from portico.relay.edge.proxies import TrustedProxies
 from portico.relay.edge.routes import Location, Routes
 from portico.relay.edge.visit_ends import VisitEnds
@@ -60,18 +69,22 @@ class RelayEdge:
 
     async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
         """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
-        request = self._request(scope, location, Kind.HTTP)
+        let_in: OwnLetIn | None = scope.get("extensions", {}).get(LET_IN)
+        if let_in is None:
+            request = self._request(scope, location, Kind.HTTP)
+            let_in = Visit(self.state.visits, request, location.workspace), None
+        visit, admission = let_in
         reading = RequestReading(self.state.config.body_timeout, self.state.counters)
-        visit = Visit(self.state.visits, request, location.workspace)
         responder = ASGIResponder(self.state, visit, send, reading.stop)
         try:
-            await self._http(visit, responder, reading, receive, location)
+            await self._http(visit, admission, responder, reading, receive, location)
         finally:
             visit.end(COMPLETE if responder.complete else LEFT)
 
     async def _http(
         self,
         visit: Visit,
+        admission: Admission | None,
         responder: ASGIResponder,
         reading: RequestReading,
         receive: Receive,
@@ -100,7 +113,7 @@ class RelayEdge:
                 if form is not None:
                     await reading.finish(responder.say(await self.state.doorway.handle(workspace, visit, form)))
                 return
-            forward = HTTPForward(visit, responder, fin=fin)
+            forward = HTTPForward(visit, responder, fin=fin, admission=admission)
             if not workspace.gateway.open_now(forward):
                 await workspace.gateway.open(forward)
         except Answer as answer:
@@ -168,7 +181,11 @@ class RelayEdge:
             if visit.target.raw_path.startswith(b"/.portico/"):
                 return None
             forward = HTTPForward(visit, responder, fin=True)
-            return forward.visitor_left if workspace.gateway.open_now(forward) else None
+            if workspace.gateway.open_now(forward):
+                return forward.visitor_left
+            if forward.admission is not None:
+                responder.let_in = visit, forward.admission
+            return None
         except Answer as answer:
             responder.answer(answer)
             return _nothing

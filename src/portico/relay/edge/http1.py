@@ -24,6 +24,7 @@ from portico.relay.edge.deadlines import Idleness, TakingDeadline
 from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, HeadInParts, Malformed, one_host, read, request_line
 from portico.relay.edge.http1_visit import HTTP1Responder
+from portico.relay.edge.past_asgi import LET_IN, OwnLetIn
 from portico.relay.edge.websocket import SocketProtocol
 
 _MOST_HEAD = 64 * 1024  # bytes, as a provider reads no longer ones
@@ -291,8 +292,8 @@ class VisitorProtocol(HttpToolsProtocol):
         leave = self.edge.begin(answer, *read)
         if leave is None:
             self._answer = None
-            return False
-        if self._answer is answer:
+            self._begin_by_asgi(answer.let_in)
+        elif self._answer is answer:
             answer.leave = leave
         return True
 
@@ -301,8 +302,9 @@ class VisitorProtocol(HttpToolsProtocol):
         self._answer = None
         self.on_response_complete()
 
-    def _begin_by_asgi(self) -> None:
+    def _begin_by_asgi(self, let_in: OwnLetIn | None = None) -> None:
         self._make_scope()
+        self.scope["extensions"] = {LET_IN: let_in}  # type: ignore[dict-item]
         self.expect_100_continue = self._framing.expects
         super().on_headers_complete()
         self.cycle.keep_alive = self._keeps_alive

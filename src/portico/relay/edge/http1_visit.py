@@ -13,6 +13,7 @@ from portico.hub.answers import Answer
 from portico.hub.http1 import ResponseWriter
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.relay.edge.edge import RelayEdge
+from portico.relay.edge.past_asgi import OwnLetIn
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class HTTP1Responder:
         "disconnected",
         "keep_alive",
         "leave",
+        "let_in",
         "visit",
     )
 
@@ -49,6 +51,7 @@ class HTTP1Responder:
         """Whether the visitor's connection is gone."""
         self._writer = ResponseWriter(method, http_version, False)
         self.visit: Visit | None = None
+        self.let_in: OwnLetIn | None = None
         self.leave: Callable[[], None] | None = None
         """What `RelayEdge.begin` returned."""
 

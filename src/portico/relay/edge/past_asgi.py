@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from portico.hub.forward import Admission
 from portico.hub.request import VisitorRequest
 from portico.hub.responders import Responder
 from portico.hub.visits import Visit
@@ -12,6 +13,13 @@ from portico.relay.edge.routes import Location
 
 OWN_MESSAGES = "portico.own_messages"
 """The name of an ASGI extension of a WebSocket's scope: an `OwnSocket`."""
+
+
+LET_IN = "portico.let_in"
+"""The same of a request's scope: an `OwnLetIn`."""
+
+OwnLetIn = tuple[Visit, Admission | None]
+"""A request that has passed the gate, and has to wait (`OwnResponder.let_in`): it is not to pass, nor count, twice."""
 
 
 class OwnSocket(Protocol):
@@ -44,3 +52,5 @@ class OwnResponder(Responder, Protocol):
 
     visit: Visit | None
     """Set before anything is answered."""
+    let_in: OwnLetIn | None
+    """Set where the request has to wait, and its visitor was let in: to be in the scope that it goes on with."""
