@@ -33,12 +33,14 @@ async def ask(
     method: str,
     path: str,
     *,
-    asker: str,
+    asker: str = "",
     body: bytes = b"",
     most: int = MOST,
     seconds: float = SECONDS,
 ) -> tuple[int, bytes]:
     """Ask the provider of *replica* for *path* (with its query), for *asker*; returns the status, and the body.
+
+    *asker* is a principal's id, which the provider shows its author.
 
     Raises an `Answer` where there is none: 501 from a provider that cannot be asked, 503 without a link, 504 after so
     many *seconds*, 502 for more than *most* bytes or a lost provider. If its task is cancelled, the question is given
