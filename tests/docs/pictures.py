@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.lite import site
 from tests.lite.page import Notebook, frame
 from tests.live_jupyter import ROOT, JupyterServer
 from tests.live_relay import ALICE, PASSWORD, RelayProcess
+from tests.waiting import eventually
 
 IMAGES = DOCS / "images"
 SCHEMES = ("light", "dark")
@@ -216,12 +216,12 @@ class Provider:
 def wait_until_away(relay: RelayProcess, provider: Provider) -> None:
     """Until its visitors are told that its computer sleeps."""
     host = httpx.URL(provider.url).netloc.decode()
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+
+    def is_away() -> bool:
         answer = httpx.get(f"http://127.0.0.1:{relay.port}/", headers={"Host": host}, trust_env=False)
-        if answer.status_code == 503 and answer.json()["error"]["code"] == "provider_away":
-            return
-    raise AssertionError("it is not away")
+        return answer.status_code == 503 and bool(answer.json()["error"]["code"] == "provider_away")
+
+    eventually(is_away, 30)
 
 
 def sign_in(page: Page) -> None:

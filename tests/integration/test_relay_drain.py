@@ -22,6 +22,7 @@ from portico.provider.service import Service
 from portico.relay.store import RelayStore
 from tests.integration import visited_app
 from tests.live_relay import RelayProcess
+from tests.waiting import eventually
 
 TIMEOUT = httpx.Timeout(30.0)
 
@@ -144,8 +145,7 @@ def test_who_waits_for_a_provider_is_told_at_once(start: Any) -> None:
 def until_written_down(relay: RelayProcess, name: str) -> None:
     """Wait until the relay's database has a name: it is written behind the registration's back."""
     store = RelayStore(relay.config.database)
-    while not any(row.name == name for row in store.load_names()):
-        pass
+    eventually(lambda: any(row.name == name for row in store.load_names()), what=f"the relay's note of {name}")
     store.close()
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from websockets.exceptions import WebSocketException
 import portico
 from tests.integration import visited_app
 from tests.live_relay import RelayProcess
+from tests.waiting import eventually, until
 
 _LONGEST = 20.0  # seconds that nothing may take: beyond it a visitor hangs
+_LOAD = 60.0  # seconds in which what is asked for again and again comes, on a machine that does much else
 _BACK = 2.0  # seconds after which a restarted relay must serve again
 
 
@@ -90,7 +92,7 @@ def test_restarted_under_load(how: signal.Signals, tmp_path: Path) -> None:
             for _ in range(3):
                 group.create_task(follow_events(service.url + "events", seen, client))
                 group.create_task(echo(service.url.replace("http", "ws") + "echo", seen))
-            await until(lambda: len(seen.gets) > 100 and len(seen.events) > 10 and len(seen.echoes) > 10)
+            await until(lambda: len(seen.gets) > 100 and len(seen.events) > 10 and len(seen.echoes) > 10, _LOAD)
             await asyncio.to_thread(relay.stop, how)
             await asyncio.to_thread(relay.start)
             listening = time.monotonic()
@@ -100,15 +102,11 @@ def test_restarted_under_load(how: signal.Signals, tmp_path: Path) -> None:
                     sum(outcome == "200" for _, outcome in seen.gets[gets:]) > 100
                     and len(seen.events) > events + 30
                     and len(seen.echoes) > echoes + 30
-                )
+                ),
+                _LOAD,
             )
             seen.over.set()
         return seen, listening
-
-    async def until(holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not holds():  # noqa: ASYNC110 -- what it waits for comes over the network
-                await asyncio.sleep(0.01)
 
     try:
         seen, listening = asyncio.run(load())
@@ -177,10 +175,8 @@ def test_a_frozen_provider_keeps_its_name_and_comes_back_under_the_same_url(impa
         assert page.status_code == 503
         assert "<html" in page.text
         os.kill(provider.pid, signal.SIGCONT)
-        deadline = time.monotonic() + 20
-        while (answer := httpx.get(url + "hello", timeout=30)).status_code == 503:
-            assert time.monotonic() < deadline
-        assert answer.json() == {"hello": "you"}
+        eventually(lambda: httpx.get(url + "hello", timeout=30).status_code != 503, what="the provider's return")
+        assert httpx.get(url + "hello", timeout=30).json() == {"hello": "you"}
         provider.stdin.close()
         assert provider.wait(20) == 0
     finally:
