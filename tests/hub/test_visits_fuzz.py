@@ -30,7 +30,7 @@ from portico.hub.socket_forward import SocketForward
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.protocol import ResetCode
 from portico.types import Headers
-from tests.hub.test_retries_that_fail import CALLER, settled
+from tests.hub.test_opening_retries import CALLER, settled
 from tests.in_process import TOKEN, HereHub, Publisher, a_hub, a_request
 from tests.transports.recorder import run
 from tests.waiting import turns, until
