@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl
 from portico import foreign
 from portico.asgi.http import HTTPExchange
 from portico.calls.log import Entry, Line, Log
+from portico.calls.owner import REPORTED
 from portico.link import Stream, StreamHandler
 from portico.protocol import Kind
 from portico.protocol.events import Open
@@ -126,6 +127,7 @@ class ProviderControlApp:
             answer = _error(status, refusal.code, str(refusal))
         except Exception:  # whatever it is, the hub learns nothing of it, and who runs the provider sees all
             logger.exception("a hub's question could not be answered")
+            REPORTED.set(True)
             status, answer = 500, _error(500, "internal_error", "The provider failed on this question; see its log.")
         body = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
