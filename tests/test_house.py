@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,6 +16,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES = 400
 LONGER = {"protocol/connection.py"}
 """At most three files may be longer, and the docstring of each says why."""
+WORD = re.compile(r"(?<!`)`([a-z_0-9]+)`(?!`)")
+"""What a docstring names by one word: a file beside it, or a room at the top."""
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -60,3 +63,5 @@ def test_a_package_names_what_is_in_it(package: Path) -> None:
     inside |= {path.parent.name for path in package.parent.glob("*/__init__.py")}
     missing = sorted(name for name in inside if f"`{name}`" not in docstring)
     assert missing == [], f"the docstring of {named(package)} does not name them"
+    elsewhere = sorted(set(WORD.findall(docstring)) - inside - {path.stem for path in SOURCE.iterdir()})
+    assert elsewhere == [], f"the docstring of {named(package)} names what is not in it"
