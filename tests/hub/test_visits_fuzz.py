@@ -26,6 +26,7 @@ from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
+from portico.hub.request import parse
 from portico.hub.socket_forward import SocketForward
 from portico.hub.visits import BROKEN, COMPLETE, LEFT, Visit
 from portico.protocol import ResetCode
@@ -212,7 +213,7 @@ class Visitor:
             if not self.edge.gone:
                 self.forward = chat.begin(self.edge)
         else:
-            gateway.parse(self.visit)
+            self.visit.target = parse(self.visit.request)
             forward = (
                 SocketForward(self.visit, self.edge)
                 if kind == "socket"
