@@ -136,7 +136,6 @@ PROVEN_IN = {
     "relay/edge/http1_visit": "relay/edge/test_http1_repeated_requests.py",
     "relay/edge/past_asgi": "relay/edge/test_asgi_http_elsewhere.py",
     "relay/edge/routes": "relay/edge/test_own_hosts.py",
-    "relay/edge/visit_ends": "relay/operate/test_log.py",
     "relay/edge/websocket": "relay/edge/test_uvicorn_internals.py",
     "relay/operate/own_pages": "security/test_own_pages.py",
     "relay/people/forms": "relay/people/test_sign_in.py",
