@@ -157,6 +157,13 @@ def test_answers_in_the_hubs_own_words_are_counted_by_their_code() -> None:
     assert (visit.code, visit.sent) == ("not_found", len(body))
 
 
+@pytest.mark.parametrize(("websocket", "begins"), [(False, b"<!doctype html>"), (True, b'{"error"')])
+def test_a_page_is_for_who_asks_for_one_and_no_websocket_does(websocket: bool, begins: bytes) -> None:
+    visit = Visit(Visits(), a_request("cat/", headers=[(b"accept", b"text/html, */*")], websocket=websocket))
+    _, body = visit.render(Answer(404, "not_found", "No."))
+    assert body[:15].lower().startswith(begins), body
+
+
 def test_who_is_told_of_an_end_sees_the_request() -> None:
     visits, hosts = Visits(), []
     visits.ended.subscribe(lambda visit: hosts.append(visit.request.host))

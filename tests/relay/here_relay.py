@@ -111,3 +111,4 @@ async def a_relay(server: str = SERVERS[0], **settings: Any) -> AsyncIterator[He
                 await instance.retire(0)
         serving.should_exit = True
         await running
+        listening.close()

@@ -161,7 +161,7 @@ class Visit:
                 headers.append((b"cache-control", b"no-store"))
                 headers.append((b"content-length", b"0"))
         else:
-            html = opens_page(self.request.headers)
+            html = self.request.kind is not _WEBSOCKET and opens_page(self.request.headers)
             headers, body = answer.render(html=html, openai=b"/v1/" in self.target.raw_path)
         if self.cors_origin:
             headers += cors_headers(self.cors_origin)
