@@ -103,3 +103,42 @@ async def test_a_request_that_waits_for_its_provider_counts_once(server: str) ->
         await until(lambda: len(relay.lines.all) == 4)
         assert [line.status for line in relay.lines.all] == statuses
         writer.close()
+
+
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
+
+
+async def asked(scope: Any, receive: Any, send: Any) -> None:
+    """Lets nobody in, and turns nobody away."""
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan here")
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x01x", b"\x8f\x80\0\0\0\0", b"\xf1\x80\0\0\0\0", b"\x80\x80\0\0\0\0"])
+async def test_a_broken_frame_before_the_answer_ends_the_visit_without_a_traceback(frame: bytes) -> None:
+    """No mask, an unknown opcode, reserved bits, and the rest of no message."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with a_relay() as relay:
+        await publish(relay, asked)
+        reader, writer = await relay.visitor()
+        writer.write(request("GET", "", *UPGRADE))
+        await until(lambda: relay.links.streams)
+        writer.write(frame)
+        try:
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+        except ConnectionResetError:
+            pass
+        await until(lambda: relay.lines.all)
+        assert [line.status for line in relay.lines.all] == [0]
+        assert relay.visits.sockets_open == 0
+        await until(lambda: not relay.links.streams)
+        writer.close()
+    assert complaints == []

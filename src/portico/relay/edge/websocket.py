@@ -156,6 +156,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 return
         self.transport.write(pongs)
 
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # before the handshake is answered nothing may come (RFC 6455 §4.1)
+            self.transport.abort()
+        else:
+            super().handle_parser_exception()
+
     async def run_asgi(self) -> None:
         await super().run_asgi()
         # A transport that is closed waits until what was written is taken, however long.
