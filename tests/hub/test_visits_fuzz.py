@@ -43,6 +43,58 @@ CONFIG = HubConfig(kernel_poll=0.01, wait_for_provider=0.05, hold_name=30, max_s
 CONDITIONS: list[dict[str, Any]] = [{}, {}, {"concurrency": 3}, {"max_body": 3000}]
 
 
+async def misbehave(rng: random.Random, scope: Any, receive: Any, send: Any) -> None:
+    """An app that does to each request what the dice say."""
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan here")
+    if rng.random() < 0.5:
+        await asyncio.sleep(rng.random() * 0.01)
+    if scope["type"] == "websocket":
+        await _talk(rng, receive, send)
+        return
+    how = rng.random()
+    if how < 0.1:
+        raise RuntimeError("on purpose")
+    if how < 0.3:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    if how < 0.8:
+        while (message := await receive())["type"] != "http.disconnect" and message.get("more_body"):
+            pass
+    await send({"type": "http.response.start", "status": rng.choice([200, 200, 204, 304, 404, 501, 700])})
+    for _ in range(rng.randrange(4)):
+        await send({"type": "http.response.body", "body": b"x" * rng.choice([0, 9, 70_000]), "more_body": True})
+        await asyncio.sleep(rng.choice([0, 0, 0.003]))
+    if how > 0.95:
+        raise RuntimeError("on purpose, in the middle")
+    await send({"type": "http.response.body", "body": b"end"})
+
+
+async def _talk(rng: random.Random, receive: Any, send: Any) -> None:
+    await receive()
+    how = rng.random()
+    if how < 0.1:
+        raise RuntimeError("on purpose")
+    if how < 0.2:
+        await send({"type": "websocket.close"})
+        return
+    if how < 0.3:
+        await send({"type": "websocket.http.response.start", "status": rng.choice([401, 204, 700]), "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"no" * rng.choice([0, 9, 90_000])})
+        return
+    await send({"type": "websocket.accept", "subprotocol": rng.choice([None, None, "a", "b"])})
+    for _ in range(rng.randrange(5)):
+        await send({"type": "websocket.send", "text": "x" * rng.choice([0, 9, 70_000])})
+    if how < 0.5:
+        raise RuntimeError("on purpose, in the middle")
+    if how < 0.7:
+        await send({"type": "websocket.close", "code": rng.choice([1000, 1001, 3000])})
+        return
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
 class Edge:
     """The responder of one visit, of either kind: does an edge's bookkeeping, and holds the hub to its part."""
 
@@ -291,56 +343,7 @@ class Fuzz:
         self.hows[visit.how] += 1
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Does to each request what the dice say."""
-        rng = self.rng
-        if scope["type"] == "lifespan":
-            raise RuntimeError("no lifespan here")
-        if rng.random() < 0.5:
-            await asyncio.sleep(rng.random() * 0.01)
-        if scope["type"] == "websocket":
-            await self._talk(receive, send)
-            return
-        how = rng.random()
-        if how < 0.1:
-            raise RuntimeError("on purpose")
-        if how < 0.3:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            return
-        if how < 0.8:
-            while (message := await receive())["type"] != "http.disconnect" and message.get("more_body"):
-                pass
-        await send({"type": "http.response.start", "status": rng.choice([200, 200, 204, 304, 404, 501, 700])})
-        for _ in range(rng.randrange(4)):
-            await send({"type": "http.response.body", "body": b"x" * rng.choice([0, 9, 70_000]), "more_body": True})
-            await asyncio.sleep(rng.choice([0, 0, 0.003]))
-        if how > 0.95:
-            raise RuntimeError("on purpose, in the middle")
-        await send({"type": "http.response.body", "body": b"end"})
-
-    async def _talk(self, receive: Any, send: Any) -> None:
-        rng = self.rng
-        await receive()
-        how = rng.random()
-        if how < 0.1:
-            raise RuntimeError("on purpose")
-        if how < 0.2:
-            await send({"type": "websocket.close"})
-            return
-        if how < 0.3:
-            await send({"type": "websocket.http.response.start", "status": rng.choice([401, 204, 700]), "headers": []})
-            await send({"type": "websocket.http.response.body", "body": b"no" * rng.choice([0, 9, 90_000])})
-            return
-        await send({"type": "websocket.accept", "subprotocol": rng.choice([None, None, "a", "b"])})
-        for _ in range(rng.randrange(5)):
-            await send({"type": "websocket.send", "text": "x" * rng.choice([0, 9, 70_000])})
-        if how < 0.5:
-            raise RuntimeError("on purpose, in the middle")
-        if how < 0.7:
-            await send({"type": "websocket.close", "code": rng.choice([1000, 1001, 3000])})
-            return
-        while (await receive())["type"] != "websocket.disconnect":
-            pass
+        await misbehave(self.rng, scope, receive, send)
 
     async def provider(self) -> None:
         kernel = await self.hub.kernel(f"k{len(self.kernels)}").connect()
