@@ -6,7 +6,6 @@ With a single slot, a second reader would take it from the first. Telling costs 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,27 +17,27 @@ logger = logging.getLogger(__name__)
 class Listeners(Generic[T]):
     """Callables that are told of each value, in the order in which they came, on the thread that tells.
 
-    Any thread may subscribe, end that, and tell.
+    Any thread may subscribe, end that, and tell: what changes the list is one step of the interpreter each.
     """
 
-    __slots__ = ("_all", "_changing")
+    __slots__ = ("_all",)
 
     def __init__(self) -> None:
-        self._all: tuple[list[Callable[[T], object]], ...] = ()
-        self._changing = threading.Lock()
+        self._all: list[_Subscription[T]] = []
 
     def subscribe(self, listener: Callable[[T], object]) -> Callable[[], None]:
         """Tell *listener* from now on; returns what ends that, which may be called more than once.
 
         Those that come or go while a value is told are told of the next.
         """
-        entry = [listener]  # the same callable may be subscribed twice, and each subscription ends by itself
-        with self._changing:
-            self._all = (*self._all, entry)
+        subscription = _Subscription(listener)  # the same callable may be here twice, and each ends by itself
+        self._all.append(subscription)
 
         def unsubscribe() -> None:
-            with self._changing:
-                self._all = tuple(each for each in self._all if each is not entry)
+            try:
+                self._all.remove(subscription)
+            except ValueError:  # it has left already
+                pass
 
         return unsubscribe
 
@@ -47,8 +46,19 @@ class Listeners(Generic[T]):
 
     def tell(self, value: T) -> None:
         """Call each with *value*. One that fails is logged, and the others are told as well."""
-        for (listener,) in self._all:
+        if not self._all:
+            return
+        for subscription in tuple(self._all):
             try:
-                listener(value)
+                subscription.listener(value)
             except Exception:  # the others, and who tells, are not to suffer from one of them
                 logger.exception("a listener failed")
+
+
+class _Subscription(Generic[T]):
+    """One that is told."""
+
+    __slots__ = ("listener",)
+
+    def __init__(self, listener: Callable[[T], object]) -> None:
+        self.listener = listener

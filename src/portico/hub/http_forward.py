@@ -135,7 +135,9 @@ class HTTPForward(Forward):
         if head is not None:
             self._head = None
             self._started = True
-            done = self._responder.respond(head.status, self._clean(head.headers), body, fin)
+            opener = self._opener
+            assert opener is not None
+            done = self._responder.respond(head.status, opener.clean(self, head.headers), body, fin)
         else:
             done = self._responder.write(body, fin)
         if fin:
@@ -168,7 +170,7 @@ class HTTPForward(Forward):
         self._leave()
 
     def _leave(self) -> None:
-        super()._leave()
+        Forward._leave(self)
         # No cycle is left behind: at thousands of requests a second the garbage collector would be felt.
         self._responder = GONE
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from time import monotonic
 
 from portico.bounded import BoundedCache
 from portico.errors import LocalProtocolError
@@ -47,7 +47,7 @@ class Opening:
         self._registry = registry
         self._callers = callers
         self._visits = visits
-        self._since = time.monotonic()
+        self._since = monotonic()
         self._streams_of_address = config.streams_of_address
         self._waiters = Shares(MOST_WAITING_OF_ADDRESS)
         self._leaving = False
@@ -158,7 +158,7 @@ class Opening:
         service = admission.service
         replica.requests += 1
         service.requests += 1
-        service.used = visit.opened = time.monotonic()
+        service.used = visit.opened = monotonic()
         replica.last_turn = service.requests
         self._visits.opened.tell(visit)
 

@@ -28,14 +28,16 @@ def least_busy(replicas: Sequence[Replica], request: VisitorRequest, without: Re
     Stalled ones get a request only if all are.
     """
     best: Replica | None = None
-    best_load = best_turn = 0
     for replica in replicas:
         if replica is without or not replica.can_open:
             continue
-        load = replica.in_flight + (_STALLED if replica.stalled else 0)
-        if best is None or load < best_load or (load == best_load and replica.last_turn < best_turn):
-            best, best_load, best_turn = replica, load, replica.last_turn
+        if best is None or _load(replica) < _load(best):  # most services have one replica: its load is never asked
+            best = replica
     return best
+
+
+def _load(replica: Replica) -> tuple[int, int]:
+    return replica.in_flight + (_STALLED if replica.stalled else 0), replica.last_turn
 
 
 POLICIES: dict[str, Policy] = {"least-busy": least_busy}

@@ -206,7 +206,7 @@ class SocketForward(Forward):
         self._leave()
 
     def _leave(self) -> None:
-        super()._leave()
+        Forward._leave(self)
         self._unfinished.clear()  # an edge may know this object for as long as its visitor stays
         self._queue.clear()  # nobody is told more once the write that is under way has ended
         self._closing = None

@@ -43,7 +43,6 @@ class Visit:
 
     __slots__ = (
         "__weakref__",
-        "_id",
         "_visits",
         "came",
         "code",
@@ -53,6 +52,7 @@ class Visit:
         "how",
         "messages_received",
         "messages_sent",
+        "number",
         "opened",
         "received",
         "replica",
@@ -97,7 +97,8 @@ class Visit:
         self.ended = 0.0
         self.how = ""
         """How it ended: `COMPLETE`, `LEFT` or `BROKEN`."""
-        self._id = ""
+        self.number = next_number()
+        """Of which `id` is made."""
         if request.kind is _WEBSOCKET:
             visits.sockets_open += 1
 
@@ -105,10 +106,8 @@ class Visit:
 
     @property
     def id(self) -> str:
-        """In a log, and in the hub's own answers (X-Request-Id). Made when it is first asked for."""
-        if not self._id:
-            self._id = new_id()
-        return self._id
+        """In a log, and in the hub's own answers (X-Request-Id)."""
+        return id_of(self.number)
 
     @property
     def kind(self) -> Kind:
@@ -230,9 +229,11 @@ class Visits:
 
 
 _START: Final = secrets.token_hex(4)
-_numbers: Final = count(1)
+
+next_number: Final = count(1).__next__
+"""The number of a visit, or of another request that a log has a line for."""
 
 
-def new_id() -> str:
-    """An id of this process's: its start, and a number."""
-    return f"{_START}-{next(_numbers):x}"
+def id_of(number: int) -> str:
+    """What tells it from those of other processes, too: this process's start, and the number."""
+    return f"{_START}-{number:x}"

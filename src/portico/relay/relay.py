@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portico.hub.access import User
 from portico.hub.answers import Answer, wants_page
-from portico.hub.visits import Visit, new_id
+from portico.hub.visits import Visit, next_number
 from portico.hub.workspace import Workspace
 from portico.relay.config import RelayConfig
 from portico.relay.control import ControlApp
@@ -155,7 +155,7 @@ class Relay:
             client, _ = self.edge.proxies.visitor(scope["client"], "http", scope["headers"])
             address = client[0] if client else ""
             access.add(
-                scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, new_id()
+                scope.get("method", "GET"), host, scope["raw_path"], answer.status, 0.0, "", "", address, next_number()
             )
         kind = "http" if scope["type"] == "http" else "websocket.http"
         await send({"type": f"{kind}.response.start", "status": answer.status, "headers": headers})

@@ -31,9 +31,10 @@ class VisitLog(Protocol):
         workspace: str,
         service: str,
         client: str,
-        request_id: str,
+        number: int,
     ) -> None:
-        """*path* is raw, without its query; *status* 0 where the visitor left before there was one."""
+        """*path* is raw, without its query; *status* 0 where the visitor left before there was one; *number* is of
+        `portico.hub.visits.next_number`."""
 
     def flush(self) -> None:
         """Write what waits."""

@@ -34,7 +34,7 @@ def access_line(log_format: str, text: str) -> str:
     async def write() -> str:
         written: list[str] = []
         log = AccessLog(log_format, written.append)
-        log.add(text, text, text.encode("latin-1", "replace"), 200, 0.1, text, text, text, "1-1")
+        log.add(text, text, text.encode("latin-1", "replace"), 200, 0.1, text, text, text, 1)
         log.flush()
         return "".join(written)
 
@@ -70,7 +70,7 @@ def test_long_lines_that_wait_are_written_before_they_are_many() -> None:
     async def write() -> None:
         log = AccessLog("text", lambda text: sizes.append(len(text)))
         for _ in range(1000):
-            log.add("GET", "h", LONG.encode(), 200, 0.1, "w", "s", "127.0.0.1", "1-1")
+            log.add("GET", "h", LONG.encode(), 200, 0.1, "w", "s", "127.0.0.1", 1)
         log.flush()
 
     asyncio.run(write())

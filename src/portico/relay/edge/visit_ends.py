@@ -20,14 +20,15 @@ class VisitEnds:
         if visit.how is LEFT and request.caller and visit.abandoned:
             self._addresses.abandoned(request.caller)
         if access is not None:
+            client = request.client
             access.add(
-                visit.method,
+                request.method,
                 request.host,
-                visit.path,
+                request.target.partition(b"?")[0],
                 visit.status,
                 visit.ended - visit.came,
                 visit.workspace,
-                visit.service,
-                visit.client,
-                visit.id,
+                visit.target.name,
+                client[0] if client else "",
+                visit.number,
             )

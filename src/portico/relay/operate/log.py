@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from portico.hub.visits import id_of
 from portico.log_text import MOST_PATH, cut, one_line
 from portico.relay.config import RelayConfig
 
@@ -124,7 +125,7 @@ def configure(config: RelayConfig, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger().level))
 
 
-_Line = tuple[float, str, str, bytes, int, float, str, str, str, str]
+_Line = tuple[float, str, str, bytes, int, float, str, str, str, int]
 """When, and what `AccessLog.add` was given."""
 
 
@@ -163,7 +164,7 @@ class AccessLog:
         workspace: str,
         service: str,
         client: str,
-        request_id: str,
+        number: int,
     ) -> None:
         """*path* is raw, without its query; *status* 0 where the visitor left before there was one."""
         lines = self._lines
@@ -173,7 +174,7 @@ class AccessLog:
             workspace, service = cut(workspace, _MOST_NAME), cut(service, _MOST_NAME)
             client, method = cut(client, _MOST_NAME), cut(method, _MOST_NAME)
             self._long += min(size, MOST_PATH)
-        lines.append((time.time(), method, host, path, status, seconds, workspace, service, client, request_id))
+        lines.append((time.time(), method, host, path, status, seconds, workspace, service, client, number))
         if len(lines) >= _FLUSH_AT or self._long > _FLUSH_LONG_AT:
             self.flush()
         elif self._flushing is None:
@@ -196,21 +197,21 @@ class AccessLog:
 
 
 def _as_json(out: io.StringIO, line: _Line) -> None:
-    when, method, host, path, status, seconds, workspace, service, client, request_id = line
+    when, method, host, path, status, seconds, workspace, service, client, number = line
     out.write(
         f'{{"time": "{_time(when)}", "level": "info", "logger": "{ACCESS}", "method": {_quoted(method)}, '
         f'"host": {_quoted(host)}, "path": {_quoted(path.decode("latin-1"))}, "status": {status}, '
         f'"ms": {seconds * 1000:.1f}, "workspace": {_quoted(workspace)}, "service": {_quoted(service)}, '
-        f'"client": {_quoted(client)}, "request_id": "{request_id}"}}\n'
+        f'"client": {_quoted(client)}, "request_id": "{id_of(number)}"}}\n'
     )
 
 
 def _as_text(out: io.StringIO, line: _Line) -> None:
-    when, method, host, path, status, seconds, workspace, service, client, request_id = line
+    when, method, host, path, status, seconds, workspace, service, client, number = line
     where = f"{workspace or '-'}/{service or '-'}"
     out.write(
         f"{_time(when)} INFO    {ACCESS}: {status} {_word(method)} {_word(host)} {_word(path.decode('latin-1'))} "
-        f"{seconds * 1000:.1f}ms {_word(where)} {_word(client or '-')} {request_id}\n"
+        f"{seconds * 1000:.1f}ms {_word(where)} {_word(client or '-')} {id_of(number)}\n"
     )
 
 

@@ -15,7 +15,7 @@ from portico.hub.answers import Answer, forbidden, late_body, unauthorized
 from portico.hub.date_and_server import date
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
-from portico.hub.visits import new_id
+from portico.hub.visits import next_number
 from portico.relay.control import ControlApp
 from portico.relay.operate.admin import PATHS as ADMIN_PATHS
 from portico.relay.operate.admin import Admin
@@ -107,7 +107,7 @@ class OwnPages:
                     "",
                     "",
                     client[0] if client else "",
-                    new_id(),
+                    next_number(),
                 )
 
     def _app_of(self, path: str) -> ASGIApp:
