@@ -1,8 +1,8 @@
 """``python -m tests``: what `make test` runs, part by part, and how long each has taken; arguments go to pytest.
 
-The rooms that start no server run in two processes at once. The others share a Jupyter server, a relay and a browser,
-of which some tests measure the time and the memory that they take: they run one after another. Each part is run,
-whatever becomes of the one before.
+Each part runs in two processes at once, a file of tests in one of them: first the rooms that start no server, then
+those that do, where each process has a Jupyter server, a relay and a browser of its own. Each part is run, whatever
+becomes of the one before.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ WITHOUT_SERVERS = (
 WORKERS = 2
 """As many as the cores that the budget is for: more would make each other's time-outs strike."""
 
+_AT_ONCE = (f"--numprocesses={WORKERS}", "--dist=loadfile")
 _SLOWEST = "--durations=15"
 _OUTCOMES = {pytest.ExitCode.OK: "passed", pytest.ExitCode.NO_TESTS_COLLECTED: "had no test that was asked for"}
 _HERE = Path(__file__).parent
@@ -37,8 +38,8 @@ def parts(arguments: list[str]) -> dict[str, list[str]]:
     """The arguments of pytest, for each part."""
     rooms = [str(_HERE / room) for room in WITHOUT_SERVERS]
     return {
-        "rooms without servers": [*rooms, f"--numprocesses={WORKERS}", "--dist=loadfile", _SLOWEST, *arguments],
-        "rooms with servers": [*(f"--ignore={room}" for room in rooms), _SLOWEST, *arguments],
+        "rooms without servers": [*rooms, *_AT_ONCE, _SLOWEST, *arguments],
+        "rooms with servers": [*(f"--ignore={room}" for room in rooms), *_AT_ONCE, _SLOWEST, *arguments],
     }
 
 
