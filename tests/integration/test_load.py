@@ -83,14 +83,17 @@ def test_a_websocket_message_of_16_mib_both_ways(raw_url: str, text: bool) -> No
 BUSY = {
     "asleep": "import time; time.sleep(30)",
     "in a pure-Python loop": "n = 0\nwhile True:\n    n += 1",
-    "in numpy": "import numpy\na = numpy.random.rand(1000, 1000)\nwhile True:\n    a @ a",
+    "in numpy": "while True:\n    a @ a",
 }
+BEFORE = "import numpy; a = numpy.random.rand(1000, 1000)"
+"""What is interrupted is the loop: an interrupt that comes while numpy is imported may be lost in its C code."""
 
 
 @pytest.mark.parametrize("cell", list(BUSY))
 def test_the_app_answers_while_a_cell_runs(
     jupyter_server: JupyterServer, serving_kernel: Kernel, raw_url: str, measured: Measured, cell: str
 ) -> None:
+    serving_kernel.execute(BEFORE).check()
     running = serving_kernel.send(BUSY[cell])
     eventually(lambda: jupyter_server.api("GET", f"api/kernels/{serving_kernel.id}")["execution_state"] == "busy", 10)
     times = _times(raw_url, 40)
