@@ -46,9 +46,7 @@ class Listeners(Generic[T]):
 
     def tell(self, value: T) -> None:
         """Call each with *value*. One that fails is logged, and the others are told as well."""
-        if not self._all:
-            return
-        for subscription in tuple(self._all):
+        for subscription in tuple(self._all) if self._all else ():
             try:
                 subscription.listener(value)
             except Exception:  # the others, and who tells, are not to suffer from one of them

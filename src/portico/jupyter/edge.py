@@ -78,7 +78,10 @@ class Edge(HTTPServerConnectionDelegate):
         return VisitorDelegate(self, request_conn)
 
     def _log_ended(self, visit: Visit) -> None:
-        if visit.status and visit.status != 101:  # which was logged when it began
+        status = visit.status
+        if status < 400 and self._log_level > logging.DEBUG:  # most of them: nothing to log
+            return
+        if status and status != 101:  # which was logged when it began
             self._log(visit)
 
     def _log(self, visit: Visit) -> None:
@@ -304,7 +307,8 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
         self._finished = True
         self._forward = None
-        self._ended(COMPLETE)
+        if self._visit is not None:
+            self._visit.end(COMPLETE)
         if self._body_done:
             self._connection.finish()
         elif not self._fin:  # one without a body is about to be through: `finish` ends it, and the connection stays

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -205,7 +204,7 @@ class PorticoApp(ExtensionApp):
     def _note_activity(self, visit: Visit) -> None:
         assert visit.replica is not None
         kernel_id = visit.replica.session.principal.kernel_id
-        now = time.monotonic()
+        now = visit.opened
         if now - self._last_noted.get(kernel_id, -_ACTIVITY_EVERY) >= _ACTIVITY_EVERY:
             self._last_noted.keep(kernel_id, now)
             settings = self.serverapp.web_app.settings
