@@ -125,9 +125,7 @@ class Forward:
         """The request is under way on *stream*, and counts for *replica*; where it was refused it counts no more."""
         visit = self.visit
         if self.stream is not None:
-            assert visit.replica is not None
-            visit.replica.end(visit.request.caller)
-            self.stream.release()
+            self._give_back(self.stream)
         visit.replica, self.stream, self._opener = replica, stream, opener
         self._waiting = None
         replica.begin(visit.request.caller)
@@ -152,16 +150,19 @@ class Forward:
         assert self._opener is not None
         return self._opener.clean(self, given)
 
+    def _give_back(self, stream: Stream) -> None:
+        visit = self.visit
+        assert visit.replica is not None
+        visit.replica.end(visit.request.caller)
+        stream.release()
+
     def _leave(self) -> None:
         """The exchange is over: give the stream back. That the visit has ended is for the edge to say."""
         self.over = True
         stream = self.stream
         if stream is not None:
             self.stream = None
-            visit = self.visit
-            assert visit.replica is not None
-            visit.replica.end(visit.request.caller)
-            stream.release()
+            self._give_back(stream)
         waiting = self._waiting
         if waiting is not None:
             self._waiting = None

@@ -152,8 +152,7 @@ class Visit:
         """Headers and body of *answer*, which is the hub's to this visit: a page, JSON, or JSON in the OpenAI shape,
         whichever fits who asks."""
         self.code = answer.code
-        codes = self._visits.codes
-        codes[answer.code] = codes.get(answer.code, 0) + 1
+        self._visits.said(answer.code)
         if answer.status in _BODILESS:
             headers, body = [*answer.headers], b""
             if answer.status != 204:
@@ -172,8 +171,7 @@ class Visit:
         self.status = status
         self.head = monotonic()
         visits = self._visits
-        statuses = visits.statuses
-        statuses[status] = statuses.get(status, 0) + 1
+        visits.count(status)
         if status == 101:
             visits.sockets += 1
             visits.accepted.tell(self)
@@ -220,11 +218,15 @@ class Visits:
 
     def refused(self, answer: Answer) -> None:
         """*answer* goes to what could not be read as a request."""
-        self.codes[answer.code] = self.codes.get(answer.code, 0) + 1
+        self.said(answer.code)
         self.count(answer.status)
 
+    def said(self, code: str) -> None:
+        """One more answer in the hub's own words."""
+        self.codes[code] = self.codes.get(code, 0) + 1
+
     def count(self, status: int) -> None:
-        """One more answer, to what is not a visit: it asks for the hub's own pages, or could not be read."""
+        """One more answer: to a visit, to what asks for the hub's own pages, or to what could not be read."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
 

@@ -91,9 +91,9 @@ class Edge(HTTPServerConnectionDelegate):
         if level < self._log_level:
             return
         request = visit.request
-        path = shown(request.target.partition(b"?")[0], MOST_PATH)  # no query: it may hold a key
+        path = shown(visit.path, MOST_PATH)
         milliseconds = ((visit.ended or time.monotonic()) - visit.came) * 1000
-        client = shown(request.client[0]) if request.client else "-"
+        client = shown(visit.client) or "-"
         method = "WebSocket" if request.kind is Kind.WEBSOCKET else shown(request.method)
         self._access_log.log(level, "%d %s %s (%s) %.2fms", status, method, path, client, milliseconds)
 
@@ -212,8 +212,7 @@ class VisitorDelegate(HTTPMessageDelegate):
             self._linger = None
         if self._forward is not None:
             self._forward.visitor_left()
-        if self._visit is not None:
-            self._visit.end(LEFT)
+        self._ended(LEFT)
 
     def _watch(self, wait: asyncio.Future[None]) -> None:
         """Look after the visitor while the app holds its upload back: tornado does not, as it does not read."""
@@ -307,8 +306,7 @@ class VisitorDelegate(HTTPMessageDelegate):
         """The response is whole. If its request is not, read on for a while: closing now would reset it away."""
         self._finished = True
         self._forward = None
-        if self._visit is not None:
-            self._visit.end(COMPLETE)
+        self._ended(COMPLETE)
         if self._body_done:
             self._connection.finish()
         elif not self._fin:  # one without a body is about to be through: `finish` ends it, and the connection stays

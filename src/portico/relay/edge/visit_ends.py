@@ -20,15 +20,14 @@ class VisitEnds:
         if visit.how is LEFT and request.caller and visit.abandoned:
             self._addresses.abandoned(request.caller)
         if access is not None:
-            client = request.client
             access.add(
-                request.method,
+                visit.method,
                 request.host,
-                request.target.partition(b"?")[0],
+                visit.path,
                 visit.status,
                 visit.ended - visit.came,
                 visit.workspace,
-                visit.target.name,
-                client[0] if client else "",
+                visit.service,
+                visit.client,
                 visit.number,
             )
