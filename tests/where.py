@@ -45,6 +45,7 @@ PROVEN_IN = {
     "cli/status": "cli/test_login.py",
     "cli/stop": "cli/test_login.py",
     "errors": "docs/test_reference.py",
+    "functions/typed": "functions/test_signature.py",
     "foreign": "models/test_foreign_nothing_lost.py",
     "hub/body_limit": "hub/test_enforcer_at_the_gate.py",
     "hub/callers": "hub/test_gateway.py",

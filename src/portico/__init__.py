@@ -10,7 +10,8 @@ The rooms, from the top. Each imports only rooms in the lines below its own:
 - `provider`: owns the services and dials out to hubs. `hub`: names, access, the one gate. `tab`: what Python needs of
   the browser tab that it runs in.
 - `adapters`: from a thing that is served to an app.
-- `link`: one link. `asgi`: from a stream to an app. `models`: functions as chat models, in one app.
+- `functions`: typed functions as a form, REST and tools, in one app.
+- `link`: one link. `asgi`: from a stream to an app. `models`: functions as chat models, in one app. `tools`: by MCP.
 - `calls`: runs user code for a request. `card`: what a person is shown of a service.
 - `protocol`: the link protocol, without I/O. `transports`: what carries its messages.
 - `foreign`: cleans text and URLs that the other end sent, before anybody is shown them.

@@ -23,7 +23,7 @@ from portico.models.generation import Generation, Wanted
 from portico.models.messages import check_messages, get_last_user_message
 from portico.models.parts import Item, Reasoning, Text
 from portico.models.structured import check_of
-from portico.models.tool_calls import Tool, ToolArguments, ToolBegin
+from portico.models.tool_calls import CalledTool, ToolArguments, ToolBegin
 from portico.models.tool_deltas import begun, call_of, delta_of
 from portico.models.tools import offers_of
 from portico.models.wire import DONE, error_object
@@ -197,7 +197,7 @@ class ChatChunks:
         """An empty delta: comments, which would be shorter, break some browser clients."""
         return self._chunk(0, "{}")
 
-    def _tool(self, index: int, tool: Tool, first: bool, piece: str) -> list[bytes]:
+    def _tool(self, index: int, tool: CalledTool, first: bool, piece: str) -> list[bytes]:
         if self._legacy:
             if tool.index > 0:
                 return []  # the older form knows one call only

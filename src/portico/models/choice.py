@@ -16,7 +16,7 @@ from portico.models.registry import AnyTokenizer
 from portico.models.stop import StopFilter
 from portico.models.surrogates import Halves
 from portico.models.tokens import count, longest_start
-from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, ToolCalls
+from portico.models.tool_calls import CalledTool, ToolArguments, ToolBegin, ToolCalls
 from portico.models.tools import Offers
 
 CUMULATIVE = 4
@@ -75,7 +75,7 @@ class Choice:
         return "".join(self.texts)
 
     @property
-    def tools(self) -> list[Tool]:
+    def tools(self) -> list[CalledTool]:
         return self._calls.tools
 
     @property

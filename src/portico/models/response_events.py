@@ -17,7 +17,7 @@ from portico.models.choice import Event
 from portico.models.generation import Aborted, Generation
 from portico.models.parts import Extra, Item, Reasoning, Text
 from portico.models.response_parts import OpenItem, part_of, response_usage, summary_part
-from portico.models.tool_calls import Tool, ToolArguments, ToolBegin, is_whole
+from portico.models.tool_calls import CalledTool, ToolArguments, ToolBegin, is_whole
 from portico.models.tool_items import begun_item, hosted_item
 from portico.models.tools import CUSTOM, HOSTED
 from portico.models.wire import DONE
@@ -48,7 +48,7 @@ class ResponseEvents:
         self._message: OpenItem | None = None
         self._reasoning: OpenItem | None = None
         self._calls: dict[int, OpenItem] = {}
-        self._hosted: list[Tool] = []
+        self._hosted: list[CalledTool] = []
         """Calls whose items go out whole, when all of their arguments have come."""
         self._summary = bool(response["reasoning"].get("summary"))
         """Whether the client wants reasoning as a summary too: some read nothing else of it."""
@@ -272,7 +272,7 @@ class ResponseEvents:
             frames.append(self._summary_event("part.added", self._reasoning, part=summary_part("")))
         return frames
 
-    def _begin_call(self, tool: Tool) -> list[bytes]:
+    def _begin_call(self, tool: CalledTool) -> list[bytes]:
         frames = self._close_texts("completed")
         if tool.type in HOSTED:
             self._hosted.append(tool)

@@ -23,7 +23,7 @@ NO_ARGUMENTS = "{}"
 
 
 @dataclass(slots=True, eq=False)
-class Tool:
+class CalledTool:
     """A tool call as it grows. ``arguments`` are the pieces of its JSON text, or of a custom tool's input.
 
     ``type`` is ``function``, ``custom``, or one of `portico.models.tools.HOSTED`.
@@ -47,14 +47,14 @@ class Tool:
 class ToolBegin:
     """A tool call begins: its name and id are known, its arguments come next."""
 
-    tool: Tool
+    tool: CalledTool
 
 
 @dataclass(slots=True)
 class ToolArguments:
     """A piece of a tool call's arguments."""
 
-    tool: Tool
+    tool: CalledTool
     piece: str
 
 
@@ -67,11 +67,11 @@ class ToolCalls:
 
     def __init__(self, offers: Offers) -> None:
         """*offers* are the tools that the client offers: they say of which type a call is."""
-        self.tools: list[Tool] = []
+        self.tools: list[CalledTool] = []
         self._offers = offers
-        self._given: dict[str, Tool] = {}
+        self._given: dict[str, CalledTool] = {}
         """The calls by the ids that the model gave them."""
-        self._places: dict[int, Tool] = {}
+        self._places: dict[int, CalledTool] = {}
         """The newest call of each index."""
         self._open = 0
         """The call that clients are being told of."""
@@ -124,7 +124,7 @@ class ToolCalls:
             self._open += 1
         return events
 
-    def _begin(self, call: ToolCall) -> Tool:
+    def _begin(self, call: ToolCall) -> CalledTool:
         if not isinstance(call.name, str):
             raise UnusableOutput(f"The model called a tool by {article(type(call.name).__name__)}, not by its name.")
         offer = self._offers.get(call.name)
@@ -132,7 +132,7 @@ class ToolCalls:
         if type_ not in HOSTED and type_ != CUSTOM:
             type_ = FUNCTION
         taken = call.id is None or call.id in self._given
-        tool = Tool(
+        tool = CalledTool(
             len(self.tools),
             f"call_{os.urandom(12).hex()}" if taken or not call.id else str(call.id),
             offer.name if offer is not None else call.name,
@@ -145,7 +145,7 @@ class ToolCalls:
         self._places[tool.index if call.index is None else call.index] = tool
         return tool
 
-    def _tool_for(self, call: ToolCall, piece: str) -> Tool | None:
+    def _tool_for(self, call: ToolCall, piece: str) -> CalledTool | None:
         """The call that *call* goes on with; None if it is a new one."""
         if call.id:
             known = self._given.get(call.id)
@@ -159,7 +159,7 @@ class ToolCalls:
             return None if placed is None or self._is_another(call, piece, placed) else placed
         return None if call.name else self.tools[-1] if self.tools else None
 
-    def _unnumbered(self, call: ToolCall, piece: str) -> Tool | None:
+    def _unnumbered(self, call: ToolCall, piece: str) -> CalledTool | None:
         """The call at this index that began without an id of the model's, if *call* gives it its id only now."""
         placed = self._places.get(call.index) if call.index is not None else None
         if placed is None or placed in self._given.values() or self._is_another(call, piece, placed):
@@ -168,7 +168,7 @@ class ToolCalls:
         self._given[call.id] = placed
         return placed
 
-    def _is_another(self, call: ToolCall, piece: str, tool: Tool) -> bool:
+    def _is_another(self, call: ToolCall, piece: str, tool: CalledTool) -> bool:
         """Whether *call*, which names itself, cannot be a piece of *tool*."""
         if not call.name:
             return False
@@ -182,7 +182,7 @@ class ToolCalls:
         return not call.id or piece != tool.text
 
 
-def _news_of(tool: Tool) -> list[ToolBegin | ToolArguments]:
+def _news_of(tool: CalledTool) -> list[ToolBegin | ToolArguments]:
     """What clients have not been told of a call."""
     events: list[ToolBegin | ToolArguments] = []
     if tool.told is None:
@@ -193,14 +193,14 @@ def _news_of(tool: Tool) -> list[ToolBegin | ToolArguments]:
     return events
 
 
-def _has_all(tool: Tool) -> bool:
+def _has_all(tool: CalledTool) -> bool:
     """Whether nothing more of a call is to be expected, now that another one has begun."""
     if tool.type == CUSTOM:
         return bool(tool.arguments)
     return bool(tool.arguments) and tool.arguments[-1].rstrip().endswith("}") and is_whole(tool.text)
 
 
-def _complete(tool: Tool) -> None:
+def _complete(tool: CalledTool) -> None:
     if tool.type != CUSTOM and not tool.text.strip():
         tool.arguments.append(NO_ARGUMENTS)
 

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from portico.models.tool_calls import Tool
+from portico.models.tool_calls import CalledTool
 from portico.models.tools import CUSTOM, FUNCTION
 
 
-def call_of(tool: Tool) -> dict[str, Any]:
+def call_of(tool: CalledTool) -> dict[str, Any]:
     """A whole call."""
     if tool.type == CUSTOM:
         return {"id": tool.id, "type": CUSTOM, CUSTOM: {"name": tool.name, "input": tool.text}}
     return {"id": tool.id, "type": FUNCTION, FUNCTION: {"name": tool.name, "arguments": tool.text}}
 
 
-def begun(tool: Tool) -> dict[str, Any]:
+def begun(tool: CalledTool) -> dict[str, Any]:
     """The first delta of a call."""
     kind, field = (CUSTOM, "input") if tool.type == CUSTOM else (FUNCTION, "arguments")
     return {"index": tool.index, "id": tool.id, "type": kind, kind: {"name": tool.name, field: ""}}
 
 
-def delta_of(tool: Tool, piece: str) -> dict[str, Any]:
+def delta_of(tool: CalledTool, piece: str) -> dict[str, Any]:
     """A further delta of a call."""
     if tool.type == CUSTOM:
         return {"index": tool.index, CUSTOM: {"input": piece}}

@@ -13,7 +13,7 @@ from typing import Any
 
 from portico.calls.exchange import new_id
 from portico.errors import UnusableOutput
-from portico.models.tool_calls import Tool
+from portico.models.tool_calls import CalledTool
 from portico.models.tools import CUSTOM, FUNCTION, Hosted, hosted
 
 _SEEN_ELSEWHERE = frozenset(("id", "type", "status", "call_id", "created_by", "caller"))
@@ -23,7 +23,7 @@ _RESULTS = ("output", "results", "result", "outputs", "error", "tools")
 """Where items hold what came of a call, in those types that hold it with the call."""
 
 
-def begun_item(tool: Tool) -> dict[str, Any]:
+def begun_item(tool: CalledTool) -> dict[str, Any]:
     """The item of a call of a function or a custom tool whose arguments are still to come."""
     if tool.type == CUSTOM:
         item = {"id": new_id("ctc_"), "type": "custom_tool_call", "status": "in_progress", "call_id": tool.id}
@@ -34,7 +34,7 @@ def begun_item(tool: Tool) -> dict[str, Any]:
     return item if tool.namespace is None else {**item, "namespace": tool.namespace}
 
 
-def hosted_item(tool: Tool, row: Hosted) -> dict[str, Any]:
+def hosted_item(tool: CalledTool, row: Hosted) -> dict[str, Any]:
     """The whole item of a call of a tool that has a type of its own. Raises `UnusableOutput`."""
     try:
         given = json.loads(tool.text or "{}")
