@@ -9,7 +9,7 @@ from __future__ import annotations
 PROVEN_IN = {
     "adapters/asgi": "adapters/test_take.py",
     "adapters/chat": "adapters/test_take.py",
-    "adapters/functions": "adapters/test_take.py",
+    "adapters/event_functions": "adapters/test_take.py",
     "adapters/libraries": "adapters/test_take.py",
     "adapters/looking": "adapters/test_others.py",
     "adapters/table": "adapters/test_take.py",

@@ -100,7 +100,7 @@ def test_what_is_asked_for_comes_first() -> None:
     assert take(app).kind == "app"
     assert take(app, TakeOptions(by="chat")).kind == "chat"
     assert take({"index": reply}).kind == "chat"
-    assert take({"index": reply}, TakeOptions(by="functions")).how == "functions"
+    assert take({"index": reply}, TakeOptions(by="event_functions")).how == "functions of events"
 
 
 def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
@@ -109,7 +109,7 @@ def test_options_that_there_are_not_are_refused_for_any_kind() -> None:
             take(thing, TakeOptions(mount="prefix"))
         with pytest.raises(InvalidOption, match="threads is a number from 1 to"):
             take(thing, TakeOptions(threads=0))
-        with pytest.raises(InvalidOption, match="by chat or functions, not by 'dog'"):
+        with pytest.raises(InvalidOption, match="by chat or event_functions, not by 'dog'"):
             take(thing, TakeOptions(by="dog"))
 
 

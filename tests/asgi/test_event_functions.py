@@ -1,4 +1,4 @@
-"""Functions as an app: which one a path leads to, what it is told, and what becomes of what it gives."""
+"""Functions of events as an app: which one a path leads to, what it is told, and what becomes of what it gives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from portico.asgi.functions import functions_app
+from portico.asgi.event_functions import event_functions_app
 from portico.errors import NotServable
 from portico.protocol import ResetCode
 from portico.types import Scope
@@ -26,7 +26,7 @@ def who(scope: Scope) -> dict[str, Any]:
 def ask(functions: Any, path: str = "/", method: str = "GET", **options: Any) -> httpx.Response:
     """What the app of *functions* answers, under the root path /root."""
     made = {key: options.pop(key) for key in ("require_context", "max_body") if key in options}
-    app = functions_app(functions, context=who, **made)
+    app = event_functions_app(functions, context=who, **made)
     answer: list[httpx.Response] = []
 
     async def work() -> None:
@@ -81,7 +81,7 @@ def test_no_function_is_404() -> None:
 @pytest.mark.parametrize("functions", [{}, {"a": 1}, {"": says("x")}, {"a": says("x"), "a/b": says("y")}])
 def test_what_are_no_functions(functions: Any) -> None:
     with pytest.raises(NotServable):
-        functions_app(functions, context=who)
+        event_functions_app(functions, context=who)
 
 
 def test_what_an_event_tells() -> None:
@@ -218,7 +218,7 @@ def test_each_piece_goes_out_before_the_next_and_a_generator_is_closed() -> None
         async def receive() -> Any:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        app = functions_app({"index": endless}, context=who)
+        app = event_functions_app({"index": endless}, context=who)
         task = asyncio.ensure_future(app(scope, receive, sent.put))
         assert (await sent.get())["type"] == "http.response.start"
         assert (await sent.get())["body"] == b"first"
@@ -232,7 +232,7 @@ def test_each_piece_goes_out_before_the_next_and_a_generator_is_closed() -> None
 
 def test_a_websocket_is_declined_and_a_lifespan_answered() -> None:
     async def work() -> None:
-        app = functions_app({"index": says("x")}, context=who)
+        app = event_functions_app({"index": says("x")}, context=who)
         sent: list[Any] = []
 
         async def keep(message: Any) -> None:
@@ -266,7 +266,7 @@ def test_a_body_that_is_cut_calls_nothing(pieces: tuple[bytes, ...], asynchronou
     async def waits(event: Any) -> None:
         called.append(event)
 
-    app = functions_app({"index": waits if asynchronous else called.append}, context=who)
+    app = event_functions_app({"index": waits if asynchronous else called.append}, context=who)
     coming = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
 
     async def receive() -> Any:
@@ -308,5 +308,5 @@ def test_a_function_that_raises_what_ends_programs_has_failed(kind: type[BaseExc
         await until(lambda: visitor.resets)
         assert visitor.resets[0][0] == ResetCode.APP_ERROR
 
-    app = functions_app({"default": locals()[where]}, context=who)
+    app = event_functions_app({"default": locals()[where]}, context=who)
     assert len(serving(app, work).apps.reports) == 1

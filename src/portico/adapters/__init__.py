@@ -9,7 +9,7 @@ The names that another package's adapter needs can be imported from here. How it
 - `looking`: inspects a thing that may be anything, and runs as little of its code as possible.
 
 The adapters, a file for each kind of thing: `chat` (models), `libraries` (objects that carry an app: gradio, FastMCP),
-`asgi`, `wsgi` (Flask), `functions` (a dict of functions as REST).
+`asgi`, `wsgi` (Flask), `event_functions` (functions of events by their paths).
 
 Not here: how an app is called (`portico.asgi`), and how it is published (`portico.provider`).
 """

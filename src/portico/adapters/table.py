@@ -11,14 +11,14 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from portico.adapters import asgi, chat, functions, libraries, wsgi
+from portico.adapters import asgi, chat, event_functions, libraries, wsgi
 from portico.adapters.looking import describe, is_a, look, modules_of
 from portico.adapters.taken import Adapter
 from portico.asgi.adapt import kind_of
 
 TABLE: tuple[Adapter, ...] = (chat, libraries, asgi, wsgi)
 
-ASKED_FOR = {"chat": chat.take, "functions": functions.take}
+ASKED_FOR = {"chat": chat.take, "event_functions": event_functions.take}
 """By the names that `TakeOptions.by` may have."""
 
 _MENTIONED = 5

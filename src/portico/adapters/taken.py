@@ -24,7 +24,7 @@ class TakeOptions:
     """What was asked for besides the thing itself."""
 
     by: str = ""
-    """The adapter of ours that was asked for, as by ``--chat``: ``chat`` or ``functions``. Empty for any that fits."""
+    """The adapter of ours that was asked for (``--chat``): ``chat`` or ``event_functions``. Empty for any that fits."""
     mount: str | None = None
     """Where the app believes that it lives: ``root_path``, ``strip``, or None for what suits it (`asgi.mount`)."""
     threads: int = THREADS
@@ -32,9 +32,9 @@ class TakeOptions:
     report: Report = _log
     """Shows an exception to the author, in the service's log: what the code was doing, and the exception."""
     context: Callable[[Scope], dict[str, Any]] | None = None
-    """For ``functions``: what each is told of its caller."""
+    """For ``event_functions``: what each is told of its caller."""
     require_context: bool = False
-    """For ``functions``: whether each is given that as an argument of its own."""
+    """For ``event_functions``: whether each is given that as an argument of its own."""
 
 
 @dataclass(frozen=True, slots=True)

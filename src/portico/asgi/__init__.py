@@ -11,7 +11,7 @@ The app itself:
 - `adapt`: what counts as an app, and ASGI 3 apps out of ASGI 2 and WSGI ones.
 - `instance`: an app that runs, with the requests in it. `lifespan`: its startup and shutdown.
 - `wsgi`: WSGI apps, on threads. `wsgi_environ`: the request as they are told it.
-- `functions`: an app made of a dict of functions.
+- `event_functions`: an app made of a dict of functions, each of which is given a request as a dict.
 
 Which object is served as what is decided in `portico.adapters`.
 """

@@ -1,4 +1,4 @@
-"""Functions as an ASGI app: a (nested) dict whose keys are the parts of paths.
+"""Functions of events as an ASGI app: a (nested) dict whose keys are the parts of paths.
 
 ``index`` answers for the root of its dict, ``default`` for what nothing else answers for. Each is called with an event,
 a dict that tells of the request, and gives what becomes the response. What is not here: methods, types of parameters,
@@ -29,7 +29,7 @@ _RESPONSE = frozenset(("status", "headers", "body"))
 _TEXT, _BYTES, _JSON = "text/plain; charset=utf-8", "application/octet-stream", "application/json"
 
 
-def functions_app(
+def event_functions_app(
     functions: Mapping[str, Any], *, context: Context, require_context: bool = False, max_body: int = MAX_BODY
 ) -> ASGIApp:
     """An ASGI app of *functions*: a function at each path, such as ``{"api": {"v1": f}, "index": g}``.

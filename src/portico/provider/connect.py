@@ -178,7 +178,8 @@ class Server:
             return take(serve, asked)
         if kind == "functions":
             functions = {key: value for key, value in service.items() if key not in _SERVICE_KEYS}
-            return take(functions, TakeOptions(by="functions", context=self._context, require_context=require_context))
+            asked = TakeOptions(by="event_functions", context=self._context, require_context=require_context)
+            return take(functions, asked)
         raise NotServable(
             f'a service of type {kind!r} cannot be served, only "asgi" and "functions": what is called over the web'
         )

@@ -39,7 +39,7 @@ NO_FILE = {
 _SCHEMAS = _NO_WHEEL + "jsonschema's rpds-py"
 
 NO_TEST = {
-    "asgi/test_functions.py::test_a_plain_function_does_not_hold_the_loop": _NO_THREAD,
+    "asgi/test_event_functions.py::test_a_plain_function_does_not_hold_the_loop": _NO_THREAD,
     "on-a-thread]": _NO_THREAD,
     "adapters/test_others.py::test_the_users_interrupt_is_theirs": "there is no Ctrl-C in a tab",
     "calls/test_run.py::test_a_cancelled_call_closes_its_generator[False]": _NO_THREAD,
