@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal, Optional
 from unittest.mock import MagicMock
 
 import flask
@@ -90,6 +90,94 @@ def test_what_is_no_app_is_refused(thing: Any) -> None:
     assert kind_of(thing) == ""
     with pytest.raises(NotServable, match=r"^an object of type \w+ is no ASGI or WSGI app$"):
         adapt(thing)
+
+
+async def three(area: float, rooms: int, city: str) -> float:
+    return area * rooms
+
+
+async def three_without_types(area, rooms, city):  # type: ignore[no-untyped-def]
+    return area * rooms
+
+
+async def scopes(scope: str, depth: int, wide: bool) -> str:
+    return scope
+
+
+def mails(address: str, receive: bool, send: bool) -> str:
+    return address
+
+
+def postponed(scope: str | None) -> str | None:
+    return scope
+
+
+def optional(scope: Optional[int]) -> Optional[int]:  # noqa: UP045 - as it is often written
+    return scope
+
+
+def chosen(scope: Literal["user", "system"]) -> str:
+    return scope
+
+
+def deploys(env: str, start_version: int) -> str:
+    return env
+
+
+def deploys_without_types(env, version):  # type: ignore[no-untyped-def]
+    return env
+
+
+def annotated_at_once(scope, receive, send):  # type: ignore[no-untyped-def]
+    return scope
+
+
+annotated_at_once.__annotations__ = {"scope": Optional[list[str]], "receive": bool, "send": bool}  # noqa: UP045
+
+
+class Adds:
+    async def __call__(self, a: int, b: int, c: int) -> int:
+        return a + b + c
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(three, three_without_types, scopes, mails, postponed, optional, chosen, deploys, deploys_without_types),
+        annotated_at_once,
+        *(Adds(), Adds().__call__, functools.partial(three), functools.partial(extra, scope={})),
+    ],
+    ids=lambda function: getattr(function, "__name__", type(function).__name__),
+)
+def test_a_function_of_values_is_no_app(function: Any) -> None:
+    """Though it has as many parameters as an app has, is a coroutine function, or names one as apps do."""
+    assert kind_of(function) == ""
+
+
+async def short_names(scope, r, s):  # type: ignore[no-untyped-def]
+    await asgi3(scope, r, s)
+
+
+def short_wsgi(env, sr):  # type: ignore[no-untyped-def]
+    return wsgi(env, sr)
+
+
+def renamed_wsgi(environ, respond):  # type: ignore[no-untyped-def]
+    return wsgi(environ, respond)
+
+
+class ShortNames:
+    async def __call__(self, s, r, w):  # type: ignore[no-untyped-def]
+        await asgi3(s, r, w)
+
+
+@pytest.mark.parametrize(
+    ("thing", "kind"),
+    [(short_names, "asgi"), (ShortNames(), "asgi"), (short_wsgi, "wsgi"), (renamed_wsgi, "wsgi")],
+    ids=["function", "object", "env", "environ"],
+)
+def test_an_app_with_names_of_its_own_is_one(thing: Any, kind: str) -> None:
+    assert kind_of(thing) == kind
 
 
 def test_what_stands_for_an_app_is_one() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,17 +54,24 @@ def adapt(thing: Any, mount: str | None = None, threads: int = THREADS) -> Adapt
 
 
 def kind_of(thing: Any) -> str:
-    """``asgi``, ``asgi2`` or ``wsgi``; empty for what is no app."""
+    """``asgi``, ``asgi2`` or ``wsgi``; empty for what is no app.
+
+    A function is told from an app by the names and the annotations of its parameters: ``async def f(a, b, c)`` and
+    ``def f(scope: str)`` are functions.
+    """
     if not callable(thing):
         return ""
-    if _is_asgi3(thing):
+    parameters = _positional(thing)
+    if parameters is not None and _is_asgi3(thing, parameters):
         return "asgi"
     if _has_wsgi_app(thing):
         return "wsgi"
-    parameters = _positional(thing)
-    if parameters is not None and len(parameters) == 2 and parameters[0] in ("environ", "env"):
+    if parameters is None or any(map(_takes_a_value, parameters)):
+        return ""
+    names = [parameter.name for parameter in parameters]
+    if len(names) == 2 and _is_wsgi(*names):
         return "wsgi"
-    return "asgi2" if parameters == ["scope"] else ""
+    return "asgi2" if names == ["scope"] else ""
 
 
 def _has_wsgi_app(thing: Any) -> bool:
@@ -77,32 +85,61 @@ def _has_wsgi_app(thing: Any) -> bool:
 _NO_NAME = "portico_asks_for_a_name_that_nothing_has"
 
 
-def _positional(thing: Any) -> list[str] | None:
-    """The names of the required positional parameters of a call of *thing*; None if that cannot be known."""
+def _is_wsgi(first: str, second: str) -> bool:
+    """Whether parameters of these names are those of PEP 3333: ``environ`` says it alone, ``env`` may be anything."""
+    return first == "environ" or (first == "env" and bool(_START_RESPONSE.search(second)))
+
+
+_START_RESPONSE = re.compile("start|resp|^sr$")
+
+
+def _positional(thing: Any) -> list[inspect.Parameter] | None:
+    """The required positional parameters of a call of *thing*; None if that cannot be known."""
     try:
         signature = inspect.signature(thing)
     except Exception:  # noqa: BLE001 - it looks at attributes of the thing, whose own code may raise anything
         return None
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [
-        parameter.name
+        parameter
         for parameter in signature.parameters.values()
         if parameter.kind in positional and parameter.default is inspect.Parameter.empty
     ]
 
 
-def _is_asgi3(thing: Any) -> bool:
-    """Whether a call takes scope, receive and send: by their number, and that it is a coroutine or so named."""
-    if issubclass(type(thing), type):
+def _takes_a_value(parameter: inspect.Parameter) -> bool:
+    """Whether *parameter* is annotated as plain data, which no app is given."""
+    annotation = parameter.annotation
+    if annotation is inspect.Parameter.empty:
         return False
-    parameters = _positional(thing)
-    if parameters is None or len(parameters) != 3:
+    try:
+        text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    except Exception:  # noqa: BLE001 - an annotation may be anything, and so may its repr
         return False
+    return bool(_DATA.match(text))
+
+
+_DATA = re.compile(
+    r"""['"]?(?:typing\.|datetime\.|builtins\.)?
+    (?:Optional\[)?(?:str|bytes|int|float|complex|bool|[Ll]ist|[Tt]uple|[Ss]et|Sequence|Literal|date|datetime)\b""",
+    re.VERBOSE,
+)
+"""How annotations begin that stand for plain data, as text: a scope is a dict or a class of its library's own."""
+
+
+def _is_asgi3(thing: Any, parameters: list[inspect.Parameter]) -> bool:
+    """Whether a call takes scope, receive and send: by their number, and by their names, or that an object awaits."""
+    if issubclass(type(thing), type) or len(parameters) != 3 or any(map(_takes_a_value, parameters)):
+        return False
+    names = [parameter.name for parameter in parameters]
+    if names[1:] == ["receive", "send"]:
+        return True
     target = thing
     while isinstance(target, functools.partial):
         target = target.func
-    call = target if inspect.isroutine(target) else getattr(target, "__call__", target)  # noqa: B004 - wanted is the method
-    return inspect.iscoroutinefunction(call) or parameters[1:] == ["receive", "send"]
+    if inspect.isroutine(target):
+        return inspect.iscoroutinefunction(target) and names[0].strip("_") == "scope"
+    return inspect.iscoroutinefunction(getattr(target, "__call__", target))  # noqa: B004 - wanted is the method
 
 
 def _asgi2(app: Any) -> ASGIApp:
