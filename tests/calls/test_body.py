@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from portico.calls.body import MAX_DEPTH, kind, parse, read_body
+from portico.calls.body import MAX_DEPTH, kind, load, parse, read_body
 from portico.calls.content_coding import Decoder, TooLong
 from portico.errors import APIError, UnusableRequest
 
@@ -187,3 +187,22 @@ def test_kinds_in_the_words_of_json():
     values = (None, True, 1, 1.5, "x", [], {})
     kinds = ["null", "a boolean", "a number", "a number", "a string", "an array", "an object"]
     assert list(map(kind, values)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"), [(b"3", 3), (b'"a"', "a"), (b"[1, [2]]", [1, [2]]), (b"null", None), (b'{"a": 1}', {"a": 1})]
+)
+def test_any_value_can_be_loaded(raw, value):
+    assert load(raw) == value
+
+
+@pytest.mark.parametrize("raw", [b"", b"NaN", b"[Infinity]", b"{", b"\xff", b'"\\ud800"', b'["\\u0000"]'])
+def test_what_is_not_json_is_not_loaded(raw):
+    assert refused(raw, by=load).status == 400
+
+
+def test_the_depth_of_any_value_is_bounded():
+    assert load(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    refusal = refused(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), by=load)
+    assert "nested too deeply" in str(refusal)
+    assert refusal.field is None

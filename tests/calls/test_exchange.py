@@ -50,6 +50,15 @@ def test_json(method):
     assert own.started
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_whole_answer_of_any_media_type(method):
+    sent = []
+    asyncio.run(exchange(sent, method).whole(b"\xff\x00", b"image/png", 203, [(b"x-own", b"1")]))
+    assert sent[0]["status"] == 203
+    assert sent[0]["headers"][:3] == [(b"content-type", b"image/png"), (b"content-length", b"2"), (b"x-own", b"1")]
+    assert sent[1]["body"] == (b"" if method == "HEAD" else b"\xff\x00")
+
+
 def test_ids_are_not_to_be_guessed():
     ids = {new_id("x_") for _ in range(100)}
     assert len(ids) == 100
@@ -79,6 +88,21 @@ def test_the_body_ends_when_the_visitor_leaves(last):
             await asyncio.Event().wait()
         assert leaving.left
         assert asyncio.current_task().cancelling() == 0
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_looking_for_the_visitor_can_begin_later():
+    async def run():
+        receive, left = receiving("http.disconnect")
+        tasks = len(asyncio.all_tasks())
+        async with Leaving(receive, after=60):
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) == tasks
+        assert left  # the body was over before
+        async with Leaving(receive, after=0.001) as leaving:
+            await asyncio.Event().wait()
+        assert leaving.left
 
     asyncio.run(asyncio.wait_for(run(), 20))
 

@@ -10,6 +10,7 @@ The call:
 The request:
 
 - `exchange`: one HTTP request, its answer, and the visitor who leaves.
+- `cors`: which other sites' pages may read it.
 - `body`: reads what was sent. `content_coding`: decompresses it.
 - `sse`: streams an answer, and knows every way in which it ends. `json_text`: writes JSON.
 

@@ -76,10 +76,18 @@ async def _decode(decoder: Decoder, chunk: bytes, chunks: list[bytes], limit: in
 
 
 def parse(raw: bytes | str, may_hold_nul: MayHoldNUL | None = None) -> dict[str, Any]:
-    """The JSON object that *raw* is.
+    """The JSON object that *raw* is. Raises `UnusableRequest` for anything else, and as `load` does."""
+    body = load(raw, may_hold_nul)
+    if not isinstance(body, dict):
+        raise UnusableRequest(f"The request's body must be a JSON object, not {kind(body)}.")
+    return body
 
-    Raises `UnusableRequest` for anything else, for NaN and Infinity, for a lone surrogate or a NUL in a text, and for
-    more than `MAX_DEPTH` levels. *may_hold_nul* says of which objects the texts may hold a NUL all the same.
+
+def load(raw: bytes | str, may_hold_nul: MayHoldNUL | None = None) -> Any:
+    """The JSON value that *raw* is.
+
+    Raises `UnusableRequest` for what is not JSON, for NaN and Infinity, for a lone surrogate or a NUL in a text, and
+    for more than `MAX_DEPTH` levels. *may_hold_nul* says of which objects the texts may hold a NUL all the same.
     """
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogatepass")
@@ -94,8 +102,6 @@ def parse(raw: bytes | str, may_hold_nul: MayHoldNUL | None = None) -> dict[str,
     except ValueError as error:
         where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
         raise UnusableRequest(f"The request's body is not valid JSON{where}.") from None
-    if not isinstance(body, dict):
-        raise UnusableRequest(f"The request's body must be a JSON object, not {kind(body)}.")
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(body)
     if _SUSPECT.search(raw):
@@ -122,15 +128,16 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_depth(body: dict[str, Any]) -> None:
-    for key, value in body.items():
+def _check_depth(body: Any) -> None:
+    for key, value in body.items() if isinstance(body, dict) else (("", body),):
         level = [value]
         for _ in range(MAX_DEPTH):
             level = [inner for outer in level for inner in _inner(outer)]
             if not level:
                 break
         else:
-            raise UnusableRequest(f"{key[:100]!r} is nested too deeply: at most {MAX_DEPTH} levels.", field=key[:100])
+            what = repr(key[:100]) if key else "The request's body"
+            raise UnusableRequest(f"{what} is nested too deeply: at most {MAX_DEPTH} levels.", field=key[:100] or None)
 
 
 def _inner(value: Any) -> Iterator[Any]:
@@ -140,7 +147,7 @@ def _inner(value: Any) -> Iterator[Any]:
         yield from value
 
 
-def _check_texts(body: dict[str, Any], may_hold_nul: MayHoldNUL | None) -> None:
+def _check_texts(body: Any, may_hold_nul: MayHoldNUL | None) -> None:
     rows: list[tuple[str, Any, re.Pattern[str]]] = [("", body, _BAD)]
     while rows:
         path, value, bad = rows.pop()

@@ -63,8 +63,11 @@ class Exchange:
 
     async def json_text(self, text: str, status: int = 200, headers: Headers | None = None) -> None:
         """Answer with JSON that is written already, in ASCII."""
-        body = text.encode("ascii")
-        extra = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(headers or [])]
+        await self.whole(text.encode("ascii"), b"application/json", status, headers)
+
+    async def whole(self, body: bytes, media_type: bytes, status: int = 200, headers: Headers | None = None) -> None:
+        """Answer with *body*; if a HEAD asked, with its head alone."""
+        extra = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *(headers or [])]
         await self.head(status, extra)
         await self.end(b"" if self.scope.get("method") == "HEAD" else body)
 
@@ -75,12 +78,19 @@ class Leaving:
     That cancellation does not get out of the body; any other does. ``left`` tells whether it happened. ASGI has no
     other news of a client that goes than ``http.disconnect``, so the request's body must have been read before.
     Without *receive*, only `leave` ends the body.
+
+    With *after*, in seconds, looking for the client begins that late: most bodies are over before, and then nothing
+    but a timer was spent on it.
     """
 
-    def __init__(self, receive: Receive | None, left: Callable[[Message], bool] | None = None) -> None:
+    def __init__(
+        self, receive: Receive | None, left: Callable[[Message], bool] | None = None, *, after: float = 0.0
+    ) -> None:
         self.left = False
         self._receive = receive
+        self._after = after
         self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._says_so = left or _disconnected
 
@@ -89,14 +99,18 @@ class Leaving:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        if self._receive is not None:
-            self._watcher = asyncio.get_running_loop().create_task(self._watch(self._receive))
+        if self._receive is not None and self._after:
+            self._timer = asyncio.get_running_loop().call_later(self._after, self._begin, self._receive)
+        elif self._receive is not None:
+            self._begin(self._receive)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         task, self._task = self._task, None
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
         if not self.left or task is None:
@@ -109,6 +123,9 @@ class Leaving:
         if not self.left and self._task is not None:
             self.left = True
             self._task.cancel()
+
+    def _begin(self, receive: Receive) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(receive))
 
     async def _watch(self, receive: Receive) -> None:
         while not self._says_so(await receive()):  # noqa: ASYNC110 -- there is no event to wait for

@@ -1,7 +1,7 @@
-"""The ASGI app: routes, CORS, lifespan, and the errors that are nobody else's.
+"""The ASGI app: routes, lifespan, and the errors that are nobody else's.
 
-Here: which endpoint a request goes to. What the endpoints do is in their own modules. Source: ASGI 3.0; Fetch
-standard, "CORS protocol"; OpenAI API reference for the paths.
+Here: which endpoint a request goes to. What the endpoints do is in their own modules. Source: ASGI 3.0; OpenAI API
+reference for the paths.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from portico.calls.body import read_body
+from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange, Leaving
 from portico.calls.run import THREADS
 from portico.errors import APIError, ModelNotFound, UnusableRequest
@@ -91,6 +92,7 @@ class ChatServer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._responses = Responses(engine)
+        self._origins = Origins(engine.settings.allow_origins, "x-request-id, retry-after, x-should-retry")
         self._posts: dict[str, Post] = {
             "": chat_completions,  # some browser clients post to the base URL itself
             "chat/completions": chat_completions,
@@ -130,7 +132,7 @@ class ChatServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
         if scope["type"] == "http":
-            await self._http(Exchange(scope, receive, send, self._cors(scope)))
+            await self._http(Exchange(scope, receive, send, self._origins.headers(scope)))
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -240,7 +242,7 @@ class ChatServer:
                 log.debug("The client left during %s", exchange.id)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if route_of(scope) == "responses" and self._origin_allowed(scope):
+        if route_of(scope) == "responses" and self._origins.allows(scope):
             from portico.models.response_socket import ResponseSocket  # few clients have one
 
             await ResponseSocket(self._responses, scope, receive, send).run()
@@ -248,33 +250,9 @@ class ChatServer:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
 
-    def _origin_allowed(self, scope: Scope) -> bool:
-        origin = _header(scope, b"origin")
-        allowed = self._engine.settings.allow_origins
-        return origin is None or "*" in allowed or origin.decode("latin-1") in allowed
-
-    def _cors(self, scope: Scope) -> Headers:
-        origin = _header(scope, b"origin") if scope["type"] == "http" else None
-        if origin is None or not self._origin_allowed(scope):
-            return []
-        shown = b"x-request-id, retry-after, x-should-retry"
-        if "*" in self._engine.settings.allow_origins:
-            return [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", shown)]
-        return [
-            (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", shown),
-            (b"vary", b"origin"),
-        ]
-
     async def _preflight(self, exchange: Exchange, route: str) -> None:
         headers: Headers = [(b"allow", ", ".join([*self._methods(route), "OPTIONS"]).encode())]
-        if _header(exchange.scope, b"access-control-request-method") and self._origin_allowed(exchange.scope):
-            headers.append((b"access-control-allow-methods", b"GET, HEAD, POST, DELETE, OPTIONS"))
-            asked = _header(exchange.scope, b"access-control-request-headers")
-            if asked:
-                headers.append((b"access-control-allow-headers", asked))
-            headers.append((b"access-control-max-age", b"600"))
-            headers.append((b"vary", b"access-control-request-headers"))
+        headers += self._origins.preflight(exchange.scope, b"GET, HEAD, POST, DELETE, OPTIONS")
         await exchange.head(204, headers)
         await exchange.end()
 
@@ -300,7 +278,3 @@ def model_object(entry: ServedModel) -> dict[str, Any]:
         "owned_by": entry.info.owned_by,
         "kind": entry.info.kind,
     }
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope.get("headers", []) if key.lower() == name), None)
