@@ -18,7 +18,7 @@ from typing import Any
 
 from portico.asgi.instance import Instance
 from portico.errors import LinkClosed, Refused
-from portico.hub.access import NOBODY, Recognised, User
+from portico.hub.access import NOBODY, KnownUser, Recognised
 from portico.hub.answers import Answer, wants_page
 from portico.hub.callers import Identities
 from portico.hub.config import HubConfig
@@ -57,7 +57,7 @@ class Door(Identities):
     """The server's own users: whoever holds its one cookie, its one token, or a token of one of its users."""
 
     def __init__(self) -> None:
-        self.user_tokens = {b"user-token-of-ada": User("ada", "Ada", by_token=True)}
+        self.user_tokens = {b"user-token-of-ada": KnownUser("ada", "Ada", by_token=True)}
         self.strangers_tokens = {b"user-token-of-eve"}
         """Credentials of the same server that open nothing here."""
         self.asked = 0
@@ -67,13 +67,13 @@ class Door(Identities):
         await asyncio.sleep(0)
         for token in self._shown(visit):
             if token == TOKEN:
-                return Recognised(user=User("owner", by_token=True), token=token)
+                return Recognised(user=KnownUser("owner", by_token=True), token=token)
             if token in self.user_tokens:
                 return Recognised(user=self.user_tokens[token], token=token)
             if token in self.strangers_tokens:
                 return Recognised(token=token)
         if any(name == b"cookie" and COOKIE in value for name, value in visit.request.headers):
-            return Recognised(user=User("ada", "Ada"))
+            return Recognised(user=KnownUser("ada", "Ada"))
         return NOBODY
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Every exception that Portico raises, as one tree. This module imports nothing.
+"""Every exception that Portico raises, as one tree. This module imports nothing of Portico.
 
 ::
 
@@ -22,6 +22,8 @@
     │       ├── TooManyDialogues    there are as many of them as there may be
     │       └── CannotWait          synchronous code asked where it cannot wait for the answer
     ├── UnusableRequest             a visitor's request, or a field of it, cannot be used
+    ├── FunctionError               what the caller of a typed function is told of its exception
+    ├── Busy                        too many calls wait already
     ├── APIError                    an answer in the OpenAI error shape; a model function may raise it
     │   ├── InvalidRequest          the request's body or a parameter of it cannot be used
     │   └── ModelNotFound           no model has that id
@@ -36,6 +38,8 @@
 An error's ``status`` is the HTTP status that a visitor or an API client is answered with,
 mapped here and nowhere else (RFC 9110 §15).
 """
+
+from collections.abc import Mapping
 
 
 class PorticoError(Exception):
@@ -171,6 +175,44 @@ class UnusableRequest(PorticoError):
         self.field = field
         self.code = code
         self.headers = headers
+        super().__init__(message)
+
+
+class FunctionError(PorticoError):
+    """A typed function failed: what its caller is told. ``__cause__`` is its own exception, for its author alone.
+
+    ``type`` is the name of the exception's class, and ``message`` its text on one line; ``detail`` is both, as is the
+    text of this error: ``"<type>: <message>"``. Where the function raised an ``HTTPException`` (Starlette's or
+    FastAPI's), ``type`` is empty, and ``status``, ``detail`` and ``headers`` are those that it has.
+    """
+
+    status = 500
+
+    def __init__(
+        self,
+        type: str,
+        message: str,
+        *,
+        status: int = 500,
+        detail: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.type = type
+        self.message = message
+        self.status = status
+        self.headers: Mapping[str, str] = headers or {}
+        text = f"{type}: {message}" if type and message else type or message
+        self.detail = text if detail is None else detail
+        super().__init__(text)
+
+
+class Busy(PorticoError):
+    """Too many calls wait for their turn already. ``retry_after`` is in seconds (RFC 9110 §10.2.3)."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        self.retry_after = retry_after
         super().__init__(message)
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub.access import ANONYMOUS, User, Visitor, check, cross_site, of_user, same_origin
+from portico.hub.access import ANONYMOUS, KnownUser, Visitor, check, cross_site, of_user, same_origin
 from portico.hub.answers import Answer
 
-USER = of_user(User("ada", "Ada"))
+USER = of_user(KnownUser("ada", "Ada"))
 KEY = Visitor(access="key", key_id="1", services=("cat",))
 HOST = "localhost:8888"
 

@@ -309,7 +309,7 @@ def test_a_workspace_that_is_made_begins_empty() -> None:
 
 def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
     """`portico.relay.people.identity`: the cookie says which workspace of that name it was to."""
-    from portico.hub.access import NOBODY, User
+    from portico.hub.access import NOBODY, KnownUser
     from portico.relay.people.doorway import SignedIn
     from portico.relay.people.identity import RelayIdentities
     from tests.in_process import a_visit
@@ -318,7 +318,7 @@ def test_a_visit_to_the_former_workspace_is_none_to_the_next() -> None:
         of = ""
 
         def visitor(self, workspace: str, request: object) -> SignedIn:
-            return SignedIn(User("alice"), "", self.of)
+            return SignedIn(KnownUser("alice"), "", self.of)
 
     async def work(relay: AccountsRelay, path: Path) -> None:
         door = Door()

@@ -1,6 +1,16 @@
 """Typed functions: a form, a REST API with its description, and tools that agents call, all made of one signature.
 
+What a function is:
+
 - `typed`: one function, as its signature and its docstring tell it.
+- `signature`: makes that of a function. `hints`: what its annotations mean. `fields`: its parameters, one by one.
+  `schema`: JSON Schema of what it takes and gives. `docstrings`: what its docstring says.
+- `mark`: ``@portico.tool``. `names`: what may name a function.
+
+A call of it:
+
+- `calling`: from what a caller gave to the result, or the failure. `line`: where calls wait for their turn.
+- `given`: what a function may ask for that callers cannot set: headers, who calls, a way to say how far it is.
 
 Not here: what ``serve`` takes for functions (`portico.adapters`), how user code is run (`portico.calls`), and how
 agents reach tools (`portico.tools`).

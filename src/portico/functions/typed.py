@@ -1,7 +1,7 @@
 """One function, as its signature and its docstring tell it: what callers give, what they get, and what it is called.
 
-Here: the record that the rest of this room reads. Not here: how it is made (`signature`), and how it is called
-(`calling`).
+Here: the records that the rest of this room reads. Not here: how they are made (`signature`), and how a function is
+called (`calling`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from portico.functions.line import CallLine
 
 Role = Literal["headers", "user", "progress", "cancel"]
 """What a parameter is given by us, and by no caller."""
@@ -41,13 +43,37 @@ class Parameter:
     """What callers give for one parameter."""
 
     name: str
+    """As callers write it: the parameter's own, or the alias that its ``Field`` has."""
     annotation: Any
     """The type, as pydantic takes it."""
     required: bool
     default: Any = None
+    """What the function has if callers give nothing. It may be anything; what JSON can hold is in the schema, too."""
     description: str = ""
     upload: bool = False
     """Whether it is sent as a file, by ``multipart/form-data``: ``bytes``, ``Path``, ``UploadFile``, lists of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """How what callers gave is passed to the function: by position or by name, and what is left to its own defaults."""
+
+    names: Mapping[str, str]
+    """The function's own name for each field of `TypedFunction.arguments`."""
+    plain: bool
+    """Whether all go by name, those that were not given are left out, and each field has the parameter's name."""
+    positional: tuple[tuple[str, Any], ...] = ()
+    """What goes by position, in order: the parameter's name, and what stands for it if it is not given."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Where in ``positional`` are those that callers cannot give."""
+    rest: str = ""
+    """The ``*args`` parameter."""
+    more: bool = False
+    """Whether it has a ``**kwargs``."""
+    always: tuple[str, ...] = ()
+    """The fields that are passed if callers gave nothing, too: the function's own default is a ``Field(...)``."""
+    taken: frozenset[str] = frozenset()
+    """The names that ``**kwargs`` cannot have: its other parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +104,6 @@ class TypedFunction:
     streams: bool
     """Whether it gives its result in pieces: it is a generator function, or says that it returns an iterator."""
     options: FunctionOptions
+    passing: Passing
+    line: CallLine | None = None
+    """Where calls wait for their turn, if only so many may run at a time."""

@@ -16,7 +16,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class KnownUser:
     """Someone whom the server's own identity provider knows."""
 
     id: str
@@ -30,7 +30,7 @@ class User:
 class Recognised:
     """What the server's own identity provider makes of a request's credentials."""
 
-    user: User | None = None
+    user: KnownUser | None = None
     token: bytes | None = field(default=None, repr=False)
     """The credential of the server that is shown in a header or in the query, which no app may see, even where it lets
     nobody in here. None if there is none; b"" if there is one and it cannot be told which."""
@@ -70,7 +70,7 @@ class Visitor:
 ANONYMOUS = Visitor()
 
 
-def of_user(user: User) -> Visitor:
+def of_user(user: KnownUser) -> Visitor:
     return Visitor(access="user", user_id=user.id, name=user.name, email=user.email, by_token=user.by_token)
 
 

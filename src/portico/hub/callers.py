@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from portico.bounded import BoundedCache
 from portico.hub import access, answers
-from portico.hub.access import ANONYMOUS, NOBODY, Recognised, User, Visitor
+from portico.hub.access import ANONYMOUS, NOBODY, KnownUser, Recognised, Visitor
 from portico.hub.answers import Answer
 from portico.hub.firewall import headers
 from portico.hub.firewall.headers import KEY_ARGUMENT, KEY_COOKIE
@@ -159,7 +159,7 @@ class Callers:
                 raise refusal
         return None
 
-    def _of_user(self, user: User, visit: Visit, level: str) -> Visitor:
+    def _of_user(self, user: KnownUser, visit: Visit, level: str) -> Visitor:
         if not user.by_token:
             refusal = cross_site(visit.request)
             if refusal is not None and not (visit.request.kind == Kind.HTTP and self._identities.has_valid_xsrf(visit)):

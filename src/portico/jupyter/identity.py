@@ -19,7 +19,7 @@ from tornado import web
 from tornado.httputil import HTTPHeaders, HTTPInputError, HTTPServerRequest, RequestStartLine
 
 from portico.bounded import BoundedCache
-from portico.hub.access import NOBODY, Recognised, User, same_origin
+from portico.hub.access import NOBODY, KnownUser, Recognised, same_origin
 from portico.hub.callers import Identities
 from portico.hub.firewall.headers import KEY_COOKIE
 from portico.hub.request import VisitorRequest
@@ -143,7 +143,7 @@ class JupyterIdentities(Identities):
         origins = [value for name, value in request.headers if name == b"origin"]
         return all(same_origin(origin, request.host, secure=request.scheme == "https") for origin in origins)
 
-    async def user_of_page(self, request: VisitorRequest) -> User | None:
+    async def user_of_page(self, request: VisitorRequest) -> KnownUser | None:
         """Whose session opened a WebSocket from a page of this server; nobody's, if the page is another's.
 
         A browser sends the session's cookie with every page's WebSocket, and the page's Origin, which no page can
@@ -156,7 +156,7 @@ class JupyterIdentities(Identities):
             return None
         return (await self._recognise(request)).user
 
-    async def user_of_token(self, token: str) -> User | None:
+    async def user_of_token(self, token: str) -> KnownUser | None:
         """Who holds *token*, a credential of the server itself: how a provider without its own comes in.
 
         The server's one token is nobody's in particular: Jupyter makes up a name each time that it is asked. A session
@@ -172,7 +172,7 @@ class JupyterIdentities(Identities):
                 return None
         user = (await self._ask_jupyter("GET", "/", headers)).user
         if user is not None and self._jupyterhub is None:
-            return User("owner", user.name, by_token=True)
+            return KnownUser("owner", user.name, by_token=True)
         return user
 
     # --- asking ----------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class JupyterIdentities(Identities):
         if not allowed:
             return Recognised(token=token)
         return Recognised(
-            user=User(
+            user=KnownUser(
                 id=str(getattr(user, "username", "") or "user"),
                 name=str(getattr(user, "display_name", "") or getattr(user, "name", "") or ""),
                 by_token=token is not None,

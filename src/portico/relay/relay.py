@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from portico.hub.access import User
+from portico.hub.access import KnownUser
 from portico.hub.answers import Answer, wants_page
 from portico.hub.visits import Visit, next_number
 from portico.hub.workspace import Workspace
@@ -205,7 +205,7 @@ class Relay:
         if found is None:
             return None
         account = found.account
-        return SignedIn(User(account.id, account.id, email=account.email), found.session)
+        return SignedIn(KnownUser(account.id, account.id, email=account.email), found.session)
 
     def _sign_in_url(self, workspace: str, visit: Visit, state: str) -> str:
         return authorize_url(self.state.config, workspace, visit.service, state)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.hub.access import User
+from portico.hub.access import KnownUser
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
 from portico.hub.gateway import Gateway
@@ -30,7 +30,7 @@ OWN = "cat--w1.share.example.org"
 SAME = (b"sec-fetch-site", b"same-origin")
 FORM = (b"content-type", b"application/x-www-form-urlencoded")
 PAGE = (b"accept", b"text/html")
-ADA = SignedIn(User("ada", "Ada"), "s1")
+ADA = SignedIn(KnownUser("ada", "Ada"), "s1")
 
 
 @dataclass

@@ -27,7 +27,7 @@ import jwt
 
 from portico.bounded import BoundedCache
 from portico.hub import access, answers, pages
-from portico.hub.access import User
+from portico.hub.access import KnownUser
 from portico.hub.answers import Answer, forbidden
 from portico.hub.enforcer import CONFIRMED_LIFETIME, PASS_LIFETIME
 from portico.hub.firewall import headers
@@ -51,7 +51,7 @@ _NO_TOKEN = (jwt.PyJWTError, ValueError, RecursionError)  # what PyJWT raises fo
 class SignedIn:
     """A user of the relay, and which of the user's sign-ins it was."""
 
-    user: User
+    user: KnownUser
     session: str = ""
     """Whatever tells sign-ins apart, so that one that is over can be known."""
     workspace: str = ""
@@ -226,7 +226,7 @@ class Doorway:
                 claims = self._read("visit", workspace, value.decode("latin-1"))
                 if claims is None or claims["place"] != place:
                     continue
-                user = User(id=str(claims["sub"]), name=str(claims["name"]))
+                user = KnownUser(id=str(claims["sub"]), name=str(claims["name"]))
                 known = float(claims["exp"]), SignedIn(user, str(claims["sid"]), str(claims.get("of", "")))
                 self._known.keep((workspace, place, value), known, len(place) + len(value))
             if now < known[0]:

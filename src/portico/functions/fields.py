@@ -1,0 +1,134 @@
+"""From the parameters of a function to the fields that callers give.
+
+Here: one parameter. Not here: what its annotation means (`hints`), and the function as a whole (`signature`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import inspect
+import pathlib
+import typing
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+EMPTY: Any = inspect.Parameter.empty
+
+_PLAIN = (bool, int, float, str, list, dict)
+"""Types of defaults that say which type a parameter without an annotation has."""
+
+_PLAIN_TOO = (enum.Enum, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal, pathlib.PurePath)
+"""The same, of any class below these."""
+
+_NEVER_COPIED = (bool, int, float, str, bytes, type(None), enum.Enum, datetime.date, datetime.time, decimal.Decimal)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOfParameter:
+    """One parameter as a field of what callers give."""
+
+    parameter: str
+    """The function's own name of it."""
+    name: str
+    """What the field is called in the model: pydantic keeps some names for itself."""
+    annotation: Any
+    info: FieldInfo
+    always: bool
+    """Whether it is passed if callers gave nothing: the function's default is a ``Field(...)``."""
+
+
+def annotation_of(parameter: inspect.Parameter, annotation: Any) -> Any:
+    """The type of *parameter*, whose own annotation is *annotation*; `EMPTY` if it has none."""
+    default = parameter.default
+    if annotation is EMPTY:
+        return _type_of_default(default)
+    if default is None and not _takes_none(annotation):
+        return annotation | None if isinstance(annotation, type) else Union[annotation, None]  # noqa: UP007
+    return annotation
+
+
+def _type_of_default(default: Any) -> Any:
+    if type(default) in _PLAIN:
+        return list[Any] if type(default) is list else dict[str, Any] if type(default) is dict else type(default)
+    return type(default) if isinstance(default, _PLAIN_TOO) else Any
+
+
+def _takes_none(annotation: Any) -> bool:
+    if annotation in (Any, None, type(None), object):
+        return True
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _takes_none(typing.get_args(annotation)[0])
+    if origin is typing.Literal:
+        return None in typing.get_args(annotation)
+    return origin is not None and any(_takes_none(one) for one in typing.get_args(annotation)) and _is_union(annotation)
+
+
+def _is_union(annotation: Any) -> bool:
+    import types
+
+    return typing.get_origin(annotation) in (Union, types.UnionType)
+
+
+def field_of(parameter: str, annotation: Any, default: Any, described: str, number: int) -> FieldOfParameter:
+    """Make a field. *described* is what the docstring says; *default* is `EMPTY` where callers must give it."""
+    import pydantic
+    from pydantic.fields import FieldInfo
+
+    name = parameter if _is_free(parameter) else f"parameter_{number}"
+    said: dict[str, Any] = {}
+    info = (
+        FieldInfo.from_annotation(annotation)
+        if default is EMPTY
+        else FieldInfo.from_annotated_attribute(annotation, default)
+    )
+    if not info.description and (text := _noted(annotation) or described):
+        said["description"] = text
+    if name != parameter and info.alias is None and info.validation_alias is None:
+        said["alias"] = parameter
+    if isinstance(default, FieldInfo):
+        own: Any = default
+        annotation = Annotated[annotation, pydantic.Field(**said)] if said else annotation
+    elif default is EMPTY:
+        own = pydantic.Field(**said)
+    elif isinstance(default, _NEVER_COPIED):
+        own = pydantic.Field(default, **said)
+    else:  # a default that may change is the function's own, and is never copied
+        told = _as_json(annotation, default)
+        own = pydantic.Field(default_factory=lambda: default, json_schema_extra=told, **said)
+    return FieldOfParameter(parameter, name, annotation, own, isinstance(default, FieldInfo))
+
+
+def _is_free(name: str) -> bool:
+    import pydantic
+
+    return not name.startswith("_") and not hasattr(pydantic.BaseModel, name) and not name.startswith("parameter_")
+
+
+def _noted(annotation: Any) -> str:
+    """What ``Annotated[float, "square metres"]`` or ``Annotated[float, Doc("...")]`` (PEP 727) says."""
+    if typing.get_origin(annotation) is Annotated:
+        for one in typing.get_args(annotation)[1:]:
+            text = one if isinstance(one, str) else getattr(one, "documentation", None)
+            if isinstance(text, str):
+                return " ".join(text.split())
+    return ""
+
+
+def _as_json(annotation: Any, default: Any) -> dict[str, Any]:
+    """The default as a schema says it, if JSON can hold it."""
+    from pydantic import TypeAdapter
+
+    from portico.functions.schema import is_json
+
+    try:
+        value = TypeAdapter(annotation).dump_python(default, mode="json", warnings=False)
+    except Exception:  # noqa: BLE001 - a default may be anything, and a schema does without
+        return {}
+    return {"default": value} if is_json(value) else {}

@@ -1,0 +1,72 @@
+"""Where calls of one function wait for their turn, if only so many may run at a time.
+
+First come, first served. A turn lasts until the function's code has ended, wherever it runs: a thread that goes on
+after its caller left still has its turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+from portico.errors import Busy
+
+MOST_WAITING = 100
+"""Calls that wait at most: one that came after so many would be given up before its turn."""
+
+
+class CallLine:
+    """The line of one function. May be used from several event loops."""
+
+    def __init__(self, most: int) -> None:
+        """At most *most* calls run at a time."""
+        self.most = most
+        self.running = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait now."""
+        return len(self._waiting)
+
+    async def enter(self) -> None:
+        """Wait for a turn, and take it; each turn is ended by `leave`. Raises `Busy` if too many wait already."""
+        with self._lock:
+            if self.running < self.most:
+                self.running += 1
+                return
+            if len(self._waiting) >= MOST_WAITING:
+                raise Busy(f"{MOST_WAITING} calls wait for their turn already, and {self.most} may run at a time.")
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            with self._lock:
+                try:
+                    self._waiting.remove(turn)
+                    has_turn = False
+                except ValueError:  # it was given its turn as it left
+                    has_turn = True
+            if has_turn:
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """End a turn; whoever came first has the next. May be called from any thread."""
+        with self._lock:
+            while self._waiting and self.running <= self.most:
+                turn = self._waiting.popleft()
+                try:
+                    turn.get_loop().call_soon_threadsafe(_give, turn)
+                    return
+                except RuntimeError:  # its loop is closed, so nobody waits
+                    continue
+            self.running -= 1
+
+
+def _give(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

@@ -1,0 +1,70 @@
+"""JSON Schema (2020-12) of what a function takes and gives, for forms and for agents.
+
+It is pydantic's, but for what forms and agents cannot use: the title of the whole, defaults that no JSON can hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.json_schema import GenerateJsonSchema
+
+
+def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
+    """That of what callers give. Raises `pydantic.errors.PydanticInvalidForJsonSchema`."""
+    schema = _schema(arguments, "validation")
+    schema.pop("title", None)
+    schema.setdefault("properties", {})
+    return schema
+
+
+def output_schema(answer: type[BaseModel]) -> dict[str, Any] | None:
+    """That of the field ``result``, with all that it refers to; None if anything may come."""
+    schema = _schema(answer, "serialization")
+    result: dict[str, Any] = schema["properties"]["result"]
+    if result.get("title") == "Result":
+        del result["title"]
+    if "$defs" in schema:
+        result["$defs"] = schema["$defs"]
+    return result or None
+
+
+def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    schema: dict[str, Any] = _without_odd_defaults(model.model_json_schema(schema_generator=_generator(), mode=mode))
+    return schema
+
+
+@functools.cache
+def _generator() -> type[GenerateJsonSchema]:
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Quiet(GenerateJsonSchema):
+        """Leaves out without a warning what no JSON can hold: defaults, members of a union."""
+
+        ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 -- pydantic's own
+
+    return Quiet
+
+
+def _without_odd_defaults(schema: Any) -> Any:
+    """*schema* without defaults such as NaN."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_odd_defaults(value) for key, value in schema.items() if key != "default" or is_json(value)
+        }
+    if isinstance(schema, list):
+        return [_without_odd_defaults(value) for value in schema]
+    return schema
+
+
+def is_json(value: Any) -> bool:
+    """Whether JSON can hold *value* as it is."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True

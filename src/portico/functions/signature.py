@@ -1,0 +1,264 @@
+"""From a function to a typed function: its signature makes the fields, the checks and the schemas, once, when it is
+served.
+
+Here: the function as a whole. Not here: what an annotation means (`hints`), one parameter (`fields`).
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from portico.calls.run import runs_on_loop
+from portico.errors import NotServable
+from portico.functions.docstrings import Docstring, docstring_of
+from portico.functions.fields import EMPTY, FieldOfParameter, annotation_of, field_of
+from portico.functions.given import role_of
+from portico.functions.hints import definition_of, resolve, signature_of
+from portico.functions.line import CallLine
+from portico.functions.mark import options_of
+from portico.functions.names import function_name, name_of, title_of
+from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Extra = Literal["forbid", "ignore"]
+
+WOULD_DO = (
+    "What would do: numbers, texts, lists, dicts, dates, Enum, Literal, dataclasses, TypedDict, pydantic models, "
+    "and unions of them"
+)
+
+_ITERATORS = (
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+    collections.abc.AsyncIterable,
+)
+
+
+def typed_function(
+    function: Callable[..., Any],
+    name: str = "",
+    options: FunctionOptions | None = None,
+    *,
+    extra: Extra = "forbid",
+) -> TypedFunction:
+    """Read *function*'s signature and docstring.
+
+    *name* comes before that of *options*, which come before what ``@portico.tool`` noted, and before the function's
+    own. *extra* says what becomes of fields that it has no parameter for: an error, or nothing.
+
+    Raises `NotServable` if it has no signature, or a parameter of a type that callers cannot send, and `InvalidName`.
+    """
+    if not callable(function):
+        raise NotServable(f"A {type(function).__name__} cannot be called, so it is no function.")
+    options = options or options_of(function) or FunctionOptions()
+    name = function_name(name or options.name or name_of(function))
+    options = replace(options, name=name)
+    reading = _Reading(function, name)
+    told = reading.told
+    arguments = reading.arguments(extra)
+    answer, output_schema = reading.answer()
+    description = options.description or told.description
+    return TypedFunction(
+        name=name,
+        function=function,
+        title=options.title or title_of(name),
+        summary=(options.description.strip().split("\n")[0] if options.description else told.summary),
+        description=description,
+        parameters=reading.parameters(arguments),
+        injected=reading.injected,
+        arguments=arguments,
+        answer=answer,
+        input_schema=reading.input_schema,
+        output_schema=output_schema,
+        on_loop=runs_on_loop(function),
+        streams=reading.streams,
+        options=options,
+        passing=reading.passing(),
+        line=None if options.concurrency is None else CallLine(options.concurrency),
+    )
+
+
+class _Reading:
+    """One signature as it is read."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._function = function
+        self._name = name
+        self._definition = definition_of(function)
+        self._signature = signature_of(function)
+        self.told: Docstring = docstring_of(function if inspect.isroutine(function) else self._definition)
+        self.injected: dict[str, Role] = {}
+        self.fields: list[FieldOfParameter] = []
+        self.input_schema: dict[str, Any] = {}
+        self._rest: str = ""
+        self._more: Any = EMPTY
+        self._given: list[inspect.Parameter] = []
+        for parameter in self._signature.parameters.values():
+            self._take(parameter)
+        self.result = self._resolved(self._signature.return_annotation, "the result")
+        self.streams = _is_generator(function) or _says_iterator(self.result)
+
+    def _take(self, parameter: inspect.Parameter) -> None:
+        annotation = self._resolved(parameter.annotation, f"the parameter {parameter.name!r}")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            self._more = Any if annotation is EMPTY else annotation
+            return
+        role = None if annotation is EMPTY else role_of(annotation)
+        if role is not None and parameter.kind is not parameter.VAR_POSITIONAL:
+            self.injected[parameter.name] = role
+            return
+        default = parameter.default
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            self._rest = parameter.name
+            annotation = list[Any] if annotation is EMPTY else list[annotation]  # type: ignore[valid-type]
+            default = []
+        else:
+            annotation = annotation_of(parameter, annotation)
+        described = self.told.parameters.get(parameter.name, "")
+        try:
+            self.fields.append(field_of(parameter.name, annotation, default, described, len(self.fields)))
+        except Exception as error:  # pydantic's own complaints of a Field
+            raise self._refusal(parameter.name, annotation, error) from error
+
+    def _resolved(self, annotation: Any, what: str) -> Any:
+        if annotation is EMPTY:
+            return EMPTY
+        try:
+            return resolve(annotation, self._definition)
+        except Exception as error:  # an annotation is code, and may raise anything
+            raise NotServable(
+                f"The annotation {annotation!r:.100} of {what} of {self._name} cannot be looked up "
+                f"({type(error).__name__}: {error}). Define or import what it names before the function is served."
+            ) from error
+
+    def arguments(self, extra: Extra) -> type[BaseModel]:
+        """The model that reads what callers give."""
+        from pydantic import BaseModel, ConfigDict, create_model
+
+        from portico.functions.schema import input_schema
+
+        takes_more = self._more is not EMPTY
+        base = type(
+            f"{self._name}Fields",
+            (BaseModel,),
+            {
+                "__module__": __name__,
+                "__annotations__": {"__pydantic_extra__": dict[str, self._more]} if takes_more else {},  # type: ignore[name-defined]
+                "model_config": ConfigDict(extra="allow" if takes_more else extra, protected_namespaces=()),
+            },
+        )
+        definitions: dict[str, Any] = {field.name: (field.annotation, field.info) for field in self.fields}
+        try:
+            model: type[BaseModel] = create_model(
+                f"{self._name}RunRequest", __base__=base, __module__=__name__, **definitions
+            )
+            self.input_schema = input_schema(model)
+        except Exception as error:
+            raise self._culprit(error) from error
+        return model
+
+    def _culprit(self, error: Exception) -> NotServable:
+        """Which parameter is to blame for *error*, which is pydantic's."""
+        from pydantic import TypeAdapter
+
+        for field in self.fields:
+            try:
+                TypeAdapter(field.annotation).json_schema()
+            except Exception as own:  # noqa: BLE001 - whatever a type's own code raises, it is not to be had
+                return self._refusal(field.parameter, field.annotation, own)
+        return NotServable(f"{self._name} cannot be served: {_first_line(error)}")
+
+    def _refusal(self, parameter: str, annotation: Any, error: Exception) -> NotServable:
+        return NotServable(
+            f"The parameter {parameter!r} of {self._name} is a {_shown(annotation)}, which callers cannot send as JSON "
+            f"({_first_line(error)}). {WOULD_DO}. What callers are not to give, keep out of the signature: bind it by "
+            f"functools.partial, or use a variable of the module."
+        )
+
+    def answer(self) -> tuple[type[BaseModel], dict[str, Any] | None]:
+        """The model of the answer, and the schema of its result."""
+        from pydantic import create_model
+
+        from portico.functions.schema import output_schema
+
+        kind: Any = self._result_type()
+        model: type[BaseModel]
+        try:
+            model = create_model(f"{self._name}RunResponse", __module__=__name__, result=(kind, ...))
+            return model, output_schema(model)
+        except Exception:  # noqa: BLE001 - a result of any type can be given as people see it
+            model = create_model(f"{self._name}RunResponse", __module__=__name__, result=(Any, ...))
+            return model, None
+
+    def _result_type(self) -> Any:
+        kind = self.result
+        if kind is EMPTY or kind in (typing.NoReturn, typing.Never):
+            return Any
+        if not self.streams:
+            return kind
+        items = typing.get_args(kind)
+        return list[items[0]] if items else list[Any]  # type: ignore[valid-type]
+
+    def parameters(self, arguments: type[BaseModel]) -> tuple[Parameter, ...]:
+        """The parameters as their callers know them."""
+        properties = list(self.input_schema["properties"])
+        found = []
+        for field, name in zip(self.fields, properties, strict=True):
+            info = arguments.model_fields[field.name]
+            found.append(
+                Parameter(
+                    name=name,
+                    annotation=field.annotation,
+                    required=info.is_required(),
+                    default=info.get_default(call_default_factory=True) if not info.is_required() else None,
+                    description=info.description or "",
+                )
+            )
+        return tuple(found)
+
+    def passing(self) -> Passing:
+        """How what was given is passed on."""
+        every = self._signature.parameters
+        by_position = [one for one in every.values() if one.kind is one.POSITIONAL_ONLY]
+        if self._rest:
+            by_position += [one for one in every.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+        positional = tuple((one.name, None if one.default is EMPTY else one.default) for one in by_position)
+        always = tuple(field.name for field in self.fields if field.always)
+        more = self._more is not EMPTY
+        same = all(field.name == field.parameter for field in self.fields)
+        return Passing(
+            names={field.name: field.parameter for field in self.fields},
+            plain=same and not positional and not always and not more and not self._rest,
+            positional=positional,
+            places={one.name: at for at, one in enumerate(by_position) if one.name in self.injected},
+            rest=self._rest,
+            more=more,
+            always=always,
+            taken=frozenset(every),
+        )
+
+
+def _is_generator(function: Any) -> bool:
+    function = definition_of(function) if not inspect.isroutine(function) else function
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _says_iterator(result: Any) -> bool:
+    return (typing.get_origin(result) or result) in _ITERATORS
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)[:100]
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split("\n")[0].split())[:200]
