@@ -33,13 +33,13 @@ Arguments = tuple[list[Any], dict[str, Any]]
 """What goes by position, and what goes by name."""
 
 
-def validate(typed: TypedFunction, given: Mapping[str, Any]) -> Arguments:
+def validate(typed: TypedFunction, given: Mapping[str, Any], context: Any = None) -> Arguments:
     """Read what a caller gave, by the parameters' names, as pydantic reads it.
 
-    Raises `pydantic.ValidationError`, which names each wrong field. What the function is given by us is not in the
-    result: `call` adds it.
+    *context* is for the types' own validators: the files that came with the call. What the function is given by us is
+    not in the result: `call` adds it. Raises `pydantic.ValidationError`, which names each wrong field.
     """
-    return _passed(typed, typed.arguments.__pydantic_validator__.validate_python(given))
+    return _passed(typed, typed.arguments.__pydantic_validator__.validate_python(given, context=context))
 
 
 def validate_json(typed: TypedFunction, body: bytes | str) -> Arguments:
