@@ -30,7 +30,7 @@ def 予測() -> None: ...
         (functools.partial(functools.partial(Predictor().predict)), "predict"),
         (functools.lru_cache(Predictor().predict), "predict"),
         (lambda: None, "function"),
-        (größe, "groe"),
+        (größe, "grosse"),
         (予測, "function"),
         (len, "len"),
     ],

@@ -7,6 +7,7 @@ answer looks like is up to who calls.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import sys
 import threading
@@ -123,7 +124,7 @@ class _Whole:
 
     def iterate(self, produced: Any) -> Any:
         iterator = iterator_of(produced)
-        if iterator is None:
+        if iterator is None and is_value(produced):
             self.feed = self.final
         return iterator
 
@@ -155,7 +156,7 @@ class _Told:
 
     def iterate(self, produced: Any) -> Any:
         iterator = iterator_of(produced)
-        if iterator is None:
+        if iterator is None and is_value(produced):
             self.feed = self.final
         return iterator
 
@@ -260,6 +261,11 @@ class _Held:
             close_iterator(self._iterator, self._iterator)
         finally:
             self._turn.leave()
+
+
+def is_value(produced: Any) -> bool:
+    """Whether what is no iterator is a result, and nothing that has to be awaited or gone through on the event loop."""
+    return not hasattr(type(produced), "__aiter__") and not inspect.isawaitable(produced)
 
 
 async def _run(

@@ -5,26 +5,43 @@ Here: one parameter. Not here: what its annotation means (`hints`), and the func
 
 from __future__ import annotations
 
+import collections.abc
 import datetime
 import decimal
 import enum
 import inspect
 import pathlib
+import sys
+import types
 import typing
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from portico.functions.hints import fields_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 EMPTY: Any = inspect.Parameter.empty
 
+NOT_PASSED: Any = object()
+"""The default of what the function has no default of its own for, and does without."""
+
 _PLAIN = (bool, int, float, str, list, dict)
 """Types of defaults that say which type a parameter without an annotation has."""
 
 _PLAIN_TOO = (enum.Enum, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal, pathlib.PurePath)
 """The same, of any class below these."""
+
+_ITERABLES = (
+    collections.abc.Iterable,
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.Collection,
+    collections.abc.Container,
+    collections.abc.Reversible,
+)
 
 _NEVER_COPIED = (bool, int, float, str, bytes, type(None), enum.Enum, datetime.date, datetime.time, decimal.Decimal)
 
@@ -49,8 +66,52 @@ def annotation_of(parameter: inspect.Parameter, annotation: Any) -> Any:
     if annotation is EMPTY:
         return _type_of_default(default)
     if default is None and not _takes_none(annotation):
-        return annotation | None if isinstance(annotation, type) else Union[annotation, None]  # noqa: UP007
+        return _or_none(annotation)
     return annotation
+
+
+def _or_none(annotation: Any) -> Any:
+    """The type, or None: what a caller may give for ``area: float = None``, which says so by its default."""
+    if typing.get_origin(annotation) is Annotated:
+        inner, *notes = typing.get_args(annotation)
+        return Annotated[(_or_none(inner), *notes)]
+    return Union[annotation, None]  # noqa: UP007 -- not each type has an operator for it
+
+
+def taken(annotation: Any) -> Any:
+    """*annotation* as pydantic takes it, with lists where it says that anything iterable would do.
+
+    Those pydantic would read only once, as the function goes through them, and so refuse too late.
+    """
+    origin = typing.get_origin(annotation) or annotation
+    arguments = typing.get_args(annotation)
+    if origin in _ITERABLES:
+        return list[taken(arguments[0])] if arguments else list[Any]  # type: ignore[misc]
+    if origin is Annotated:
+        return Annotated[(taken(arguments[0]), *arguments[1:])]
+    if _is_union(annotation):
+        return Union[tuple(map(taken, arguments))]  # noqa: UP007 -- not each type has an operator for it
+    if origin in (list, set, frozenset, dict) and arguments:
+        return origin[tuple(map(taken, arguments))]
+    if sys.version_info < (3, 12) and typing.is_typeddict(annotation):
+        return _typed_dict(annotation)
+    return annotation
+
+
+def _typed_dict(kind: Any) -> Any:
+    """A TypedDict of typing_extensions for one of typing, which pydantic does not take before Python 3.12."""
+    import typing_extensions
+
+    fields = {
+        name: (typing_extensions.Required if required else typing_extensions.NotRequired)[taken(hint)]
+        for name, (hint, required) in fields_of(kind).items()
+    }
+    make: Any = typing_extensions.TypedDict
+    made = make(kind.__name__, fields)
+    made.__doc__, made.__module__, made.__qualname__ = kind.__doc__, kind.__module__, kind.__qualname__
+    if config := getattr(kind, "__pydantic_config__", None):
+        made.__pydantic_config__ = config
+    return made
 
 
 def _type_of_default(default: Any) -> Any:
@@ -71,8 +132,6 @@ def _takes_none(annotation: Any) -> bool:
 
 
 def _is_union(annotation: Any) -> bool:
-    import types
-
     return typing.get_origin(annotation) in (Union, types.UnionType)
 
 
@@ -103,6 +162,18 @@ def field_of(parameter: str, annotation: Any, default: Any, described: str, numb
         told = _as_json(annotation, default)
         own = pydantic.Field(default_factory=lambda: default, json_schema_extra=told, **said)
     return FieldOfParameter(parameter, name, annotation, own, isinstance(default, FieldInfo))
+
+
+def can_be_sent(annotation: Any, default: Any) -> bool:
+    """Whether callers can give a parameter that its author has bound: it has a type for that, and JSON its value."""
+    from pydantic import TypeAdapter
+
+    try:
+        kind = taken(_type_of_default(default) if annotation is EMPTY else annotation)
+        TypeAdapter(kind).json_schema()
+    except Exception:  # noqa: BLE001 - a type may be anything
+        return False
+    return bool(_as_json(kind, default))
 
 
 def _is_free(name: str) -> bool:

@@ -15,7 +15,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from portico.calls.run import Cancel
 from portico.errors import InvalidOption
@@ -153,6 +153,14 @@ def role_of(annotation: Any) -> Role | None:
     if datastructures is not None and annotation is datastructures.Headers:
         return "headers"
     return None
+
+
+def holds_role(annotation: Any) -> bool:
+    """Whether a part of the type is what only we give: ``list[User]``, ``User | str``."""
+    if get_origin(annotation) is Literal:
+        return False
+    inner = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return any(role_of(one) is not None or holds_role(one) for one in inner)
 
 
 def value_of(role: Role, given: Given, cancel: Cancel) -> Any:

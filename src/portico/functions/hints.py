@@ -53,6 +53,48 @@ def definition_of(function: Any) -> Any:
     return function
 
 
+def bound_by_name(function: Any) -> set[str]:
+    """The parameters that `functools.partial` has bound by their names: a caller may give them, and need not."""
+    bound: set[str] = set()
+    while isinstance(function, functools.partial):
+        bound.update(function.keywords)
+        function = function.func
+    return bound
+
+
+def named_fields(annotation: Any) -> dict[str, tuple[Any, bool]] | None:
+    """The fields of ``**kwargs: Unpack[Options]`` (PEP 692), each with its type, and whether it must be given."""
+    from typing_extensions import is_typeddict
+
+    if not _is_special(annotation, "Unpack"):
+        return None
+    (kind,) = typing.get_args(annotation)
+    return fields_of(kind) if is_typeddict(kind) else None
+
+
+def fields_of(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """The fields of a TypedDict, each with its type, and whether it must be there."""
+    found = {}
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        required = name in kind.__required_keys__
+        while typing.get_origin(hint) is not None:
+            if _is_special(hint, "Required"):  # which a TypedDict does not see where its annotations are texts
+                required = True
+            elif _is_special(hint, "NotRequired"):
+                required = False
+            elif not _is_special(hint, "ReadOnly"):
+                break
+            (hint,) = typing.get_args(hint)
+        found[name] = (hint, required)
+    return found
+
+
+def _is_special(annotation: Any, name: str) -> bool:
+    """Whether it is ``typing.<name>[...]``, or that of typing_extensions, which older Pythons have beside their own."""
+    origin = typing.get_origin(annotation)
+    return (getattr(origin, "_name", None) or getattr(origin, "__name__", None)) == name
+
+
 def resolve(annotation: Any, function: Any) -> Any:
     """What *annotation* means. Raises what evaluating it raises: `NameError`, mostly."""
     if isinstance(annotation, typing.ForwardRef):

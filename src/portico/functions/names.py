@@ -21,6 +21,11 @@ RESERVED = frozenset(
 FALLBACK = "function"
 """The name of what has none of its own: a lambda."""
 
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d", "ı": "i"}
+)
+"""Latin letters that Unicode does not take apart."""
+
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MOST}}}")
 
 
@@ -41,7 +46,7 @@ def function_name(name: str) -> str:
 
 def suggested(name: str) -> str:
     """The nearest name to *name* that `function_name` lets through."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = unicodedata.normalize("NFKD", name.translate(_LETTERS)).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain)
     if plain != name:
         plain = plain.strip("_-")

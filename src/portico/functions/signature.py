@@ -11,14 +11,22 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 from portico.calls.run import runs_on_loop
 from portico.errors import NotServable
 from portico.functions.docstrings import Docstring, docstring_of
-from portico.functions.fields import EMPTY, FieldOfParameter, annotation_of, field_of
-from portico.functions.given import role_of
-from portico.functions.hints import definition_of, resolve, signature_of
+from portico.functions.fields import (
+    EMPTY,
+    NOT_PASSED,
+    FieldOfParameter,
+    annotation_of,
+    can_be_sent,
+    field_of,
+    taken,
+)
+from portico.functions.given import holds_role, role_of
+from portico.functions.hints import bound_by_name, definition_of, named_fields, resolve, signature_of
 from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
@@ -58,7 +66,7 @@ def typed_function(
     Raises `NotServable` if it has no signature, or a parameter of a type that callers cannot send, and `InvalidName`.
     """
     if not callable(function):
-        raise NotServable(f"A {type(function).__name__} cannot be called, so it is no function.")
+        raise NotServable(f"What is no function cannot be served as one: {function!r:.60} cannot be called.")
     options = options or options_of(function) or FunctionOptions()
     name = function_name(name or options.name or name_of(function))
     options = replace(options, name=name)
@@ -95,39 +103,53 @@ class _Reading:
         self._name = name
         self._definition = definition_of(function)
         self._signature = signature_of(function)
-        self.told: Docstring = docstring_of(function if inspect.isroutine(function) else self._definition)
+        self.told = _told(function, self._definition)
         self.injected: dict[str, Role] = {}
         self.fields: list[FieldOfParameter] = []
         self.input_schema: dict[str, Any] = {}
         self._rest: str = ""
         self._more: Any = EMPTY
-        self._given: list[inspect.Parameter] = []
+        self._bound = bound_by_name(function)
         for parameter in self._signature.parameters.values():
             self._take(parameter)
-        self.result = self._resolved(self._signature.return_annotation, "the result")
+        self.result = awaited(self._resolved(self._signature.return_annotation, "the result"))
         self.streams = _is_generator(function) or _says_iterator(self.result)
 
     def _take(self, parameter: inspect.Parameter) -> None:
         annotation = self._resolved(parameter.annotation, f"the parameter {parameter.name!r}")
         if parameter.kind is parameter.VAR_KEYWORD:
-            self._more = Any if annotation is EMPTY else annotation
+            self._take_more(annotation)
             return
         role = None if annotation is EMPTY else role_of(annotation)
         if role is not None and parameter.kind is not parameter.VAR_POSITIONAL:
             self.injected[parameter.name] = role
             return
-        default = parameter.default
+        if holds_role(annotation):
+            raise NotServable(
+                f"The parameter {parameter.name!r} of {self._name} is annotated with {_shown(annotation)}. A part of "
+                "that is for Portico to give, and no caller can: let it have a parameter of its own."
+            )
         if parameter.kind is parameter.VAR_POSITIONAL:
             self._rest = parameter.name
             annotation = list[Any] if annotation is EMPTY else list[annotation]  # type: ignore[valid-type]
-            default = []
-        else:
-            annotation = annotation_of(parameter, annotation)
-        described = self.told.parameters.get(parameter.name, "")
+            self._add(parameter.name, annotation, [])
+        elif parameter.name not in self._bound or can_be_sent(annotation, parameter.default):
+            self._add(parameter.name, annotation_of(parameter, annotation), parameter.default)
+
+    def _take_more(self, annotation: Any) -> None:
+        named = named_fields(annotation)
+        if named is None:
+            self._more = Any if annotation is EMPTY else annotation
+            return
+        for name, (kind, required) in named.items():
+            self._add(name, kind, EMPTY if required else NOT_PASSED)
+
+    def _add(self, name: str, annotation: Any, default: Any) -> None:
+        described = self.told.parameters.get(name, "")
         try:
-            self.fields.append(field_of(parameter.name, annotation, default, described, len(self.fields)))
+            self.fields.append(field_of(name, taken(annotation), default, described, len(self.fields)))
         except Exception as error:  # pydantic's own complaints of a Field
-            raise self._refusal(parameter.name, annotation, error) from error
+            raise self._refusal(name, annotation, error) from error
 
     def _resolved(self, annotation: Any, what: str) -> Any:
         if annotation is EMPTY:
@@ -178,10 +200,20 @@ class _Reading:
         return NotServable(f"{self._name} cannot be served: {_first_line(error)}")
 
     def _refusal(self, parameter: str, annotation: Any, error: Exception) -> NotServable:
+        module = getattr(annotation, "__module__", "") or ""
+        if module.startswith(("starlette.", "fastapi.")):
+            would_do = (
+                "Of the request a function can have its headers (headers: Headers, of starlette.datastructures), and "
+                "who calls (user: portico.User); what it returns is the answer."
+            )
+        else:
+            would_do = (
+                f"{WOULD_DO}. What callers are not to give, keep out of the signature: bind it by functools.partial, "
+                "or use a variable of the module."
+            )
         return NotServable(
-            f"The parameter {parameter!r} of {self._name} is a {_shown(annotation)}, which callers cannot send as JSON "
-            f"({_first_line(error)}). {WOULD_DO}. What callers are not to give, keep out of the signature: bind it by "
-            f"functools.partial, or use a variable of the module."
+            f"The parameter {parameter!r} of {self._name} is annotated with {_shown(annotation)}, which callers cannot "
+            f"send as JSON ({_first_line(error)}). {would_do}"
         )
 
     def answer(self) -> tuple[type[BaseModel], dict[str, Any] | None]:
@@ -201,12 +233,16 @@ class _Reading:
 
     def _result_type(self) -> Any:
         kind = self.result
+        if inspect.isclass(self._function):
+            return self._function
         if kind is EMPTY or kind in (typing.NoReturn, typing.Never):
             return Any
         if not self.streams:
-            return kind
-        items = typing.get_args(kind)
-        return list[items[0]] if items else list[Any]  # type: ignore[valid-type]
+            return taken(kind)
+        items, *others = typing.get_args(kind) or (Any,)
+        result = list[items]  # type: ignore[valid-type]
+        returned = others[1] if len(others) == 2 else None
+        return result if returned in (None, type(None), Any) else Union[result, returned]  # noqa: UP007 -- as in fields
 
     def parameters(self, arguments: type[BaseModel]) -> tuple[Parameter, ...]:
         """The parameters as their callers know them."""
@@ -214,12 +250,13 @@ class _Reading:
         found = []
         for field, name in zip(self.fields, properties, strict=True):
             info = arguments.model_fields[field.name]
+            default = None if info.is_required() else info.get_default(call_default_factory=True)
             found.append(
                 Parameter(
                     name=name,
                     annotation=field.annotation,
                     required=info.is_required(),
-                    default=info.get_default(call_default_factory=True) if not info.is_required() else None,
+                    default=None if default is NOT_PASSED else default,
                     description=info.description or "",
                 )
             )
@@ -243,13 +280,30 @@ class _Reading:
             rest=self._rest,
             more=more,
             always=always,
-            taken=frozenset(every),
+            taken=frozenset(
+                one.name for one in every.values() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+            ),
         )
 
 
 def _is_generator(function: Any) -> bool:
-    function = definition_of(function) if not inspect.isroutine(function) else function
+    function = definition_of(function)
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _told(function: Any, definition: Any) -> Docstring:
+    """What the docstring says: that of the function, or of its class, if it is an object that is called."""
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return docstring_of(function)
+    told = docstring_of(definition)
+    return told if told.description or told.parameters else docstring_of(type(function))
+
+
+def awaited(result: Any) -> Any:
+    """What comes of waiting for it: ``int`` of ``Awaitable[int]``, and of a coroutine of that."""
+    while typing.get_origin(result) in (collections.abc.Awaitable, collections.abc.Coroutine):
+        result = typing.get_args(result)[-1]
+    return result
 
 
 def _says_iterator(result: Any) -> bool:
@@ -257,8 +311,10 @@ def _says_iterator(result: Any) -> bool:
 
 
 def _shown(annotation: Any) -> str:
-    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)[:100]
+    return inspect.formatannotation(annotation)[:100]
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split("\n")[0].split())[:200]
+    """What pydantic says first, without its advice, which is for those who write a model."""
+    text = (str(error) or type(error).__name__).split("\n")[0].partition(". Set `")[0]
+    return " ".join(text.split())[:200]
