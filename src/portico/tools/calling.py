@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from portico.calls.sse import ClientLeft
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 
 log = logging.getLogger(__name__)
 
 SendProgress = Callable[[float, float | None, str | None], Awaitable[None]]
-"""Tells the client; waits until that is written."""
+"""Tells the client, and waits until that is written. Raises `ClientLeft`."""
 
 BETWEEN = 0.05
 """Seconds between two notes of progress: more than a person can see, and a loop that tells of each step costs little.
@@ -100,7 +101,7 @@ class Reporter:
                 self._pausing = True
                 await asyncio.sleep(BETWEEN)
                 self._pausing = False
-        except OSError:  # the client has left
+        except (ClientLeft, OSError):
             self._over = True
         self._sending = None
 

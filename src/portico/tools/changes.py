@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 MAX_LISTENERS = 1000
@@ -29,19 +29,18 @@ class Listener:
         self._news = asyncio.Event()
         self._over = False
 
-    async def changes(self) -> AsyncIterator[None]:
-        """Gives each change, until the server closes."""
-        while True:
-            await self._news.wait()
-            if self._over:
-                return
-            self._news.clear()
-            yield
+    async def news(self) -> bool:
+        """Wait for the next change. False if there will be none: the stream is to end."""
+        await self._news.wait()
+        self._news.clear()
+        return not self._over
 
     def tell(self) -> None:
+        """Say that there is news."""
         self._news.set()
 
     def end(self) -> None:
+        """Say that there will be none."""
         self._over = True
         self._news.set()
 
@@ -53,8 +52,8 @@ class Changes:
         self._all: set[Listener] = set()
         self._of_caller: Counter[str] = Counter()
 
-    def __iter__(self) -> Iterator[Listener]:
-        return iter(self._all)
+    def __len__(self) -> int:
+        return len(self._all)
 
     @contextmanager
     def listening(self, caller: str) -> Iterator[Listener]:

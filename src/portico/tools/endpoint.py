@@ -6,24 +6,33 @@ and, for clients that shake hands, 2025-11-25 and before.
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import mcp_types as types
 from mcp.server.context import HandlerResult, ServerRequestContext
-from mcp.server.lowlevel import Server
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
+from portico.errors import UnusableRequest
+from portico.tools.callers import caller_of, identity_of
 from portico.tools.calling import Calls, Reporter
-from portico.tools.changes import Changes, TooManyListeners
-from portico.tools.tool import Tool, ToolCaller
+from portico.tools.changes import Changes, Listener, TooManyListeners
+from portico.tools.handshake import Handshake
+from portico.tools.modern import Modern
+from portico.tools.tool import Tool, ToolCaller, ToolResult
+from portico.tools.wire import Refusal, error_message
 from portico.types import Receive, Scope, Send
 from portico.version import __version__
+
+log = logging.getLogger(__name__)
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request: as of a body for chat models. A picture is a text of base64 in it."""
@@ -48,43 +57,22 @@ class Endpoint:
         self._on_error = on_error
         self._calls = Calls()
         self._changes = Changes()
-        self._server: Server[Any] = Server(
+        self._server = _Server(
             name,
             version=__version__,
             instructions=instructions or None,
-            get_tool_input_schema=self._schema,
             on_list_tools=self._list,
             on_call_tool=self._call,  # type: ignore[arg-type]  # a result may be a dict, which is faster
             on_subscriptions_listen=self._listen,
         )
-        self._manager = StreamableHTTPSessionManager(
-            self._server,
-            security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-            max_request_body_size=MAX_BODY,
-        )
-        self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        """Get ready for requests."""
-        ready = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(ready))
-        await asyncio.wait([ready, self._task], return_when=asyncio.FIRST_COMPLETED)
-        if self._task.done():
-            await self._task
-
-    async def _run(self, ready: asyncio.Future[None]) -> None:
-        async with self._manager.run():
-            ready.set_result(None)
-            await self._closing.wait()
+        self._handshake = Handshake(self._server, self._changes, MAX_BODY)
+        self._modern = Modern(self._server, self._schema, MAX_BODY)
 
     async def close(self) -> None:
         """End streams, sessions and calls."""
         self._changes.close()
+        self._handshake.close()
         await self._calls.close()
-        self._closing.set()
-        if self._task is not None:
-            await self._task
 
     def changed(self) -> None:
         """Tell clients that the list of tools is another."""
@@ -92,7 +80,18 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        await self._manager.asgi_app(scope, receive, send)
+        exchange = Exchange(scope, receive, send, [])
+        version = exchange.headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        shakes_hands = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS  # of others the SDK says what it knows
+        try:
+            await (self._handshake if shakes_hands else self._modern).answer(exchange)
+        except Refusal as error:
+            await exchange.json(error.body, error.status, error.headers)
+        except UnusableRequest as error:
+            body = error_message(None, types.INVALID_REQUEST, str(error))
+            await exchange.json(body, error.status, list(error.headers))
+        except EOFError:
+            log.debug("The client left while sending %s", exchange.id)
 
     def _schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self._tools().get(name)
@@ -109,67 +108,65 @@ class Endpoint:
         scope = _scope(context)
         token = context.meta.get("progress_token") if context.meta else None
         reporter = Reporter(context.session.report_progress) if token is not None else None
-        caller = ToolCaller(headers=scope["headers"], identity=_identity(scope), progress=reporter)
+        caller = ToolCaller(headers=scope["headers"], identity=identity_of(scope), progress=reporter)
         try:
-            result = await self._calls.run(tool, params.arguments or {}, caller)
+            result = await self._run(tool, params.arguments or {}, caller)
             if reporter is not None:
                 await reporter.settle()
-        except MCPError:
-            raise
-        except Exception as error:
-            self._on_error(error)
-            raise MCPError(types.INTERNAL_ERROR, "The tool could not be called.") from error
         finally:
             if reporter is not None:
                 reporter.drop()
-        answer: dict[str, Any] = {"resultType": "complete", "content": list(result.content)}
+        answer: dict[str, Any] = {"resultType": "complete", "content": list(result.content), "isError": result.is_error}
         if result.structured is not None:
             answer["structuredContent"] = result.structured
-        if result.is_error:
-            answer["isError"] = True
         return answer
+
+    async def _run(self, tool: Tool, arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
+        try:
+            return await self._calls.run(tool, arguments, caller)
+        except Exception as error:
+            self._on_error(error)
+            raise MCPError(types.INTERNAL_ERROR, "The tool could not be called.") from error
 
     async def _listen(
         self, context: _Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        id = context.request_id
-        meta: Any = {SUBSCRIPTION_ID_META_KEY: id}
-        wanted = bool(params.notifications.tools_list_changed)
-        with self._listening(context) as listener:
-            await context.session.send_notification(
-                types.SubscriptionsAcknowledgedNotification(
-                    params=types.SubscriptionsAcknowledgedNotificationParams(
-                        notifications=types.SubscriptionFilter(tools_list_changed=wanted or None), _meta=meta
-                    )
-                ),
-                related_request_id=id,
-            )
-            async for _ in listener.changes():
-                if wanted:
-                    await context.session.send_notification(
-                        types.ToolListChangedNotification(params=types.NotificationParams(_meta=meta)),
-                        related_request_id=id,
-                    )
-        return types.SubscriptionsListenResult(_meta=meta)
-
-    def _listening(self, context: _Context) -> Any:
         try:
-            return self._changes.listening(caller_of(_scope(context)))
+            with self._changes.listening(caller_of(_scope(context))) as listener:
+                return await self._tell(context, listener, bool(params.notifications.tools_list_changed))
         except TooManyListeners as error:
             raise MCPError(types.INTERNAL_ERROR, str(error)) from None
+
+    async def _tell(self, context: _Context, listener: Listener, wanted: bool) -> types.SubscriptionsListenResult:
+        id = context.request_id
+        meta: Any = {SUBSCRIPTION_ID_META_KEY: id}
+        honoured = types.SubscriptionFilter(tools_list_changed=wanted or None)
+        await context.session.send_notification(
+            types.SubscriptionsAcknowledgedNotification(
+                params=types.SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
+            ),
+            related_request_id=id,
+        )
+        changed = types.ToolListChangedNotification(params=types.NotificationParams(_meta=meta))
+        while await listener.news():
+            if wanted:
+                await context.session.send_notification(changed, related_request_id=id)
+        return types.SubscriptionsListenResult(_meta=meta)
+
+
+class _Server(Server[Any]):
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """What clients that shake hands are told: that they hear of it when the list of tools has changed."""
+        told = notification_options or NotificationOptions(tools_changed=True)
+        return super().create_initialization_options(told, experimental_capabilities, extensions)
 
 
 def _scope(context: _Context) -> Scope:
     assert context.request is not None  # all that is served here came over HTTP
     scope: Scope = context.request.scope
     return scope
-
-
-def _identity(scope: Scope) -> dict[str, Any] | None:
-    return (scope.get("extensions") or {}).get("portico")
-
-
-def caller_of(scope: Scope) -> str:
-    """Whom something counts for: the caller as the hub has verified it, at an address."""
-    client = scope.get("client")
-    return f"{compact(_identity(scope) or {})} {client[0] if client else ''}"

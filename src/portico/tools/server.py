@@ -55,7 +55,6 @@ class ToolServer:
         self._on_error = on_error or _log
         self._endpoint: Endpoint | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening: asyncio.Task[Endpoint] | None = None
 
     @property
     def remarks(self) -> list[str]:
@@ -82,10 +81,7 @@ class ToolServer:
 
     async def close(self) -> None:
         """End what clients have open: streams, sessions, calls. A request that comes later begins anew."""
-        opening, self._opening = self._opening, None
         endpoint, self._endpoint = self._endpoint, None
-        if opening is not None:
-            opening.cancel()
         if endpoint is not None:
             await endpoint.close()
 
@@ -122,22 +118,14 @@ class ToolServer:
                 return
 
     async def _open(self) -> Endpoint:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop, self._opening, self._endpoint = loop, None, None
-        if self._opening is None or (self._opening.done() and self._opening.exception() is not None):
-            self._opening = loop.create_task(self._make())
-        return await asyncio.shield(self._opening)
-
-    async def _make(self) -> Endpoint:
         if THREADS and "portico.tools.endpoint" not in sys.modules:
             await asyncio.to_thread(importlib.import_module, "portico.tools.endpoint")
         from portico.tools.endpoint import Endpoint
 
-        endpoint = Endpoint(lambda: self.tools, self.name, self.instructions, self._on_error)
-        await endpoint.open()
-        self._endpoint = endpoint
-        return endpoint
+        if self._endpoint is None or self._loop is not asyncio.get_running_loop():  # else another client was faster
+            self._loop = asyncio.get_running_loop()
+            self._endpoint = Endpoint(lambda: self.tools, self.name, self.instructions, self._on_error)
+        return self._endpoint
 
 
 async def _unavailable(exchange: Exchange, error: Exception) -> None:

@@ -1,0 +1,98 @@
+"""JSON-RPC over HTTP, as all versions of MCP have it: messages read and written, and which answers a client takes.
+
+Source: JSON-RPC 2.0; MCP specification, "Streamable HTTP"; WHATWG HTML §9.2 "Server-sent events".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from pydantic import ValidationError
+
+from portico.calls.exchange import Exchange
+from portico.calls.json_text import compact
+from portico.types import Headers
+
+SILENCE = 15.0
+"""Seconds after which a client that waits is given a sign of life, as the SDK does: proxies close what is silent."""
+
+
+class Refusal(Exception):
+    """A request that is answered with an error of the protocol, and the HTTP status that it goes with."""
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        code: int = types.INVALID_REQUEST,
+        headers: Headers | None = None,
+        *,
+        id: str | int | None = None,
+        data: Any = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = error_message(id, code, message, data)
+        super().__init__(message)
+
+
+def is_json(exchange: Exchange) -> bool:
+    """Whether the body says that it is JSON. A page of another origin can send none that does, unless it is let."""
+    return exchange.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def accepted(exchange: Exchange) -> tuple[bool, bool]:
+    """Whether the client takes JSON, and whether it takes a stream of events."""
+    kinds = {kind.partition(";")[0].strip() for kind in exchange.headers.get("accept", "*/*").lower().split(",")}
+    return (
+        not kinds.isdisjoint(("application/json", "application/*", "*/*")),
+        not kinds.isdisjoint(("text/event-stream", "text/*", "*/*")),
+    )
+
+
+def decoded(raw: bytes) -> Any:
+    """The JSON of a body. Raises `Refusal`."""
+    try:
+        return json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError):  # RecursionError: it is nested too deeply
+        raise Refusal("The body is not JSON.", 400, types.PARSE_ERROR) from None
+
+
+def message_of(value: Any) -> types.JSONRPCMessage:
+    """The one message that *value* is. Raises `Refusal`."""
+    try:
+        message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
+    except ValidationError:
+        message = None
+    if message is None or (isinstance(message, types.JSONRPCNotification) and "id" in value):  # that id is no id
+        raise Refusal("The body is not one message of JSON-RPC 2.0.")
+    return message
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def error_message(id: str | int | None, code: int, message: str, data: Any = None) -> dict[str, Any]:
+    """An answer that says what went wrong."""
+    error = {"code": code, "message": message}
+    return {"jsonrpc": "2.0", "id": id, "error": error if data is None else {**error, "data": data}}
+
+
+def notification(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What is told, and not answered."""
+    told: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    return told if params is None else {**told, "params": params}
+
+
+def event(message: Mapping[str, Any]) -> bytes:
+    """A message in a stream."""
+    return f"event: message\ndata: {compact(message)}\n\n".encode("ascii")
+
+
+def beat() -> bytes:
+    """A sign of life in a stream: a comment."""
+    return b": ping\n\n"
