@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -104,3 +105,19 @@ TOOLS = (
 
 def tool_server(*more: Tool) -> ToolServer:
     return ToolServer((*TOOLS, *more), name="flats", instructions="Ask for prices.")
+
+
+def as_callers(app: ASGIApp) -> ASGIApp:
+    """*app* as behind a hub, which has verified each caller: who it is stands in the header X-Test-Caller."""
+
+    async def behind_a_hub(scope: Any, receive: Any, send: Any) -> None:
+        caller = dict(scope["headers"]).get(b"x-test-caller", b"").decode()
+        identity = {"access": "key", "id": caller} if caller else {"access": "anonymous"}
+        await app({**scope, "extensions": {"portico": identity}}, receive, send)
+
+    return behind_a_hub
+
+
+def messages(text: str) -> list[dict[str, Any]]:
+    """The messages of a stream of events."""
+    return [json.loads(line.removeprefix("data:")) for line in text.splitlines() if line.startswith("data:")]

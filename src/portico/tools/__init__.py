@@ -4,7 +4,7 @@
 - `server`: the ASGI app behind that URL. It loads `endpoint`, and the SDK with it, when the first client comes.
 - `endpoint`: what is asked of tools, by the official SDK, whose `Server` does the protocol.
 - `modern`, `handshake`: MCP over HTTP, for clients of 2026-07-28 and for those before, which have `sessions`.
-- `answer`: one request while it is answered; `wire`: its messages.
+- `reply`: one request while it is answered; `wire`: its messages.
 - `calling`: one call while it runs: its progress, and how it is stopped.
 - `changes`: who is told that the list of tools has changed.
 - `callers`: who calls, for what belongs to or counts for somebody.

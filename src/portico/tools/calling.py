@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from portico.calls.endings import as_exception
 from portico.calls.sse import ClientLeft
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 
@@ -26,29 +27,38 @@ TO_END = 1.0
 """Seconds that calls have to end when the server closes."""
 
 
+class Closed(Exception):
+    """The call was cancelled since the server closes."""
+
+
 class Calls:
     """The calls that run."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[ToolResult]] = set()
+        self._closed = False
 
     async def run(self, tool: Tool, arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
         """Call *tool*. To cancel the task that waits here cancels the call, and does not wait for its end.
 
         The call has a task of its own, which is cancelled once: the SDK's way, again and again until the task ends,
-        would let no function clean up. Raises what the call raises.
+        would let no function clean up. Raises what the call raises, and `Closed`.
         """
         task = asyncio.get_running_loop().create_task(_awaited(tool.call(arguments, caller)))
         self._running.add(task)
         task.add_done_callback(self._ended)
         try:
             return await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            waiting = asyncio.current_task()
+            if task.cancelled() and waiting is not None and not waiting.cancelling():
+                raise (Closed() if self._closed else as_exception(error)) from None
             task.cancel()
             raise
 
     async def close(self) -> None:
         """Cancel what runs."""
+        self._closed = True
         running = list(self._running)
         for task in running:
             task.cancel()

@@ -23,13 +23,13 @@ from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
 from portico.errors import UnusableRequest
 from portico.tools.callers import caller_of, identity_of
-from portico.tools.calling import Calls, Reporter
+from portico.tools.calling import Calls, Closed, Reporter
 from portico.tools.changes import Changes, Listener, TooManyListeners
 from portico.tools.handshake import Handshake
 from portico.tools.modern import Modern
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 from portico.tools.wire import Refusal, error_message
-from portico.types import Receive, Scope, Send
+from portico.types import Scope
 from portico.version import __version__
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _Context = ServerRequestContext[Any, Any]
 
 
 class Endpoint:
-    """An ASGI app: MCP at whatever path."""
+    """Answers what clients of MCP ask."""
 
     def __init__(
         self,
@@ -78,9 +78,8 @@ class Endpoint:
         """Tell clients that the list of tools is another."""
         self._changes.tell()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
-        exchange = Exchange(scope, receive, send, [])
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer one HTTP request, at whatever path. Raises `OSError` if its client leaves."""
         version = exchange.headers.get(MCP_PROTOCOL_VERSION_HEADER)
         shakes_hands = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS  # of others the SDK says what it knows
         try:
@@ -124,6 +123,8 @@ class Endpoint:
     async def _run(self, tool: Tool, arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
         try:
             return await self._calls.run(tool, arguments, caller)
+        except Closed:
+            raise MCPError(types.INTERNAL_ERROR, "The server closes.") from None
         except Exception as error:
             self._on_error(error)
             raise MCPError(types.INTERNAL_ERROR, "The tool could not be called.") from error

@@ -23,10 +23,10 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from portico.calls.body import read_body
 from portico.calls.exchange import Exchange, Leaving
 from portico.calls.sse import STREAM_HEADERS, AnswerStream, ClientLeft
-from portico.tools.answer import Answer
 from portico.tools.callers import caller_of, owner_of
 from portico.tools.changes import Changes, Listener, TooManyListeners
-from portico.tools.sessions import NoRoom, Session, Sessions
+from portico.tools.reply import Reply
+from portico.tools.sessions import ClientSession, ClientSessions, TooManySessions
 from portico.tools.wire import SILENCE, Refusal, accepted, beat, decoded, event, is_json, message_of, notification
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Handshake:
         self._server = server
         self._changes = changes
         self._max_body = max_body
-        self.sessions = Sessions(asyncio.get_running_loop().time)
+        self.sessions = ClientSessions(asyncio.get_running_loop().time)
 
     def close(self) -> None:
         """End the sessions."""
@@ -66,7 +66,7 @@ class Handshake:
         else:
             raise Refusal(f"{method[:20]} is not allowed here.", 405, headers=[(b"allow", b"DELETE, GET, POST")])
 
-    def _session(self, exchange: Exchange) -> Session:
+    def _session(self, exchange: Exchange) -> ClientSession:
         id = exchange.headers.get(SESSION)
         if id is None:
             raise Refusal(
@@ -100,7 +100,7 @@ class Handshake:
     async def _request(self, exchange: Exchange, message: types.JSONRPCRequest, events: bool) -> None:
         begins = message.method == "initialize"
         if begins:
-            session = Session(owner_of(exchange.scope), caller_of(exchange.scope), LATEST_HANDSHAKE_VERSION)
+            session = ClientSession(owner_of(exchange.scope), caller_of(exchange.scope), LATEST_HANDSHAKE_VERSION)
         else:
             session = self._session(exchange)
         if message.id in session.calls:
@@ -110,7 +110,7 @@ class Handshake:
             session.version = result["protocolVersion"]
             self._keep(session)
 
-        answer = Answer(
+        reply = Reply(
             self._server,
             exchange,
             Connection.from_envelope(session.version, None, None),
@@ -119,16 +119,16 @@ class Handshake:
             headers=[(SESSION.encode(), session.id.encode())],
             done=shaken if begins else None,
         )
-        session.calls[message.id] = answer.cancel
+        session.calls[message.id] = reply.cancel
         try:
-            await answer.give()
+            await reply.give()
         finally:
             del session.calls[message.id]
 
-    def _keep(self, session: Session) -> None:
+    def _keep(self, session: ClientSession) -> None:
         try:
             self.sessions.add(session)
-        except NoRoom as error:
+        except TooManySessions as error:
             raise Refusal(str(error), 429 if error.of_caller else 503, types.INTERNAL_ERROR, RETRY) from None
 
     async def _get(self, exchange: Exchange) -> None:
@@ -148,7 +148,7 @@ class Handshake:
         except (ClientLeft, OSError):
             log.debug("The client left during %s", exchange.id)
 
-    async def _tell(self, exchange: Exchange, session: Session, listener: Listener, stream: AnswerStream) -> None:
+    async def _tell(self, exchange: Exchange, session: ClientSession, listener: Listener, stream: AnswerStream) -> None:
         if session.listener is not None:
             session.listener.end()  # its client has come anew, perhaps before we have heard that the last one broke
         session.listener = listener

@@ -24,7 +24,7 @@ from starlette.datastructures import Headers
 
 from portico.calls.body import read_body
 from portico.calls.exchange import Exchange
-from portico.tools.answer import Answer
+from portico.tools.reply import Reply
 from portico.tools.wire import Refusal, accepted, decoded, is_json, message_of
 
 Schema = Callable[[str], Mapping[str, Any] | None]
@@ -70,8 +70,8 @@ class Modern:
         if message.method == "tools/call":
             self._check_headers(message, exchange)
         connection = Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
-        answer = Answer(self._server, exchange, connection, message, events=True, statuses=ERROR_CODE_HTTP_STATUS)
-        await answer.give()
+        reply = Reply(self._server, exchange, connection, message, events=True, statuses=ERROR_CODE_HTTP_STATUS)
+        await reply.give()
 
     def _check_headers(self, message: types.JSONRPCRequest, exchange: Exchange) -> None:
         params = message.params or {}

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
 from portico.tools.tool import Tool
 from portico.types import Receive, Scope, Send
@@ -42,17 +43,25 @@ class ToolServer:
     """Serves *tools* by MCP. One instance belongs to one event loop at a time."""
 
     def __init__(
-        self, tools: Iterable[Tool], *, name: str, instructions: str = "", on_error: OnError | None = None
+        self,
+        tools: Iterable[Tool],
+        *,
+        name: str,
+        instructions: str = "",
+        on_error: OnError | None = None,
+        allow_origins: str | Iterable[str] = "*",
     ) -> None:
         """*name* is what clients are told that they talk to; *instructions* is for the model that calls.
 
         *on_error* is called with each exception that is none of a tool's own, for the author to see; by default it is
-        logged.
+        logged. *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never
+        allowed.
         """
         self.name = name
         self.instructions = instructions
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self._on_error = on_error or _log
+        self._origins = Origins(allow_origins, "mcp-session-id, mcp-protocol-version, x-request-id, retry-after")
         self._endpoint: Endpoint | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -94,18 +103,30 @@ class ToolServer:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
             return
+        exchange = Exchange(scope, receive, send, self._origins.headers(scope))
+        try:
+            if scope["method"] == "OPTIONS":
+                await self._preflight(exchange)
+            else:
+                await self._answer(exchange)
+        except OSError:  # what send() raises then (ASGI, "Send")
+            log.debug("The client left during %s", exchange.id)
+
+    async def _answer(self, exchange: Exchange) -> None:
         endpoint = self._endpoint
         if endpoint is None or self._loop is not asyncio.get_running_loop():
             try:
                 endpoint = await self._open()
             except Exception as error:  # noqa: BLE001 -- any package that the SDK imports may be broken; it is told
                 self._on_error(error)
-                await _unavailable(Exchange(scope, receive, send, []), error)
+                await _unavailable(exchange, error)
                 return
-        try:
-            await endpoint(scope, receive, send)
-        except* OSError:  # what send() raises then (ASGI, "Send")
-            log.debug("A client left while it was answered")
+        await endpoint.answer(exchange)
+
+    async def _preflight(self, exchange: Exchange) -> None:
+        granted = self._origins.preflight(exchange.scope, b"GET, POST, DELETE, OPTIONS")
+        await exchange.head(204, [(b"allow", b"GET, POST, DELETE, OPTIONS"), *granted])
+        await exchange.end()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -21,7 +21,7 @@ IDLE = 30 * 60.0
 """Seconds after which a session ends in which nothing is asked and nobody listens: as in the SDK."""
 
 
-class NoRoom(Exception):
+class TooManySessions(Exception):
     """There may be no more sessions now. ``of_caller`` tells whether the caller's own are too many."""
 
     def __init__(self, of_caller: bool) -> None:
@@ -30,7 +30,7 @@ class NoRoom(Exception):
         super().__init__(f"{whose} too many open sessions, and all of them are in use. End one, or try again later.")
 
 
-class Session:
+class ClientSession:
     """One client's. ``version`` is that of the protocol, once the hands are shaken."""
 
     def __init__(self, owner: str, caller: str, version: str) -> None:
@@ -58,21 +58,21 @@ class Session:
             cancel()
 
 
-class Sessions:
+class ClientSessions:
     """All of them. *now* gives seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._all: dict[str, Session] = {}  # the one that was used last is the last
-        self._of_caller: dict[str, set[Session]] = {}
+        self._all: dict[str, ClientSession] = {}  # the one that was used last is the last
+        self._of_caller: dict[str, set[ClientSession]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, session: Session) -> None:
+    def add(self, session: ClientSession) -> None:
         """Keep *session*. Those that are idle for too long go first; then, if there is no room, one of the caller's.
 
-        Raises `NoRoom` if those that would have to go are all in use.
+        Raises `TooManySessions` if those that would have to go are all in use.
         """
         self._expire()
         own = self._of_caller.get(session.caller, set())
@@ -85,7 +85,7 @@ class Sessions:
         self._all[session.id] = session
         self._of_caller.setdefault(session.caller, set()).add(session)
 
-    def get(self, id: str, owner: str) -> Session | None:
+    def get(self, id: str, owner: str) -> ClientSession | None:
         """The session of that id, if it is *owner*'s; it counts as used."""
         session = self._all.get(id)
         if session is None or session.owner != owner:
@@ -98,7 +98,7 @@ class Sessions:
         self._all[id] = self._all.pop(id)
         return session
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: ClientSession) -> None:
         """Forget *session*, and end what goes on in it."""
         if self._all.pop(session.id, None) is not None:
             own = self._of_caller[session.caller]
@@ -123,8 +123,8 @@ class Sessions:
             else:
                 self.remove(session)
 
-    def _make_room(self, among: set[Session], *, of_caller: bool) -> None:
+    def _make_room(self, among: set[ClientSession], *, of_caller: bool) -> None:
         idle = [session for session in among if not session.busy]
         if not idle:
-            raise NoRoom(of_caller)
+            raise TooManySessions(of_caller)
         self.remove(min(idle, key=lambda session: session.used))

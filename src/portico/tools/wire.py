@@ -5,15 +5,16 @@ Source: JSON-RPC 2.0; MCP specification, "Streamable HTTP"; WHATWG HTML §9.2 "S
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import mcp_types as types
 from pydantic import ValidationError
 
+from portico.calls.body import load
 from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
+from portico.errors import UnusableRequest
 from portico.types import Headers
 
 SILENCE = 15.0
@@ -56,9 +57,13 @@ def accepted(exchange: Exchange) -> tuple[bool, bool]:
 def decoded(raw: bytes) -> Any:
     """The JSON of a body. Raises `Refusal`."""
     try:
-        return json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError):  # RecursionError: it is nested too deeply
-        raise Refusal("The body is not JSON.", 400, types.PARSE_ERROR) from None
+        return load(raw, _may_hold_nul)
+    except UnusableRequest as error:
+        raise Refusal(str(error), error.status, types.PARSE_ERROR) from None
+
+
+def _may_hold_nul(path: str, value: dict[str, Any]) -> bool:
+    return path.startswith("params")  # what a function takes is for its types to say
 
 
 def message_of(value: Any) -> types.JSONRPCMessage:
@@ -70,10 +75,6 @@ def message_of(value: Any) -> types.JSONRPCMessage:
     if message is None or (isinstance(message, types.JSONRPCNotification) and "id" in value):  # that id is no id
         raise Refusal("The body is not one message of JSON-RPC 2.0.")
     return message
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def error_message(id: str | int | None, code: int, message: str, data: Any = None) -> dict[str, Any]:

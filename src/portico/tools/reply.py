@@ -33,7 +33,11 @@ REQUEST_CANCELLED = -32800
 """The code by which the SDK ends the stream of a request that its client has cancelled (Language Server Protocol)."""
 
 
-class Answer:
+LOOKS_AFTER = 0.05
+"""Seconds before which nobody looks whether the client has left: most calls are over by then."""
+
+
+class Reply:
     """Answers one request. For the SDK it is the `DispatchContext`: the server asks nothing of clients."""
 
     can_send_request = False
@@ -64,7 +68,7 @@ class Answer:
         self._statuses = statuses or {}
         self._done = done
         self._cancelled = False
-        self._leaving = Leaving(exchange.receive)
+        self._leaving = Leaving(exchange.receive, after=LOOKS_AFTER)
         self._stream = AnswerStream(self._open, exchange.frame, beat, SILENCE if events else 0)
         self.request_id = message.id
         self.transport = TransportContext(kind="streamable-http", can_send_request=False, headers=exchange.headers)
