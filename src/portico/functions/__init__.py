@@ -12,6 +12,8 @@ A call of it:
 - `calling`: from what a caller gave to the result, or the failure. `line`: where calls wait for their turn.
 - `given`: what a function may ask for that callers cannot set: headers, who calls, a way to say how far it is.
 
+Values that JSON alone does not hold, both ways: `values`.
+
 Not here: what ``serve`` takes for functions (`portico.adapters`), how user code is run (`portico.calls`), and how
 agents reach tools (`portico.tools`).
 """

@@ -9,6 +9,8 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
+from portico.functions.values.annotations import result_schema
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.json_schema import GenerateJsonSchema
@@ -46,6 +48,12 @@ def _generator() -> type[GenerateJsonSchema]:
         """Leaves out without a warning what no JSON can hold: defaults, members of a union."""
 
         ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 -- pydantic's own
+
+        def is_instance_schema(self, schema: Any) -> dict[str, Any]:
+            """An array or a table in a dataclass that is a result has a schema; of other classes nothing is known."""
+            if self.mode == "validation":
+                return super().is_instance_schema(schema)
+            return result_schema(schema["cls"])
 
     return Quiet
 

@@ -31,6 +31,8 @@ from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
 from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
+from portico.functions.values.annotations import annotation as special_annotation
+from portico.functions.values.annotations import is_upload
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -139,7 +141,7 @@ class _Reading:
     def _take_more(self, annotation: Any) -> None:
         named = named_fields(annotation)
         if named is None:
-            self._more = Any if annotation is EMPTY else annotation
+            self._more = Any if annotation is EMPTY else special_annotation(annotation) or annotation
             return
         for name, (kind, required) in named.items():
             self._add(name, kind, EMPTY if required else NOT_PASSED)
@@ -147,7 +149,8 @@ class _Reading:
     def _add(self, name: str, annotation: Any, default: Any) -> None:
         described = self.told.parameters.get(name, "")
         try:
-            self.fields.append(field_of(name, taken(annotation), default, described, len(self.fields)))
+            kind = special_annotation(taken(annotation)) or taken(annotation)
+            self.fields.append(field_of(name, kind, default, described, len(self.fields)))
         except Exception as error:  # pydantic's own complaints of a Field
             raise self._refusal(name, annotation, error) from error
 
@@ -218,14 +221,17 @@ class _Reading:
 
     def answer(self) -> tuple[type[BaseModel], dict[str, Any] | None]:
         """The model of the answer, and the schema of its result."""
-        from pydantic import create_model
+        from pydantic import ConfigDict, create_model
 
         from portico.functions.schema import output_schema
 
         kind: Any = self._result_type()
+        kind = special_annotation(kind, result=True) or kind
         model: type[BaseModel]
         try:
-            model = create_model(f"{self._name}RunResponse", __module__=__name__, result=(kind, ...))
+            # Of a class that pydantic does not know, a result has to be an instance: its JSON is made by `values`.
+            config = ConfigDict(arbitrary_types_allowed=True)
+            model = create_model(f"{self._name}RunResponse", __config__=config, __module__=__name__, result=(kind, ...))
             return model, output_schema(model)
         except Exception:  # noqa: BLE001 - a result of any type can be given as people see it
             model = create_model(f"{self._name}RunResponse", __module__=__name__, result=(Any, ...))
@@ -258,6 +264,7 @@ class _Reading:
                     required=info.is_required(),
                     default=None if default is NOT_PASSED else default,
                     description=info.description or "",
+                    upload=is_upload(field.annotation),
                 )
             )
         return tuple(found)

@@ -1,0 +1,219 @@
+"""A result as JSON, whatever it holds: arrays, tables, images, models, dates, and containers of all of these.
+
+Two ways lead there. Where pydantic knows a result's type by the annotation, its serializer writes it, and asks
+`fallback` for what it does not know. Without an annotation `plain` looks through the result first, so that bytes are
+the same base64 everywhere.
+
+NaN and infinite numbers, which JSON does not have, become null, as in JavaScript, pandas and pydantic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from portico.calls.json_text import compact
+from portico.errors import UnusableOutput
+from portico.functions.values.families import family_of, library_of
+from portico.functions.values.uploads import to_base64
+
+if TYPE_CHECKING:
+    from portico.functions.typed import TypedFunction
+
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+_DEEP = 100
+"""How deep a result is nested at most: JSON parsers of other languages stop there or a little later."""
+
+
+def json_bytes(value: Any) -> bytes:
+    """*value* as JSON in UTF-8. Raises `UnusableOutput` for what JSON cannot hold, and says what would do."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    given = value if value.__class__ in _LEAVES else plain(value)
+    try:
+        return to_json(given, inf_nan_mode="null", bytes_mode="base64", fallback=fallback)
+    except PydanticSerializationError as error:
+        return _anyway(given, error)
+
+
+def to_json(value: Any) -> str:
+    """The same as text: an item of a stream."""
+    return json_bytes(value).decode()
+
+
+def result_bytes(value: Any, typed: TypedFunction) -> bytes:
+    """``{"result": value}`` as JSON in UTF-8, once *value* is seen to be what the function says that it returns.
+
+    Raises `UnusableOutput` where it is not, and for what JSON cannot hold.
+    """
+    from pydantic import ValidationError
+    from pydantic_core import PydanticSerializationError
+
+    answer = typed.answer
+    if answer.model_fields["result"].annotation is Any:
+        return b'{"result":' + json_bytes(value) + b"}"
+    try:
+        checked = answer.__pydantic_validator__.validate_python({"result": value})
+    except ValidationError as error:
+        raise wrong_result(value, error) from error
+    try:
+        return answer.__pydantic_serializer__.to_json(checked, fallback=fallback)
+    except PydanticSerializationError as error:
+        return _anyway({"result": checked.__dict__["result"]}, error)
+
+
+def json_value(value: Any, typed: TypedFunction) -> Any:
+    """What `result_bytes` says of *value*, as Python's own dicts, lists, texts and numbers."""
+    from pydantic_core import from_json
+
+    return from_json(result_bytes(value, typed))["result"]
+
+
+def wrong_result(value: Any, error: Any) -> UnusableOutput:
+    """An error that says to the author where a result is not what its annotation promises."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(str, first["loc"][1:]))
+    text = f"The function returned a {type(value).__name__}, which is not what its annotation says"
+    return UnusableOutput(f"{text}: {f'{where}: ' if where else ''}{first['msg']}.")
+
+
+def _anyway(value: Any, error: Exception) -> bytes:
+    """What pydantic does not write: text with half of a surrogate pair. Raises `UnusableOutput` for the rest."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UnusableOutput):
+            raise cause from None
+        cause = cause.__cause__ or cause.__context__
+    if "surrogates not allowed" in str(error):
+        from pydantic_core import to_jsonable_python
+
+        try:
+            return compact(_finite(to_jsonable_python(plain(value), fallback=fallback))).encode()
+        except (ValueError, RecursionError):
+            pass
+    text = str(error)
+    if "Circular reference" in text:
+        raise UnusableOutput("The function's result refers to itself, which JSON cannot.") from None
+    raise UnusableOutput(f"The function's result cannot be written as JSON: {' '.join(text.split())[:300]}") from error
+
+
+def _finite(value: Any) -> Any:
+    if value.__class__ is float:
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return value
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """*value* with all that pydantic does not know, and all bytes, put as JSON has them."""
+    kind = value.__class__
+    if kind in _LEAVES:
+        return value
+    if depth > _DEEP:
+        raise UnusableOutput("The function's result is nested too deeply for JSON, or refers to itself.")
+    if kind is list or kind is tuple:
+        if _LEAVES.issuperset(map(type, value)):
+            return value
+        return [plain(each, depth + 1) for each in value]
+    if kind is dict:
+        return {_key(key): plain(each, depth + 1) for key, each in value.items()}
+    if kind in (set, frozenset):
+        return [plain(each, depth + 1) for each in value]
+    if (family := family_of(kind)) is not None:
+        return of_family(value, family, depth)
+    if dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_serializer__"):
+        return {field.name: plain(getattr(value, field.name), depth + 1) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list) and not hasattr(kind, "__pydantic_serializer__"):
+        return [plain(each, depth + 1) for each in value]
+    if isinstance(value, Mapping) and not hasattr(kind, "__pydantic_serializer__"):
+        return {_key(key): plain(each, depth + 1) for key, each in value.items()}
+    return value
+
+
+def _key(key: Any) -> Any:
+    if key.__class__ is bytes:
+        return to_base64(key)
+    if isinstance(key, tuple):
+        return ",".join(str(each) for each in key)
+    return key
+
+
+def fallback(value: Any) -> Any:
+    """What pydantic is told of a value that it does not know. Raises `UnusableOutput` if there is no JSON for it."""
+    if (family := family_of(value.__class__)) is not None:
+        return of_family(value, family, 0)
+    if isinstance(value, range):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        if value is pandas.NA:
+            return None
+        if isinstance(value, pandas.Period | pandas.Interval):
+            return str(value)
+    if (image := _picture(value)) is not None:
+        return image
+    raise UnusableOutput(
+        f"The function gave a {type(value).__name__}, which cannot be written as JSON. Return numbers, text, lists,"
+        " dicts, a dataclass, a pydantic model, an array, a table, an image or a figure."
+    )
+
+
+def of_family(value: Any, family: str, depth: int) -> Any:
+    """*value*, of *family*, as what JSON or pydantic knows."""
+    if family == "array":
+        from portico.functions.values.arrays import to_lists
+
+        lists = to_lists(value)
+        return plain(lists, depth + 1) if value.dtype.kind in "OSV" else lists
+    if family == "scalar":
+        from portico.functions.values.arrays import to_lists
+
+        lists = to_lists(value)
+        return plain(lists, depth + 1) if value.dtype.kind in "OSV" else lists
+    if family in ("frame", "series", "arrow"):
+        from portico.functions.values.tables import to_json_form
+
+        return plain(to_json_form(value, family, library_of(value)), depth + 1)
+    if family == "image":
+        from portico.functions.values.images import to_data_url
+
+        return to_data_url(value)
+    if family == "figure":
+        from portico.functions.values.figures import to_data_url as figure_data_url
+
+        return figure_data_url(value)
+    if family == "bytes":
+        return to_base64(value)
+    if family == "stream":
+        return to_base64(value.getvalue()) if hasattr(value, "getvalue") else fallback_text(value)
+    if family == "moment":
+        return None if value != value else value.isoformat()
+    if family == "path":
+        return str(value)
+    return fallback_text(value)
+
+
+def fallback_text(value: Any) -> Any:
+    raise UnusableOutput(f"The function gave a {type(value).__name__}, which cannot be written as JSON.")
+
+
+def _picture(value: Any) -> str | None:
+    """A ``data:`` URL for an object that shows itself as a picture and is nothing else, such as IPython's Image."""
+    return None
+
+
+def check(value: Any, typed: TypedFunction) -> None:
+    """Raise `UnusableOutput` where *value* is not what the function's annotation promises."""
+    from pydantic import ValidationError
+
+    try:
+        typed.answer.__pydantic_validator__.validate_python({"result": value})
+    except ValidationError as error:
+        raise wrong_result(value, error) from error

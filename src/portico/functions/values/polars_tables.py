@@ -1,0 +1,97 @@
+"""What polars needs of `tables`: from columns, CSV and Arrow to its DataFrames and Series, and back."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from portico.functions.values.bounds import one_line, unreadable
+
+
+def is_frame(value: Any) -> bool:
+    import polars
+
+    return isinstance(value, polars.DataFrame)
+
+
+def is_series(value: Any) -> bool:
+    import polars
+
+    return isinstance(value, polars.Series)
+
+
+def from_columns(columns: dict[str, list[Any]]) -> Any:
+    import polars
+
+    return _read("This cannot be a table", lambda: polars.DataFrame(columns, strict=False))
+
+
+def from_csv(data: bytes, separator: str) -> Any:
+    import polars
+
+    if not data.strip():
+        return polars.DataFrame()
+    return _read(
+        "The CSV file cannot be read",
+        lambda: polars.read_csv(data, separator=separator, infer_schema_length=None, raise_if_empty=False),
+    )
+
+
+def from_arrow(table: Any) -> Any:
+    import polars
+
+    return _read("The Arrow table cannot be read", lambda: polars.DataFrame(polars.from_arrow(table)))
+
+
+def series_of(values: list[Any], labels: list[Any] | None) -> Any:
+    import polars
+
+    return _read("This cannot be a series", lambda: polars.Series(values=values, strict=False))
+
+
+def _read(what: str, read: Any) -> Any:
+    """What *read* returns; an error of polars becomes one that says *what*."""
+    try:
+        return read()
+    except BaseException as error:
+        # polars raises a BaseException where its Rust code panics; all but what ends a program means: not readable
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise unreadable(f"{what}: {one_line(error)}") from None
+
+
+def only_column(frame: Any) -> Any:
+    return frame.to_series(0)
+
+
+def flat(frame: Any) -> Any:
+    """*frame* as a DataFrame with its rows at hand."""
+    import polars
+
+    if isinstance(frame, polars.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, polars.Series):
+        return frame.to_frame(frame.name or "value")
+    return frame
+
+
+def to_records(frame: Any) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = flat(frame).to_dicts()
+    return records
+
+
+def series_to_json(series: Any) -> Any:
+    return series.to_list()
+
+
+def to_csv(frame: Any) -> bytes:
+    text: str = flat(frame).write_csv(line_terminator="\r\n")
+    return text.encode()
+
+
+def to_arrow(frame: Any) -> bytes:
+    import polars
+
+    file = io.BytesIO()
+    flat(frame).write_ipc_stream(file, compat_level=polars.CompatLevel.oldest())
+    return file.getvalue()

@@ -1,0 +1,97 @@
+"""Types in signatures that are values of their own, wherever in an annotation they are."""
+
+from __future__ import annotations
+
+import io
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+import fastapi
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import starlette.datastructures
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from portico.functions.values.annotations import annotation, is_upload, takes_several
+from portico.functions.values.uploads import CallFiles
+from tests.functions.values.functions import function_of, input_schema, taken, upload
+
+FILES = [
+    bytes,
+    bytearray,
+    Path,
+    io.BytesIO,
+    typing.BinaryIO,
+    starlette.datastructures.UploadFile,
+    fastapi.UploadFile,
+    np.ndarray,
+    NDArray[np.float32],
+    pd.DataFrame,
+    pd.Series,
+    pl.DataFrame,
+    pl.LazyFrame,
+    pl.Series,
+    pa.Table,
+    Image.Image,
+]
+
+
+@pytest.mark.parametrize("kind", FILES, ids=str)
+def test_a_parameter_of_such_a_type_may_be_sent_as_a_file(kind: Any) -> None:
+    (parameter,) = function_of(kind).parameters
+    assert parameter.upload
+    assert input_schema(kind)["x-portico-upload"]
+
+
+@pytest.mark.parametrize("kind", [int, str, list[int], dict[str, float], np.float32, pd.Timestamp], ids=str)
+def test_other_parameters_are_no_files(kind: Any) -> None:
+    (parameter,) = function_of(kind).parameters
+    assert not parameter.upload
+
+
+@pytest.mark.parametrize(
+    "kind", [int, str, list[int], Any, typing.Callable[[int], int], None, typing.Literal["a"]], ids=str
+)
+def test_what_is_not_special_stays_as_it_is(kind: Any) -> None:
+    assert annotation(kind) is None
+
+
+def test_a_type_is_found_inside_others() -> None:
+    red = io.BytesIO()
+    Image.new("RGB", (2, 1), "red").save(red, "PNG")
+    image = upload(red.getvalue())
+    assert taken(Image.Image | None, None) is None
+    assert taken(typing.Optional[Image.Image], image).size == (2, 1)  # noqa: UP045
+    assert [each.size for each in taken(list[Image.Image], [image, image])] == [(2, 1), (2, 1)]
+    assert taken(dict[str, np.ndarray], {"a": [1, 2]})["a"].tolist() == [1, 2]
+    assert taken(tuple[np.ndarray, int], [[1, 2], 3])[0].tolist() == [1, 2]
+    assert taken(Annotated[np.ndarray, Field(description="points")], [1]).tolist() == [1]
+    assert taken(np.ndarray | str, "text") == "text"
+
+
+def test_whether_several_files_are_taken() -> None:
+    assert takes_several(annotation(list[bytes]))
+    assert takes_several(annotation(list[Path] | None))
+    assert not takes_several(annotation(bytes))
+    assert not takes_several(annotation(bytes | None))
+
+
+def test_where_files_are_is_told_to_forms() -> None:
+    assert is_upload(annotation(list[bytes] | None))
+    assert input_schema(Image.Image)["contentMediaType"] == "image/*"
+    assert input_schema(list[bytes])["items"]["x-portico-upload"] == ["*/*"]
+
+
+def test_a_path_of_the_machine_cannot_be_named() -> None:
+    from tests.functions.values.functions import refusal
+
+    with CallFiles() as files:
+        assert "base64" in refusal(Path, __file__, files)
+        assert "multipart" in refusal(Path, "aGVsbG8=")
+        assert taken(Path, "aGVsbG8=", files).read_bytes() == b"hello"

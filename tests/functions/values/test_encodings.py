@@ -1,0 +1,107 @@
+"""A result in the form that its caller asks for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from portico.errors import UnusableOutput, UnusableRequest
+from portico.functions.values.encodings import DISPLAY, is_quick
+from tests.functions.values.functions import answered, result_of
+
+mpl.use("Agg")
+
+
+def figure() -> Figure:
+    made = Figure(figsize=(2, 1))
+    made.add_subplot().plot([1, 2])
+    return made
+
+
+class Rich:
+    """An object that shows itself, and is nothing that JSON knows."""
+
+    def _repr_html_(self) -> str:
+        return "<b>rich</b>"
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "application/*", "text/html, */*"])
+def test_json_is_given_where_nothing_better_is_asked_for(accept: str) -> None:
+    encoded = answered({"a": 1}, accept)
+    assert (encoded.media_type, encoded.body, encoded.headers) == ("application/json", b'{"result":{"a":1}}', ())
+
+
+def test_text_is_given_as_text() -> None:
+    encoded = answered("hé", "text/plain")
+    assert (encoded.media_type, encoded.body) == ("text/plain; charset=utf-8", "hé".encode())
+    assert answered(b"\xff", "application/octet-stream").body == b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "start"), [("image/png", b"\x89PNG"), ("image/svg+xml", b"<?xml"), ("application/pdf", b"%PDF")]
+)
+def test_a_figure_is_given_as_a_picture(media_type: str, start: bytes) -> None:
+    encoded = answered(figure(), media_type)
+    assert encoded.media_type == media_type
+    assert encoded.body.startswith(start)
+    assert result_of([figure()])[0].startswith("data:image/png;base64,")
+
+
+def test_html_cannot_act_as_a_page_of_the_service() -> None:
+    encoded = answered(Rich(), "text/html")
+    assert encoded.body == b"<b>rich</b>"
+    headers = dict(encoded.headers)
+    assert headers[b"content-security-policy"].startswith(b"sandbox; default-src 'none'")
+    assert headers[b"x-content-type-options"] == b"nosniff"
+
+
+def test_what_json_cannot_hold_is_given_as_it_shows_itself_where_anything_will_do() -> None:
+    assert answered(Rich(), "*/*").media_type == "text/html; charset=utf-8"
+    with pytest.raises(UnusableOutput, match="a Rich, which cannot be written as JSON"):
+        answered(Rich(), "application/json")
+
+
+def test_what_has_no_form_is_the_functions_error() -> None:
+    with pytest.raises(UnusableOutput, match=r"a object, which cannot be written as JSON\. Return numbers"):
+        answered(object())
+
+
+def test_a_form_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UnusableRequest, match=r"text/csv, application/vnd.apache.arrow.stream") as refused:
+        answered(pd.DataFrame({"a": [1]}), "image/png")
+    assert refused.value.status == 406
+
+
+@pytest.mark.parametrize("accept", ["", "text/plain", DISPLAY])
+@pytest.mark.parametrize(("value", "kind"), [("x", int), (1.5, int), ([1], np.ndarray), ("x", pd.DataFrame)])
+def test_a_result_of_another_type_than_promised_is_the_functions_error(value: Any, kind: Any, accept: str) -> None:
+    with pytest.raises(UnusableOutput, match="not what its annotation says"):
+        answered(value, accept, kind)
+
+
+def test_the_page_gets_result_text_and_display() -> None:
+    encoded = answered(pd.DataFrame({"a": [1]}), DISPLAY)
+    assert encoded.media_type == DISPLAY
+    shown = json.loads(encoded.body)
+    assert shown["result"] == [{"a": 1}]
+    assert shown["text"] == "   a\n0  1"
+    assert "<table" in shown["display"]["text/html"]
+    shown = json.loads(answered(Rich(), DISPLAY).body)
+    assert "result" not in shown
+    assert shown["display"] == {"text/html": "<b>rich</b>"}
+
+
+def test_what_takes_long_is_no_work_for_an_event_loop() -> None:
+    assert is_quick(1)
+    assert is_quick("x" * 100)
+    assert is_quick([1, 2])
+    assert not is_quick("x" * 10**6)
+    assert not is_quick(np.ones(2))
+    assert not is_quick(pd.DataFrame())
+    assert not is_quick([figure()])
