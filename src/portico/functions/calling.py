@@ -12,6 +12,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,20 @@ def validate(typed: TypedFunction, given: Mapping[str, Any], context: Any = None
     *context* is for the types' own validators: the files that came with the call. What the function is given by us is
     not in the result: `call` adds it. Raises `pydantic.ValidationError`, which names each wrong field.
     """
-    return _passed(typed, typed.arguments.__pydantic_validator__.validate_python(given, context=context))
+    validator = typed.arguments.__pydantic_validator__
+    if typed.passing.strict and (text := _as_json(given)) is not None:
+        return _passed(typed, validator.validate_json(text, context=context))
+    return _passed(typed, validator.validate_python(given, context=context))
+
+
+def _as_json(given: Mapping[str, Any]) -> bytes | None:
+    """What came as JSON, as it came; None if it did not: a form has files."""
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return to_json(given, inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError, RecursionError):
+        return None
 
 
 def validate_json(typed: TypedFunction, body: bytes | str) -> Arguments:
@@ -72,6 +86,14 @@ def _passed(typed: TypedFunction, read: Any) -> Arguments:
     elif missing:
         del args[-missing:]
     return args, kwargs
+
+
+def succeeding(new: TypedFunction, old: TypedFunction) -> TypedFunction:
+    """*new* to be served in the place of *old*, with whose calls its own wait in one line."""
+    if new.line is None or old.line is None:
+        return new
+    old.line.resize(new.line.most)
+    return replace(new, line=old.line)
 
 
 def _take_more(typed: TypedFunction, kwargs: dict[str, Any], more: Mapping[str, Any]) -> None:

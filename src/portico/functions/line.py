@@ -57,14 +57,23 @@ class CallLine:
     def leave(self) -> None:
         """End a turn; whoever came first has the next. May be called from any thread."""
         with self._lock:
-            while self._waiting and self.running <= self.most:
-                turn = self._waiting.popleft()
-                try:
-                    turn.get_loop().call_soon_threadsafe(_give, turn)
-                    return
-                except RuntimeError:  # its loop is closed, so nobody waits
-                    continue
             self.running -= 1
+            self._go_on()
+
+    def resize(self, most: int) -> None:
+        """Let *most* calls run at a time from now on. Those that run go on."""
+        with self._lock:
+            self.most = most
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and self.running < self.most:
+            turn = self._waiting.popleft()
+            try:
+                turn.get_loop().call_soon_threadsafe(_give, turn)
+            except RuntimeError:  # its loop is closed, so nobody waits
+                continue
+            self.running += 1
 
 
 def _give(turn: asyncio.Future[None]) -> None:

@@ -76,3 +76,10 @@ def is_json(value: Any) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def is_strict(core_schema: Any) -> bool:
+    """Whether some part of pydantic's own schema is strict: it tells what came as JSON from other values."""
+    if isinstance(core_schema, dict):
+        return core_schema.get("strict") is True or any(map(is_strict, core_schema.values()))
+    return isinstance(core_schema, list | tuple) and any(map(is_strict, core_schema))

@@ -30,6 +30,7 @@ from portico.functions.hints import bound_by_name, definition_of, named_fields, 
 from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
+from portico.functions.schema import input_schema, is_strict, output_schema
 from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
 from portico.functions.values.annotations import annotation as special_annotation
 from portico.functions.values.annotations import is_upload
@@ -92,7 +93,7 @@ def typed_function(
         on_loop=runs_on_loop(function),
         streams=reading.streams,
         options=options,
-        passing=reading.passing(),
+        passing=reading.passing(arguments),
         line=None if options.concurrency is None else CallLine(options.concurrency),
     )
 
@@ -169,8 +170,6 @@ class _Reading:
         """The model that reads what callers give."""
         from pydantic import BaseModel, ConfigDict, create_model
 
-        from portico.functions.schema import input_schema
-
         takes_more = self._more is not EMPTY
         base = type(
             f"{self._name}Fields",
@@ -223,8 +222,6 @@ class _Reading:
         """The model of the answer, and the schema of its result."""
         from pydantic import ConfigDict, create_model
 
-        from portico.functions.schema import output_schema
-
         kind: Any = self._result_type()
         kind = special_annotation(kind, result=True) or kind
         model: type[BaseModel]
@@ -269,7 +266,7 @@ class _Reading:
             )
         return tuple(found)
 
-    def passing(self) -> Passing:
+    def passing(self, arguments: type[BaseModel]) -> Passing:
         """How what was given is passed on."""
         every = self._signature.parameters
         by_position = [one for one in every.values() if one.kind is one.POSITIONAL_ONLY]
@@ -287,6 +284,7 @@ class _Reading:
             rest=self._rest,
             more=more,
             always=always,
+            strict=is_strict(arguments.__pydantic_core_schema__),
             taken=frozenset(
                 one.name for one in every.values() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
             ),

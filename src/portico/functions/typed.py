@@ -72,6 +72,8 @@ class Passing:
     """Whether it has a ``**kwargs``."""
     always: tuple[str, ...] = ()
     """The fields that are passed if callers gave nothing, too: the function's own default is a ``Field(...)``."""
+    strict: bool = False
+    """Whether some type takes no text for a date, say, unless it comes as JSON."""
     taken: frozenset[str] = frozenset()
     """The names that ``**kwargs`` cannot have: its other parameters."""
 
