@@ -10,7 +10,6 @@ import datetime
 import decimal
 import enum
 import inspect
-import pathlib
 import sys
 import types
 import typing
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from portico.functions.hints import fields_of
+from portico.functions.values import annotations as values
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -31,7 +31,7 @@ NOT_PASSED: Any = object()
 _PLAIN = (bool, int, float, str, list, dict)
 """Types of defaults that say which type a parameter without an annotation has."""
 
-_PLAIN_TOO = (enum.Enum, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal, pathlib.PurePath)
+_PLAIN_TOO = (enum.Enum, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, decimal.Decimal)
 """The same, of any class below these."""
 
 _ITERABLES = (
@@ -43,7 +43,8 @@ _ITERABLES = (
     collections.abc.Reversible,
 )
 
-_NEVER_COPIED = (bool, int, float, str, bytes, type(None), enum.Enum, datetime.date, datetime.time, decimal.Decimal)
+_AS_IT_IS = frozenset((bool, int, float, str, type(None)))
+"""Types of defaults that a schema says as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,28 @@ def _or_none(annotation: Any) -> Any:
     return Union[annotation, None]  # noqa: UP007 -- not each type has an operator for it
 
 
-def taken(annotation: Any) -> Any:
-    """*annotation* as pydantic takes it, with lists where it says that anything iterable would do.
+def taken(annotation: Any, *, result: bool = False) -> Any:
+    """*annotation* as pydantic takes it: with lists, where anything iterable would do, and values that no JSON holds.
 
-    Those pydantic would read only once, as the function goes through them, and so refuse too late.
+    *result* says that it is what a function returns.
     """
+    annotation = _listed(annotation)
+    special = values.annotation(annotation, result=result)
+    return annotation if special is None else special
+
+
+def _listed(annotation: Any) -> Any:
+    """With lists in place of iterables, which pydantic reads as the function goes through them: it refuses too late."""
     origin = typing.get_origin(annotation) or annotation
     arguments = typing.get_args(annotation)
     if origin in _ITERABLES:
-        return list[taken(arguments[0])] if arguments else list[Any]  # type: ignore[misc]
+        return list[_listed(arguments[0])] if arguments else list[Any]  # type: ignore[misc]
     if origin is Annotated:
-        return Annotated[(taken(arguments[0]), *arguments[1:])]
+        return Annotated[(_listed(arguments[0]), *arguments[1:])]
     if _is_union(annotation):
-        return Union[tuple(map(taken, arguments))]  # noqa: UP007 -- not each type has an operator for it
+        return Union[tuple(map(_listed, arguments))]  # noqa: UP007 -- not each type has an operator for it
     if origin in (list, set, frozenset, dict) and arguments:
-        return origin[tuple(map(taken, arguments))]
+        return origin[tuple(map(_listed, arguments))]
     if sys.version_info < (3, 12) and typing.is_typeddict(annotation):
         return _typed_dict(annotation)
     return annotation
@@ -156,9 +164,9 @@ def field_of(parameter: str, annotation: Any, default: Any, described: str, numb
         annotation = Annotated[annotation, pydantic.Field(**said)] if said else annotation
     elif default is EMPTY:
         own = pydantic.Field(**said)
-    elif isinstance(default, _NEVER_COPIED):
+    elif type(default) in _AS_IT_IS:
         own = pydantic.Field(default, **said)
-    else:  # a default that may change is the function's own, and is never copied
+    else:  # it is the function's own, and never copied
         told = _as_json(annotation, default)
         own = pydantic.Field(default_factory=lambda: default, json_schema_extra=told, **said)
     return FieldOfParameter(parameter, name, annotation, own, isinstance(default, FieldInfo))

@@ -32,7 +32,6 @@ from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
 from portico.functions.schema import input_schema, is_strict, output_schema
 from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
-from portico.functions.values.annotations import annotation as special_annotation
 from portico.functions.values.annotations import is_upload
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ Extra = Literal["forbid", "ignore"]
 
 WOULD_DO = (
     "What would do: numbers, texts, lists, dicts, dates, Enum, Literal, dataclasses, TypedDict, pydantic models, "
-    "and unions of them"
+    "unions of these; bytes, Path and UploadFile as files; numpy arrays, DataFrames, PIL images"
 )
 
 _ITERATORS = (
@@ -142,7 +141,7 @@ class _Reading:
     def _take_more(self, annotation: Any) -> None:
         named = named_fields(annotation)
         if named is None:
-            self._more = Any if annotation is EMPTY else special_annotation(annotation) or annotation
+            self._more = Any if annotation is EMPTY else taken(annotation)
             return
         for name, (kind, required) in named.items():
             self._add(name, kind, EMPTY if required else NOT_PASSED)
@@ -150,8 +149,7 @@ class _Reading:
     def _add(self, name: str, annotation: Any, default: Any) -> None:
         described = self.told.parameters.get(name, "")
         try:
-            kind = special_annotation(taken(annotation)) or taken(annotation)
-            self.fields.append(field_of(name, kind, default, described, len(self.fields)))
+            self.fields.append(field_of(name, taken(annotation), default, described, len(self.fields)))
         except Exception as error:  # pydantic's own complaints of a Field
             raise self._refusal(name, annotation, error) from error
 
@@ -220,18 +218,19 @@ class _Reading:
 
     def answer(self) -> tuple[type[BaseModel], dict[str, Any] | None]:
         """The model of the answer, and the schema of its result."""
-        from pydantic import ConfigDict, create_model
+        from pydantic import ConfigDict, Field, create_model
 
-        kind: Any = self._result_type()
-        kind = special_annotation(kind, result=True) or kind
+        # Of a class that pydantic does not know, a result has to be an instance: its JSON is made by `values`.
+        config = ConfigDict(arbitrary_types_allowed=True)
         model: type[BaseModel]
         try:
-            # Of a class that pydantic does not know, a result has to be an instance: its JSON is made by `values`.
-            config = ConfigDict(arbitrary_types_allowed=True)
-            model = create_model(f"{self._name}RunResponse", __config__=config, __module__=__name__, result=(kind, ...))
-            return model, output_schema(model)
+            kind: Any = (self._result_type(), Field(description=self.told.returns or None))
+            model = create_model(f"{self._name}RunResponse", __config__=config, __module__=__name__, result=kind)
         except Exception:  # noqa: BLE001 - a result of any type can be given as people see it
-            model = create_model(f"{self._name}RunResponse", __module__=__name__, result=(Any, ...))
+            return create_model(f"{self._name}RunResponse", __module__=__name__, result=(Any, ...)), None
+        try:
+            return model, output_schema(model)
+        except Exception:  # noqa: BLE001 - it can be given, and only no schema says what it is
             return model, None
 
     def _result_type(self) -> Any:
@@ -241,11 +240,12 @@ class _Reading:
         if kind is EMPTY or kind in (typing.NoReturn, typing.Never):
             return Any
         if not self.streams:
-            return taken(kind)
+            return taken(kind, result=True)
         items, *others = typing.get_args(kind) or (Any,)
         result = list[items]  # type: ignore[valid-type]
         returned = others[1] if len(others) == 2 else None
-        return result if returned in (None, type(None), Any) else Union[result, returned]  # noqa: UP007 -- as in fields
+        whole = result if returned in (None, type(None), Any) else Union[result, returned]  # noqa: UP007 -- as in fields
+        return taken(whole, result=True)
 
     def parameters(self, arguments: type[BaseModel]) -> tuple[Parameter, ...]:
         """The parameters as their callers know them."""
