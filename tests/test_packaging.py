@@ -49,7 +49,7 @@ def test_the_wheel_holds_all_that_is_needed_and_no_more(wheel: zipfile.ZipFile):
 
 
 def is_shipped(path: Path) -> bool:
-    kinds = (".py", ".typed", ".html", ".js", ".mjs")
+    kinds = (".py", ".typed", ".html", ".js", ".mjs", ".css")
     return path.is_file() and "__pycache__" not in path.parts and path.suffix in kinds
 
 

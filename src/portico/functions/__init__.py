@@ -14,6 +14,8 @@ A call of it:
 
 Values that JSON alone does not hold, both ways: `values`.
 
+For people: `page`.
+
 Not here: what ``serve`` takes for functions (`portico.adapters`), how user code is run (`portico.calls`), and how
 agents reach tools (`portico.tools`).
 """
