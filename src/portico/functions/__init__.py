@@ -11,6 +11,7 @@ A call of it:
 
 - `calling`: from what a caller gave to the result, or the failure. `line`: where calls wait for their turn.
 - `given`: what a function may ask for that callers cannot set: headers, who calls, a way to say how far it is.
+- `as_tools`: a function as a tool that agents call. `tool_content`: its result as they get it.
 
 Values that JSON alone does not hold, both ways: `values`.
 

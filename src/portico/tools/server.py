@@ -49,13 +49,13 @@ class ToolServer:
         name: str,
         instructions: str = "",
         on_error: OnError | None = None,
-        allow_origins: str | Iterable[str] = "*",
+        allow_origins: str | Iterable[str] = (),
     ) -> None:
         """*name* is what clients are told that they talk to; *instructions* is for the model that calls.
 
         *on_error* is called with each exception that is none of a tool's own, for the author to see; by default it is
-        logged. *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never
-        allowed.
+        logged. *allow_origins*: the origins whose pages may call, or ``"*"``, where it stands alone: none where the app
+        that it is a part of says so for all of its routes. Credentials of browsers are never allowed.
         """
         self.name = name
         self.instructions = instructions

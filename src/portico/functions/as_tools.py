@@ -1,0 +1,102 @@
+"""A typed function as a tool: reads an agent's arguments, calls the function, and gives its result or what went wrong.
+
+What goes wrong in a call is a result, which the model that called can read and act on: a wrong argument, an exception,
+a function that is busy. Source: MCP specification, "Tools", "Error Handling".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from portico.calls.run import THREADS
+from portico.errors import Busy, FunctionError, UnusableOutput
+from portico.functions.calling import call, validate
+from portico.functions.given import Given
+from portico.functions.tool_content import ResultForm, result_form, tool_result
+from portico.functions.typed import TypedFunction
+from portico.functions.values.encodings import is_quick
+from portico.functions.values.uploads import CallFiles
+from portico.tools.tool import Tool, ToolCaller, ToolResult
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[BaseException], object]
+"""Shows an exception to the function's author."""
+
+_MOST_ERRORS = 20
+"""Wrong arguments that are told: what a model reads costs."""
+_MOST_TEXT = 500
+"""Characters of what is said of one."""
+
+
+def tools_of(functions: Iterable[TypedFunction], report: Report | None = None) -> list[Tool]:
+    """The tools of all *functions* that agents are told of. *report* shows exceptions to the author."""
+    return [tool_of(typed, report) for typed in functions if typed.options.tool]
+
+
+def tool_of(typed: TypedFunction, report: Report | None = None) -> Tool:
+    """One function as a tool."""
+    form = result_form(typed)
+    uploads = any(parameter.upload for parameter in typed.parameters)
+
+    async def run(arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
+        if uploads:
+            with CallFiles() as files:
+                return await _called(typed, arguments, caller, form, report, files)
+        return await _called(typed, arguments, caller, form, report, None)
+
+    return Tool(
+        name=typed.name,
+        call=run,
+        title=typed.title,
+        description=typed.description,
+        input_schema=typed.input_schema,
+        output_schema=form.schema,
+        annotations=typed.options.annotations,
+    )
+
+
+async def _called(
+    typed: TypedFunction,
+    arguments: Mapping[str, Any],
+    caller: ToolCaller,
+    form: ResultForm,
+    report: Report | None,
+    files: CallFiles | None,
+) -> ToolResult:
+    from pydantic import ValidationError
+
+    try:
+        args, kwargs = validate(typed, arguments, files)
+    except ValidationError as error:
+        return _failed(_wrong_arguments(typed, error))
+    given = Given(headers=caller.headers, identity=caller.identity, progress=caller.progress, report=report)
+    try:
+        value = await call(typed, args, kwargs, given)
+        if is_quick(value) or not THREADS:
+            return tool_result(value, typed, form)
+        return await asyncio.to_thread(tool_result, value, typed, form)
+    except (FunctionError, Busy) as error:
+        return _failed(str(error))
+    except UnusableOutput as error:
+        if report is not None:
+            report(error)
+        else:
+            log.error("The result of %r cannot be told", typed.name, exc_info=error)
+        return _failed(str(error))
+
+
+def _failed(text: str) -> ToolResult:
+    return ToolResult(content=({"type": "text", "text": text},), is_error=True)
+
+
+def _wrong_arguments(typed: TypedFunction, error: Any) -> str:
+    """Which arguments are wrong, and how. What was given is not repeated."""
+    told = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_ERRORS]:
+        where = ".".join(str(part)[:100] for part in one["loc"])
+        told.append(f"- {where or 'arguments'}: {one['msg'][:_MOST_TEXT]}")
+    return "\n".join([f"{typed.name} cannot be called with these arguments:", *told])
