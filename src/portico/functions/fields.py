@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from portico.functions.hints import fields_of
+from portico.functions.schema import generator, is_json
 from portico.functions.values import annotations as values
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def can_be_sent(annotation: Any, default: Any) -> bool:
 
     try:
         kind = taken(_type_of_default(default) if annotation is EMPTY else annotation)
-        TypeAdapter(kind).json_schema()
+        TypeAdapter(kind).json_schema(schema_generator=generator())
     except Exception:  # noqa: BLE001 - a type may be anything
         return False
     return bool(_as_json(kind, default))
@@ -203,8 +204,6 @@ def _noted(annotation: Any) -> str:
 def _as_json(annotation: Any, default: Any) -> dict[str, Any]:
     """The default as a schema says it, if JSON can hold it."""
     from pydantic import TypeAdapter
-
-    from portico.functions.schema import is_json
 
     try:
         value = TypeAdapter(annotation).dump_python(default, mode="json", warnings=False)

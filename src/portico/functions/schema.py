@@ -13,7 +13,7 @@ from portico.functions.values.annotations import result_schema
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic.json_schema import GenerateJsonSchema
+    from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 
 def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
@@ -36,18 +36,23 @@ def output_schema(answer: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    schema: dict[str, Any] = _without_odd_defaults(model.model_json_schema(schema_generator=_generator(), mode=mode))
+    schema: dict[str, Any] = _without_odd_defaults(model.model_json_schema(schema_generator=generator(), mode=mode))
     return schema
 
 
 @functools.cache
-def _generator() -> type[GenerateJsonSchema]:
+def generator() -> type[GenerateJsonSchema]:
+    """What pydantic makes schemas with."""
     from pydantic.json_schema import GenerateJsonSchema
 
     class Quiet(GenerateJsonSchema):
         """Leaves out without a warning what no JSON can hold: defaults, members of a union."""
 
         ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 -- pydantic's own
+
+        def is_subclass_schema(self, schema: Any) -> JsonSchemaValue:
+            """Pydantic's own has one that lets anything through, though no JSON is a class."""
+            return self.handle_invalid_for_json_schema(schema, "a class")
 
         def is_instance_schema(self, schema: Any) -> dict[str, Any]:
             """An array or a table in a dataclass that is a result has a schema; of other classes nothing is known."""

@@ -30,7 +30,7 @@ from portico.functions.hints import bound_by_name, definition_of, named_fields, 
 from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
-from portico.functions.schema import input_schema, is_strict, output_schema
+from portico.functions.schema import generator, input_schema, is_strict, output_schema
 from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
 from portico.functions.values.annotations import is_upload
 
@@ -114,7 +114,7 @@ class _Reading:
         self._bound = bound_by_name(function)
         for parameter in self._signature.parameters.values():
             self._take(parameter)
-        self.result = awaited(self._resolved(self._signature.return_annotation, "the result"))
+        self.result = awaited(self._result_annotation())
         self.streams = _is_generator(function) or _says_iterator(self.result)
 
     def _take(self, parameter: inspect.Parameter) -> None:
@@ -164,6 +164,13 @@ class _Reading:
                 f"({type(error).__name__}: {error}). Define or import what it names before the function is served."
             ) from error
 
+    def _result_annotation(self) -> Any:
+        """What it says that it gives; `EMPTY` where that cannot be looked up: imported for type checkers alone, say."""
+        try:
+            return self._resolved(self._signature.return_annotation, "the result")
+        except NotServable:
+            return EMPTY
+
     def arguments(self, extra: Extra) -> type[BaseModel]:
         """The model that reads what callers give."""
         from pydantic import BaseModel, ConfigDict, create_model
@@ -194,7 +201,7 @@ class _Reading:
 
         for field in self.fields:
             try:
-                TypeAdapter(field.annotation).json_schema()
+                TypeAdapter(field.annotation).json_schema(schema_generator=generator())
             except Exception as own:  # noqa: BLE001 - whatever a type's own code raises, it is not to be had
                 return self._refusal(field.parameter, field.annotation, own)
         return NotServable(f"{self._name} cannot be served: {_first_line(error)}")
@@ -300,8 +307,9 @@ def _told(function: Any, definition: Any) -> Docstring:
     """What the docstring says: that of the function, or of its class, if it is an object that is called."""
     if inspect.isroutine(function) or inspect.isclass(function):
         return docstring_of(function)
-    told = docstring_of(definition)
-    return told if told.description or told.parameters else docstring_of(type(function))
+    if getattr(definition, "__doc__", None):
+        return docstring_of(definition)
+    return docstring_of(type(function))
 
 
 def awaited(result: Any) -> Any:
