@@ -6,7 +6,6 @@ One test of each framework is in `make test`; other ways to serve the same ones 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,7 +19,6 @@ from tests import environments
 from tests.browser import chromium
 from tests.live_jupyter import ROOT
 from tests.live_relay import RelayProcess
-from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.skipif(not chromium.PATH, reason="no chromium here: apt-get install chromium"),
@@ -113,14 +111,7 @@ def test_panel_in_fastapi(serve: Serve, page: Page) -> None:
     with page.expect_console_message(lambda message: "document idle" in message.text):  # Bokeh has rendered it
         page.goto(f"{url}page")
     expect(page.get_by_text("Hello").first).to_be_visible()
-
-    def answered() -> bool:
-        page.get_by_role("button", name="Ask").click()
-        page.wait_for_timeout(500)
-        return page.get_by_text(re.compile(r"answered [1-9]")).count() > 0
-
-    # Right after that a click may show nothing, though all messages go both ways; the next one shows both.
-    eventually(answered, 60)
+    ask(page)  # at once: its server answers in several messages, beside others that it sends
 
 
 def test_datasette_and_its_links(serve: Serve, page: Page) -> None:

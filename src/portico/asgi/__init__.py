@@ -4,6 +4,7 @@ One call of an app:
 
 - `http`: for a request. `websocket`: for a visitor's WebSocket.
 - `carrier`: what both need of a stream, as an interface.
+- `pausing`: where its sends wait.
 - `mount`: the path under which the app is told that it lives.
 
 The app itself:

@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
+from portico.asgi.pausing import Pausing, wait_beside
 from portico.calls.endings import is_failure
 from portico.calls.owner import REPORTED
 from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
@@ -46,11 +47,11 @@ class HTTPExchange:
         "_cancel_told_after",
         "_carrier",
         "_disconnected",
-        "_drain",
         "_finished",
         "_head_sent",
         "_loop",
         "_no_body",
+        "_pausing",
         "_report",
         "_request",
         "_response_done",
@@ -89,7 +90,8 @@ class HTTPExchange:
         self._body: list[bytes] = []
         self._body_done = request.fin
         self._waiter: asyncio.Future[None] | None = None
-        self._drain: asyncio.Future[None] | None = None
+        self._pausing: Pausing | None = None
+        """Made for the first send that waits: few do."""
         self._cancel_handle: asyncio.TimerHandle | None = None
         self._disconnected = False
         self._body_taken = False
@@ -134,8 +136,8 @@ class HTTPExchange:
         self._disconnect()
 
     def on_writable(self) -> None:
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
+        if self._pausing is not None:
+            self._pausing.writable()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -208,15 +210,19 @@ class HTTPExchange:
             if self._body_done and not self._body_taken:
                 self._body_taken = True
                 return {"type": "http.request", "body": b"", "more_body": False}
-            self._waiter = self._loop.create_future()
+            before, self._waiter = self._waiter, self._loop.create_future()
+            wait_beside(before, waiter := self._waiter)
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                if self._waiter is waiter:
+                    self._waiter = None
             self._turn_started = self._loop.time()
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
+        if self._pausing is not None and self._pausing.on:
+            await self._pausing.over()
         if self._disconnected:
             raise StreamReset(ResetCode.CANCEL, "the visitor has left")
         if kind == "http.response.body":
@@ -253,7 +259,8 @@ class HTTPExchange:
                 self._turn_bytes += size
                 if self._turn_bytes >= YIELD_BYTES or self._loop.time() - self._turn_started >= YIELD_SECONDS:
                     self._turn_bytes = 0
-                    await asyncio.sleep(0)
+                    self._pausing = self._pausing or Pausing()
+                    await self._pausing.for_a_turn()
                     self._turn_started = self._loop.time()
         elif kind == "http.response.start":
             if self._head_sent:
@@ -282,11 +289,8 @@ class HTTPExchange:
                 self._announced_length = int(value)
 
     async def _drained(self) -> None:
-        self._drain = self._loop.create_future()
-        try:
-            await self._drain
-        finally:
-            self._drain = None
+        self._pausing = self._pausing or Pausing()
+        await self._pausing.until_writable()
         self._turn_bytes = 0
         self._turn_started = self._loop.time()
         if self._disconnected:

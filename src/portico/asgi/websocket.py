@@ -14,6 +14,7 @@ from typing import Any
 
 from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_scope
 from portico.asgi.http import CANCEL_AFTER, CANCEL_TOLD_AFTER, YIELD_BYTES, YIELD_SECONDS
+from portico.asgi.pausing import Pausing, wait_beside
 from portico.calls.endings import is_failure
 from portico.calls.owner import REPORTED
 from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
@@ -72,7 +73,8 @@ class WebSocketExchange:
         self._status = 0
         """That of a denial, once it was sent."""
         self._waiter: asyncio.Future[None] | None = None
-        self._drain: asyncio.Future[None] | None = None
+        self._pausing: Pausing | None = None
+        """Made for the first send that waits: few do."""
         self._turn_bytes = 0
         self._turn_started = self._loop.time()
         self._cancel_handle: asyncio.TimerHandle | None = None
@@ -143,8 +145,8 @@ class WebSocketExchange:
         self._leave(ABNORMAL, "")
 
     def on_writable(self) -> None:
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
+        if self._pausing is not None:
+            self._pausing.writable()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -223,11 +225,13 @@ class WebSocketExchange:
             if self._state == _CLOSED:
                 code, reason = self._closed_with
                 return {"type": "websocket.disconnect", "code": code, "reason": reason}
-            self._waiter = self._loop.create_future()
+            before, self._waiter = self._waiter, self._loop.create_future()
+            wait_beside(before, waiter := self._waiter)
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                if self._waiter is waiter:
+                    self._waiter = None
             self._turn_started = self._loop.time()
 
     def _told(self) -> None:
@@ -239,6 +243,8 @@ class WebSocketExchange:
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
+        if self._pausing is not None and self._pausing.on:
+            await self._pausing.over()
         if self._gone is not None:
             raise StreamReset(ResetCode.CANCEL, "the visitor has left")
         try:
@@ -272,7 +278,8 @@ class WebSocketExchange:
                 self._turn_bytes += len(data)
                 if self._turn_bytes >= YIELD_BYTES or self._loop.time() - self._turn_started >= YIELD_SECONDS:
                     self._turn_bytes = 0
-                    await asyncio.sleep(0)
+                    self._pausing = self._pausing or Pausing()
+                    await self._pausing.for_a_turn()
                     self._turn_started = self._loop.time()
         elif kind == "websocket.close":
             self._finish(message.get("code") or 1000, message.get("reason") or "")
@@ -312,11 +319,8 @@ class WebSocketExchange:
 
         If the visitor leaves meanwhile, who may have all of it by then, the app hears of that by what it does next.
         """
-        self._drain = self._loop.create_future()
-        try:
-            await self._drain
-        finally:
-            self._drain = None
+        self._pausing = self._pausing or Pausing()
+        await self._pausing.until_writable()
 
 
 def _handshake(headers: Headers) -> Headers:
