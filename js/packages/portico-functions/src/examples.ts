@@ -18,8 +18,7 @@ export interface Example {
 }
 
 export function exampleOf(language: Language, example: Example): string {
-  const made = { curl, Python: python, JavaScript: javascript }[language](example);
-  return made;
+  return { curl, Python: python, JavaScript: javascript }[language](example);
 }
 
 /** The URL that a GET asks for, where a GET will do. */
@@ -46,7 +45,7 @@ function curl(example: Example): string {
     for (const [name, text] of textsOf(call.values, one)) parts.push(`--form-string ${word(`${name}=${text}`)}`);
     for (const { name, file } of call.files) parts.push(`-F ${word(`${name}=@"${file.name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`)}`);
   } else if (got === undefined) {
-    parts.push("-H 'Content-Type: application/json'", `-d ${word(encode(call.values))}`);
+    parts.push("-H 'Content-Type: application/json'", `-d ${word(visible(encode(call.values)))}`);
   }
   return parts.join(" \\\n  ");
 }
@@ -78,7 +77,7 @@ function pythonText(text: string): string {
   return visible(JSON.stringify(text));
 }
 
-/** Characters that cannot be seen, end a line, or turn its direction, as escapes. */
+/** Characters that cannot be seen, end a line, or turn its direction, as escapes: of JSON, Python and JavaScript alike. */
 function visible(literal: string): string {
   return literal.replaceAll(/[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -10,7 +10,7 @@ import { placeOf } from "./fields/place.ts";
 import { TableField } from "./fields/tables.ts";
 import { type Json, type JsonObject, parse } from "./json.ts";
 import type { Call } from "./request.ts";
-import { type Property, resolved, type Schema, shapeOf } from "./shape.ts";
+import { labelOf, type Property, resolved, type Schema, shapeOf } from "./shape.ts";
 
 export class Form {
   readonly element: HTMLElement;
@@ -81,13 +81,7 @@ export class Form {
     for (const { name, field } of this.#fields) {
       const texts = query.getAll(name).map((text) => text.slice(0, LONGEST));
       if (texts.length === 0) continue;
-      const shape = shapeOf(this.#schema(name), this.one.schema);
-      const inner = shape.kind === "optional" ? shapeOf(shape.inner, this.one.schema) : shape;
-      const many = inner.kind === "list" || inner.kind === "choices";
-      const read = texts.map((text) => valueOf(text, many || inner.kind === "text" || inner.kind === "moment", many));
-      const [first] = read;
-      if (field instanceof FilesField || first === undefined) continue;
-      values.set(name, many && !(read.length === 1 && Array.isArray(first)) ? read : first);
+      if (!(field instanceof FilesField)) values.set(name, linkedValue(texts, this.#schema(name), this.one.schema));
     }
     this.write(values);
   }
@@ -148,10 +142,23 @@ export class Form {
 /** Characters of one value of a link. Browsers take far longer addresses; no person writes one. */
 const LONGEST = 100_000;
 
-function valueOf(text: string, asText: boolean, many: boolean): Json {
-  if (asText && !(many && text.trimStart().startsWith("["))) {
-    if (!many) return text;
-  }
+/** What a link's texts for one parameter stand for: JSON where the parameter takes no text; a list, of several. */
+function linkedValue(texts: readonly string[], schema: Schema, root: Schema): Json {
+  const outer = shapeOf(schema, root);
+  const shape = outer.kind === "optional" ? shapeOf(outer.inner, root) : outer;
+  const [first = ""] = texts;
+  if (shape.kind === "text" || shape.kind === "moment") return first;
+  if (shape.kind === "choice") return shape.options.find((option) => labelOf(option) === first) ?? valueOf(first);
+  if (shape.kind === "choices") return texts.length === 1 && first.startsWith("[") ? valueOf(first) : texts.map((text) => shape.options.find((option) => labelOf(option) === text) ?? text);
+  if (shape.kind !== "list") return valueOf(first);
+  const whole = texts.length === 1 ? valueOf(first) : undefined;
+  if (Array.isArray(whole)) return whole;
+  const item = shapeOf(shape.item, root).kind;
+  return texts.map((text) => (item === "text" || item === "moment" ? text : valueOf(text)));
+}
+
+/** *text* as JSON; the text, if it is none. */
+function valueOf(text: string): Json {
   try {
     return parse(text);
   } catch {
@@ -159,33 +166,39 @@ function valueOf(text: string, asText: boolean, many: boolean): Json {
   }
 }
 
+/** In a schema: the media types and endings that a file for it may have. */
+const UPLOAD = "x-portico-upload";
+
 /** The field of a parameter that is sent as a file, by what its JSON looks like. */
 function uploadOf(schema: Schema, place: Place): Field {
   const { root } = place;
   const outer = shapeOf(schema, root);
   const inner = outer.kind === "optional" ? outer.inner : schema;
-  const shape = shapeOf(inner, root);
   const whole = { ...resolved(inner, root), ...resolved(schema, root) };
   const said = whole["description"];
   const hint = typeof said === "string" ? said.trim() : "";
   const optional = place.nullable || !place.required ? ", optional" : "";
-  if (isTable(inner, root)) return new TableField(place, hint, true, `table${optional}`);
-  if (shape.kind === "list") {
-    const item = shapeOf(shape.item, root);
-    if (item.kind === "bytes" || item.kind === "text") {
-      return new FilesField(place, hint, true, item.kind === "bytes" ? acceptOf(item.accept) : "", `files${optional}`);
-    }
-    return new TableField(place, hint, false, `array${optional}`);
+  if (isTable(inner, root)) return new TableField(place, hint, true, acceptOf(inner, root), `table${optional}`);
+  const shape = shapeOf(inner, root);
+  if (shape.kind === "list" && shapeOf(shape.item, root).kind === "bytes") {
+    const accept = acceptOf(shape.item, root);
+    return new FilesField(place, hint, true, accept, `${accept === PICTURES ? "images" : "files"}${optional}`);
   }
-  if (resolved(inner, root)["type"] === "array") return new TableField(place, hint, false, `array${optional}`);
-  const accept = shape.kind === "bytes" ? acceptOf(shape.accept) : "";
-  return new FilesField(place, hint, false, accept, `${accept.startsWith("image/") ? "image" : "file"}${optional}`);
+  if (shape.kind === "list" || resolved(inner, root)["type"] === "array") {
+    return new TableField(place, hint, false, acceptOf(inner, root), `array${optional}`);
+  }
+  const accept = acceptOf(inner, root);
+  return new FilesField(place, hint, false, accept, `${accept === PICTURES ? "image" : "file"}${optional}`);
 }
 
-/** What a browser offers first: any picture where one kind of picture is named. */
-function acceptOf(media: string): string {
-  if (media === "" || media === "application/octet-stream") return "";
-  return media.startsWith("image/") ? "image/*" : media;
+const PICTURES = "image/*";
+
+/** What a browser offers first: any picture where pictures are named. */
+function acceptOf(schema: Schema, root: Schema): string {
+  const found = resolved(schema, root);
+  const types = Array.isArray(found[UPLOAD]) ? found[UPLOAD].map(String) : [String(found["contentMediaType"] ?? "*/*")];
+  if (types.every((type) => type.startsWith("image/"))) return PICTURES;
+  return types.includes("*/*") || types.includes("application/octet-stream") ? "" : types.join(",");
 }
 
 /** A list of records, or a list for each column. */

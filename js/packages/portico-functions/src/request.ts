@@ -36,7 +36,7 @@ export function fitsQuery(call: Call, one: FunctionAbout): boolean {
   const properties = (one.schema["properties"] ?? {}) as Record<string, Schema>;
   if (call.files.length > 0) return false;
   return [...call.values].every(([name, value]) => {
-    if (value === null) return (properties[name]?.["default"] ?? undefined) === null;
+    if (value === null) return properties[name]?.["default"] === null;
     return typeof value === "string" || Array.isArray(value) || !takesText(properties[name] ?? {}, one.schema);
   });
 }

@@ -16,7 +16,7 @@ export class TableField extends Field {
   readonly #file: FilesField;
   readonly #preview = el("div", { class: "preview", hidden: true });
 
-  constructor(place: Place, hint: string, readonly table: boolean, type: string) {
+  constructor(place: Place, hint: string, readonly table: boolean, accept: string, type: string) {
     super(place, hint);
     this.control = el("textarea", {
       rows: "3",
@@ -27,7 +27,6 @@ export class TableField extends Field {
       on: { input: () => this.#show() },
     });
     const part = { ...place, label: `${place.label}: file`, required: false, nullable: true, part: true, otherwise: undefined };
-    const accept = table ? ".csv,.tsv,.json,.arrow,.feather,text/csv,application/json" : ".npy,.csv,.json";
     this.#file = new FilesField(part, "", false, accept, "file");
     this.#file.element.addEventListener("input", () => this.#show());
     this.element = this.labelled(type, this.control, this.#preview, this.#file.element);
