@@ -10,7 +10,6 @@ import asyncio
 import inspect
 import logging
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,6 +24,9 @@ from portico.functions.given import NOTHING_GIVEN, Given, value_of
 from portico.functions.line import CallLine
 from portico.functions.typed import TypedFunction
 from portico.log_text import one_line
+
+if THREADS:
+    import threading
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,14 @@ after its caller left still has its turn.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 
+from portico.calls.run import THREADS
 from portico.errors import Busy
+
+if THREADS:
+    import threading
 
 MOST_WAITING = 100
 """Calls that wait at most: one that came after so many would be given up before its turn."""
@@ -24,7 +28,7 @@ class CallLine:
         self.most = most
         self.running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._lock = threading.Lock()
+        self._lock: AbstractContextManager[object] = threading.Lock() if THREADS else nullcontext()
 
     @property
     def waiting(self) -> int:
