@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+LONGEST_DEFAULT = 10_000
+"""Characters of a default in a schema: an array or a table may be any size, and each page and agent is sent it."""
+
 
 def input_schema(arguments: type[BaseModel]) -> dict[str, Any]:
     """That of what callers give. Raises `pydantic.errors.PydanticInvalidForJsonSchema`."""
@@ -64,14 +67,22 @@ def generator() -> type[GenerateJsonSchema]:
 
 
 def _without_odd_defaults(schema: Any) -> Any:
-    """*schema* without defaults such as NaN."""
+    """*schema* without defaults such as NaN, and without large ones."""
     if isinstance(schema, dict):
         return {
-            key: _without_odd_defaults(value) for key, value in schema.items() if key != "default" or is_json(value)
+            key: _without_odd_defaults(value)
+            for key, value in schema.items()
+            if key != "default" or _is_usual_default(value)
         }
     if isinstance(schema, list):
         return [_without_odd_defaults(value) for value in schema]
     return schema
+
+
+def _is_usual_default(value: Any) -> bool:
+    if value is None or value.__class__ in (bool, int):
+        return True
+    return is_json(value) and len(json.dumps(value)) <= LONGEST_DEFAULT
 
 
 def is_json(value: Any) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from portico.errors import UnusableRequest
+from portico.functions.values.classes import changed_class
 from portico.functions.values.families import FAMILIES, Family, family_of, name_of
 from portico.functions.values.uploads import CallFiles
 
@@ -53,10 +54,14 @@ class SpecialType:
 
         from portico.functions.values.json_form import of_family
 
-        family = self.family
-        return core_schema.plain_serializer_function_ser_schema(
-            lambda value: of_family(value, family, 0), when_used="json"
-        )
+        family, takes = self.family, self.read is not None
+
+        def write(value: Any) -> Any:
+            if takes and family in ("path", "upload", "stream"):
+                raise ValueError("a default that is a file has no JSON: its path would be read as base64")
+            return of_family(value, family, 0)
+
+        return core_schema.plain_serializer_function_ser_schema(write, when_used="json")
 
     def _validate(self, given: Any, info: Any) -> Any:
         from pydantic_core import PydanticCustomError
@@ -110,10 +115,15 @@ def _changed(kind: Any, result: bool) -> Any:
         inner, *metadata = get_args(kind)
         if any(isinstance(each, SpecialType) for each in metadata):
             return kind
+        if inner is bytes and any(hasattr(each, "__get_pydantic_core_schema__") for each in metadata):
+            return kind  # pydantic.Base64Bytes and its like, which say how bytes are written
         changed = _changed(inner, result)
         return kind if changed is inner else Annotated[(changed, *metadata)]
     if isinstance(kind, type) and origin is None:
-        return kind if (made := _special(kind, result)) is None else made
+        made = _special(kind, result)
+        if made is None and not result:
+            made = changed_class(kind, lambda inner: _changed(inner, False))
+        return kind if made is None else made
     if kind is typing.BinaryIO or kind == typing.IO[bytes]:
         return kind if result else _made(kind, "stream", False)
     if type(kind).__name__ == "TypeAliasType" and origin is None:

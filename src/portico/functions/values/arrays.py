@@ -34,6 +34,8 @@ def read_array(given: Any, dtype: Any = None, dimensions: int | None = None) -> 
         array = _from_file(given)
     elif isinstance(given, str) and given[:5].lower() == "data:":
         array = read_npy(open_bytes(given)[0])
+    elif isinstance(given, str) and dtype is None:
+        raise unreadable("An array is given as nested lists, or as a .npy file.")
     else:
         array = from_lists(given, dtype)
     if dtype is not None and array.dtype != dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portico.functions.values.bounds import one_line, unreadable
+from portico.functions.values.cells import csv_cell
 
 
 def is_frame(value: Any) -> bool:
@@ -44,9 +45,16 @@ def to_records(table: Any) -> Any:
 
 
 def to_csv(table: Any) -> bytes:
+    """As CSV; bytes as base64, and lists and structs as JSON in their cells."""
     import pyarrow
-    from pyarrow import csv
+    from pyarrow import csv, types
 
+    for at, field in enumerate(table.schema):
+        if types.is_nested(field.type) or types.is_binary(field.type) or types.is_large_binary(field.type):
+            cells = [csv_cell(cell) for cell in table.column(at).to_pylist()]
+            table = table.set_column(at, field.name, pyarrow.array(cells, pyarrow.string()))
+        elif types.is_dictionary(field.type):
+            table = table.set_column(at, field.name, table.column(at).cast(field.type.value_type))
     sink = pyarrow.BufferOutputStream()
     csv.write_csv(table, sink)
     data: bytes = sink.getvalue().to_pybytes()

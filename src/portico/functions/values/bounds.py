@@ -38,3 +38,8 @@ def mebibytes(size: int) -> str:
 def one_line(error: BaseException) -> str:
     """What a library says is wrong, as part of a message."""
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether *error* is a library's: where polars' Rust code panics, it raises what is no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

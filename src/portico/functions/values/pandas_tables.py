@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 from portico.functions.values.bounds import one_line, unreadable
+from portico.functions.values.cells import csv_cell
 
 
 def is_frame(value: Any) -> bool:
@@ -115,7 +116,10 @@ def _cell(value: Any) -> Any:
     import pandas
 
     if isinstance(value, pandas.Timestamp):
-        return value.isoformat()
+        try:
+            return value.isoformat()
+        except (NotImplementedError, ValueError, OverflowError):  # a year that Python's own dates do not have
+            return str(value.to_datetime64())
     if isinstance(value, pandas.Timedelta):
         return value.isoformat()
     if isinstance(value, pandas.Period | pandas.Interval):
@@ -137,7 +141,12 @@ def series_to_json(series: Any) -> Any:
 
 
 def to_csv(frame: Any) -> bytes:
-    text: str = flat(frame).to_csv(index=False, lineterminator="\r\n")
+    """As CSV; bytes as base64, and lists, dicts and arrays as JSON in their cells."""
+    table = flat(frame)
+    for name in table.columns:
+        if table[name].dtype == object:
+            table[name] = table[name].map(csv_cell, na_action="ignore")
+    text: str = table.to_csv(index=False, lineterminator="\r\n")
     return text.encode("utf-8", "replace")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
-from portico.functions.values.bounds import one_line, unreadable
+from portico.functions.values.bounds import is_failure, one_line, unreadable
+from portico.functions.values.cells import csv_cell
 
 
 def is_frame(value: Any) -> bool:
@@ -49,15 +51,14 @@ def series_of(values: list[Any], labels: list[Any] | None) -> Any:
     return _read("This cannot be a series", lambda: polars.Series(values=values, strict=False))
 
 
-def _read(what: str, read: Any) -> Any:
+def _read(what: str, read: Callable[[], Any]) -> Any:
     """What *read* returns; an error of polars becomes one that says *what*."""
     try:
         return read()
     except BaseException as error:
-        # polars raises a BaseException where its Rust code panics; all but what ends a program means: not readable
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise unreadable(f"{what}: {one_line(error)}") from None
+        if is_failure(error):
+            raise unreadable(f"{what}: {one_line(error)}") from None
+        raise
 
 
 def only_column(frame: Any) -> Any:
@@ -85,11 +86,20 @@ def series_to_json(series: Any) -> Any:
 
 
 def to_csv(frame: Any) -> bytes:
-    text: str = flat(frame).write_csv(line_terminator="\r\n")
+    """As CSV; a column of lists or of structs as JSON in its cells."""
+    import polars
+
+    table = flat(frame)
+    for name, kind in table.schema.items():
+        if kind.is_nested() or kind in (polars.Binary, polars.Object):
+            cells = [csv_cell(cell) for cell in table[name].to_list()]
+            table = table.with_columns(polars.Series(name, cells, dtype=polars.String, strict=False))
+    text: str = table.write_csv(line_terminator="\r\n")
     return text.encode()
 
 
 def to_arrow(frame: Any) -> bytes:
+    """As an Arrow IPC stream, of the types that every reader knows."""
     import polars
 
     file = io.BytesIO()

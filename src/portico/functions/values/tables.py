@@ -9,9 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
-from portico.functions.values.bounds import CELLS, COLUMNS, unreadable
+from portico.errors import UnusableOutput
+from portico.functions.values.bounds import CELLS, COLUMNS, is_failure, one_line, unreadable
 from portico.functions.values.uploads import UploadedFile, media_type_of, open_bytes
 
 CSV: Final = "text/csv"
@@ -154,18 +156,30 @@ def library_for(name: str) -> Any:
 
 
 def to_json_form(value: Any, family: str, library: str) -> Any:
-    """A table as a list of records; a series as a list, or an object by its labels."""
+    """A table as a list of records; a series as a list, or an object by its labels.
+
+    Raises `UnusableOutput`, as the others do, for a table with a value that cannot be written so.
+    """
     knows = library_for(library)
-    return knows.series_to_json(value) if family == "series" else knows.to_records(value)
+    return _written(knows.series_to_json if family == "series" else knows.to_records, value)
 
 
 def to_csv(value: Any, library: str) -> bytes:
     """A table or a series as CSV: UTF-8, a line of names first, lines end with CR LF (RFC 4180)."""
-    data: bytes = library_for(library).to_csv(value)
+    data: bytes = _written(library_for(library).to_csv, value)
     return data
 
 
 def to_arrow(value: Any, library: str) -> bytes:
     """A table or a series as an Arrow IPC stream."""
-    data: bytes = library_for(library).to_arrow(value)
+    data: bytes = _written(library_for(library).to_arrow, value)
     return data
+
+
+def _written(write: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return write(value)
+    except BaseException as error:  # a date that Python has not, a column of odd objects: the function's failure
+        if is_failure(error) and not isinstance(error, UnusableOutput):
+            raise UnusableOutput(f"The function's table cannot be written: {one_line(error)}") from error
+        raise
