@@ -20,7 +20,7 @@ from portico.calls.iterating import close_iterator
 from portico.calls.other_loop import explain
 from portico.calls.run import THREADS, Cancel, Frames, Sink, drive
 from portico.errors import FunctionError
-from portico.functions.given import NOTHING_GIVEN, Given, value_of
+from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
 from portico.functions.line import CallLine
 from portico.functions.typed import TypedFunction
 from portico.log_text import one_line
@@ -301,11 +301,10 @@ async def _run(
     iterate: Callable[[Any], Any],
 ) -> None:
     cancel = Cancel()
+    progress = _give(typed, args, kwargs, given, cancel) if typed.injected else None
     line = typed.line
     if line is not None:
         await line.enter()
-    if typed.injected:
-        _give(typed, args, kwargs, given, cancel)
     run: Callable[[], Any] = partial(typed.function, *args, **kwargs)
     turn = None
     if not typed.on_loop and THREADS:
@@ -326,21 +325,35 @@ async def _run(
         raise failure from error
     finally:
         cancel.set()
+        if progress is not None:
+            progress.end()
         if turn is not None:
             turn.over()
         elif line is not None:
             line.leave()
 
 
-def _give(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], given: Given, cancel: Cancel) -> None:
-    """Add what the function is given by us. Nothing that a caller gave can stand in its place."""
+def _give(
+    typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], given: Given, cancel: Cancel
+) -> Progress | None:
+    """Add what the function is given by us, in the place of whatever a caller gave; returns what tells its progress."""
+    progress: Progress | None = None
+    value: Any
     for name, role in typed.injected.items():
-        value = value_of(role, given, cancel)
+        if role == "progress":
+            value = progress = progress or Progress(given.progress, cancel)
+        elif role == "cancel":
+            value = cancel
+        elif role == "user":
+            value = user_of(given.identity)
+        else:
+            value = headers_of(given.headers)
         at = typed.passing.places.get(name)
         if at is None:
             kwargs[name] = value
         else:
             args[at] = value
+    return progress
 
 
 def _is_cancelled() -> bool:

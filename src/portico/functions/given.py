@@ -9,6 +9,7 @@ Here: these types, and what a call is given. Not here: how they reach the functi
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import sys
 import types
@@ -24,6 +25,8 @@ from portico.functions.typed import Role
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
+
+log = logging.getLogger(__name__)
 
 Listener = Callable[[float, float | None, str | None], object]
 """Told how far a call is: how much is done, of how much (None if that is unknown), and a message. Never waits."""
@@ -99,24 +102,34 @@ class Progress:
         if total is None and isinstance(done, float) and 0 <= done <= 1:
             total = 1.0
         step = (_number(done), None if total is None else _number(total), None if message is None else str(message))
-        if self._listener is None or self._loop is None:
-            return
-        if _running_loop() is self._loop:
-            self._tell()  # what came from other threads before
-            self._listener(*step)
+        if self._loop is None:
             return
         self._steps.append(step)
-        if not self._scheduled:
+        if _running_loop() is self._loop:
+            self.tell()
+        elif not self._scheduled:
             self._scheduled = True
             try:
-                self._loop.call_soon_threadsafe(self._tell)
+                self._loop.call_soon_threadsafe(self.tell)
             except RuntimeError:  # the loop is closed, so nobody listens any more
                 pass
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Tell what has come so far, on the event loop."""
         self._scheduled = False
-        while self._steps and self._listener is not None:
-            self._listener(*self._steps.popleft())
+        while self._steps:
+            step = self._steps.popleft()
+            if self._listener is None:
+                continue
+            try:
+                self._listener(*step)
+            except Exception:  # who listens is not the function, which is not to fail by it
+                log.exception("A listener to a function's progress failed")
+
+    def end(self) -> None:
+        """Tell the last, on the event loop; what comes after it is told to nobody."""
+        self.tell()
+        self._listener = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,17 +176,11 @@ def holds_role(annotation: Any) -> bool:
     return any(role_of(one) is not None or holds_role(one) for one in inner)
 
 
-def value_of(role: Role, given: Given, cancel: Cancel) -> Any:
-    """What a parameter of that role gets in one call."""
-    if role == "user":
-        return user_of(given.identity)
-    if role == "progress":
-        return Progress(given.progress, cancel)
-    if role == "cancel":
-        return cancel
-    from starlette.datastructures import Headers  # the function names it, so it is there
+def headers_of(headers: Sequence[tuple[bytes, bytes]]) -> Any:
+    """Starlette's Headers of a request's."""
+    from starlette.datastructures import Headers  # the function names it, so it is imported
 
-    return Headers(raw=list(given.headers))
+    return Headers(raw=list(headers))
 
 
 def _number(value: Any) -> float:
