@@ -24,7 +24,7 @@ from portico.hub.config import HubConfig
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.models.held_bodies import HeldBodies
+from portico.hub.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.request import parse
 from portico.hub.socket_forward import SocketForward

@@ -26,9 +26,10 @@ A visitor's request, in the order of its way:
 - `opening`: finds a replica, waits for one, tries another. `routing`: the policies that choose one.
 - `forward`: the exchange on its way, with the count of what is in flight. `http_forward`: for a request.
   `socket_forward`: for a WebSocket. `responders`: its two ends, as interfaces.
-- `unfinished`: bounds what WebSockets hold of messages that have not ended.
+- `unfinished`: bounds what WebSockets hold of messages that have not ended. `held_bodies`: what is held of bodies.
 
 Rooms within: `firewall`: what passes of header fields, URLs and cookies. `models`: the one base URL for all models.
+`tools`: the one URL for all tools.
 
 What the hub says itself:
 

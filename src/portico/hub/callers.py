@@ -98,6 +98,21 @@ class Callers:
                 visitor = self._of_user(recognised.user, visit, level)
         return visitor, ours, recognised
 
+    async def identify_program(self, visit: Visit) -> tuple[Visitor, bool, Recognised]:
+        """As `identify`, of a request that has neither cookies nor a query: by its Authorization header.
+
+        A server that asks for no credential takes every program for its user, as ever; whether another site's page
+        calls is asked before.
+        """
+        found = self.bearer(visit)
+        if found is not None:
+            return *found, NOBODY
+        if not self._identities.has_credentials(visit):
+            return ANONYMOUS, False, NOBODY
+        recognised = await self._identities.recognise(visit)
+        visitor = access.of_user(recognised.user) if recognised.user is not None else ANONYMOUS
+        return visitor, False, recognised
+
     def bearer(self, visit: Visit) -> tuple[Visitor, bool] | None:
         """The visitor that an Authorization header's key stands for; None if it holds no key of ours.
 

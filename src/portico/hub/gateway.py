@@ -172,6 +172,17 @@ class Gateway:
         ours = ours or self._callers.is_hub_authorization(visit, recognised.token)
         return Caller(visitor, ours, recognised.token)
 
+    async def identify_program(self, visit: Visit) -> Caller:
+        """Who calls, by the Authorization header alone: cookies and arguments of the URL speak for nobody.
+
+        The visit's request has lost both. Raises an `Answer` for a credential that is no good.
+        """
+        check_head(visit.request.target, visit.request.headers)
+        visitor, ours, recognised = await self._callers.identify_program(visit)
+        visit.visitor = visitor
+        ours = ours or self._callers.is_hub_authorization(visit, recognised.token)
+        return Caller(visitor, ours, recognised.token)
+
     def admit_caller(self, visit: Visit, caller: Caller, service: PublishedService) -> Admission:
         """Let *caller* in to *service*, now that it is known whose the model is. Raises an `Answer` for a no."""
         access.check(service.descriptor.access, service.descriptor.name, caller.visitor)

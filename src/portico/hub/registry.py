@@ -102,7 +102,7 @@ class Registry:
         session.services.add(descriptor.name)
         self._names.take(owner)
         self.services[descriptor.name] = PublishedService(
-            descriptor, [Replica(session, capabilities=descriptor.capabilities)]
+            descriptor, [Replica(session, capabilities=descriptor.capabilities, tools=descriptor.tools)]
         )
         return session
 
@@ -183,6 +183,7 @@ class Registry:
             if replica.session is session:
                 replica.tag = descriptor.tag
                 replica.capabilities = descriptor.capabilities
+                replica.tools = descriptor.tools
         self._gone.forget(name)
         service.wake()
         self._tell(what, name)

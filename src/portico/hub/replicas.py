@@ -19,7 +19,7 @@ from portico.hub.descriptor import Descriptor, Principal
 from portico.link import Link, Stream, StreamHandler
 from portico.protocol import Kind
 from portico.protocol.events import Unregister
-from portico.protocol.offer import Capability
+from portico.protocol.offer import NO_TOOLS, Capability, ToolList
 from portico.types import Headers
 
 _MAX_INFO = 500  # characters of what a provider says of itself that others are shown
@@ -86,6 +86,8 @@ class Replica:
     """As `Descriptor.tag`, of its own."""
     capabilities: tuple[Capability, ...] = ()
     """What it can do that a request may ask for."""
+    tools: ToolList = NO_TOOLS
+    """As `Descriptor.tools`, of its own."""
 
     # Where it is, a link of this hub's today, is nobody else's affair.
 

@@ -151,8 +151,7 @@ class Visit:
     def render(self, answer: Answer) -> tuple[Headers, bytes]:
         """Headers and body of *answer*, which is the hub's to this visit: a page, JSON, or JSON in the OpenAI shape,
         whichever fits who asks."""
-        self.code = answer.code
-        self._visits.said(answer.code)
+        self.say(answer.code)
         if answer.status in _BODILESS:
             headers, body = [*answer.headers], b""
             if answer.status != 204:
@@ -165,6 +164,11 @@ class Visit:
             headers += cors_headers(self.cors_origin)
         self.sent += len(body)
         return headers, body
+
+    def say(self, code: str) -> None:
+        """An answer in the hub's own words, whatever they look like, has this *code* (`Answer.code`)."""
+        self.code = code
+        self._visits.said(code)
 
     def answered(self, status: int) -> None:
         """The head of an answer goes out. To be called by the edge, once."""

@@ -13,6 +13,7 @@ from portico.hub.gateway import Gateway
 from portico.hub.keys import KeyRing
 from portico.hub.links import Links
 from portico.hub.registry import Registry
+from portico.hub.tools.base import ToolLimits, WorkspaceTools
 from portico.hub.visits import Visits
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,10 @@ class Workspace:
         uid: str | None = None,
         identity: str = "",
         anonymous: bool = False,
+        tool_limits: ToolLimits | None = None,
     ) -> None:
-        """*url_of* gives a service's URL, or its path on this server, by its name.
+        """*url_of* gives a service's URL, or its path on this server, by its name; *tool_limits* are for all workspaces
+        of a hub, its own by default.
 
         *uid* tells the workspace from another of its *name*; None for one that no store knows. *identity* is both as
         one text, to which what browsers are given to show is bound. In an *anonymous* one nobody has signed in.
@@ -47,6 +50,7 @@ class Workspace:
         self.registry.interstitial = anonymous
         self.keys = keys
         self.gateway = Gateway(config, self.registry, keys, identities, visits, Enforcer(identity))
+        self.tools = WorkspaceTools(self.gateway, self.registry, tool_limits)
         self.control = Control(config, self.registry, links, keys, url_of)
 
     async def synchronize_keys(self) -> None:

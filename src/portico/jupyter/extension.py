@@ -18,6 +18,7 @@ from portico.hub.config import HubConfig
 from portico.hub.descriptor import Principal
 from portico.hub.hub import Hub
 from portico.hub.keys import InvalidKey, KeyStore, MemoryKeyStore, SQLiteKeyStore
+from portico.hub.tools.no_oauth import NAMES, WELL_KNOWN
 from portico.hub.visits import Visit
 from portico.jupyter.api import kernel_principal, routes, user_principal
 from portico.jupyter.edge import Edge
@@ -26,6 +27,7 @@ from portico.jupyter.heads import PrefixMatcher
 from portico.jupyter.identity import JupyterIdentities
 from portico.jupyter.kernels import Kernels
 from portico.jupyter.models_edge import ModelsEdge
+from portico.jupyter.tools_edge import NoOAuthEdge, ToolsEdge
 from portico.protocol import Limits
 from portico.provider.tls import fingerprint
 
@@ -127,6 +129,11 @@ class PorticoApp(ExtensionApp):
             server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(prefix), edge))
         models = base_path + "v1"
         server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(models), ModelsEdge(edge, models)))
+        tools = base_path + "mcp"
+        server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(tools), ToolsEdge(edge, tools)))
+        roots = {"", server.web_app.settings["base_url"].rstrip("/")}
+        for path in sorted(root + WELL_KNOWN + name for root in roots for name in NAMES):
+            server.web_app.default_router.rules.insert(0, Rule(PrefixMatcher(path), NoOAuthEdge(edge)))
         server.web_app.settings["portico_hub"] = self.hub
         server.io_loop.add_callback(self.hub.start)
 

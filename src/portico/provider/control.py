@@ -1,9 +1,9 @@
 """What a hub may ask a provider, by streams to the reserved service ``.control`` (docs/protocol.md, "Control").
 
-The author's own hub (`HubAddress.own`: what was dialled decides, and nothing that a hub says) is shown a service's log
-and its tools' schemas, and stops a service as its author would. Any other hub is a relay: of what it was given it hears
-the status and until when it lasts, and stops that. A name that is served elsewhere is an unknown one to it, found to be
-so in the same way.
+The author's own hub (`HubAddress.own`: what was dialled decides, and nothing that a hub says) is shown a service's log,
+and stops a service as its author would. Any other hub is a relay: of what it was given it hears the status, until when
+it lasts, and what its tools are told as, and it stops that. A name that is served elsewhere is an unknown one to it,
+found to be so in the same way.
 
 An ASGI app of plain values. No route reads a body.
 """
@@ -174,6 +174,14 @@ class ProviderControlApp:
         await self._stop(publication, why)
         return _status(publication)
 
+    async def schemas(self, arguments: _Arguments, asker: str) -> dict[str, Any]:
+        """``GET schemas?service=<name>``: its tools, which whoever may call it is told as well."""
+        service = self._named(arguments)._home  # of a share, the service that it is another way to
+        assert isinstance(service, Service)
+        tools = service.tools
+        told = [{"name": name, "schema": tools.definitions.get(name)} for name in tools.names]
+        return {"tools": told, "digest": tools.digest}
+
     # --- for the author's own -----------------------------------------------------------------------------------
 
     async def log(self, arguments: _Arguments, asker: str) -> dict[str, Any]:
@@ -183,21 +191,13 @@ class ProviderControlApp:
         limit = _number(arguments, "limit", _USUAL_LINES, MOST_LINES)
         return await _page(publication.log, after, limit, newest="after" not in arguments)
 
-    async def schemas(self, arguments: _Arguments, asker: str) -> dict[str, Any]:
-        """``GET schemas?service=<name>``: its tools."""
-        service = self._named(arguments)._home
-        assert isinstance(service, Service)
-        tools = service.tools
-        told = [{"name": name, "schema": tools.definitions.get(name)} for name in tools.names]
-        return {"tools": told, "digest": tools.digest}
-
 
 _ROUTES: dict[bytes, _Route] = {
     b"/status": _Route(b"GET", ProviderControlApp.status, for_relays=True),
     b"/share": _Route(b"GET", ProviderControlApp.share, for_relays=True),
     b"/stop": _Route(b"POST", ProviderControlApp.stop, for_relays=True),
     b"/log": _Route(b"GET", ProviderControlApp.log, for_relays=False),
-    b"/schemas": _Route(b"GET", ProviderControlApp.schemas, for_relays=False),
+    b"/schemas": _Route(b"GET", ProviderControlApp.schemas, for_relays=True),
 }
 
 

@@ -17,6 +17,7 @@ from portico.hub.links import Links
 from portico.hub.replicas import ProviderSession
 from portico.hub.tenancy import Tenancy
 from portico.hub.visits import Visits
+from portico.hub.tools.base import ToolLimits
 from portico.hub.workspace import Workspace
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces
@@ -47,6 +48,7 @@ class Workspaces:
         self, config: RelayConfig, store: RelayStore, tokens: TokenRing, identities_of: IdentitiesOf, visits: Visits
     ) -> None:
         """Reads the store, so it blocks."""
+        self._tool_limits = ToolLimits()
         self._config = config
         self._store = store
         self._tokens = tokens
@@ -105,6 +107,7 @@ class Workspaces:
             uid=uid,
             identity=identity_of(name, uid),
             anonymous=name.startswith(ANONYMOUS),
+            tool_limits=self._tool_limits,
         )
 
     # --- those that are gone ------------------------------------------------------------------------------------

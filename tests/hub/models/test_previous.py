@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portico.hub.models import held_bodies
+from portico.hub import held_bodies
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.models.previous import keep_their_own

@@ -25,7 +25,7 @@ from portico.hub.models import catalog
 from portico.hub.models.base import AllModels, key_needed, said_to
 from portico.hub.models.encoded_body import EncodedBody, decoded_headers, decoder_for
 from portico.hub.models.field import Found, ModelField, NotAnObject
-from portico.hub.models.held_bodies import MOST_OF_A_BODY, HeldBody
+from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBody
 from portico.hub.models.no_page import NoPage
 from portico.hub.models.previous import PreviousResponse, keep_their_own
 from portico.hub.models.request import lengthened, shows_a_key

@@ -17,6 +17,7 @@ from portico.hub.firewall.headers import BODILESS
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.exchange import ModelsExchange
 from portico.hub.request import VisitorRequest
+from portico.hub.tools.exchange import ToolsExchange
 from portico.hub.visits import BROKEN, Visit
 from portico.relay.counters import Counters
 from portico.relay.edge.driving import drive
@@ -24,6 +25,9 @@ from portico.relay.state import RelayState
 from portico.types import Headers, Receive, Send
 
 logger = logging.getLogger(__name__)
+
+_Read = HTTPForward | ModelsExchange | ToolsExchange
+"""What a request's body is for."""
 
 _MOST_FORM = 16 * 1024
 """Bytes of a form that is posted to ``/.portico/``."""
@@ -185,7 +189,7 @@ class RequestReading:
             if not self._is_stopped():
                 raise
 
-    async def watch(self, forward: HTTPForward | ModelsExchange, receive: Receive) -> None:
+    async def watch(self, forward: _Read, receive: Receive) -> None:
         """Wait for the visitor's end, and tell the app; the end of the response is told as one (ASGI)."""
         try:
             while (await receive())["type"] != "http.disconnect":
@@ -196,7 +200,7 @@ class RequestReading:
         finally:
             forward.visitor_left()  # an app whose answer could not be written hears of it as well
 
-    async def upload(self, forward: HTTPForward | ModelsExchange, receive: Receive, visit: ASGIResponder) -> None:
+    async def upload(self, forward: _Read, receive: Receive, visit: ASGIResponder) -> None:
         """Pass the request's body on as it comes, no faster than the app takes it; then wait for the visitor's end."""
         pending: asyncio.Task[Mapping[str, Any]] | None = None
         try:

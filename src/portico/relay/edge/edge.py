@@ -17,10 +17,13 @@ from portico.hub.forward import Admission
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.models.held_bodies import HeldBodies
+from portico.hub.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.request import Target, VisitorRequest, parse
 from portico.hub.socket_forward import SocketForward
+from portico.hub.tools.base import AllTools
+from portico.hub.tools.exchange import ToolsExchange
+from portico.hub.tools.no_oauth import asks, no_oauth
 from portico.hub.unfinished import Unfinished
 from portico.hub.visits import COMPLETE, LEFT, Visit
 from portico.protocol import Kind
@@ -68,7 +71,7 @@ class RelayEdge:
     # --- HTTP ---------------------------------------------------------------------------------------------------
 
     async def http(self, scope: Scope, receive: Receive, send: Send, location: Location) -> None:
-        """One request to a service, to all models of a workspace, or to ``/.portico/`` of a service."""
+        """One request to a service, to all models or tools of a workspace, or to ``/.portico/`` of a service."""
         let_in: OwnLetIn | None = scope.get("extensions", {}).get(LET_IN)
         if let_in is None:
             request = self._request(scope, location, Kind.HTTP)
@@ -98,14 +101,21 @@ class RelayEdge:
             if not request.target.isascii():
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.state.workspaces.get(location.workspace)
-            if location.models:
-                models = AllModels(workspace.gateway, workspace.registry, location.base, self.held)
-                exchange = ModelsExchange(models, visit, responder, fin=fin)
+            if location.all_services:
+                exchange: ModelsExchange | ToolsExchange
+                if location.models:
+                    models = AllModels(workspace.gateway, workspace.registry, location.base, self.held)
+                    exchange = ModelsExchange(models, visit, responder, fin=fin)
+                else:
+                    exchange = ToolsExchange(AllTools(workspace.tools, location.base), visit, responder, fin=fin)
                 if await exchange.start():
                     responder.expects = False
                     await reading.upload(exchange, receive, responder)
                 else:
                     await reading.watch(exchange, receive)
+                return
+            if location.own_host and not location.service and asks(visit.path.decode("ascii")):
+                await reading.finish(no_oauth(visit, responder))
                 return
             _find(visit, location)
             if visit.target.raw_path.startswith(b"/.portico/"):
@@ -141,7 +151,7 @@ class RelayEdge:
         """
         host = fields.get(b"host", b"").decode("latin-1")
         location = self.routes.locate(host, target.partition(b"?")[0], connection.server)
-        if location is None or location.models or not location.host:
+        if location is None or location.all_services or not location.host:
             return None
         peer: tuple[str, int] | None = connection.client
         scheme: str = connection.scheme or "http"
@@ -217,6 +227,8 @@ class RelayEdge:
                 raise Answer(400, "bad_target", "The request's target must be percent-encoded.")
             workspace = self.state.workspaces.get(location.workspace)
             gateway = workspace.gateway
+            if location.tools:
+                raise Answer(404, "not_found", "Tools are called by HTTP, and not by WebSocket.")
             if location.models:
                 models = AllModels(gateway, workspace.registry, location.base, self.held)
                 models_socket = ModelsSocket(models, visit)
@@ -259,9 +271,12 @@ class RelayEdge:
         )
 
     def leave(self) -> None:
-        """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry)."""
+        """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry), and
+        streams of changes of tools end."""
         for socket in tuple(self.sockets):
             socket.leave()
+        for workspace in self.state.workspaces.all():
+            workspace.tools.leave()
 
 
 def _find(visit: Visit, location: Location) -> None:

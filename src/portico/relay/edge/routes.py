@@ -1,4 +1,4 @@
-"""Where on the relay a request goes: to the relay's own pages, to a service, or to all models of a workspace.
+"""Where on the relay a request goes: to its own pages, to a service, or to all models or all tools of a workspace.
 
 By host name (``<name>--<workspace>.<domain>``), or by path (``/<workspace>/apps/<name>/``); see `RelayConfig`.
 """
@@ -34,12 +34,19 @@ class Location:
     """What the path of every service starts with, where they are told apart by path."""
     models: bool = False
     """Whether it is the one base URL for all models."""
+    tools: bool = False
+    """Whether it is the one URL for all tools."""
     base: str = ""
-    """That URL's path, without a slash at its end."""
+    """The path of one of these two, without a slash at its end."""
 
     @property
     def own_host(self) -> bool:
         return not self.prefix
+
+    @property
+    def all_services(self) -> bool:
+        """Whether it is a URL of all services together."""
+        return self.models or self.tools
 
 
 class Routes:
@@ -69,6 +76,8 @@ class Routes:
             if found is _UNKNOWN:
                 found = self._hosts.keep(host, self._by_host(host), 2 * len(host))
             if found is not None and found.models and not _begins(raw_path, b"/v1"):
+                if _begins(raw_path, b"/mcp"):
+                    return Location(host, found.workspace, tools=True, base="/mcp")
                 return Location(host, found.workspace, "", b"")
             if found is not None:
                 return found
@@ -91,17 +100,20 @@ class Routes:
 
     def _by_path(self, host: str, raw_path: bytes) -> Location | None:
         workspace, _, rest = raw_path[1:].partition(b"/")
-        models = not rest.startswith(b"apps/")
-        if models and not _begins(rest, b"v1"):
-            return None
-        key = (host, workspace + b"/v1" if models else workspace)
+        models = tools = False
+        if not rest.startswith(b"apps/"):
+            models, tools = _begins(rest, b"v1"), _begins(rest, b"mcp")
+            if not models and not tools:
+                return None
+        key = (host, workspace + b"/v1" if models else workspace + b"/mcp" if tools else workspace)
         known = self._paths.get(key)
         if known is None:
             if workspace == b"portico" or not _A_NAME.fullmatch(workspace):
                 return None
             name = workspace.decode("latin-1")
             prefix = b"/" + workspace + b"/apps/"
-            known = Location(host, name, "", prefix, models, f"/{name}/v1" if models else "")
+            base = f"/{name}/v1" if models else f"/{name}/mcp" if tools else ""
+            known = Location(host, name, "", prefix, models, tools, base)
             self._paths.keep(key, known, len(host) + 4 * len(workspace))
         return known
 

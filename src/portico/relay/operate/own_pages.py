@@ -15,11 +15,14 @@ from portico.hub.answers import Answer, forbidden, late_body, unauthorized
 from portico.hub.date_and_server import date
 from portico.hub.firewall.heads import check_head
 from portico.hub.keys import InvalidKey
+from portico.hub.tools import no_oauth
+from portico.hub.tools.eras import VERSION_HEADER
 from portico.hub.visits import next_number
 from portico.relay.control import ControlApp
 from portico.relay.operate.admin import PATHS as ADMIN_PATHS
 from portico.relay.operate.admin import Admin
 from portico.relay.operate.metrics import CONTENT_TYPE, Metrics
+from portico.relay.people.oauth import METADATA
 from portico.relay.state import RelayState
 from portico.types import ASGIApp, Headers, Message, Receive, Scope, Send
 
@@ -95,7 +98,7 @@ class OwnPages:
             except Answer as answer:
                 await _say(answer, send_and_see)
             else:
-                await self._app_of(scope["path"])(scope, receive_in_time, send_and_see)
+                await self._app_of(scope["path"], scope["headers"])(scope, receive_in_time, send_and_see)
         finally:
             if relay.access is not None:
                 relay.access.add(
@@ -110,9 +113,11 @@ class OwnPages:
                     next_number(),
                 )
 
-    def _app_of(self, path: str) -> ASGIApp:
+    def _app_of(self, path: str, headers: Headers) -> ASGIApp:
         if path in self._probes:
             return self._probe
+        if no_oauth.asks(path) and (path != METADATA or any(name == VERSION_HEADER for name, _ in headers)):
+            return self._no_oauth
         if path in ADMIN_PATHS or path.startswith(ADMIN_PATHS[-1] + "/"):
             return self._admin
         return self._control
@@ -130,6 +135,13 @@ class OwnPages:
         if not any(name == b"content-length" for name, _ in headers):
             headers += [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _no_oauth(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``/.well-known/oauth-...`` of an MCP client, which has a key or does without: what programs sign in by, with a
+        device code, is nothing that it could use."""
+        headers, body = no_oauth.render()
+        await send({"type": "http.response.start", "status": no_oauth.ANSWER.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _alive(self, scope: Scope) -> tuple[int, Headers, bytes]:

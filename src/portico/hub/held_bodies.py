@@ -1,7 +1,8 @@
-"""How much of requests' bodies a hub holds while it looks for their model: of each request, each caller, and in all.
+"""How much of messages a hub holds while it finds out what they are: of each, of each caller, and in all.
 
-The first bytes of each body are free, so that ordinary requests pass while somebody fills what there is. Who is refused
-may come again: what is held is held for as long as a body takes to come, and to be taken by its app.
+Bodies of requests for models until their model has come, of requests for tools and of the answers to those until they
+are whole. The first bytes of each are free, so that ordinary requests pass while somebody fills what there is. Who is
+refused may come again: what is held is held for as long as a body takes to come, and to be taken by its app.
 """
 
 from __future__ import annotations
@@ -20,21 +21,32 @@ FREE = 64 * 1024
 
 _RETRY_AFTER = 2  # seconds: most bodies have come and gone by then
 
+_MODEL_FIRST = "put the model first in the JSON"
+
 
 class HeldBodies:
     """What all requests of a hub hold together."""
 
-    __slots__ = ("_by_caller", "in_all", "of_a_caller", "total")
+    __slots__ = ("_by_caller", "_way_out", "_what", "in_all", "of_a_caller", "total")
 
-    def __init__(self, in_all: int = MOST_IN_ALL) -> None:
+    def __init__(
+        self, in_all: int = MOST_IN_ALL, what: str = "have not named their model yet", way_out: str = _MODEL_FIRST
+    ) -> None:
+        """*what* says of which requests bodies are held, and *way_out* what one who is refused may do, for people."""
         self.in_all = in_all
         self.of_a_caller = a_quarter(in_all)
         self.total = 0
+        self._what = what
+        self._way_out = way_out
         self._by_caller: dict[str, int] = {}
 
-    def begin(self, caller: str) -> HeldBody:
-        """For one more body, of *caller*: a key, a user or a network."""
-        return HeldBody(self, caller)
+    def begin(self, caller: str, most: int | None = None, too_long: str = "") -> HeldBody:
+        """For one more body, of *caller*: a key, a user or a network.
+
+        One that has more than *most* bytes is refused, in the words of *too_long*.
+        """
+        most = MOST_OF_A_BODY if most is None else most
+        return HeldBody(self, caller, most, too_long or f"The model was not named within {most} bytes.")
 
     def take(self, caller: str, count: int) -> None:
         """Hold *count* bytes more. Raises an `Answer` (429 for the caller's share, 503 for all) with Retry-After."""
@@ -43,16 +55,15 @@ class HeldBodies:
             raise Answer(
                 429,
                 "too_much_held",
-                f"Requests of yours that have not named their model yet hold {self.of_a_caller:,} bytes. Send fewer at "
-                "a time, or put the model first in the JSON.",
+                f"Requests of yours that {self._what} hold {self.of_a_caller:,} bytes. Send fewer at a time, or "
+                f"{self._way_out}.",
                 retry_after=_RETRY_AFTER,
             )
         if self.total + count > self.in_all:
             raise Answer(
                 503,
                 "too_much_held",
-                "Too many large requests that have not named their model yet are under way. Try again in a moment, or "
-                "put the model first in the JSON.",
+                f"Too many large requests that {self._what} are under way. Try again in a moment, or {self._way_out}.",
                 retry_after=_RETRY_AFTER,
             )
         self._by_caller[caller] = held
@@ -68,28 +79,30 @@ class HeldBodies:
 
 
 class HeldBody:
-    """Of one request. What it took is given back once, by `release`."""
+    """Of one request, or of one answer. What it took is given back once, by `release`."""
 
-    __slots__ = ("_caller", "_counted", "_of", "_size")
+    __slots__ = ("_caller", "_counted", "_most", "_of", "_size", "_too_long")
 
-    def __init__(self, of: HeldBodies, caller: str) -> None:
+    def __init__(self, of: HeldBodies, caller: str, most: int, too_long: str) -> None:
         self._of = of
         self._caller = caller
+        self._most = most
+        self._too_long = too_long
         self._size = 0
         self._counted = 0
 
     def grow(self, count: int) -> None:
         """*count* bytes more came. Raises an `Answer` (413, 429, 503)."""
         self._size += count
-        if self._size > MOST_OF_A_BODY:
-            raise Answer(413, "too_large", f"The model was not named within {MOST_OF_A_BODY} bytes.")
+        if self._size > self._most:
+            raise Answer(413, "too_large", self._too_long)
         more = self._size - FREE - self._counted
         if more > 0:
             self._of.take(self._caller, more)
             self._counted += more
 
     def release(self) -> None:
-        """Nothing of it is held any more."""
-        counted, self._counted = self._counted, 0
+        """Nothing of it is held any more; what comes after that is counted anew."""
+        counted, self._counted, self._size = self._counted, 0, 0
         if counted:
             self._of.give_back(self._caller, counted)
