@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from portico.hub.answers import Answer
+from portico.hub.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.held_bodies import FREE, MOST_OF_A_BODY, HeldBodies
 from portico.types import Headers
 from tests.hub.models.test_base import OWNER, lifespan, request_for, with_hub
 from tests.in_process import HereHub, Publisher, Received

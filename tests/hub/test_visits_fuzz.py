@@ -21,10 +21,10 @@ import pytest
 from portico.errors import PorticoError
 from portico.hub.answers import Answer
 from portico.hub.config import HubConfig
+from portico.hub.held_bodies import HeldBodies
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.request import parse
 from portico.hub.socket_forward import SocketForward

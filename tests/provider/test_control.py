@@ -278,14 +278,28 @@ def test_both_kinds_of_hub_hear_the_status_of_what_they_have() -> None:
 SECRET = "a line of the author's"
 
 
-@pytest.mark.parametrize("path", ["log", "schemas"])
 @pytest.mark.parametrize("name", ["link", "cat", "dog", "no-such", ".control", ""])
-def test_a_relay_is_shown_no_log_and_no_schemas_whatever_it_asks(path: str, name: str) -> None:
+def test_a_relay_is_shown_no_log_whatever_it_asks(name: str) -> None:
     async def work() -> None:
         async with world() as here:
             here.cat.log.printed(SECRET)
             for method in ("GET", "POST"):
-                assert await code(here.relay, f"{path}?service={name}", method) == (403, "not_for_relays")
+                assert await code(here.relay, f"log?service={name}", method) == (403, "not_for_relays")
+
+    run(work)
+
+
+def test_a_relay_reads_the_schemas_of_what_it_was_given_and_of_nothing_else() -> None:
+    async def work() -> None:
+        async with world() as here:
+            here.cat.tools = ToolList.of({"meow": SCHEMA})
+            here.dog.tools = ToolList.of({"bark": SCHEMA})
+            status, told = await question(here.relay, "schemas?service=link")
+            assert (status, told["tools"]) == (200, [{"name": "meow", "schema": SCHEMA}])
+            assert told["digest"] == here.cat.tools.digest, "the link is another way to that service"
+            for name in ("cat", "dog", "no-such", ".control"):
+                assert await code(here.relay, f"schemas?service={name}") == (404, "service_not_found")
+            assert await code(here.relay, "schemas?service=link", "POST") == (405, "method_not_allowed")
 
     run(work)
 
@@ -293,7 +307,7 @@ def test_a_relay_is_shown_no_log_and_no_schemas_whatever_it_asks(path: str, name
 def test_to_a_relay_what_is_served_elsewhere_is_as_what_is_not_served() -> None:
     async def work() -> None:
         async with world() as here:
-            for path, method in (("share", "GET"), ("stop", "POST")):
+            for path, method in (("share", "GET"), ("schemas", "GET"), ("stop", "POST")):
                 answers = []
                 for name in ("cat", "dog", "no-such"):
                     asked = begin(here.relay, f"{path}?service={name}", method)

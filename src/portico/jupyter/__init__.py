@@ -8,7 +8,7 @@ Visitors:
 
 - `edge`: takes HTTP requests at tornado's routing layer, and writes the access log, for WebSockets too. `heads`: reads
   what tornado has parsed.
-- `models_edge`: the same for the one base URL of all models.
+- `models_edge`: the same for the one base URL of all models. `tools_edge`: for the one URL of all tools.
 - `visitor_socket`: a visitor's WebSocket.
 - `identity`: asks Jupyter who a visitor is.
 - `front_door`: refuses what no handler of the server should see.

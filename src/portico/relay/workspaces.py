@@ -16,8 +16,8 @@ from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import Links
 from portico.hub.replicas import ProviderSession
 from portico.hub.tenancy import Tenancy
-from portico.hub.visits import Visits
 from portico.hub.tools.base import ToolLimits
+from portico.hub.visits import Visits
 from portico.hub.workspace import Workspace
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces

@@ -11,8 +11,8 @@ from portico.hub.answers import Answer, unauthorized
 from portico.hub.callers import Caller
 from portico.hub.forward import Admission
 from portico.hub.gateway import Gateway
-from portico.hub.models import catalog
 from portico.hub.held_bodies import HeldBodies
+from portico.hub.models import catalog
 from portico.hub.registry import Registry
 from portico.hub.replicas import PublishedService
 from portico.hub.request import Target

@@ -20,12 +20,12 @@ from portico.hub.answers import Answer, internal_error, invalid_key, unauthorize
 from portico.hub.callers import Caller
 from portico.hub.fair_use import network_of
 from portico.hub.firewall.headers import cors_headers, preflight_headers
+from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBody
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models import catalog
 from portico.hub.models.base import AllModels, key_needed, said_to
 from portico.hub.models.encoded_body import EncodedBody, decoded_headers, decoder_for
 from portico.hub.models.field import Found, ModelField, NotAnObject
-from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBody
 from portico.hub.models.no_page import NoPage
 from portico.hub.models.previous import PreviousResponse, keep_their_own
 from portico.hub.models.request import lengthened, shows_a_key

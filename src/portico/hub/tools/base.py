@@ -27,7 +27,7 @@ from portico.hub.visits import Visit
 from portico.version import __version__
 
 MOST_LISTENING, MOST_LISTENING_OF_ONE = 512, 32
-"""Streams that tell of changes, of all callers and of one: each knows what its caller sees, some tens of KiB at most."""
+"""Streams that tell of changes, of all callers and of one: each knows what its caller sees, tens of KiB at most."""
 
 MOST_HELD: Final = 128 * 1024 * 1024
 """Bytes of requests and answers that are held until they are whole: thirty of the largest requests."""

@@ -19,7 +19,7 @@ from portico.hub.tools.names import service_of, tool_of
 from portico.types import service_name
 
 GRACE: Final = 0.5
-"""Seconds for which a lost provider's tools are told on: most are back by then, and who has gone is gone soon enough."""
+"""Seconds for which a lost provider's tools are told on: most are back by then, and agents hear within a second."""
 
 _MOST_QUERY = 4096  # bytes: a hundred names, percent-encoded or not
 _MOST_NAMED = 100

@@ -73,8 +73,8 @@ class ToolsExchange:
     __slots__ = (
         "_all",
         "_body",
-        "_caller",
         "_call",
+        "_caller",
         "_fin",
         "_given",
         "_held",

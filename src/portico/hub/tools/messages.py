@@ -13,8 +13,8 @@ from typing import Any, Final
 from portico.hub.answers import Answer
 
 MOST_VALUES: Final = 500_000
-"""Values in one message: to read that many takes some tens of milliseconds, in which nobody else is served. A text, such
-as an image in base64, is one."""
+"""Values in one message: to read so many takes some tens of milliseconds, in which nobody else is served. An image in
+base64 is one."""
 
 _LONGEST_METHOD = 200  # characters: MCP's own have at most some forty
 _LONGEST_ID = 1000  # characters: clients count, or make UUIDs
@@ -26,7 +26,7 @@ INVALID_PARAMS: Final = -32602
 HEADER_MISMATCH: Final = -32020
 UNSUPPORTED_VERSION: Final = -32022
 REFUSED: Final = -32010
-"""Of the range that MCP leaves to implementations (-32000 to -32019): the hub's own answer, whose ``data`` says more."""
+"""Of the range that MCP leaves to implementations (-32000 to -32019): the hub's own answer; its ``data`` says more."""
 
 _STATUSES = {
     PARSE_ERROR: 400,

@@ -14,10 +14,10 @@ from portico.hub.date_and_server import server_of
 from portico.hub.fair_use import network_of
 from portico.hub.firewall.heads import SMALL
 from portico.hub.forward import Admission
+from portico.hub.held_bodies import HeldBodies
 from portico.hub.http_forward import HTTPForward
 from portico.hub.models.base import AllModels
 from portico.hub.models.exchange import ModelsExchange
-from portico.hub.held_bodies import HeldBodies
 from portico.hub.models.socket import ModelsSocket
 from portico.hub.request import Target, VisitorRequest, parse
 from portico.hub.socket_forward import SocketForward
@@ -271,8 +271,10 @@ class RelayEdge:
         )
 
     def leave(self) -> None:
-        """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry), and
-        streams of changes of tools end."""
+        """Take leave of those whose visit has no end: WebSockets are told to come again (1012, RFC 6455's registry).
+
+        Streams that tell of changes of tools end.
+        """
         for socket in tuple(self.sockets):
             socket.leave()
         for workspace in self.state.workspaces.all():

@@ -138,8 +138,7 @@ class OwnPages:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _no_oauth(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """``/.well-known/oauth-...`` of an MCP client, which has a key or does without: what programs sign in by, with a
-        device code, is nothing that it could use."""
+        """``/.well-known/oauth-...`` of an MCP client: it could do nothing with a device code, and has a key."""
         headers, body = no_oauth.render()
         await send({"type": "http.response.start", "status": no_oauth.ANSWER.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -1,0 +1,1 @@
+"""All tools of a hub behind one URL."""
