@@ -80,6 +80,8 @@ PROVEN_IN = {
     "hub/responders": "hub/test_gateway.py",
     "hub/socket_forward": "hub/test_unfinished_messages.py",
     "hub/tenancy": "hub/test_links.py",
+    "hub/tools/agent": "hub/tools/test_exchange.py",
+    "hub/tools/answering": "hub/tools/test_exchange.py",
     "hub/tools/base": "hub/tools/test_exchange.py",
     "hub/tools/call": "hub/tools/test_exchange.py",
     "hub/tools/catalog": "hub/tools/test_exchange.py",

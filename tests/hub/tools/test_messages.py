@@ -12,7 +12,7 @@ import pytest
 
 from portico.hub.tools import messages
 from portico.hub.tools.exchange import MOST_OF_A_REQUEST
-from portico.hub.tools.messages import MalformedMessage, Refusal, dumps, loads, read
+from portico.hub.tools.messages import MalformedMessage, MessageError, dumps, loads, read
 from tests.hub.tools.agents import META, MODERN, OLD, OWNER, Agent, a_toolbox, ask, begin
 from tests.waiting import until
 
@@ -185,6 +185,6 @@ def test_whatever_is_sent_is_answered_and_changes_nothing(fuzz_seconds: float) -
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], {}, {"jsonrpc": "2.0"}, {"jsonrpc": "2.0", "method": 7}])
 def test_what_is_no_message_is_told(value: Any) -> None:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(MessageError) as refused:
         read(value)
     assert refused.value.code == messages.INVALID_REQUEST

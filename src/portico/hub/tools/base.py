@@ -22,7 +22,7 @@ from portico.hub.request import Target
 from portico.hub.tools import catalog
 from portico.hub.tools.catalog import View
 from portico.hub.tools.definitions import Definitions, Sized, ToolTold
-from portico.hub.tools.messages import INVALID_PARAMS, Refusal
+from portico.hub.tools.messages import INVALID_PARAMS, MessageError
 from portico.hub.visits import Visit
 from portico.version import __version__
 
@@ -143,13 +143,13 @@ class AllTools:
         return (service for service in self.services(view) if catalog.is_there(service))
 
     def resolve(self, view: View, name: object) -> tuple[PublishedService, str]:
-        """Whose tool *name* is, and what that calls it. Raises `Refusal`."""
+        """Whose tool *name* is, and what that calls it. Raises `MessageError`."""
         if not isinstance(name, str):
-            raise Refusal(INVALID_PARAMS, "params.name must be the name of a tool.")
+            raise MessageError(INVALID_PARAMS, "params.name must be the name of a tool.")
         found = catalog.resolve(self.registry, self.gateway.enforcer, view, name)
         if found is None:
             text = f"Unknown tool: {foreign.text(name, 100)}. tools/list has those that you may call."
-            raise Refusal(INVALID_PARAMS, text)
+            raise MessageError(INVALID_PARAMS, text)
         return found
 
     def admit(self, visit: Visit, caller: Caller, service: PublishedService) -> Admission:
@@ -167,10 +167,10 @@ class AllTools:
     async def page(self, view: View, cursor: object) -> tuple[list[ToolTold], str | None]:
         """The tools after *cursor*, as many as one answer holds, and the cursor of the next page.
 
-        Raises `Refusal` for a cursor that is none of ours.
+        Raises `MessageError` for a cursor that is none of ours.
         """
         if cursor is not None and not (isinstance(cursor, str) and 0 < len(cursor) <= 64 and "__" in cursor):
-            raise Refusal(INVALID_PARAMS, "The cursor is none that tools/list gave.")
+            raise MessageError(INVALID_PARAMS, "The cursor is none that tools/list gave.")
         after = cursor if isinstance(cursor, str) else ""
         owner = after.partition("__")[0]
         services = [service for service in self.there(view) if service.descriptor.name >= owner]

@@ -29,14 +29,14 @@ from portico.hub.tools.events import BEAT_EVERY, EventReader, EventTooLong
 from portico.hub.tools.messages import (
     JSONRPCMessage,
     MalformedMessage,
-    Refusal,
+    MessageError,
     dumps,
     loads,
     notification,
     refusal_of,
     response,
 )
-from portico.hub.tools.reply import Reply
+from portico.hub.tools.reply import PostReply
 from portico.types import Headers
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ _NOT_PASSED_ON = frozenset(
 def sent(message: JSONRPCMessage, tool: str, *, modern: bool) -> tuple[str | int, bytes]:
     """The id and the body of what the service of *tool* is sent: a request of 2026-07-28, whoever asks.
 
-    Raises `MalformedMessage` and `Refusal`.
+    Raises `MalformedMessage` and `MessageError`.
     """
     assert message.id is not None
     id_ = message.id if isinstance(message.id, str | int) else str(message.id)
@@ -93,10 +93,10 @@ def passed_on(headers: Headers, tool: str, body: bytes) -> Headers:
     ]
 
 
-class ToolCall:
+class ForwardedCall:
     """The responder of a service that is called (`portico.hub.responders.Responder`)."""
 
-    def __init__(self, reply: Reply, message: JSONRPCMessage, sent_id: str | int, held: HeldBody) -> None:
+    def __init__(self, reply: PostReply, message: JSONRPCMessage, sent_id: str | int, held: HeldBody) -> None:
         """*sent_id* is what the service knows the request by; *held* counts what is held of its answer."""
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """The call has its answer, or nobody waits for one."""
@@ -180,7 +180,7 @@ class ToolCall:
         if isinstance(result, dict):
             self._end(result)
         elif isinstance(error, dict) and isinstance(error.get("code"), int) and isinstance(error.get("message"), str):
-            refusal = Refusal(error["code"], error["message"], error.get("data"))
+            refusal = MessageError(error["code"], error["message"], error.get("data"))
             self._finish()
             self._reply.refuse(self._id, refusal)
         else:
@@ -242,14 +242,14 @@ class ToolCall:
         """Its caller has sent ``notifications/cancelled``."""
         if not self.over.done():
             self.leave()
-            self._reply.refuse(self._id, Refusal(0, "The call was cancelled."))
+            self._reply.refuse(self._id, MessageError(0, "The call was cancelled."))
 
     def _still_here(self) -> None:
         self._beat = asyncio.get_running_loop().call_later(BEAT_EVERY, self._still_here)
         self._reply.beat()
 
 
-def refuse(reply: Reply, id_: Any, answer: Answer) -> None:
+def refuse(reply: PostReply, id_: Any, answer: Answer) -> None:
     """A call was let in, and has no result. A client of before 2026 is given one all the same, that says what failed:
     an HTTP error would end its session, and of other errors not every one tells its model."""
     if reply.modern:

@@ -16,7 +16,7 @@ from portico.hub.tools.messages import (
     INVALID_PARAMS,
     UNSUPPORTED_VERSION,
     JSONRPCMessage,
-    Refusal,
+    MessageError,
 )
 from portico.types import Headers
 
@@ -43,16 +43,16 @@ _PLAIN = re.compile(r"[\x20-\x7e]*")
 
 
 def version_of(headers: Headers) -> str:
-    """The version that a request says in its header; "" if it says none. Raises `Refusal` for one we do not speak."""
+    """The version that a request says in its header; "" if it says none. Raises `MessageError` for an unknown one."""
     said = [value for name, value in headers if name == VERSION_HEADER]
     if not said:
         return ""
     if len(said) > 1:
-        raise Refusal(HEADER_MISMATCH, "MCP-Protocol-Version comes more than once.")
+        raise MessageError(HEADER_MISMATCH, "MCP-Protocol-Version comes more than once.")
     version = said[0].decode("latin-1").strip()
     if version not in SUPPORTED:
         data = {"supported": list(SUPPORTED), "requested": version[:100]}
-        raise Refusal(UNSUPPORTED_VERSION, "Unsupported protocol version", data)
+        raise MessageError(UNSUPPORTED_VERSION, "Unsupported protocol version", data)
     return version
 
 
@@ -63,25 +63,25 @@ def is_modern(version: str, message: JSONRPCMessage) -> bool:
 
 
 def check_modern(message: JSONRPCMessage, headers: Headers) -> None:
-    """Hold the headers of a request of 2026-07-28 against its body. Raises `Refusal`."""
+    """Hold the headers of a request of 2026-07-28 against its body. Raises `MessageError`."""
     meta = message.meta
     missing = [key for key in (VERSION_KEY, CAPABILITIES_KEY) if key not in meta]
     if missing:
-        raise Refusal(INVALID_PARAMS, f"params._meta is missing {' and '.join(missing)}.")
+        raise MessageError(INVALID_PARAMS, f"params._meta is missing {' and '.join(missing)}.")
     if not isinstance(meta[CAPABILITIES_KEY], dict):
-        raise Refusal(INVALID_PARAMS, f"{CAPABILITIES_KEY} must be an object.")
+        raise MessageError(INVALID_PARAMS, f"{CAPABILITIES_KEY} must be an object.")
     fields: dict[bytes, str] = {}
     for name, value in headers:
         if name in (VERSION_HEADER, METHOD_HEADER, NAME_HEADER):
             if name in fields:
-                raise Refusal(HEADER_MISMATCH, f"{name.decode()} comes more than once.")
+                raise MessageError(HEADER_MISMATCH, f"{name.decode()} comes more than once.")
             fields[name] = value.decode("latin-1")
     if fields.get(VERSION_HEADER) != meta[VERSION_KEY]:
-        raise Refusal(HEADER_MISMATCH, "The header MCP-Protocol-Version does not say what params._meta does.")
+        raise MessageError(HEADER_MISMATCH, "The header MCP-Protocol-Version does not say what params._meta does.")
     if fields.get(METHOD_HEADER) != message.method:
-        raise Refusal(HEADER_MISMATCH, "The header Mcp-Method does not say what the body's method does.")
+        raise MessageError(HEADER_MISMATCH, "The header Mcp-Method does not say what the body's method does.")
     if message.method == "tools/call" and decoded(fields.get(NAME_HEADER)) != message.params.get("name"):
-        raise Refusal(HEADER_MISMATCH, "The header Mcp-Name does not say what the body's params.name does.")
+        raise MessageError(HEADER_MISMATCH, "The header Mcp-Name does not say what the body's params.name does.")
 
 
 def encoded(value: str) -> bytes:

@@ -11,15 +11,14 @@ import time
 from typing import Any, Final
 
 from portico.hub.answers import Answer
-from portico.hub.callers import Caller
 from portico.hub.responders import Responder
 from portico.hub.tools import catalog
+from portico.hub.tools.agent import CallingAgent
 from portico.hub.tools.base import AllTools
-from portico.hub.tools.catalog import View
 from portico.hub.tools.eras import SUBSCRIPTION_KEY
 from portico.hub.tools.events import BEAT, BEAT_EVERY, EVENTS, event
 from portico.hub.tools.messages import RequestId, notification, response
-from portico.hub.tools.reply import Writer
+from portico.hub.tools.reply import BodyWriter
 from portico.hub.visits import Visit
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ LIST_CHANGED: Final = "notifications/tools/list_changed"
 _AFTER_EXPIRY = 0.05  # seconds: clocks are no finer
 
 
-class Listener:
+class ChangeListener:
     """One stream: the GET of a client with a handshake, or ``subscriptions/listen`` of 2026-07-28."""
 
     def __init__(
@@ -36,21 +35,18 @@ class Listener:
         all_tools: AllTools,
         visit: Visit,
         responder: Responder,
-        caller: Caller,
-        view: View,
-        owner: str,
+        agent: CallingAgent,
         subscription: RequestId | None = None,
         *,
         wants: bool = True,
     ) -> None:
-        """*owner* is for whom it counts; *subscription* the id of the request, None for a GET; *wants* is whether
-        changes of the tools were asked for."""
+        """*subscription* is the id of the request, None for a GET; *wants*: changes of tools were asked for."""
         self._all = all_tools
         self._visit = visit
-        self._writer = Writer(visit, responder)
-        self._caller = caller
-        self._view = view
-        self._owner = owner
+        self._writer = BodyWriter(visit, responder)
+        self._caller = agent.caller
+        self._view = agent.view
+        self._owner = agent.owner
         self._subscription = subscription
         self._wants = wants
         self._seen = self._now()

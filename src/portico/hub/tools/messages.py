@@ -47,7 +47,7 @@ class MalformedMessage(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal(Exception):
+class MessageError(Exception):
     """A JSON-RPC error. Raised to end a message early."""
 
     code: int
@@ -68,12 +68,12 @@ class Refusal(Exception):
         return told
 
 
-def refusal_of(answer: Answer) -> Refusal:
+def refusal_of(answer: Answer) -> MessageError:
     """The hub's own *answer* as an error."""
     data: dict[str, Any] = {"code": answer.code, "status": answer.status}
     if answer.retry_after is not None:
         data["retryAfter"] = answer.retry_after
-    return Refusal(REFUSED, answer.message, data, answer)
+    return MessageError(REFUSED, answer.message, data, answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class JSONRPCMessage:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """``params._meta``. Raises `Refusal` if it is not an object."""
+        """``params._meta``. Raises `MessageError` if it is not an object."""
         meta = self.params.get("_meta")
         if meta is None:
             return {}
         if not isinstance(meta, dict):
-            raise Refusal(INVALID_PARAMS, "params._meta must be an object.")
+            raise MessageError(INVALID_PARAMS, "params._meta must be an object.")
         return meta
 
 
@@ -127,22 +127,22 @@ def dumps(value: Any) -> bytes:
 
 
 def read(value: Any) -> JSONRPCMessage:
-    """One message. Raises `Refusal`."""
+    """One message. Raises `MessageError`."""
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
-        raise Refusal(INVALID_REQUEST, 'A message is a JSON object with "jsonrpc": "2.0".')
+        raise MessageError(INVALID_REQUEST, 'A message is a JSON object with "jsonrpc": "2.0".')
     id_ = value.get("id")
     if "id" in value and not is_id(id_):
-        raise Refusal(INVALID_REQUEST, "The id of a request is a text or a number.")
+        raise MessageError(INVALID_REQUEST, "The id of a request is a text or a number.")
     method = value.get("method")
     if method is None and ("result" in value or "error" in value):
         return JSONRPCMessage(id_, "")
     if not isinstance(method, str) or not 0 < len(method) <= _LONGEST_METHOD:
-        raise Refusal(INVALID_REQUEST, "A request names its method, a text.")
+        raise MessageError(INVALID_REQUEST, "A request names its method, a text.")
     params = value.get("params")
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        raise Refusal(INVALID_PARAMS, "params must be an object.")
+        raise MessageError(INVALID_PARAMS, "params must be an object.")
     return JSONRPCMessage(id_, method, params)
 
 
@@ -165,7 +165,7 @@ def response(id_: RequestId | None, result: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id_, "result": result}
 
 
-def error_response(id_: RequestId | None, refusal: Refusal) -> dict[str, Any]:
+def error_response(id_: RequestId | None, refusal: MessageError) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id_, "error": refusal.error()}
 
 

@@ -12,7 +12,7 @@ from portico.hub.tools.events import BEAT, EVENTS, event
 from portico.hub.tools.messages import (
     INVALID_REQUEST,
     MalformedMessage,
-    Refusal,
+    MessageError,
     RequestId,
     dumps,
     error_response,
@@ -29,7 +29,7 @@ _JSON: Final[Headers] = [
 ]
 
 
-class Writer:
+class BodyWriter:
     """Writes an answer's body to an edge, whose writes follow each other."""
 
     __slots__ = ("_busy", "_drained", "_fin", "_queue", "_responder", "_visit", "begun", "over")
@@ -98,7 +98,7 @@ class Writer:
             self._drained.set_result(None)
 
 
-class Reply:
+class PostReply:
     """The answers to what one POST asked: one, or those of a batch."""
 
     __slots__ = ("_answers", "_events", "_headers", "_visit", "_writer", "batch", "modern")
@@ -106,7 +106,7 @@ class Reply:
     def __init__(self, visit: Visit, responder: Responder, *, events: bool) -> None:
         """*events*: whether the caller takes a stream of them."""
         self._visit = visit
-        self._writer = Writer(visit, responder)
+        self._writer = BodyWriter(visit, responder)
         self._events = events
         self.modern = False
         """Whether what is answered is of 2026-07-28."""
@@ -157,7 +157,7 @@ class Reply:
         else:
             self._whole(status, dumps(message), headers or [])
 
-    def refuse(self, id_: RequestId | None, refusal: Refusal) -> None:
+    def refuse(self, id_: RequestId | None, refusal: MessageError) -> None:
         """Answer a request with an error. Clients of before 2026 take an HTTP error for the end of their session."""
         status, headers = 200, list[tuple[bytes, bytes]]()
         if refusal.answer is not None:
@@ -210,6 +210,6 @@ def render(answer: Answer) -> tuple[Headers, bytes]:
     return [*_JSON, (b"content-length", b"%d" % len(body)), *headers_of(answer)], body
 
 
-def unwritable(error: MalformedMessage) -> Refusal:
+def unwritable(error: MalformedMessage) -> MessageError:
     """The answer in place of one that cannot be written."""
-    return Refusal(INVALID_REQUEST, f"The message cannot be passed on: {error}.")
+    return MessageError(INVALID_REQUEST, f"The message cannot be passed on: {error}.")
