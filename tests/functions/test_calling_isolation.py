@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from portico.errors import FunctionError
-from portico.functions.calling import MOST_TOLD, call, stream, validate
+from portico.functions.calling import call, stream, validate
+from portico.functions.failing import MOST_TOLD
 from portico.functions.given import Cancel, Given, Progress
 from portico.functions.signature import typed_function
 from tests.waiting import until
@@ -189,7 +190,7 @@ def test_without_anybody_who_is_told_it_is_logged(caplog: pytest.LogCaptureFixtu
 
     with pytest.raises(FunctionError):
         asyncio.run(call(typed_function(fails), [], {}))
-    assert [record.name for record in caplog.records] == ["portico.functions.calling"]
+    assert [record.name for record in caplog.records] == ["portico.functions.failing"]
     assert "ValueError: no" in caplog.text
 
 

@@ -1,37 +1,24 @@
-"""Calls a typed function: reads what callers gave, waits for its turn, runs it, and says what its failure is for them.
+"""Calls a typed function: reads what callers gave, waits for its turn, and runs it.
 
-Here: one call, for REST, the page and tools alike. How code of any shape is run is in `portico.calls.run`; what the
-answer looks like is up to who calls.
+Here: one call, for REST, the page and tools alike. Not here: how code of any shape is run (`portico.calls.run`), and
+what an answer looks like, which is up to who calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from portico.calls.endings import UNUSUAL, as_exception
-from portico.calls.iterating import close_iterator
-from portico.calls.other_loop import explain
-from portico.calls.run import THREADS, Cancel, Frames, Sink, drive
-from portico.errors import FunctionError
+from portico.calls.endings import UNUSUAL
+from portico.calls.run import THREADS, Cancel, Sink, drive
+from portico.functions.failing import failure_of, report_failure
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
-from portico.functions.line import CallLine
+from portico.functions.results import Told, Whole
+from portico.functions.turn import ThreadTurn
 from portico.functions.typed import TypedFunction
-from portico.log_text import one_line
-
-if THREADS:
-    import threading
-
-log = logging.getLogger(__name__)
-
-MOST_TOLD = 500
-"""Characters of an exception's text that its caller is told: enough for a sentence or two."""
 
 Arguments = tuple[list[Any], dict[str, Any]]
 """What goes by position, and what goes by name."""
@@ -119,7 +106,7 @@ async def call(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], gi
     `FunctionError` for whatever the function raises, whose author is shown its traceback (`Given.report`), and `Busy`.
     Cancel the task if the caller leaves.
     """
-    whole = _Whole()
+    whole = Whole()
     await _run(typed, args, kwargs, given, whole, whole.iterate)
     return whole.result
 
@@ -130,166 +117,8 @@ async def stream(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], 
     That is what a generator returned, unless it is None; or the result of a function that gave no iterator, None too.
     What *sink* raises is raised as it is, and is no failure of the function.
     """
-    told = _Told(sink)
+    told = Told(sink)
     await _run(typed, args, kwargs, given, told, told.iterate)
-
-
-class _Whole:
-    """A sink that makes one result of what comes."""
-
-    done = False
-    failure = None
-
-    def __init__(self) -> None:
-        self.feed: Callable[[Any], Frames] = self._keep
-        self._items: list[Any] = []
-        self._value: Any = None
-        self._is_value = False
-
-    def iterate(self, produced: Any) -> Any:
-        iterator = iterator_of(produced)
-        if iterator is None and is_value(produced):
-            self.feed = self.final
-        return iterator
-
-    def _keep(self, item: Any) -> Frames:
-        self._items.append(item)
-        return None
-
-    def final(self, value: Any) -> Frames:
-        self._value, self._is_value = value, True
-        return None
-
-    async def write(self, frame: bytes) -> None:
-        raise AssertionError("there is nothing to write: `feed` gives no frames")
-
-    @property
-    def result(self) -> Any:
-        return self._value if self._is_value and not self._items else self._items
-
-
-class _Told:
-    """A sink for another, which knows what that one raised from what the function raised."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.failure: BaseException | None = None
-        self.feed: Callable[[Any], Frames] = self._told(sink.feed)
-        self.final: Callable[[Any], Frames] = self._told(sink.final)
-        self._sink = sink
-        self._write = sink.write
-
-    def iterate(self, produced: Any) -> Any:
-        iterator = iterator_of(produced)
-        if iterator is None and is_value(produced):
-            self.feed = self.final
-        return iterator
-
-    @property
-    def done(self) -> bool:
-        return self._sink.done
-
-    async def write(self, frame: bytes) -> None:
-        try:
-            await self._write(frame)
-        except Exception as error:
-            self.failure = error
-            raise
-
-    def _told(self, take: Callable[[Any], Frames]) -> Callable[[Any], Frames]:
-        def told(item: Any) -> Frames:
-            try:
-                return take(item)
-            except Exception as error:
-                self.failure = error
-                raise
-
-        return told
-
-
-def iterator_of(produced: Any) -> Any:
-    """An iterator over what a function gave, or None if that is its value: a list is one, and so is a table."""
-    return produced if hasattr(type(produced), "__next__") else None
-
-
-class _Turn:
-    """One call on a thread, which may go on after its caller has left: it has its turn in the line until it ends."""
-
-    def __init__(self, call: Callable[[], Any], cancel: Cancel, line: CallLine | None) -> None:
-        self._call = call
-        self._cancel = cancel
-        self._line = line
-        self._lock = threading.Lock()
-        self._runs = False
-        self._is_over = False
-
-    def run(self) -> Any:
-        """Call the function, on its thread. Not if its caller has left already."""
-        with self._lock:
-            if self._is_over:
-                return None
-            self._runs = True
-        held = False
-        try:
-            produced = self._call()
-            if iterator_of(produced) is not None:
-                held = True
-                return _Held(produced, self)
-        except UNUSUAL as error:
-            return self.ended(error)
-        else:
-            return produced
-        finally:
-            if not held:
-                self.leave()
-
-    def ended(self, error: BaseException) -> None:
-        """What *error*, one of `UNUSUAL`, means on a thread: the end that we asked for, or a failure."""
-        if not (isinstance(error, asyncio.CancelledError) and self._cancel.is_set()):
-            raise as_exception(error) from error
-
-    def leave(self) -> None:
-        """The thread has left the function's code."""
-        with self._lock:
-            self._runs = False
-            over = self._is_over
-        if over and self._line is not None:
-            self._line.leave()
-
-    def over(self) -> None:
-        """Nobody waits for the result any more, or it has come."""
-        with self._lock:
-            self._is_over = True
-            runs = self._runs
-        if not runs and self._line is not None:
-            self._line.leave()
-
-
-class _Held:
-    """An iterator that a function gave on its thread, where it is iterated and closed."""
-
-    __slots__ = ("_iterator", "_turn")
-
-    def __init__(self, iterator: Any, turn: _Turn) -> None:
-        self._iterator = iterator
-        self._turn = turn
-
-    def __next__(self) -> Any:
-        try:
-            return next(self._iterator)
-        except UNUSUAL as error:
-            self._turn.ended(error)
-            raise StopIteration from None
-
-    def close(self) -> None:
-        try:
-            close_iterator(self._iterator, self._iterator)
-        finally:
-            self._turn.leave()
-
-
-def is_value(produced: Any) -> bool:
-    """Whether what is no iterator is a result, and nothing that has to be awaited or gone through on the event loop."""
-    return not hasattr(type(produced), "__aiter__") and not inspect.isawaitable(produced)
 
 
 async def _run(
@@ -297,7 +126,7 @@ async def _run(
     args: list[Any],
     kwargs: dict[str, Any],
     given: Given,
-    sink: _Whole | _Told,
+    sink: Whole | Told,
     iterate: Callable[[Any], Any],
 ) -> None:
     cancel = Cancel()
@@ -308,7 +137,7 @@ async def _run(
     run: Callable[[], Any] = partial(typed.function, *args, **kwargs)
     turn = None
     if not typed.on_loop and THREADS:
-        turn = _Turn(run, cancel, line)
+        turn = ThreadTurn(run, cancel, line)
         run = turn.run
     try:
         await drive(run, typed.on_loop, sink, iterate=iterate)
@@ -319,7 +148,7 @@ async def _run(
             raise
         failure = failure_of(error)
         if failure.type:  # an HTTPException is an answer
-            _report(typed, error, given)
+            report_failure(typed.name, error, given)
         if _is_cancelled():
             raise asyncio.CancelledError from error
         raise failure from error
@@ -360,35 +189,3 @@ def _is_cancelled() -> bool:
     """Whether the present task was told to stop, and so nobody waits for a result."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def failure_of(error: BaseException) -> FunctionError:
-    """What the caller is told of what a function raised: never a traceback."""
-    exceptions = sys.modules.get("starlette.exceptions")  # of FastAPI's, too
-    if exceptions is not None and isinstance(error, exceptions.HTTPException):
-        message = _text_of(error.detail)
-        return FunctionError("", message, status=error.status_code, detail=error.detail, headers=error.headers)
-    return FunctionError(type(error).__name__, _text_of(error))
-
-
-def _text_of(error: object) -> str:
-    try:
-        text = str(error)
-    except BaseException:  # noqa: BLE001 - an exception's own __str__ may do anything
-        return ""
-    return one_line(" ".join(text[: 10 * MOST_TOLD].split()), MOST_TOLD)
-
-
-def _report(typed: TypedFunction, error: BaseException, given: Given) -> None:
-    """Show the function's author what it has raised."""
-    try:
-        explain(error)
-    except Exception:  # noqa: BLE001 - the text of somebody's exception, which may raise
-        pass
-    try:
-        if given.report is not None:
-            given.report(error)
-        else:
-            log.error("The function %r failed", typed.name, exc_info=error)
-    except Exception:  # the hook is not ours, and its failure must not hide the function's
-        log.exception("A failure of the function %r could not be reported", typed.name)

@@ -1,0 +1,48 @@
+"""A function's failure: what its caller is told, which is never a traceback, and what its author is shown."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from portico.calls.other_loop import explain
+from portico.errors import FunctionError
+from portico.functions.given import Given
+from portico.log_text import one_line
+
+log = logging.getLogger(__name__)
+
+MOST_TOLD = 500
+"""Characters of an exception's text that its caller is told: enough for a sentence or two."""
+
+
+def failure_of(error: BaseException) -> FunctionError:
+    """What the caller is told of what a function raised: never a traceback."""
+    exceptions = sys.modules.get("starlette.exceptions")  # of FastAPI's, too
+    if exceptions is not None and isinstance(error, exceptions.HTTPException):
+        message = _text_of(error.detail)
+        return FunctionError("", message, status=error.status_code, detail=error.detail, headers=error.headers)
+    return FunctionError(type(error).__name__, _text_of(error))
+
+
+def _text_of(error: object) -> str:
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may do anything
+        return ""
+    return one_line(" ".join(text[: 10 * MOST_TOLD].split()), MOST_TOLD)
+
+
+def report_failure(name: str, error: BaseException, given: Given) -> None:
+    """Show the function's author what it has raised."""
+    try:
+        explain(error)
+    except Exception:  # noqa: BLE001 - the text of somebody's exception, which may raise
+        pass
+    try:
+        if given.report is not None:
+            given.report(error)
+        else:
+            log.error("The function %r failed", name, exc_info=error)
+    except Exception:  # the hook is not ours, and its failure must not hide the function's
+        log.exception("A failure of the function %r could not be reported", name)
