@@ -95,7 +95,7 @@ def tool_result(value: Any, typed: TypedFunction, form: ResultForm) -> ToolResul
     if schema is not None:
         structured = told if form.wrapped else result
         if b"null" in raw:
-            _check(structured, schema)
+            _check(value, structured, schema)
     elif isinstance(result, dict):
         structured = result
     elif _is_table(value):
@@ -141,14 +141,39 @@ def _resolved(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**whole, "$defs": others} if others else whole
 
 
-def _check(structured: Any, schema: Mapping[str, Any]) -> None:
-    """Raise `UnusableOutput` where a null stands for a number: NaN and infinite ones have no JSON."""
-    from jsonschema import Draft202012Validator
+def _check(value: Any, structured: Any, schema: Mapping[str, Any]) -> None:
+    """Raise `UnusableOutput` where a null stands for a number that is not finite, and none may stand there."""
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+    try:
+        plain = to_jsonable_python(value, inf_nan_mode="constants", bytes_mode="base64", fallback=json_form.fallback)
+    except PydanticSerializationError:  # `json_form` has another way to write it
+        plain = None
+    if plain is not None and not _has_odd_number(plain):
+        return
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:  # the SDK brings it; who has none gets the null
+        return
     error = next(Draft202012Validator(schema).iter_errors(structured), None)
     if error is not None and error.instance is None:
         where = ".".join(str(part) for part in error.absolute_path)
         raise UnusableOutput(f"The function gave a number that is not finite, which JSON cannot hold, at {where!r}.")
+
+
+def _has_odd_number(value: Any) -> bool:
+    """Whether there is NaN or an infinite number in what is plain otherwise."""
+    rows = [value]
+    while rows:
+        one = rows.pop()
+        if one.__class__ is float:
+            if one - one != 0:
+                return True
+        elif one.__class__ is dict:
+            rows.extend(one.values())
+        elif one.__class__ is list:
+            rows.extend(one)
+    return False
 
 
 def _media(value: Any) -> list[Block] | None:
