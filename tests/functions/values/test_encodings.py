@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from matplotlib.figure import Figure
 
@@ -105,3 +106,54 @@ def test_what_takes_long_is_no_work_for_an_event_loop() -> None:
     assert not is_quick(np.ones(2))
     assert not is_quick(pd.DataFrame())
     assert not is_quick([figure()])
+
+
+def test_a_form_that_is_not_there_after_all_is_passed_over() -> None:
+    frame = pd.DataFrame({"a": [1]})  # its _repr_latex_ gives None, unless an option says otherwise
+    with pytest.raises(UnusableRequest, match="text/latex"):
+        answered(frame, "text/latex")
+    assert answered(frame, "text/latex, text/csv;q=0.5").media_type == "text/csv; charset=utf-8"
+
+
+def test_a_file_to_be_saved_has_a_name() -> None:
+    headers = dict(answered(np.ones(2), "application/x-npy").headers)
+    assert headers[b"content-disposition"] == b'attachment; filename="it.npy"'
+    assert b"content-disposition" not in dict(answered(Rich(), "text/html").headers)
+
+
+class Hostile:
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def _raise(self) -> Any:
+        raise self._error
+
+    _repr_html_ = __str__ = __repr__ = _raise
+
+    def __iter__(self) -> Any:
+        raise self._error
+
+
+class Serialized(pydantic.BaseModel):
+    way: str = "x"
+
+    @pydantic.field_serializer("way")
+    def _write(self, way: str) -> str:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("accept", ["", "application/json", "text/html", "text/plain", DISPLAY])
+def test_what_a_results_own_code_raises_is_the_functions_error(accept: str) -> None:
+    for value in (Hostile(SystemExit(1)), Hostile(ValueError("no")), Serialized()):
+        try:
+            answered(value, accept)
+        except (UnusableOutput, UnusableRequest):
+            continue
+
+
+def test_what_a_validator_of_the_result_raises_is_the_functions_error() -> None:
+    def refuse(value: Any) -> Any:
+        raise SystemExit(2)
+
+    with pytest.raises(UnusableOutput, match="SystemExit"):
+        answered(1, "", Annotated[int, pydantic.AfterValidator(refuse)])

@@ -136,5 +136,19 @@ def test_what_json_cannot_hold_is_named_wherever_it_is() -> None:
             result_of(value)
 
 
+class Tensor:
+    """As torch's and JAX's are."""
+
+    shape = (2,)
+
+    def tolist(self) -> list[float]:
+        return [1.0, float("nan")]
+
+
+def test_tensors_of_other_libraries() -> None:
+    assert result_of({"a": Tensor()}) == {"a": [1.0, None]}
+    assert result_of(Tensor(), Tensor) == [1.0, None]
+
+
 def test_an_item_of_a_stream() -> None:
     assert to_json({"a": np.ones(1)}) == '{"a":[1.0]}'

@@ -3,6 +3,8 @@
 Where there is an IPython shell, its own formatters say (so whatever a user has registered there holds); else the
 object's ``_repr_*_`` methods do, as IPython asks for them. What an object's code raises there is told to its author,
 and costs one form of the display, not the answer.
+
+Source: IPython, "Integrating your objects with IPython".
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from portico.calls.endings import is_failure
 from portico.functions.values.bounds import DISPLAY, TEXT
 from portico.functions.values.families import family_of
 from portico.functions.values.uploads import to_base64
@@ -29,7 +32,10 @@ METHODS: Final = {
 }
 """IPython's protocol: the method for each media type."""
 
-Report = Callable[[BaseException], None]
+_NEEDS_A_KERNEL: Final = "application/vnd.jupyter."
+"""What begins so is a view of a widget, whose model a kernel has."""
+
+Report = Callable[[BaseException], object]
 """Told what an object's own code raises."""
 
 
@@ -38,71 +44,78 @@ def display(value: Any, report: Report | None = None) -> dict[str, Any]:
 
     A form larger than `DISPLAY` is left out. ``text/plain`` is always there, cut at `TEXT` characters.
     """
-    forms = _forms(value, report)
     shown = {"text/plain": text_of(value, report)}
-    for media_type, data in forms.items():
-        if media_type == "text/plain" or not isinstance(media_type, str):
-            continue
-        kept = _kept(data)
-        if kept is not None:
-            shown[media_type] = kept
+    for media_type, data in _forms(value, report).items():
+        if media_type != "text/plain" and not media_type.startswith(_NEEDS_A_KERNEL):
+            kept = _kept(data, media_type)
+            if kept is not None:
+                shown[media_type] = kept
     return shown
 
 
 def text_of(value: Any, report: Report | None = None) -> str:
     """What Python itself shows of *value*, cut at `TEXT` characters."""
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - the object's own code
-        if report is not None:
-            report(error)
-        text = f"<{type(value).__name__}>"
+    text = made(lambda: repr(value), report)
+    if not isinstance(text, str):
+        return f"<{type(value).__name__}>"
     return text if len(text) <= TEXT else f"{text[:TEXT]}…"
 
 
-def rich_forms(value: Any) -> dict[str, Callable[[], Any]]:
-    """The forms that *value* offers by its ``_repr_*_`` methods, none of them made yet."""
+def rich_forms(value: Any, report: Report | None = None) -> dict[str, Callable[[], Any]]:
+    """The forms that *value* says it has, by media type; what makes each gives None where it has it not after all."""
     found: dict[str, Callable[[], Any]] = {}
-    if isinstance(value, type):
-        return found
+    for media_type, data in _bundle(value, report).items():
+        found[media_type] = lambda data=data: data  # type: ignore[misc]
     for media_type, name in METHODS.items():
-        if callable(getattr(type(value), name, None)):
-            found[media_type] = getattr(value, name)
+        if media_type not in found and _has(value, name):
+            method = getattr(value, name)
+            found[media_type] = lambda method=method: made(lambda: _data(method()), report)  # type: ignore[misc]
     return found
+
+
+def made(make: Callable[[], Any], report: Report | None) -> Any:
+    """What *make* gives, which runs an object's own code; None where that fails, and *report* is told."""
+    try:
+        return make()
+    except BaseException as error:
+        if not is_failure(error, stopped=False):
+            raise
+        if report is not None:
+            report(error)
+        return None
 
 
 def _forms(value: Any, report: Report | None) -> dict[str, Any]:
     if family_of(value.__class__) == "figure":
         from portico.functions.values.figures import to_bytes
 
-        return {"image/png": to_bytes(value)}
-    if (formatter := _formatter()) is not None:
-        data, _ = formatter.format(value, exclude=("text/plain",))
-        return dict(data)
-    bundle: dict[str, Any] = {}
-    if not isinstance(value, type) and callable(getattr(type(value), "_repr_mimebundle_", None)):
-        made = _made(lambda: value._repr_mimebundle_(include=None, exclude=None), report)
-        if isinstance(made, tuple) and made:
-            made = made[0]
-        if isinstance(made, Mapping):
-            bundle.update(made)
-    for media_type, make in rich_forms(value).items():
-        if media_type not in bundle:
-            made = _made(make, report)
-            if isinstance(made, tuple) and made:  # data and metadata
-                made = made[0]
-            if made is not None:
-                bundle[media_type] = made
-    return bundle
+        picture = made(lambda: to_bytes(value), report)
+        return {} if picture is None else {"image/png": picture}
+    # what has `_ipython_display_` would show itself under the cell, and not here
+    if not _has(value, "_ipython_display_") and (formatter := _formatter()) is not None:
+        told = made(lambda: formatter.format(value, exclude={"text/plain"}), report)
+        return {} if told is None else {str(media_type): data for media_type, data in told[0].items()}
+    return {media_type: make() for media_type, make in rich_forms(value, report).items()}
 
 
-def _made(make: Callable[[], Any], report: Report | None) -> Any:
-    try:
-        return make()
-    except Exception as error:  # noqa: BLE001 - the object's own code
-        if report is not None:
-            report(error)
-        return None
+def _bundle(value: Any, report: Report | None) -> dict[str, Any]:
+    """What ``_repr_mimebundle_`` gives."""
+    if not _has(value, "_repr_mimebundle_"):
+        return {}
+    told = made(lambda: _data(value._repr_mimebundle_(include=None, exclude=None)), report)
+    if not isinstance(told, Mapping):
+        return {}
+    return {media_type: data for media_type, data in told.items() if isinstance(media_type, str) and data is not None}
+
+
+def _has(value: Any, name: str) -> bool:
+    """Whether *value*'s class has that method: an attribute of any name, as a mock has, is none."""
+    return not isinstance(value, type) and callable(getattr(type(value), name, None))
+
+
+def _data(told: Any) -> Any:
+    """The data, where a method may give metadata with them."""
+    return told[0] if isinstance(told, tuple) and len(told) == 2 else told
 
 
 def _formatter() -> Any:
@@ -112,13 +125,28 @@ def _formatter() -> Any:
     return getattr(shell, "display_formatter", None)
 
 
-def _kept(data: Any) -> Any:
+def is_binary(media_type: str) -> bool:
+    """Whether text of that media type is base64, as IPython has it."""
+    return (media_type.startswith(("image/", "audio/", "video/")) and media_type != "image/svg+xml") or (
+        media_type == "application/pdf"
+    )
+
+
+def _kept(data: Any, media_type: str) -> Any:
     """*data* as the answer holds it; None for what is too large, or what JSON does not know."""
     if isinstance(data, bytes | bytearray | memoryview):
         return to_base64(data) if len(data) <= DISPLAY else None
     if isinstance(data, str):
-        return data if len(data) <= DISPLAY else None
+        if len(data) > DISPLAY:
+            return None
+        return "".join(data.split()) if is_binary(media_type) else without_halves(data)
     try:
-        return data if len(json.dumps(data, allow_nan=False)) <= DISPLAY else None
+        text = json.dumps(data, allow_nan=False)
+        return json.loads(without_halves(text)) if len(text) <= DISPLAY else None
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def without_halves(text: str) -> str:
+    """*text* with U+FFFD for each half of a surrogate pair, which UTF-8 has not."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

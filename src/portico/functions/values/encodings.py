@@ -6,10 +6,13 @@ Here: which forms there are for which values, and what makes each. Not here: how
 
 from __future__ import annotations
 
+import json
+from binascii import Error, a2b_base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from portico.calls.endings import is_failure
 from portico.errors import UnusableOutput, UnusableRequest
 from portico.functions.values import accepting, displays, json_form
 from portico.functions.values.families import family_of, library_of
@@ -29,6 +32,22 @@ _NO_ACT: Final = (
 )
 """For all but JSON: whatever a result holds, it cannot act as a page of the service, nor load anything."""
 
+_ENDINGS: Final = {
+    "text/csv": "csv",
+    "application/vnd.apache.arrow.stream": "arrows",
+    "application/x-npy": "npy",
+    BYTES: "bin",
+}
+"""Endings of the names of those forms that a browser does not show, but saves."""
+
+_NOT_GIVEN: Final = (JSON, "application/javascript")
+"""Forms of a display that are no form of an answer: JSON is ours, and scripts are for pages alone."""
+
+_PLAIN: Final = frozenset({int, float, bool, type(None)})
+
+Report = Callable[[BaseException], object]
+Made = bytes | str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -41,43 +60,25 @@ class Encoded:
     """More of them for the answer's head."""
 
 
-def encode(
-    value: Any, accept: str, typed: TypedFunction, report: Callable[[BaseException], None] | None = None
-) -> Encoded:
+def encode(value: Any, accept: str, typed: TypedFunction, report: Report | None = None) -> Encoded:
     """*value*, which *typed* has returned, in the form that *accept* asks for; JSON if that is as good as any.
 
     Raises `UnusableRequest` (406) where none of its forms is wanted: it names them. Raises `UnusableOutput` where the
-    result is not what the function's annotation says, or has no form at all.
+    result is not what the function's annotation says, or has no form at all, and for whatever its own code raises.
 
     It may take as long as the result is large, and runs code of the result's own: not for an event loop, unless
     `is_quick` says so. *report* is told what a display's code raises.
     """
-    if not accept or accept in ("*/*", JSON):
-        try:
-            return Encoded(JSON, json_form.result_bytes(value, typed))
-        except UnusableOutput:
-            json_form.check(value, typed)
-            others = [] if accept == JSON else [form for form in _forms_of(value).items() if form[0] != TEXT]
-            if not others:
-                raise
-            return _made(*others[0])
-    if accepting.names(accept, DISPLAY):
-        return Encoded(DISPLAY, _display(value, typed, report))
-    forms = _forms_of(value)
-    media_type = accepting.choose(accept, [JSON, *forms])
-    if media_type is None:
-        raise UnusableRequest(
-            f"The result cannot be given as {accept[:200]}. There is: {', '.join([JSON, *forms])}.",
-            406,
-            code="not_acceptable",
-        )
-    if media_type == JSON:
-        return Encoded(JSON, json_form.result_bytes(value, typed))
-    json_form.check(value, typed)
-    return _made(media_type, forms[media_type])
-
-
-_PLAIN: Final = frozenset({int, float, bool, type(None)})
+    try:
+        if not accept or accept in ("*/*", JSON):
+            return _json(value, accept, typed, report)
+        return _asked_for(value, accept, typed, report)
+    except (UnusableOutput, UnusableRequest):
+        raise
+    except BaseException as error:  # what writes a result is code of libraries and of the result's own
+        if not is_failure(error, stopped=False):
+            raise
+        raise json_form.unwritable(value, error) from error
 
 
 def is_quick(value: Any) -> bool:
@@ -85,28 +86,69 @@ def is_quick(value: Any) -> bool:
     kind = value.__class__
     if kind in _PLAIN or (kind in (str, bytes) and len(value) < 2**16):
         return True
-    return kind in (list, tuple, dict) and len(value) < 100 and all(each.__class__ in _PLAIN for each in value)
+    if kind is dict:
+        return len(value) < 100 and all(each.__class__ in _PLAIN or is_short(each) for each in value.values())
+    return (
+        kind in (list, tuple) and len(value) < 100 and all(each.__class__ in _PLAIN or is_short(each) for each in value)
+    )
 
 
-def _made(media_type: str, make: Callable[[], bytes | str]) -> Encoded:
-    body = make()
-    if isinstance(body, str):
-        body = body.encode("utf-8", "replace")
+def is_short(value: Any) -> bool:
+    return value.__class__ is str and len(value) < 1000
+
+
+def _json(value: Any, accept: str, typed: TypedFunction, report: Report | None) -> Encoded:
+    """JSON; or, where any form will do and the result has no JSON, the first of its others."""
+    try:
+        return Encoded(JSON, json_form.result_bytes(value, typed))
+    except UnusableOutput:
+        json_form.check(value, typed)
+        if accept != JSON:
+            for media_type, make in _forms_of(value, report).items():
+                if media_type != TEXT and (body := make()) is not None:
+                    return _encoded(media_type, body, typed)
+        raise
+
+
+def _asked_for(value: Any, accept: str, typed: TypedFunction, report: Report | None) -> Encoded:
+    if accepting.names(accept, DISPLAY):
+        return Encoded(DISPLAY, _display(value, typed, report))
+    if accepting.choose(accept, (JSON, "*/*")) == JSON and accepting.ranges_of(accept)[0] == JSON:
+        return _json(value, JSON, typed, report)
+    forms = _forms_of(value, report)
+    while (media_type := accepting.choose(accept, [JSON, *forms])) is not None:
+        if media_type == JSON:
+            return _json(value, accept if "*/*" in accept else JSON, typed, report)
+        json_form.check(value, typed)
+        if (body := forms.pop(media_type)()) is not None:
+            return _encoded(media_type, body, typed)
+    there = ", ".join([JSON, *_forms_of(value, report)])
+    raise UnusableRequest(
+        f"The result cannot be given as {accept[:200]}. There is: {there}.", 406, code="not_acceptable"
+    )
+
+
+def _encoded(media_type: str, body: bytes | str, typed: TypedFunction) -> Encoded:
+    headers = _NO_ACT
+    if (ending := _ENDINGS.get(media_type)) is not None:
+        name = f'attachment; filename="{typed.name}.{ending}"'.encode()
+        headers = (*_NO_ACT, (b"content-disposition", name))  # type: ignore[assignment]
     if media_type.startswith("text/"):
         media_type += "; charset=utf-8"
-    return Encoded(media_type, body, _NO_ACT)
+    return Encoded(media_type, body.encode("utf-8", "replace") if isinstance(body, str) else body, headers)
 
 
-def _forms_of(value: Any) -> dict[str, Callable[[], bytes | str]]:
-    """What *value* can be given as besides JSON, the best first."""
+def _forms_of(value: Any, report: Report | None) -> dict[str, Callable[[], Made]]:
+    """What *value* can be given as besides JSON, the best first. One that is None when it is made is not there."""
     family = family_of(value.__class__)
-    forms: dict[str, Callable[[], bytes | str]] = {}
+    forms: dict[str, Callable[[], Made]] = {}
     if family in ("frame", "series", "arrow"):
         from portico.functions.values import tables
 
         library = library_of(value)
         forms[tables.CSV] = lambda: tables.to_csv(value, library)
-        forms[tables.ARROW] = lambda: tables.to_arrow(value, library)
+        if tables.writes_arrow(library):
+            forms[tables.ARROW] = lambda: tables.to_arrow(value, library)
     elif family == "array":
         from portico.functions.values import arrays
 
@@ -126,36 +168,41 @@ def _forms_of(value: Any) -> dict[str, Callable[[], bytes | str]]:
             forms[media_type] = lambda media_type=media_type: figures.to_bytes(value, media_type)  # type: ignore[misc]
     elif family == "bytes":
         forms[BYTES] = lambda: bytes(value)
+    elif family == "stream" and hasattr(value, "getvalue"):
+        forms[BYTES] = lambda: bytes(value.getvalue())
     elif isinstance(value, str):
-        forms[TEXT] = lambda: value
-        return forms
-    for media_type, make in displays.rich_forms(value).items():
-        if media_type not in forms and media_type not in _NOT_GIVEN:
-            forms[media_type] = lambda make=make: _rich(make)  # type: ignore[misc]
-    forms.setdefault(TEXT, lambda: displays.text_of(value))
+        return {TEXT: lambda: value}
+    for media_type, make in displays.rich_forms(value, report).items():
+        if media_type not in forms and media_type not in _NOT_GIVEN and not media_type.startswith("application/vnd."):
+            forms[media_type] = lambda media_type=media_type, make=make: _rich(media_type, make())  # type: ignore[misc]
+    forms.setdefault(TEXT, lambda: displays.text_of(value, report))
     return forms
 
 
-_NOT_GIVEN: Final = {"application/json", "application/javascript"}
-"""Forms of a display that are no form of an answer: scripts, and JSON, which is ours."""
+def _rich(media_type: str, data: Any) -> Made:
+    """What an object shows itself as, as the answer's body."""
+    if data is None or isinstance(data, bytes):
+        return data
+    if isinstance(data, str):
+        if not displays.is_binary(media_type):
+            return data
+        try:
+            return a2b_base64(data)
+        except Error:
+            return None
+    try:
+        return json.dumps(data, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
-def _rich(make: Callable[[], Any]) -> bytes | str:
-    made = make()
-    if isinstance(made, tuple) and made:
-        made = made[0]
-    if isinstance(made, bytes | str):
-        return made
-    raise UnusableOutput("The function's result has no such form, though it offers one.")
-
-
-def _display(value: Any, typed: TypedFunction, report: Callable[[BaseException], None] | None) -> bytes:
+def _display(value: Any, typed: TypedFunction, report: Report | None) -> bytes:
     """The result for the page. It has no ``result`` where no JSON can hold it."""
     from pydantic_core import to_json
 
     shown = displays.display(value, report)
     text = shown.pop(TEXT)
-    rest = to_json({"text": text, "display": shown}, inf_nan_mode="null", bytes_mode="base64", fallback=str)
+    rest = to_json({"text": displays.without_halves(text), "display": shown}, inf_nan_mode="null", fallback=str)
     json_form.check(value, typed)
     try:
         result = json_form.result_bytes(value, typed)

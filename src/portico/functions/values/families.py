@@ -36,7 +36,8 @@ FAMILIES: dict[str, Family] = {
     "_io.BytesIO": "stream",
     "io.BytesIO": "stream",
     "typing.BinaryIO": "stream",
-    "matplotlib.Figure": "figure",
+    "matplotlib.FigureBase": "figure",
+    "matplotlib.Axes": "figure",
 }
 """The root of a class's module and its name, as it is found in ``__mro__``."""
 

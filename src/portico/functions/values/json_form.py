@@ -14,10 +14,12 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from portico.calls.endings import is_failure
 from portico.calls.json_text import compact
 from portico.errors import UnusableOutput
+from portico.functions.values.bounds import one_line
 from portico.functions.values.families import family_of, library_of
-from portico.functions.values.uploads import to_base64
+from portico.functions.values.uploads import data_url, to_base64
 
 if TYPE_CHECKING:
     from portico.functions.typed import TypedFunction
@@ -29,12 +31,16 @@ _DEEP = 100
 
 def json_bytes(value: Any) -> bytes:
     """*value* as JSON in UTF-8. Raises `UnusableOutput` for what JSON cannot hold, and says what would do."""
-    from pydantic_core import PydanticSerializationError, to_json
+    from pydantic_core import to_json
 
-    given = value if value.__class__ in _LEAVES else plain(value)
+    given = value
     try:
+        if value.__class__ not in _LEAVES:
+            given = plain(value)
         return to_json(given, inf_nan_mode="null", bytes_mode="base64", fallback=fallback)
-    except PydanticSerializationError as error:
+    except UnusableOutput:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the result's own code, and what pydantic makes of that
         return _anyway(given, error)
 
 
@@ -48,19 +54,13 @@ def result_bytes(value: Any, typed: TypedFunction) -> bytes:
 
     Raises `UnusableOutput` where it is not, and for what JSON cannot hold.
     """
-    from pydantic import ValidationError
-    from pydantic_core import PydanticSerializationError
-
     answer = typed.answer
     if answer.model_fields["result"].annotation is Any:
         return b'{"result":' + json_bytes(value) + b"}"
-    try:
-        checked = answer.__pydantic_validator__.validate_python({"result": value})
-    except ValidationError as error:
-        raise wrong_result(value, error) from error
+    checked = check(value, typed)
     try:
         return answer.__pydantic_serializer__.to_json(checked, fallback=fallback)
-    except PydanticSerializationError as error:
+    except BaseException as error:  # noqa: BLE001 - as above
         return _anyway({"result": checked.__dict__["result"]}, error)
 
 
@@ -71,32 +71,47 @@ def json_value(value: Any, typed: TypedFunction) -> Any:
     return from_json(result_bytes(value, typed))["result"]
 
 
-def wrong_result(value: Any, error: Any) -> UnusableOutput:
-    """An error that says to the author where a result is not what its annotation promises."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(map(str, first["loc"][1:]))
-    text = f"The function returned a {type(value).__name__}, which is not what its annotation says"
-    return UnusableOutput(f"{text}: {f'{where}: ' if where else ''}{first['msg']}.")
+def check(value: Any, typed: TypedFunction) -> Any:
+    """The answer with *value* as its result. Raises `UnusableOutput` where that is not what the annotation promises."""
+    try:
+        return typed.answer.__pydantic_validator__.validate_python({"result": value})
+    except BaseException as error:  # validators are the author's code, too
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError):
+            raise unwritable(value, error) from error
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"][1:]))
+        text = f"The function returned a {type(value).__name__}, which is not what its annotation says"
+        raise UnusableOutput(f"{text}: {f'{where}: ' if where else ''}{first['msg']}.") from error
 
 
-def _anyway(value: Any, error: Exception) -> bytes:
+def unwritable(value: Any, error: BaseException) -> UnusableOutput:
+    """The function's failure that *error* is, which was raised as *value* was written. Raises it if it is none."""
+    if not is_failure(error, stopped=False):
+        raise error
+    said = f"{type(error).__name__}: {one_line(error)}"
+    return UnusableOutput(f"The function's result, a {type(value).__name__}, cannot be written: {said}")
+
+
+def _anyway(value: Any, error: BaseException) -> bytes:
     """What pydantic does not write: text with half of a surrogate pair. Raises `UnusableOutput` for the rest."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UnusableOutput):
-            raise cause from None
-        cause = cause.__cause__ or cause.__context__
-    if "surrogates not allowed" in str(error):
-        from pydantic_core import to_jsonable_python
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+    if not isinstance(error, PydanticSerializationError):
+        raise unwritable(value, error) from error
+    text = str(error)
+    if "surrogates not allowed" in text:
         try:
             return compact(_finite(to_jsonable_python(plain(value), fallback=fallback))).encode()
         except (ValueError, RecursionError):
             pass
-    text = str(error)
     if "Circular reference" in text:
-        raise UnusableOutput("The function's result refers to itself, which JSON cannot.") from None
-    raise UnusableOutput(f"The function's result cannot be written as JSON: {' '.join(text.split())[:300]}") from error
+        raise UnusableOutput("The function's result refers to itself, which JSON cannot.") from error
+    _, ours, said = text.partition(f"{UnusableOutput.__name__}: ")  # what `fallback` raised, as pydantic tells it
+    raise UnusableOutput(
+        said if ours else f"The function's result cannot be written as JSON: {one_line(error)}"
+    ) from error
 
 
 def _finite(value: Any) -> Any:
@@ -145,7 +160,8 @@ def _key(key: Any) -> Any:
 
 def fallback(value: Any) -> Any:
     """What pydantic is told of a value that it does not know. Raises `UnusableOutput` if there is no JSON for it."""
-    if (family := family_of(value.__class__)) is not None:
+    kind = value.__class__
+    if (family := family_of(kind)) is not None:
         return of_family(value, family, 0)
     if isinstance(value, range):
         return list(value)
@@ -157,8 +173,12 @@ def fallback(value: Any) -> Any:
             return None
         if isinstance(value, pandas.Period | pandas.Interval):
             return str(value)
-    if (image := _picture(value)) is not None:
-        return image
+    if (shown := _of_notebook(value)) is not None:
+        return shown
+    if hasattr(kind, "__attrs_attrs__"):
+        return {field.name: getattr(value, field.name) for field in kind.__attrs_attrs__}
+    if hasattr(kind, "tolist") and hasattr(kind, "shape"):  # tensors of torch, JAX and others
+        return value.tolist()
     raise UnusableOutput(
         f"The function gave a {type(value).__name__}, which cannot be written as JSON. Return numbers, text, lists,"
         " dicts, a dataclass, a pydantic model, an array, a table, an image or a figure."
@@ -167,12 +187,7 @@ def fallback(value: Any) -> Any:
 
 def of_family(value: Any, family: str, depth: int) -> Any:
     """*value*, of *family*, as what JSON or pydantic knows."""
-    if family == "array":
-        from portico.functions.values.arrays import to_lists
-
-        lists = to_lists(value)
-        return plain(lists, depth + 1) if value.dtype.kind in "OSV" else lists
-    if family == "scalar":
+    if family in ("array", "scalar"):
         from portico.functions.values.arrays import to_lists
 
         lists = to_lists(value)
@@ -191,29 +206,22 @@ def of_family(value: Any, family: str, depth: int) -> Any:
         return figure_data_url(value)
     if family == "bytes":
         return to_base64(value)
-    if family == "stream":
-        return to_base64(value.getvalue()) if hasattr(value, "getvalue") else fallback_text(value)
+    if family == "stream" and hasattr(value, "getvalue"):
+        return to_base64(value.getvalue())
     if family == "moment":
         return None if value != value else value.isoformat()
     if family == "path":
         return str(value)
-    return fallback_text(value)
-
-
-def fallback_text(value: Any) -> Any:
     raise UnusableOutput(f"The function gave a {type(value).__name__}, which cannot be written as JSON.")
 
 
-def _picture(value: Any) -> str | None:
-    """A ``data:`` URL for an object that shows itself as a picture and is nothing else, such as IPython's Image."""
-    return None
-
-
-def check(value: Any, typed: TypedFunction) -> None:
-    """Raise `UnusableOutput` where *value* is not what the function's annotation promises."""
-    from pydantic import ValidationError
-
-    try:
-        typed.answer.__pydantic_validator__.validate_python({"result": value})
-    except ValidationError as error:
-        raise wrong_result(value, error) from error
+def _of_notebook(value: Any) -> Any:
+    """What IPython's own objects hold: the text of HTML or Markdown, a picture as a ``data:`` URL or by its URL."""
+    kind = value.__class__
+    if not kind.__module__.startswith("IPython."):
+        return None
+    data = getattr(value, "data", None)
+    if isinstance(data, bytes):
+        media_type = getattr(value, "_mimetype", None) or getattr(value, "mimetype", None) or "application/octet-stream"
+        return data_url(data, media_type)
+    return getattr(value, "url", None) if data is None else data

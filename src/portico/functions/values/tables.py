@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Final
 
 from portico.errors import UnusableOutput
@@ -174,6 +175,11 @@ def to_arrow(value: Any, library: str) -> bytes:
     """A table or a series as an Arrow IPC stream."""
     data: bytes = _written(library_for(library).to_arrow, value)
     return data
+
+
+def writes_arrow(library: str) -> bool:
+    """Whether a table of *library* can be given as Arrow: polars writes it itself, for pandas pyarrow does."""
+    return library != "pandas" or find_spec("pyarrow") is not None
 
 
 def _written(write: Callable[[Any], Any], value: Any) -> Any:
