@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
 
+from portico.errors import UnusableRequest
 from portico.functions.calling import validate
 from portico.functions.signature import typed_function
 from portico.functions.typed import TypedFunction
@@ -43,6 +45,16 @@ def refusal(kind: Any, given: Any, files: CallFiles | None = None) -> str:
         assert first["loc"][0] == "value"
         return str(first["msg"])
     raise AssertionError(f"it was taken: {value!r:.200}")
+
+
+def tried(read: Callable[..., Any], *given: Any) -> Any:
+    """What *read* makes of it; None if it refuses it as the caller's error. Anything else is raised."""
+    try:
+        return read(*given)
+    except UnusableRequest as error:
+        if error.status != 422:
+            raise
+        return None
 
 
 def input_schema(kind: Any) -> dict[str, Any]:

@@ -17,6 +17,8 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Which of Pillow's decoders may look at what strangers send."""
 MEDIA_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
 
+_TOO_MANY: Final = f"The image has too many pixels: at most {PIXELS} can be read here."
+
 WRITTEN: Final = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 """In which formats an image is given, by media type: Pillow's name."""
 _MODES: Final = {
@@ -39,13 +41,14 @@ def read_image(given: Any) -> Any:
     file, _ = open_bytes(given)
     try:
         image = Image.open(file, formats=FORMATS)
-        width, height = image.size
-        if width * height > PIXELS:
-            raise unreadable(f"The image has {width} x {height} pixels; at most {PIXELS} can be read here.")
+        if image.width * image.height > PIXELS:
+            raise unreadable(_TOO_MANY)
         image.load()
     except UnusableRequest:
         raise
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything, and all of it means that this is no image
+        if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):  # Pillow's own bound
+            raise unreadable(_TOO_MANY) from None
         text = "is no image of a known kind" if isinstance(error, UnidentifiedImageError) else "cannot be decoded"
         raise unreadable(f"The file {text}: send PNG, JPEG, WebP, GIF or BMP.") from None
     return image

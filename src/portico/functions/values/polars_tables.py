@@ -42,7 +42,12 @@ def from_csv(data: bytes, separator: str) -> Any:
 def from_arrow(table: Any) -> Any:
     import polars
 
-    return _read("The Arrow table cannot be read", lambda: polars.DataFrame(polars.from_arrow(table)))
+    def read() -> Any:
+        frame = polars.DataFrame(polars.from_arrow(table))
+        frame.columns = table.column_names  # an empty name would be another
+        return frame
+
+    return _read("The Arrow table cannot be read", read)
 
 
 def series_of(values: list[Any], labels: list[Any] | None) -> Any:
