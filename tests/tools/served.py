@@ -21,11 +21,11 @@ STOPPED_WITHIN = 1.0
 """Seconds in which a call whose client has left or changed its mind is told."""
 
 
-def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run *test* on a loop of its own."""
+def run(test: Coroutine[Any, Any, None], within: float = WITHIN) -> None:
+    """Run *test* on a loop of its own, for at most *within* seconds."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(WITHIN):
+        async with asyncio.timeout(within):
             await test
 
     asyncio.run(bounded())
