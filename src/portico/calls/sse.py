@@ -55,21 +55,24 @@ class Streamed(Protocol):
         """Answer with *error* alone, at its own status: nothing has gone out yet."""
 
     def failure(self, error: PorticoError) -> list[bytes]:
-        """The frames that tell of *error* after the head has gone out, up to the end; at least one."""
+        """The frames that tell of *error* after the head has gone out, up to the end; at least one.
+
+        Where no frame can tell it, this raises *error*: the answer is broken off, which visitors can tell from an end.
+        """
 
     def beat(self) -> bytes:
         """A frame that says nothing, against timeouts."""
 
 
-async def deliver(exchange: Exchange, answer: Streamed, interval: float) -> None:
-    """Answer with a stream of events.
+async def deliver(exchange: Exchange, answer: Streamed, interval: float, headers: Headers = STREAM_HEADERS) -> None:
+    """Answer with a stream of events, or, with the *headers* of another media type, of what *answer* writes.
 
     The head goes out with the first frame, so a function that fails before it gives anything is answered with a
     status; after *interval* seconds without one it goes out all the same, and a sign of life with it.
     """
 
     async def open() -> None:
-        await exchange.head(200, STREAM_HEADERS)
+        await exchange.head(200, headers)
         for frame in answer.opening():
             await exchange.frame(frame)
 

@@ -16,6 +16,13 @@ A call of it:
 
 Values that JSON alone does not hold, both ways: `values`.
 
+As an app:
+
+- `server`: the ASGI app of one or several functions: its routes.
+- `run_route`: one function behind its URL. `request`: reads arguments. `form`: those with files. `texts`: how text
+  stands for values. `invalid`: says what is wrong. `streams`: a result in pieces, as text or as events.
+- `openapi`: the description of all, for programs. `docs`: the same as a page. `assets`: the files of both pages.
+
 For people: `page`.
 
 Not here: what ``serve`` takes for functions (`portico.adapters`), how user code is run (`portico.calls`), and how

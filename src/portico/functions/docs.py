@@ -1,0 +1,76 @@
+"""The page at ``docs``: Swagger UI over the service's own description, with nothing from elsewhere.
+
+Its files come with the package ``fastapi-offline``, and are served below the service's own URL; the page runs them and
+no other script. All addresses in it are relative to it, so that it works below any path.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+from html import escape
+from pathlib import Path
+
+from portico.types import Headers
+
+FOLDER = "static/docs/"
+"""Where the page's files are, below the service's URL."""
+
+START = """'use strict'
+const target = document.getElementById('docs')
+const url = new URL(target.dataset.url, location.href).href
+SwaggerUIBundle({
+  url, domNode: target, deepLinking: true, layout: 'BaseLayout', presets: [SwaggerUIBundle.presets.apis],
+  displayRequestDuration: true, tryItOutEnabled: true, validatorUrl: null,
+})
+"""
+
+_SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title} · docs</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" nonce="{nonce}" href="{folder}swagger-ui.css"></head>
+<body><main id="docs" data-url="openapi.json"><noscript>Scripts are off. The same is in
+<a href="openapi.json">openapi.json</a>.</noscript></main>
+<script nonce="{nonce}" src="{folder}swagger-ui-bundle.js"></script>
+<script nonce="{nonce}" src="{folder}start.js"></script>
+</body></html>
+"""
+
+_WITHOUT = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title} · docs</title></head>
+<body><main><h1>{title}</h1><p>This page needs the package fastapi-offline where the service runs:
+<code>pip install 'portico[functions]'</code>. The description itself is in <a href="openapi.json">openapi.json</a>.
+</p></main></body></html>
+"""
+
+
+def files() -> dict[str, Path]:
+    """Swagger UI's files by name; none, if the package that brings them is not installed. It is not imported."""
+    found = importlib.util.find_spec("fastapi_offline")
+    if found is None or not found.submodule_search_locations:
+        return {}
+    folder = Path(found.submodule_search_locations[0], "static")
+    return {name: folder / name for name in _SWAGGER if (folder / name).is_file()}
+
+
+def page(title: str) -> tuple[str, Headers]:
+    """The page, and the headers that go with it."""
+    nonce = secrets.token_urlsafe(16)
+    template = _PAGE if len(files()) == len(_SWAGGER) else _WITHOUT
+    text = template.format(title=escape(title), nonce=nonce, folder=FOLDER)
+    # Only the page's own files run, by the nonce of this one answer. Swagger UI has its icons in data: URLs.
+    policy = (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+    )
+    return text, [
+        (b"content-security-policy", policy.encode("ascii")),
+        (b"cache-control", b"no-store"),  # a nonce is for one answer
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"SAMEORIGIN"),
+        (b"referrer-policy", b"same-origin"),
+    ]

@@ -1,0 +1,232 @@
+"""The ASGI app of one or several typed functions: their routes, their page and description, and their tools by MCP.
+
+Here: which route a request goes to. What the routes do is in their own modules: `run_route`, `page`, `openapi`,
+`docs`, `assets`, and `portico.tools`. Source: ASGI 3.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from portico.calls.cors import Origins
+from portico.calls.exchange import Exchange
+from portico.calls.json_text import compact
+from portico.errors import NotServable, PorticoError, UnusableRequest
+from portico.functions import assets, docs
+from portico.functions.run_route import OnError, RunRoute, answer_refusal
+from portico.functions.typed import TypedFunction
+from portico.tools.server import ToolServer
+from portico.types import Headers, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+THREADS = sys.platform != "emscripten"
+
+_METHODS = b"GET, HEAD, POST, DELETE, OPTIONS"
+"""What preflights are told: DELETE ends a session of MCP."""
+
+_SHOWN = "x-request-id, retry-after, mcp-session-id, mcp-protocol-version"
+"""Headers that other sites' pages may read."""
+
+
+class FunctionsServer:
+    """An ASGI app. One instance belongs to one event loop at a time."""
+
+    def __init__(
+        self,
+        functions: Mapping[str, TypedFunction],
+        *,
+        title: str = "",
+        on_error: OnError | None = None,
+        allow_origins: str | Iterable[str] = "*",
+    ) -> None:
+        """*functions* by the names that their URLs and tools have.
+
+        - *title* is what people read of it; by default the one function's own.
+        - *on_error* is called with each exception of a function, for its author to see; by default it is logged.
+        - *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never allowed.
+
+        Raises `NotServable` if there is no function.
+        """
+        self._named = title
+        self._report = on_error
+        self._origins = Origins(allow_origins, _SHOWN)
+        self._tools = ToolServer((), name=title or "functions", on_error=on_error)
+        self.functions: Mapping[str, TypedFunction] = {}
+        self.replace(functions)
+
+    @property
+    def title(self) -> str:
+        """What people read of the whole."""
+        if self._named:
+            return self._named
+        titles = [typed.title or name for name, typed in self.functions.items()]
+        return titles[0] if len(titles) == 1 else "Functions"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the author should be told: what is not there for want of a package."""
+        missing = [] if docs.files() else ["The page at docs needs fastapi-offline: pip install 'portico[functions]'."]
+        return [*self._tools.remarks, *missing]
+
+    def replace(self, functions: Mapping[str, TypedFunction]) -> None:
+        """Serve *functions* in place of the present ones, from the next request on. Calls that run go on as they are.
+
+        May be called from any thread. Raises `NotServable` if there is none.
+        """
+        if not functions:
+            raise NotServable("There is no function to serve: give a function, or a list or dict of them.")
+        runs: dict[str, RunRoute] = {}
+        for name, typed in functions.items():
+            runs[f"{name}/run"] = RunRoute(typed, report=self._report)
+        if len(runs) == 1:
+            runs = {"run": next(iter(runs.values())), **runs}
+        self._document: tuple[str, bytes] | None = None
+        self.functions = dict(functions)
+        self._runs = runs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection (ASGI 3.0)."""
+        if scope["type"] == "http":
+            route = route_of(scope)
+            run = self._runs.get(route)
+            if run is not None and scope["method"] != "OPTIONS":
+                await run.answer(Exchange(scope, receive, send, self._origins.headers(scope)))
+            elif route == "mcp" and not _is_preflight(scope):
+                await self._tools(scope, receive, self._with_cors(scope, send))
+            else:
+                await self._http(Exchange(scope, receive, send, self._origins.headers(scope)), route)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._tools.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _http(self, exchange: Exchange, route: str) -> None:
+        try:
+            await self._route(exchange, route, exchange.scope["method"])
+        except EOFError:
+            log.debug("The visitor left while sending %s", exchange.id)
+        except PorticoError as error:
+            await answer_refusal(exchange, error)
+        except Exception:  # a defect of ours, or a package that cannot be imported: the log has the traceback
+            log.exception("Request %s failed", exchange.id)
+            if exchange.started:
+                raise
+            await exchange.json({"detail": "The server failed."}, 500)
+
+    async def _route(self, exchange: Exchange, route: str, method: str) -> None:
+        methods = self._methods(route)
+        if not methods:
+            there = ", ".join(self._runs)
+            raise UnusableRequest(f"There is nothing at '/{route[:200]}'. There is: {there[:500]}, docs.", 404)
+        if method == "OPTIONS":
+            headers: Headers = [(b"allow", ", ".join(methods).encode())]
+            await exchange.head(204, headers + self._origins.preflight(exchange.scope, _METHODS))
+            await exchange.end()
+        elif method not in methods:
+            allow = ", ".join(methods)
+            message = f"{method} is not allowed here: send a {' or a '.join(methods)}."
+            raise UnusableRequest(message, 405, headers=((b"allow", allow.encode()),))
+        elif not route:
+            await self._root(exchange)
+        elif route == "openapi.json":
+            await exchange.whole(await self._described(exchange.scope), b"application/json")
+        elif route == "docs":
+            await self._docs(exchange)
+        elif (asset := await _off_loop(assets.asset, route)) is not None:
+            await assets.answer(exchange, asset)
+
+    def _methods(self, route: str) -> tuple[str, ...]:
+        """What may be done at *route*; nothing where nothing is."""
+        if (run := self._runs.get(route)) is not None:
+            return run.methods
+        if route == "mcp":
+            return ("GET", "POST", "DELETE")
+        return ("GET", "HEAD") if route in ("", "docs", "openapi.json") or assets.is_there(route) else ()
+
+    async def _root(self, exchange: Exchange) -> None:
+        """The service's own URL: a page for people, and for programs what functions there are."""
+        vary: Headers = [(b"vary", b"accept")]
+        if "text/html" in exchange.headers.get("accept", "").lower():  # a browser that navigates says so
+            from portico.functions.page import page  # no program asks for it
+
+            made = page(exchange.scope, self.functions, exchange.identity, self._named)
+            await exchange.head(200, [(b"content-length", b"%d" % len(made.body)), *made.headers, *vary])
+            await exchange.end(b"" if exchange.scope["method"] == "HEAD" else made.body)
+            return
+        listed = [
+            {"name": name, "title": typed.title, "description": typed.description, "run": f"{name}/run"}
+            for name, typed in self.functions.items()
+        ]
+        links = {"docs": "docs", "openapi": "openapi.json", "mcp": "mcp"}
+        await exchange.json({"title": self.title, "functions": listed, **links}, headers=vary)
+
+    async def _docs(self, exchange: Exchange) -> None:
+        if exchange.scope["path"].endswith("/"):  # its addresses are relative to a path without a slash
+            await exchange.head(307, [(b"location", b"../docs"), (b"content-length", b"0")])
+            await exchange.end()
+            return
+        text, headers = docs.page(self.title)
+        await exchange.whole(text.encode(), b"text/html; charset=utf-8", 200, headers)
+
+    async def _described(self, scope: Scope) -> bytes:
+        """The OpenAPI document. It is made once, when it is first asked for, and for another root path anew."""
+        root = str(scope.get("root_path", "")).rstrip("/")
+        known = self._document
+        if known is None or known[0] != root:
+            runs = self._runs
+            known = root, await _off_loop(_describe, runs, self.title, root)
+            if runs is self._runs:
+                self._document = known
+        return known[1]
+
+    def _with_cors(self, scope: Scope, send: Send) -> Send:
+        headers = self._origins.headers(scope)
+        if not headers:
+            return send
+
+        async def send_with(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *headers]}
+            await send(message)
+
+        return send_with
+
+
+def route_of(scope: Scope) -> str:
+    """The path below the app's root, without slashes at its ends."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        path = path[len(root) :]
+    return path.strip("/")
+
+
+def _is_preflight(scope: Scope) -> bool:
+    return bool(scope["method"] == "OPTIONS")
+
+
+def _describe(runs: Mapping[str, RunRoute], title: str, root: str) -> bytes:
+    openapi = importlib.import_module("portico.functions.openapi")  # FastAPI: few ask for it
+    return compact(openapi.document(runs, title, root)).encode("ascii")
+
+
+async def _off_loop(function: Any, *arguments: Any) -> Any:
+    """Call *function*, which imports or reads files, beside the event loop where there are threads."""
+    return await asyncio.to_thread(function, *arguments) if THREADS else function(*arguments)
