@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, UploadFile
 
 from portico.functions.given import User
 from portico.functions.mark import tool
-from portico.functions.openapi import FunctionRoute, Schemas
+from portico.functions.openapi import FunctionRoute, Schemas, document
 from portico.functions.run_route import RunRoute
 from portico.functions.server import FunctionsServer
 from portico.functions.signature import typed_function
@@ -296,7 +296,7 @@ def test_fifty_functions_are_described_soon():
 
         return typed_function(function, f"f{number}")
 
-    app = FunctionsServer({f"f{number}": make(number) for number in range(50)})
-    began = time.process_time()
-    assert len(get(app, "/openapi.json").json["paths"]) == 50
-    assert time.process_time() - began < 0.3
+    routes = {f"f{number}/run": RunRoute(make(number)) for number in range(50)}
+    began = time.thread_time()
+    assert len(document(routes, "fifty")["paths"]) == 50
+    assert time.thread_time() - began < 0.3

@@ -17,7 +17,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from portico.functions.run_route import RunRoute
-from portico.functions.texts import Wanted
+from portico.functions.texts import TextWanted
 from portico.functions.typed import TypedFunction
 
 VERSION = "3.1.0"
@@ -177,7 +177,7 @@ def _query_parameter(name: str, schema: Mapping[str, Any], required: bool, typed
     told: dict[str, Any] = {"name": name, "in": "query", "required": required}
     if description := schema.get("description"):
         told["description"] = description
-    wanted = Wanted.of(typed.input_schema["properties"][name], typed.input_schema)
+    wanted = TextWanted.of(typed.input_schema["properties"][name], typed.input_schema)
     if wanted.nested and not wanted.text:  # an object, say, is written as JSON
         told["content"] = {"application/json": {"schema": schema}}
     else:

@@ -11,6 +11,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from portico.calls.cors import Origins
@@ -18,8 +19,10 @@ from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
 from portico.errors import NotServable, PorticoError, UnusableRequest
 from portico.functions import assets, docs
+from portico.functions.as_tools import tools_of
 from portico.functions.run_route import OnError, RunRoute, answer_refusal
 from portico.functions.typed import TypedFunction
+from portico.protocol.offer import ToolList
 from portico.tools.server import ToolServer
 from portico.types import Headers, Receive, Scope, Send
 
@@ -74,6 +77,11 @@ class FunctionsServer:
         missing = [] if docs.files() else ["The page at docs needs fastapi-offline: pip install 'portico[functions]'."]
         return [*self._tools.remarks, *missing]
 
+    @property
+    def tools(self) -> ToolList:
+        """What agents may call, as a hub is told of it."""
+        return ToolList.of({name: tool.definition() for name, tool in self._tools.tools.items()})
+
     def replace(self, functions: Mapping[str, TypedFunction]) -> None:
         """Serve *functions* in place of the present ones, from the next request on. Calls that run go on as they are.
 
@@ -81,14 +89,14 @@ class FunctionsServer:
         """
         if not functions:
             raise NotServable("There is no function to serve: give a function, or a list or dict of them.")
-        runs: dict[str, RunRoute] = {}
-        for name, typed in functions.items():
-            runs[f"{name}/run"] = RunRoute(typed, report=self._report)
+        named = {name: typed if typed.name == name else replace(typed, name=name) for name, typed in functions.items()}
+        runs = {f"{name}/run": RunRoute(typed, report=self._report) for name, typed in named.items()}
         if len(runs) == 1:
             runs = {"run": next(iter(runs.values())), **runs}
         self._document: tuple[str, bytes] | None = None
-        self.functions = dict(functions)
+        self.functions = named
         self._runs = runs
+        self._tools.replace(tools_of(named.values(), self._report))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""

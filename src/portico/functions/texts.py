@@ -28,7 +28,7 @@ def values_of(
     properties = schema.get("properties", {})
     values: dict[str, Any] = {}
     for name, given in texts.items():
-        wanted = Wanted.of(properties.get(name, {}), schema)
+        wanted = TextWanted.of(properties.get(name, {}), schema)
         if wanted.many:
             values[name] = _list_of(given, wanted, name in uploads)
         elif name in uploads or not isinstance(given[-1], str):
@@ -39,7 +39,7 @@ def values_of(
     return values
 
 
-def _list_of(given: list[Any], wanted: Wanted, upload: bool) -> Any:
+def _list_of(given: list[Any], wanted: TextWanted, upload: bool) -> Any:
     if len(given) == 1 and isinstance(given[0], str) and given[0].lstrip()[:1] == "[":
         whole = _from_json(given[0])
         if isinstance(whole, list):
@@ -48,7 +48,7 @@ def _list_of(given: list[Any], wanted: Wanted, upload: bool) -> Any:
     return [one if upload or not isinstance(one, str) else _value_of(one, inner) for one in given]
 
 
-def _value_of(text: str, wanted: Wanted) -> Any:
+def _value_of(text: str, wanted: TextWanted) -> Any:
     return text if wanted.text else _from_json(text)
 
 
@@ -61,20 +61,20 @@ def _from_json(text: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TextWanted:
     """What a JSON schema takes, as far as text needs to know."""
 
     text: bool
     """Whether it takes strings, so that a text is one."""
     many: bool = False
     """Whether it takes a list, so that a name may come several times."""
-    inner: Wanted | None = None
+    inner: TextWanted | None = None
     """What the items of such a list take."""
     nested: bool = False
     """Whether it takes objects, or lists of any depth: only JSON says these."""
 
     @classmethod
-    def of(cls, schema: Any, root: Mapping[str, Any], depth: int = 0) -> Wanted:
+    def of(cls, schema: Any, root: Mapping[str, Any], depth: int = 0) -> TextWanted:
         if not isinstance(schema, dict) or depth > _DEPTH:
             return _ANYTHING
         if isinstance(reference := schema.get("$ref"), str):
@@ -99,5 +99,5 @@ class Wanted:
 _DEPTH = 20
 """Levels of references and choices that are looked through: a schema may refer to itself."""
 
-_ANYTHING = Wanted(False, nested=True)
+_ANYTHING = TextWanted(False, nested=True)
 """Where any JSON is taken, ``3`` is a number, and ``three`` a text."""
