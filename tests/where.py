@@ -9,6 +9,10 @@ from __future__ import annotations
 PROVEN_IN = {
     "adapters/asgi": "adapters/test_take.py",
     "adapters/chat": "adapters/test_take.py",
+    "adapters/functions": "adapters/test_callables.py",
+    "adapters/methods": "adapters/test_callables.py",
+    "adapters/tool_objects": "adapters/test_callables.py",
+    "card/programs": "card/test_render.py",
     "adapters/event_functions": "adapters/test_take.py",
     "adapters/libraries": "adapters/test_take.py",
     "adapters/looking": "adapters/test_others.py",

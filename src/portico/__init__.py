@@ -29,6 +29,8 @@ from portico.version import __version__
 
 if TYPE_CHECKING:
     from portico.errors import PorticoError
+    from portico.functions.given import Progress, User
+    from portico.functions.mark import tool
     from portico.models import chat_server, create_openai_chat_server, model
     from portico.notebook import load_ipython_extension, unload_ipython_extension
     from portico.provider.connect import connect_to_server
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PorticoError",
+    "Progress",
     "Service",
+    "User",
     "__version__",
     "chat_server",
     "connect_to_server",
@@ -47,12 +51,15 @@ __all__ = [
     "model",
     "serve",
     "service",
+    "tool",
     "unload_ipython_extension",
 ]
 
 _HOMES = {
     "PorticoError": "portico.errors",
+    "Progress": "portico.functions.given",
     "Service": "portico.provider.service",
+    "User": "portico.functions.given",
     "chat_server": "portico.models",
     "connect_to_server": "portico.provider.connect",
     "create_openai_chat_server": "portico.models",
@@ -60,6 +67,7 @@ _HOMES = {
     "model": "portico.models",
     "serve": "portico.provider.serving",
     "service": "portico.provider.serving",
+    "tool": "portico.functions.mark",
     "unload_ipython_extension": "portico.notebook",
 }
 

@@ -133,14 +133,14 @@ def test_several_modules_have_one_adapter_by_several_entries(site: Path) -> None
         del builtins.made
 
 
-def test_a_collection_of_a_librarys_own_is_not_a_dict_of_models(site: Path) -> None:
+def test_a_collection_of_a_librarys_own_is_not_a_dict_of_functions(site: Path) -> None:
     library = boards(site, GREEDY)
     shelf = type("Shelf", (library.Board, dict), {"__module__": "boards"})()
     shelf["f"] = library.make
     assert take(shelf).kind == "board"
-    assert take({"f": library.make}).kind == "chat"
+    assert take({"f": library.make}).kind == "functions"
     mine = type("Mine", (dict,), {"__module__": "__main__"})(f=library.make)
-    assert take(mine).kind == "chat"
+    assert take(mine).kind == "functions"
 
 
 # --- what nobody else may claim -----------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_what_is_everybodys_cannot_be_claimed(site: Path, name: str, caplog: pyt
             mine,
             object(),
             FastAPI,
-            lambda: 1,
+            int,
             Query(),
         ):
             assert "What can be served" in refused(thing)
@@ -427,5 +427,5 @@ def test_metadata_of_a_package_that_cannot_be_read_hides_no_other(site: Path) ->
 
 def test_what_is_installed_is_named_where_nothing_takes_a_thing(site: Path) -> None:
     library = boards(site, NEVER)
-    assert "What can be served: what boards-portico adds (objects of boards), an ASGI app" in refused(library.Board())
+    assert "What can be served: what boards-portico adds (objects of boards), a function" in refused(library.Board())
     assert "or what boards-portico adds (objects of boards)." in refused(42)

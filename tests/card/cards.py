@@ -42,6 +42,7 @@ def a_card(**changes: Any) -> CardState:
         how="an app of the test",
         models=(),
         tools=(),
+        call=None,
         url="http://hub.test/portico/apps/app/",
         docs_url="",
         access="private",

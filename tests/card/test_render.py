@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import html
+import json
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from portico import card
-from portico.card import render
-from portico.card.state import CardState
+from portico.card import programs, render
+from portico.card.state import CallState, CardState
 from tests.card.cards import FAILURE, SHARE, a_card
 
 BOTH = pytest.mark.parametrize("show", [render.text, render.html])
@@ -25,17 +28,87 @@ def test_what_is_shown_is_told_by_the_record_alone() -> None:
                 imported.add(node.module or "")
             elif isinstance(node, ast.Import):
                 imported |= {name.name for name in node.names}
-    assert {name for name in imported if name.startswith("portico")} == {"portico.card.state"}
+    assert {name for name in imported if name.startswith("portico")} == {"portico.card", "portico.card.state"}
 
 
 def test_what_a_card_gives_to_paste_is_one_argument_and_one_text() -> None:
     live = a_card(url="http://hub.test/$(id);'x'&y/", kind="chat", access="public", models=('a" + evil() + "', "b"))
-    calls = [node for node in ast.walk(ast.parse(render.openai_snippet(live))) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(ast.parse(programs.openai_snippet(live))) if isinstance(node, ast.Call)]
     given = {
         word.arg: word.value.value for call in calls for word in call.keywords if isinstance(word.value, ast.Constant)
     }
     assert given == {"base_url": live.url + "v1", "api_key": "none", "model": live.models[0]}
-    assert shlex.split(render.curl(live)) == ["curl", "http://hub.test/$(id);'x'&y/v1/models"]
+    assert shlex.split(programs.curl(live)) == ["curl", "http://hub.test/$(id);'x'&y/v1/models"]
+
+
+FLATS = a_card(
+    name="flats",
+    kind="functions",
+    how="functions predict, explain",
+    tools=("predict", "explain"),
+    call=CallState(path="predict/run", body='{"area": 1.0, "city": "Bern\'s"}'),
+    url="http://hub.test/$(id);'x'&y/",
+)
+
+
+def test_how_functions_are_called_is_one_argument_and_one_text() -> None:
+    words = shlex.split(programs.curl(FLATS))
+    assert words[:2] == ["curl", FLATS.url + "predict/run"]
+    assert words[-1] == FLATS.call.body if FLATS.call else ""
+    assert "Content-Type: application/json" in words
+    assert "Authorization: Bearer $PORTICO_KEY" in words
+    command = ["claude", "mcp", "add", "--transport", "http", "flats", FLATS.url + "mcp"]
+    assert shlex.split(programs.claude_code(FLATS)) == [*command, "--header", "Authorization: Bearer $PORTICO_KEY"]
+    assert shlex.split(programs.claude_code(replace(FLATS, access="public"))) == command
+    code, flag, server = shlex.split(programs.vs_code(FLATS))
+    assert (code, flag) == ("code", "--add-mcp")
+    assert json.loads(server) == {
+        "name": "flats",
+        "type": "http",
+        "url": FLATS.url + "mcp",
+        "headers": {"Authorization": "Bearer ${env:PORTICO_KEY}"},
+    }
+    assert "headers" not in json.loads(shlex.split(programs.vs_code(replace(FLATS, access="public")))[2])
+
+
+def test_files_are_sent_as_a_form() -> None:
+    call = CallState(path="run", body='{"size": 64, "name": "a b", "on": true}', files=("photo",))
+    words = shlex.split(programs.curl(a_card(kind="functions", call=call, access="public")))
+    assert words[2:] == ["-F", "photo=@photo", "-F", "size=64", "-F", "name=a b", "-F", "on=true"]
+
+
+@BOTH
+def test_functions_say_what_they_are_and_how_programs_and_agents_call_them(show: Any) -> None:
+    shown = html.unescape(show(replace(FLATS, docs_url=FLATS.url + "docs", remarks=("Not served: Flats.fit.",))))
+    for part in (
+        "functions predict, explain",
+        "a page with a form",
+        FLATS.url + "docs" if show is render.text else "/docs",
+        "Not served: Flats.fit.",
+        programs.curl(FLATS),
+        programs.mcp_url(FLATS),
+        programs.claude_code(FLATS),
+        programs.vs_code(FLATS),
+        programs.key_hint(FLATS),
+    ):
+        assert part in shown, part
+    assert "OpenAI" not in shown
+    assert "functions: " not in shown
+
+
+@BOTH
+def test_functions_that_no_agent_is_told_of_have_nothing_for_agents(show: Any) -> None:
+    shown = show(replace(FLATS, tools=()))
+    assert "mcp" not in shown
+    assert "MCP" not in shown
+    assert "predict/run" in shown
+
+
+@BOTH
+def test_pages_of_functions_are_not_their_authors(show: Any) -> None:
+    """What a result shows is in a frame without an origin, so a public service of functions needs no warning."""
+    assert "Jupyter's own origin" not in show(replace(FLATS, access="public"))
+    assert "Jupyter's own origin" in html.unescape(show(a_card(access="public")))
 
 
 @BOTH
@@ -109,5 +182,5 @@ def test_a_preview_is_shown_in_a_frame_and_has_nothing_for_programs() -> None:
 @pytest.mark.parametrize("field", [each.name for each in fields(CardState)])
 def test_all_that_is_in_a_record_is_shown_somewhere_or_is_for_what_shows_more(field: str) -> None:
     """A panel and a widget show more than a card does; what they alone show is named here."""
-    source = Path(render.__file__).read_text("utf-8")
-    assert (f"service.{field}" in source) is (field not in ("tools", "origins", "requests", "remarks"))
+    source = Path(render.__file__).read_text("utf-8") + Path(programs.__file__).read_text("utf-8")
+    assert (f"service.{field}" in source) is (field not in ("origins", "requests"))

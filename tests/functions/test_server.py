@@ -134,6 +134,11 @@ def test_the_lifespan_of_the_whole():
     asyncio.run(go())
 
 
+def test_a_card_finds_its_docs():
+    assert server(predict).docs_url == "/docs"
+    assert get(server(predict), "/docs").status == 200
+
+
 def test_a_server_needs_a_function():
     with pytest.raises(NotServable, match="no function"):
         FunctionsServer({})

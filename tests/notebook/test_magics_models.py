@@ -69,8 +69,9 @@ def test_more_models_than_a_link_carries_are_refused_at_once(run: Run) -> None:
 
 def test_parameters_that_nothing_is_known_of_are_said_when_it_is_served(run: Run) -> None:
     output = run("def cat(messages, temprature): return 'x'\n%serve cat --chat")
-    assert "'temprature'" in output.text
-    assert "'temperature'" in output.text
+    card = output.displays[0]["data"]["text/plain"]
+    assert "'temprature'" in card
+    assert "'temperature'" in card
     again = run("def cat(messages, stile): return 'x'")
     assert "'stile'" in again.text
 

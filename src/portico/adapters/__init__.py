@@ -8,8 +8,12 @@ The names that another package's adapter needs can be imported from here. How it
 - `others`: finds the adapters that other packages declare.
 - `looking`: inspects a thing that may be anything, and runs as little of its code as possible.
 
-The adapters, a file for each kind of thing: `chat` (models), `libraries` (objects that carry an app: gradio, FastMCP),
-`asgi`, `wsgi` (Flask), `event_functions` (functions of events by their paths).
+The adapters, a file for each kind of thing: `chat` (models), `functions` (typed functions), `libraries` (objects that
+carry an app: gradio, FastMCP), `asgi`, `wsgi` (Flask), `event_functions` (functions of events by their paths). For the
+first two:
+
+- `callables`: what one thing that can be called is: a chat model, a function, or neither.
+- `methods`: which methods of an object or a class are served. `tool_objects`: tools of agents' libraries.
 
 Not here: how an app is called (`portico.asgi`), and how it is published (`portico.provider`).
 """

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ from portico.adapters.looking import is_a, modules_of, name_of
 from portico.adapters.taken import Adapter, Taken, TakeOptions
 from portico.asgi.adapt import adapt
 from portico.calls.endings import is_failure
+from portico.card.state import CallState
 from portico.errors import NotServable, PorticoError
 from portico.protocol import offer
 
@@ -333,4 +335,15 @@ def _checked(taken: Taken, thing: Any, declared: Declared, options: TakeOptions)
         tuple(taken.remarks),
         replace(tools, definitions=defined.definitions),
         capabilities,
+        _checked_call(taken.call),
     )
+
+
+def _checked_call(call: Any) -> CallState | None:
+    """*call* as it can be shown. Raises `ValueError` for what is no example of a call."""
+    if call is None:
+        return None
+    texts = is_a(call, CallState) and all(isinstance(one, str) for one in (call.path, call.body, *call.files))
+    if not texts or not isinstance(json.loads(call.body), dict):
+        raise ValueError('call is a portico.card.state.CallState(path="run", body=\'{"a": 1}\'), whose body is JSON')
+    return CallState(path=call.path, body=call.body, files=tuple(call.files))

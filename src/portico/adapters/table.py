@@ -7,16 +7,16 @@ told what would have worked, the nearest first.
 
 from __future__ import annotations
 
-import types
 from collections.abc import Sequence
 from typing import Any
 
-from portico.adapters import asgi, chat, event_functions, libraries, wsgi
+from portico.adapters import asgi, chat, event_functions, functions, libraries, wsgi
+from portico.adapters.callables import is_tool
 from portico.adapters.looking import describe, is_a, look, modules_of
 from portico.adapters.taken import Adapter
 from portico.asgi.adapt import kind_of
 
-TABLE: tuple[Adapter, ...] = (chat, libraries, asgi, wsgi)
+TABLE: tuple[Adapter, ...] = (chat, functions, libraries, asgi, wsgi)
 
 ASKED_FOR = {"chat": chat.take, "event_functions": event_functions.take}
 """By the names that `TakeOptions.by` may have."""
@@ -30,7 +30,7 @@ def is_plain(thing: Any) -> bool:
     if look(kind_of, thing, otherwise="") or "portico" in {_top(name) for name in modules_of(thing)}:
         return True
     collection = is_a(thing, _COLLECTIONS) and type(thing) not in _COLLECTIONS  # some library's own, not Python's
-    return not collection and look(chat.claims, thing, otherwise=False)
+    return not collection and (look(chat.claims, thing, otherwise=False) or look(is_tool, thing, otherwise=False))
 
 
 _COLLECTIONS = (dict, list, tuple)
@@ -46,6 +46,8 @@ def refusal(thing: Any, troubles: Sequence[str] = ()) -> str:
     said += [f"{trouble}." for trouble in troubles]
     if is_a(thing, type):
         said.append("It is a class: serve an object of it.")
+    if missing := look(functions.advice, thing, otherwise=""):
+        said.append(missing)
     if advice := look(libraries.advice, thing, otherwise=""):
         said.append(advice)
     words = _words(thing)
@@ -54,8 +56,6 @@ def refusal(thing: Any, troubles: Sequence[str] = ()) -> str:
 
 
 def _what_it_is(thing: Any) -> str:
-    if is_a(thing, (types.FunctionType, types.MethodType)):
-        return "is a plain function. To serve it as a chat model, add --chat (or chat=True)"
     if callable(thing):
         return "is callable, but not as an app is"
     return "is no app"
@@ -63,7 +63,7 @@ def _what_it_is(thing: Any) -> str:
 
 def _words(thing: Any) -> list[str]:
     """What can be served, in words: what is nearest to *thing* first."""
-    rows = [(look(row.is_near, thing, otherwise=False), row.WORDS) for row in (asgi, wsgi, libraries, chat)]
+    rows = [(look(row.is_near, thing, otherwise=False), row.WORDS) for row in (functions, asgi, wsgi, libraries, chat)]
     rows += _words_of_others(thing)
     return [words for _, words in sorted(rows, key=lambda row: not row[0])]
 

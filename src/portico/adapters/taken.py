@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from portico.asgi.carrier import Report
 from portico.asgi.wsgi import THREADS
+from portico.card.state import CallState
 from portico.protocol.offer import NO_TOOLS, ToolList
 from portico.types import Scope
 
@@ -25,6 +26,10 @@ class TakeOptions:
 
     by: str = ""
     """The adapter of ours that was asked for (``--chat``): ``chat`` or ``event_functions``. Empty for any that fits."""
+    name: str = ""
+    """The service's."""
+    title: str = ""
+    """What its author calls it for people; empty if nothing was said."""
     mount: str | None = None
     """Where the app believes that it lives: ``root_path``, ``strip``, or None for what suits it (`asgi.mount`)."""
     threads: int = THREADS
@@ -56,6 +61,8 @@ class Taken:
     capabilities: Sequence[dict[str, Any]] = ()
     """What it can do that a request may ask for: sets of attributes, whose values are texts, numbers, booleans, and
     lists of these."""
+    call: CallState | None = None
+    """How a program calls it, as an example, if more is needed than its URL."""
 
 
 class Adapter(Protocol):

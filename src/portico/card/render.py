@@ -8,13 +8,12 @@ how long. A key is never shown.
 
 from __future__ import annotations
 
-import json
 import time
 from functools import lru_cache
 from html import escape
-from shlex import quote
 from urllib.parse import urlsplit
 
+from portico.card import programs
 from portico.card.state import CardState, FailureState, ShareState
 
 _DOTS = {
@@ -43,7 +42,8 @@ _PREVIEWED = (
     "(%serve app --share --relay https://...)"
 )
 
-_CHAT_PAGE = "a page to try it on"
+_PAGES = {"chat": "a page to try it on", "functions": "a page with a form"}
+"""What is at the URL of services of these kinds."""
 
 _XSS_NOTE = (
     "Its pages run on Jupyter's own origin: a script in them can do what you can do here. "
@@ -51,51 +51,9 @@ _XSS_NOTE = (
 )
 
 
-def curl(service: CardState) -> str:
-    """A command line that calls the service; the key is the reader's to fill in."""
-    if service.kind == "chat":
-        return f"curl {quote(service.url + 'v1/models')}" + _authorization(service)
-    return f"curl {quote(service.url)}" + _authorization(service)
-
-
-def _authorization(service: CardState) -> str:
-    return "" if service.access == "public" else ' -H "Authorization: Bearer $PORTICO_KEY"'
-
-
-def key_call(service: CardState) -> str:
-    """Python that makes a key for the service, right wherever it is run in the process that serves it."""
-    return f'portico.service("{service.name}").key()'
-
-
-def _key_hint(service: CardState) -> str:
-    call = key_call(service)
-    return (
-        f'To call it by !curl from this notebook: import os, portico; os.environ["PORTICO_KEY"] = {call}. '
-        f"To see a key: print({call}), after import portico; clear that output before you save."
-    )
-
-
-def openai_snippet(service: CardState) -> str:
-    """Python that talks to the service's first model by the OpenAI SDK."""
-    public = service.access == "public"
-    key = '"none"' if public else key_call(service)
-    model = service.models[0] if service.models else service.name
-    return (
-        ("" if public else "import portico\n") + "from openai import OpenAI\n\n"
-        "client = OpenAI(\n"
-        f"    base_url={json.dumps(service.url + 'v1', ensure_ascii=False)},\n"
-        f"    api_key={key},\n"
-        ")\n"
-        "answer = client.chat.completions.create(\n"
-        f'    model={json.dumps(model, ensure_ascii=False)}, messages=[{{"role": "user", "content": "Hello"}}]\n'
-        ")\n"
-        "print(answer.choices[0].message.content)"
-    )
-
-
 def _opens_pages(service: CardState) -> bool:
-    """Whether others may be shown pages of its author's; the one page of a chat model is Portico's own."""
-    return service.access != "private" and service.kind != "chat"
+    """Whether others may be shown pages of its author's; those of chat models and of functions are Portico's own."""
+    return service.access != "private" and service.kind not in _PAGES
 
 
 def _state(service: CardState) -> str:
@@ -141,12 +99,12 @@ def text(service: CardState) -> str:
     lines = [f"{service.title} is {_state(service)}"]
     if service.is_live:
         docs = service.docs_url
-        page = f" ({_CHAT_PAGE})" if service.kind == "chat" else ""
+        page = f" ({_PAGES[service.kind]})" if service.kind in _PAGES else ""
         if service.url:
             lines += [f"  {service.url}{page}", *([f"  {docs}"] if docs else [])]
         lines += [f"  {kind}"] if (kind := _kind(service)) else []
         lines.append(f"  {_who_may(service)}")
-        lines += [f"  {note}" for note in service.notes]
+        lines += [f"  {note}" for note in (*service.notes, *service.remarks)]
         if not service.is_previewed:
             lines += _programs_text(service)
         if _opens_pages(service):
@@ -174,7 +132,7 @@ def html(service: CardState) -> str:
         if kind := _kind(service):
             rows.append(f'<div style="{_DIM}">{escape(kind)}</div>')
         rows.append(f'<div style="{_DIM}">{escape(_who_may(service))}</div>')
-        rows += [f'<div style="{_NOTE}">{escape(note)}</div>' for note in service.notes]
+        rows += [f'<div style="{_NOTE}">{escape(note)}</div>' for note in (*service.notes, *service.remarks)]
         if not service.is_previewed:
             rows += _programs(service)
         if _opens_pages(service):
@@ -187,7 +145,9 @@ def html(service: CardState) -> str:
 
 def _kind(service: CardState) -> str:
     """What it is, where that is neither an app nor chat models, which can be seen by their links."""
-    return "" if service.kind in ("app", "chat") else f"{service.kind}: {service.how}"
+    if service.kind in ("app", "chat"):
+        return ""
+    return service.how if service.kind == "functions" else f"{service.kind}: {service.how}"
 
 
 def _who_may(service: CardState) -> str:
@@ -197,17 +157,28 @@ def _who_may(service: CardState) -> str:
 
 
 def _programs_text(service: CardState) -> list[str]:
-    """How programs call it, as plain text."""
+    """How programs and agents call it, as plain text."""
     if service.kind == "chat":
-        return ["", *("  " + line if line else "" for line in openai_snippet(service).splitlines())]
-    return [f"  {curl(service)}", *([] if service.access == "public" else [f"  {_key_hint(service)}"])]
+        return ["", *("  " + line if line else "" for line in programs.openai_snippet(service).splitlines())]
+    hint = [] if service.access == "public" else [f"  {programs.key_hint(service)}"]
+    lines = [f"  {programs.curl(service)}"]
+    if mcp := programs.mcp_url(service):
+        lines += [f"  agents, by MCP: {mcp}", f"  {programs.claude_code(service)}", f"  {programs.vs_code(service)}"]
+    return lines + hint
 
 
 def _programs(service: CardState) -> list[str]:
-    """How programs call it."""
-    hint = "" if service.access == "public" else _key_hint(service)
-    rows = [_code("curl", curl(service), hint, shown=service.kind != "chat")]
-    return [_code("OpenAI SDK", openai_snippet(service), shown=True), *rows] if service.kind == "chat" else rows
+    """How programs and agents call it."""
+    hint = "" if service.access == "public" else programs.key_hint(service)
+    rows = [_code("curl", programs.curl(service), hint, shown=service.kind != "chat")]
+    if mcp := programs.mcp_url(service):
+        url = f'<code style="{_CODE}" title="Click to select">{escape(mcp)}</code>'
+        rows.append(f'<div style="{_DIM};margin-top:.3em">agents, by MCP: {url}</div>')
+        rows.append(_code("Claude Code", programs.claude_code(service), shown=False))
+        rows.append(_code("VS Code", programs.vs_code(service), shown=False))
+    if service.kind == "chat":
+        rows.insert(0, _code("OpenAI SDK", programs.openai_snippet(service), shown=True))
+    return rows
 
 
 def share_text(share: ShareState) -> str:
@@ -312,10 +283,16 @@ _PRE = (
 )
 
 
+_CODE = (
+    "user-select:all;overflow-wrap:anywhere;font-size:12px;color:inherit;background:transparent;"
+    "font-family:ui-monospace,monospace;font-family:var(--jp-code-font-family,ui-monospace,monospace)"
+)
+
+
 def _links(service: CardState) -> str:
     docs = service.docs_url
-    chat = f' &nbsp;<span style="{_DIM}">{_CHAT_PAGE}</span>' if service.kind == "chat" else ""
-    return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "") + chat
+    page = f' &nbsp;<span style="{_DIM}">{_PAGES[service.kind]}</span>' if service.kind in _PAGES else ""
+    return _link(service, service.url, service.url) + (f" &nbsp;{_link(service, docs, 'docs')}" if docs else "") + page
 
 
 def _link(service: CardState, url: str, label: str) -> str:

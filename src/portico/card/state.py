@@ -58,19 +58,33 @@ class ShareState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallState:
+    """How a program calls it: an example, with values that fit."""
+
+    path: str
+    """Below the service's URL."""
+    body: str
+    """A JSON object: what is sent by POST."""
+    files: tuple[str, ...] = ()
+    """Fields beside those of the body that are files: then all is sent as ``multipart/form-data``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardState:
     """A service."""
 
     name: str
     title: str
     kind: str
-    """``app``, ``chat``, or what another package's adapter calls it."""
+    """``app``, ``chat``, ``functions``, or what another package's adapter calls it."""
     how: str
     """What was found to be served, for people."""
     models: tuple[str, ...]
     """The ids of its models."""
     tools: tuple[str, ...]
     """The names of its tools, which agents may call."""
+    call: CallState | None
+    """How a program calls it, if more is needed than its URL."""
     url: str
     """Ends with a slash; empty where it has none."""
     docs_url: str
@@ -115,6 +129,6 @@ class CardState:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (CardState, ShareState, FailureState)):
+    if isinstance(value, (CardState, CallState, ShareState, FailureState)):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -1,7 +1,8 @@
 """Make a static site of an app: the visitor's own browser runs it, and no server does.
 
-The app is a Python file with an ASGI or WSGI app, or with chat models. The site works from any static host, under any
-path: python -m http.server --directory SITE shows it. What the app needs, it says itself (PEP 723), or --requirements.
+The app is a Python file with an ASGI or WSGI app, with chat models, or with functions. The site works from any static
+host, under any path: python -m http.server --directory SITE shows it. What the app needs, it says itself (PEP 723), or
+--requirements.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("site", metavar="SITE", help="the folder to make; one of an earlier export is made anew")
     parser.add_argument("--id", metavar="NAME", default="", help="its name in the URL; made from the file's without it")
     parser.add_argument("--name", default="", help="its name for people: the page's title")
-    parser.add_argument("--chat", action="store_true", help="it is a function, or several, to be served as chat models")
+    parser.add_argument(
+        "--chat",
+        action="store_true",
+        help="it is a function, or several, to be served as chat models, and not as functions",
+    )
     parser.add_argument(
         "--include", metavar="PATH", action="append", default=[], help="another file or folder that the app needs"
     )

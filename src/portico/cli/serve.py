@@ -1,7 +1,10 @@
-"""Give an app a URL, for as long as this runs.
+"""Give an app or a function a URL, for as long as this runs.
 
-The app is named as uvicorn has it, module:app. With --server-url it is served by that relay, from here, with no port
-opened; without, on this machine alone. Ctrl-C takes it down; SIGTERM leaves its name to the next start.
+The app is named as uvicorn has it, module:app. A function (module:predict), a list or dict of functions, or an object
+with typed methods becomes a page with a form, a REST API and tools for agents; with --chat, chat models.
+
+With --server-url it is served by that relay, from here, with no port opened; without, on this machine alone. Ctrl-C
+takes it down; SIGTERM leaves its name to the next start.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ _VISIBLE = "Others on this machine see it in the list of processes"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("app", metavar="MODULE:APP", help="the app, such as myapp:app")
+    parser.add_argument("app", metavar="MODULE:APP", help="the app or the functions, such as myapp:app")
     parser.add_argument("--id", default="", help="its name in the URL; made from the app's without it")
     parser.add_argument("--name", default="", help="its name for people")
 
@@ -46,7 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--max-body", type=int, metavar="BYTES", default=None, help="the longest body of a request")
 
     app = parser.add_argument_group("the app")
-    app.add_argument("--chat", action="store_true", help="it is a function, or several, to be served as chat models")
+    app.add_argument(
+        "--chat",
+        action="store_true",
+        help="it is a function, or several, to be served as chat models, and not as functions",
+    )
     app.add_argument(
         "--mount",
         choices=("root_path", "strip"),

@@ -93,6 +93,8 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
         service = Service(settings.name, settings.options, "app", (), "", provider=provider)
         asked = TakeOptions(
             by="chat" if options.chat else "",
+            name=settings.name,
+            title=settings.options.title,
             mount=settings.options.mount,
             threads=settings.options.threads,
             report=service.log.report,

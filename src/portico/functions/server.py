@@ -78,6 +78,11 @@ class FunctionsServer:
         return [*self._tools.remarks, *missing]
 
     @property
+    def docs_url(self) -> str | None:
+        """The path of the description for people, as FastAPI's apps say it; None if it is not there."""
+        return "/docs" if docs.files() else None
+
+    @property
     def tools(self) -> ToolList:
         """What agents may call, as a hub is told of it."""
         return ToolList.of({name: tool.definition() for name, tool in self._tools.tools.items()})
@@ -97,6 +102,14 @@ class FunctionsServer:
         self.functions = named
         self._runs = runs
         self._tools.replace(tools_of(named.values(), self._report))
+
+    def take_over(self, other: FunctionsServer) -> None:
+        """Go on with the agents that talk to *other*, whose place this server takes: sessions, and who listens there.
+
+        On the event loop of both.
+        """
+        self._tools, other._tools = other._tools, self._tools
+        self._tools.replace(tools_of(self.functions.values(), self._report))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,12 +58,20 @@ class Binding:
     bound: list[Any] = field(repr=False)
     failed: list[Any] = field(default_factory=list, repr=False)
     """What was tried last and did not start: not tried again until it changes."""
+    said: str = ""
+    """What the card says of that."""
 
 
 def _same(left: list[Any], right: list[Any]) -> bool:
     return len(left) == len(right) and all(
-        a is b or (isinstance(a, str) and a == b) for a, b in zip(left, right, strict=True)
+        a is b or (isinstance(a, _MADE_ANEW) and type(a) is type(b) and a == b)
+        for a, b in zip(left, right, strict=True)
     )
+
+
+_MADE_ANEW = (str, types.MethodType)
+"""What looking up may give as another object, though it is the same: a dict's keys, and ``flats.predict``, which is
+equal if it is the same function of the very same object."""
 
 
 class Bindings:
@@ -116,8 +125,18 @@ class Bindings:
                 renew(binding.service, thing, chat=binding.chat)
             except PorticoError as error:
                 binding.failed = parts
-                what = f"{name}: the new {binding.expression} does not start, the one before stays live"
-                print(f"{what}: {self._why(error)}", file=sys.stderr)
+                why = f"the new {binding.expression} does not start, the one before stays live: {self._why(error)}"
+                print(f"{name}: {why}", file=sys.stderr)
+                self._note(binding, f"{why[0].upper()}{why[1:]}".splitlines()[0])
             else:
                 binding.bound, binding.failed = parts, []
+                self._note(binding, "")
                 self._changed(binding.service, binding.expression)
+
+    def _note(self, binding: Binding, text: str) -> None:
+        """Have the card say *text* in place of what it said last of this binding."""
+        service = binding.service
+        if text != binding.said:
+            service.notes = (*(note for note in service.notes if note != binding.said), *([text] if text else []))
+            binding.said = text
+            self._provider.thread.call(self._provider.news.changed, service)

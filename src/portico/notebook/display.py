@@ -19,7 +19,7 @@ from typing import Any
 from portico.calls.log import Entry, Log
 from portico.card import render
 from portico.card.state import CardState
-from portico.errors import PorticoError
+from portico.errors import PorticoError, StartupFailed
 from portico.provider.login import Challenge
 from portico.provider.provider import Provider
 from portico.provider.service import Service, newest_failure
@@ -72,7 +72,7 @@ class Cards:
 
     def why(self, error: PorticoError) -> str:
         """*error* for its reader: what it says, or where in their own code it began."""
-        if error.__cause__ is None:
+        if error.__cause__ is None or not isinstance(error, StartupFailed):
             return str(error)
         # Its text may be the cause's traceback through every library (Starlette's is).
         cause = Entry("startup", error.__cause__, self.name_cells)

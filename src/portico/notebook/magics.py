@@ -130,10 +130,15 @@ class ServeMagics(Magics):
         """Give what is in the notebook a live URL.
 
         %serve app                      an ASGI or WSGI app, or an object that carries one
+        %serve predict                  a function: a page with a form, POST .../run, and a tool that agents call (MCP)
+        %serve [predict, explain] --name flats         several: .../predict/run, .../explain/run, and one page
+        %serve Flats()                  the typed methods of an object
         %serve reply --chat             a function as a chat model, for every OpenAI client
         %serve {"a": f, "b": g} --name zoo --chat      several models behind one URL
 
-          --name NAME      part of the URL; made from the variable's name without it
+          --name NAME      part of the URL; made from the variable's name without it, of a list from the first one's
+          --chat           the function, or each of a dict or list, is a chat model; else it is one if it is marked
+                           with @portico.model, or has a parameter messages
           --title TITLE    for people
           --access private (you, and keys; the default) | key (keys alone) | public
           --origin ORIGIN  another origin whose pages may call it (CORS); may be given again
@@ -216,8 +221,6 @@ class ServeMagics(Magics):
             hub=options.hub,
             token=options.token,
         )
-        for remark in service.remarks:
-            print(remark, file=sys.stderr)
         if options.pin or not is_passive(expression):
             self.bindings.unbind(service.name)
         else:

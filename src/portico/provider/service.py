@@ -15,7 +15,7 @@ from portico.asgi.instance import RETIRE_AFTER, Instance
 from portico.calls.log import Log
 from portico.calls.owner import OWNER
 from portico.card import render
-from portico.card.state import CardState, FailureState
+from portico.card.state import CallState, CardState, FailureState
 from portico.errors import Refused
 from portico.link import Stream, StreamHandler
 from portico.protocol.events import Open
@@ -55,6 +55,8 @@ class Service(Publication):
     """The tools behind it that agents may call."""
     capabilities: tuple[Mapping[str, Any], ...] = field(default=())
     """What it can do that a request may ask for: sets of attributes."""
+    call: CallState | None = field(default=None)
+    """How a program calls it, as an example, if more is needed than its URL."""
     instance: Instance | None = field(default=None)
     notes: tuple[str, ...] = field(default=())
     """What its author should know, for the card: what is different since it was served before, or what may be wrong."""
@@ -72,6 +74,7 @@ class Service(Publication):
         self.app, self.kind, self.models = taken.app, taken.kind, tuple(taken.models)
         self.how, self.remarks = taken.how, tuple(taken.remarks)
         self.tools, self.capabilities = taken.tools, tuple(taken.capabilities)
+        self.call = taken.call
 
     async def _start(self, app: ASGIApp) -> Instance | None:
         """Start *app*, and let it answer from now on; returns the one that did. What it raises goes to the log.
@@ -230,6 +233,7 @@ class Service(Publication):
             how=self.how,
             models=self.models,
             tools=self.tools.names,
+            call=self.call,
             url=self.url,
             docs_url=self.url + docs.lstrip("/") if isinstance(docs, str) else "",  # as FastAPI tells
             access=self.access,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from portico.adapters import chat as chat_models
+from portico.adapters import functions
 from portico.adapters.take import take
-from portico.adapters.taken import TakeOptions
+from portico.adapters.taken import Taken, TakeOptions
 from portico.asgi.wsgi import THREADS
 from portico.errors import InvalidName, InvalidOption
 from portico.provider import discovery
+from portico.provider.discovery import HubAddress
 from portico.provider.options import Options
 from portico.provider.provider import Provider, current
 from portico.provider.service import AwaitableService, Service
@@ -48,14 +50,14 @@ def serve(
 ) -> AwaitableService:
     """Give *app* a live URL, and return its `Service`.
 
-    *app* is an ASGI app, a WSGI app, an object that carries one, a chat function (*chat*), or what another package's
-    adapter takes (`portico.adapters`). *name* becomes part of the URL; without one it is guessed. *access* is
-    ``private`` (the hub's own users and keys), ``key`` (keys alone) or ``public``. *origins* are the other origins
-    whose pages may call it (CORS). *hub* is a Jupyter server's URL, found by itself in a notebook. With *relay*, a
-    relay's URL, it is served there instead, in the token's workspace or in *workspace*. *mount* ``strip`` is for an app
-    that does not know of ASGI's root_path, and so answers everything with 404; where that is known of its library, it
-    need not be said. *threads* is how many requests a WSGI app works on at a time. *loop* is ``own`` (answers while a
-    cell runs) or ``kernel`` (runs on the caller's loop).
+    *app* is an ASGI app, a WSGI app, an object that carries one, a function, a list or dict of functions, an object
+    with typed methods, a chat function (*chat*), or what another package's adapter takes (`portico.adapters`). *name*
+    becomes part of the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key``
+    (keys alone) or ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter
+    server's URL, found by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's
+    workspace or in *workspace*. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers
+    everything with 404; where that is known of its library, it need not be said. *threads* is how many requests a WSGI
+    app works on at a time. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
     Live on return where threads exist (not with *loop* ``kernel``: await it, or look at ``status``); awaitable
     everywhere. In a browser tab, under Pyodide: ``await portico.serve(...)``; where the browser can switch stacks
@@ -86,10 +88,20 @@ def serve(
     address = discovery.find_relay(relay, token, workspace) if relay else discovery.find_hub(hub, token)
     if loop == "kernel":
         # Its startup needs the loop that this call is on: to wait here would be to wait for ever.
-        provider.work.begin(provider.publish(service, on_loop(taken.app, _caller_loop()), address), service.log)
+        app = on_loop(taken.app, _caller_loop())
+        provider.work.begin(_publish(provider, service, app, address, before), service.log)
     else:
-        provider.work.do(provider.publish(service, taken.app, address), service.log)
+        provider.work.do(_publish(provider, service, taken.app, address, before), service.log)
     return service
+
+
+async def _publish(
+    provider: Provider, service: Service, app: ASGIApp, address: HubAddress, before: Service | None
+) -> None:
+    """Publish *service*, whose app is *app*. Agents that talk to the functions of *before* go on with its own."""
+    await provider.publish(service, app, address)
+    if before is not None and service.kind == before.kind == functions.KIND and before.status == "stopped":
+        service.app.take_over(before.app)  # type: ignore[union-attr]  # FunctionsServers
 
 
 def service(name: str) -> Service:
@@ -113,29 +125,37 @@ def renew(service: Service, thing: Any, *, chat: bool = False) -> None:
 
     Raises `NotServable`, `InvalidOption` or `StartupFailed`, and keeps the old one, if the new one cannot be served.
     """
-    from portico.models import ChatServer
-
-    provider, server = service.provider, service.app
-    if isinstance(server, ChatServer) and not isinstance(thing, ChatServer) and (chat or chat_models.claims(thing)):
-        service._check(take(thing, _asked(service, chat=True)))
-        server.replace(thing)  # stored responses stay
-        service.remarks = tuple(server.remarks)
-        models = tuple(server.model_ids)
-        if models != service.models:
-            service.models = models
-            provider.work.do(provider.republish(service))
-        return
+    provider = service.provider
     taken = take(thing, _asked(service, chat))
     service._check(taken)
-    _keep_stored(server, taken.app)
     before = service.descriptor()
-    if service.options.loop == "kernel":
-        provider.work.begin(replace(service, on_loop(taken.app, _caller_loop())), service.log)  # as in `serve`
+    if (kept := _in_place(service.app, thing, taken)) is not None:
+        taken = kept
     else:
-        provider.work.do(replace(service, taken.app), service.log)
+        _keep_stored(service.app, taken.app)
+        if service.options.loop == "kernel":
+            provider.work.begin(replace(service, on_loop(taken.app, _caller_loop())), service.log)  # as in `serve`
+        else:
+            provider.work.do(replace(service, taken.app), service.log)
     service._takes(taken)
     if service.descriptor() != before:
         provider.work.do(provider.republish(service))
+
+
+def _in_place(server: ASGIApp | None, thing: Any, taken: Taken) -> Taken | None:
+    """*taken*, served by the *server* that is there: with its stored responses, its sessions, and those who listen.
+
+    None where another server has to take its place.
+    """
+    if taken.app is thing or type(server) is not type(taken.app):
+        return None
+    if taken.kind == "chat":
+        server.replace(thing)  # type: ignore[union-attr]  # a ChatServer
+    elif taken.kind == functions.KIND:
+        server.replace(taken.app.functions)  # type: ignore[union-attr]  # a FunctionsServer
+    else:
+        return None
+    return dataclasses.replace(taken, app=server)
 
 
 async def replace(service: Service, app: ASGIApp) -> None:
@@ -152,13 +172,18 @@ def _asked(service: Service, chat: bool) -> TakeOptions:
     """How what *service* serves is to be taken."""
     options = service.options
     return TakeOptions(
-        by="chat" if chat else "", mount=options.mount, threads=options.threads, report=service.log.report
+        by="chat" if chat else "",
+        name=service.name,
+        title=options.title,
+        mount=options.mount,
+        threads=options.threads,
+        report=service.log.report,
     )
 
 
 def guess_name(app: Any) -> Any:
     """The name that *app* is served under if none is given."""
     try:
-        return service_name(suggest_name(str(getattr(app, "__name__", None) or "app")))
+        return service_name(suggest_name(functions.own_name(app)) or "app")
     except Exception:  # noqa: BLE001 - it cannot be a name; or it is an object whose own code raises at the question
         return service_name("app")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from portico.adapters import chat as chat_models
+from portico.adapters.callables import is_tool
 from portico.adapters.take import take
 from portico.adapters.taken import Taken, TakeOptions
 from portico.asgi.carrier import Carrier
@@ -274,7 +275,7 @@ def _load(name: str, path: Path) -> Any:
 
 
 def _find(module: Any, attribute: str) -> Any:
-    """What of *module* is to be served: *attribute*, else what is named as apps are, else its models."""
+    """What of *module* is to be served: *attribute*, else what is named as apps are, its models, or its tools."""
     found = module
     for part in attribute.split(".") if attribute else ():
         found = getattr(found, part, None)
@@ -285,12 +286,14 @@ def _find(module: Any, attribute: str) -> Any:
     for name in APP_NAMES:
         if hasattr(module, name):
             return getattr(module, name)
-    models = _Models(value for value in vars(module).values() if callable(value) and chat_models.claims(value))
-    if not models:
+    models = _Models(value for value in vars(module).values() if callable(value) and chat_models.is_meant(value))
+    found = models or [value for value in vars(module).values() if callable(value) and is_tool(value)]
+    if not found:
         raise _Unusable(
-            f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(APP_NAMES)}, and no model."
+            f"There is no app in {Path(module.__file__).name}: nothing called {' or '.join(APP_NAMES)}, and nothing "
+            "marked with @portico.model or @portico.tool."
         )
-    return models if len(models) > 1 else models[0]
+    return found if len(found) > 1 else found[0]
 
 
 class _Models(list[Any]):
