@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MAX_LISTENERS = 1000
-"""Streams at a time: a client has one, and each costs about 20 KB."""
+"""Streams at a time: a client has one, and each costs about 30 KB."""
 
 MAX_LISTENERS_OF_CALLER = 32
 """The same, of one caller at one address: the windows of a person's programs, and those of some colleagues behind one
