@@ -154,3 +154,45 @@ def test_those_who_listen_hear_of_a_change_within_a_second(in_kernel: InKernel, 
             assert [tool.name for tool in (await client.list_tools()).tools] == ["sum"]
 
     run(test())
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_cell_that_is_run_again_is_another_tool_at_once(jupyter_server: JupyterServer, era: str) -> None:
+    kernel = jupyter_server.kernel()
+    kernel.execute("%load_ext portico").check()
+    kernel.execute("def predict(area: float) -> float:\n    'Price.'\n    return area * 1000").check()
+    kernel.execute(f"served = %serve predict --name flats-{era[:4]}").check()
+    url, *keys = kernel.execute("print(served.url, served.key(), served.key())").check().text.split()[-3:]
+    live = InKernel(url, (keys[0], keys[1]), kernel)
+
+    async def test() -> None:
+        heard = asyncio.Event()
+
+        async def on_message(message: Any) -> None:
+            if "list_changed" in str(getattr(message, "method", "")):
+                heard.set()
+
+        async def rerun() -> None:
+            code = "def predict(area: float, rooms: int = 2) -> float:\n    'Price.'\n    return area * rooms"
+            (await asyncio.to_thread(kernel.execute, code)).check()
+
+        options = {"message_handler": on_message} if era == HANDSHAKE else {}
+        async with live.client(era, **options) as client:
+            assert (await client.call_tool("predict", {"area": 2})).structured_content == {"result": 2000.0}
+            if era == MODERN:
+                async with client.listen(tools_list_changed=True) as news:
+                    await rerun()
+                    async with asyncio.timeout(1):
+                        await anext(aiter(news))
+            else:
+                listens = "any(len(one._changes) for one in gc.get_objects() if type(one).__name__ == 'Endpoint')"
+                await live.so(f"(gc := __import__('gc')) and {listens}")
+                await rerun()
+                async with asyncio.timeout(1):
+                    await heard.wait()
+            (tool,) = (await client.list_tools()).tools
+            assert list(tool.input_schema["properties"]) == ["area", "rooms"]
+            assert (await client.call_tool("predict", {"area": 2, "rooms": 3})).structured_content == {"result": 6.0}
+
+    run(test())
+    kernel.shutdown()
