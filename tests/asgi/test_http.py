@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from portico.errors import LocalProtocolError
+from portico.calls.owner import REPORTED
+from portico.errors import FunctionError, LocalProtocolError
 from portico.protocol import ResetCode
 from portico.types import Receive, Scope, Send
 from tests.asgi.served import KIB, WINDOW, Served, serving
@@ -292,3 +293,19 @@ def test_a_status_that_no_response_has_is_the_apps_error(status: Any) -> None:
         assert "is not the status of a response" in str(error)
 
     serving(app, work)
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_a_function_that_breaks_its_answer_off_is_reported_once(reported: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(START)
+        await send(body(b"half", more=True))
+        REPORTED.set(reported)  # as a service's log does, once it has the function's own exception
+        raise FunctionError("ValueError", "no")
+
+    async def work(served: Served) -> None:
+        visitor = served.visit()
+        await until(lambda: visitor.resets)
+        assert visitor.resets[0][0] == ResetCode.APP_ERROR
+
+    assert len(serving(app, work).apps.reports) == (0 if reported else 1)

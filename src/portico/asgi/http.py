@@ -13,7 +13,7 @@ from portico.asgi.carrier import Carrier, Report, app_headers, app_status, base_
 from portico.asgi.pausing import Pausing, wait_beside
 from portico.calls.endings import is_failure
 from portico.calls.owner import REPORTED
-from portico.errors import AnsweredWithError, LocalProtocolError, StreamReset
+from portico.errors import AnsweredWithError, FunctionError, LocalProtocolError, StreamReset
 from portico.protocol.events import Data, Head, Open
 from portico.protocol.frames import ResetCode
 from portico.types import ASGIApp, Headers, Message
@@ -175,7 +175,8 @@ class HTTPExchange:
             await self._app(self.scope, self._receive, self._send)
         except BaseException as error:  # noqa: BLE001 - the app's own: its author sees it, the visitor does not
             failed = is_failure(error, stopped=self._stopped, task=self._task)
-            if failed and not (isinstance(error, StreamReset) and self._disconnected):
+            told = isinstance(error, FunctionError) and REPORTED.get()  # it broke the answer off, and the log has why
+            if failed and not told and not (isinstance(error, StreamReset) and self._disconnected):
                 self._report(f"{self._request.method} {self.scope['path']}", error)
             if not self._response_done:
                 if failed:

@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -132,6 +133,9 @@ class FunctionsServer:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                if THREADS:
+                    # Not a daemon: the interpreter waits for it, as an import that is cut off holds its lock for ever.
+                    threading.Thread(target=_import_ahead, name="portico-functions-imports").start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._tools.close()
@@ -246,6 +250,15 @@ def _is_preflight(scope: Scope) -> bool:
 def _describe(runs: Mapping[str, RunRoute], title: str, root: str) -> bytes:
     openapi = importlib.import_module("portico.functions.openapi")  # FastAPI: few ask for it
     return compact(openapi.document(runs, title, root)).encode("ascii")
+
+
+def _import_ahead() -> None:
+    """Import what the first visitor of the description, and the first agent, would wait half a second for."""
+    for module in ("portico.functions.openapi", "portico.tools.endpoint"):
+        try:
+            importlib.import_module(module)
+        except Exception:  # any package may be missing or broken: whoever asks for what needs it is told then
+            log.debug("%s cannot be imported", module, exc_info=True)
 
 
 async def _off_loop(function: Any, *arguments: Any) -> Any:
