@@ -4,6 +4,7 @@
 
 import asyncio
 import enum
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,23 @@ def test_bytes_and_paths_and_several():
     files = [("one", "1", b"123"), ("path", "../../p.txt", b"p"), ("many", "a", b"A"), ("many", "a", b"B")]
     assert send(server(names), *files).json == {"result": [3, "p.txt", "p", [["a", "A"], ["a", "B"]]]}
     assert send(server(names), *files[:3]).json["result"][3] == [["a", "A"]]
+
+
+def test_a_table_and_an_array_are_one_file_each():
+    numpy = pytest.importorskip("numpy")
+    pandas = pytest.importorskip("pandas")
+
+    def sizes(table: pandas.DataFrame, array: numpy.ndarray, more: list[pandas.DataFrame] = []) -> Any:
+        return [list(table.shape), list(array.shape), [list(each.shape) for each in more]]
+
+    stored = io.BytesIO()
+    numpy.save(stored, numpy.zeros((2, 5)))
+    csv = ("a.csv", b"x,y\n1,2\n3,4\n", "text/csv")
+    files = [("table", *csv), ("array", "a.npy", stored.getvalue())]
+    assert send(server(sizes), *files).json == {"result": [[2, 2], [2, 5], []]}
+    assert send(server(sizes), *files, ("more", *csv)).json == {"result": [[2, 2], [2, 5], [[2, 2]]]}
+    text = [("table", '[{"x": 1}]'), ("array", "[[1, 2]]")]
+    assert send(server(sizes), *text).json == {"result": [[1, 1], [1, 2], []]}
 
 
 def test_files_are_there_during_the_stream_and_gone_after_it():

@@ -50,6 +50,17 @@ def test_pieces_are_events_where_they_are_asked_for():
     ]
 
 
+def test_a_page_can_tell_pieces_of_json_from_texts():
+    def mixed() -> Iterator[Any]:
+        yield "1"
+        yield 2
+        yield "3\n"
+
+    page = {"accept": "text/event-stream, application/vnd.portico.display+json;q=0.9"}
+    assert [data for name, data in sent_events(run(server(mixed), headers=page)) if not name] == ["1", "2\n", "3\n"]
+    assert [data for name, data in sent_events(run(server(mixed), headers=EVENTS)) if not name] == ["1", "2", "3\n"]
+
+
 def test_pieces_are_a_list_where_they_are_to_come_at_once():
     assert run(server(words), headers=WHOLE).json == {"result": ["w0 ", "w1 ", "w2 "]}
     assert run(server(rows), headers=WHOLE).json == {"result": [{"n": 0}, {"n": 1}]}

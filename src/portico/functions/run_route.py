@@ -207,8 +207,9 @@ class RunRoute:
             return
         # What a generator returns is not what its annotation tells of its pieces.
         returned = replace(typed, answer=_any_answer()) if typed.streams else typed
-        wanted = DISPLAY if names(accept, DISPLAY) else JSON
-        answer = EventStream(make, manner.text_of, result_of, self._failed, refuse)
+        shown = names(accept, DISPLAY)
+        wanted = DISPLAY if shown else JSON
+        answer = EventStream(make, manner.text_of, result_of, self._failed, refuse, line_ends=shown)
         await deliver(exchange, answer, manner.keep_alive, STREAM_HEADERS)
 
     def _given(self, exchange: Exchange, listener: Listener | None) -> Given:

@@ -104,14 +104,24 @@ class EventStream:
     done = False
 
     def __init__(
-        self, make: Make, text_of: TextOf, result_of: Callable[[Any], Awaitable[str]], failed: Failed, refuse: Refuse
+        self,
+        make: Make,
+        text_of: TextOf,
+        result_of: Callable[[Any], Awaitable[str]],
+        failed: Failed,
+        refuse: Refuse,
+        line_ends: bool = False,
     ) -> None:
-        """*result_of* gives the data of ``event: result``: JSON."""
+        """*result_of* gives the data of ``event: result``: JSON.
+
+        With *line_ends*, a piece that is not a ``str`` keeps the end of its line, by which a page knows it from one.
+        """
         self.failed = failed
         self.refuse = refuse
         self._make = make
         self._text_of = text_of
         self._result_of = result_of
+        self._line_ends = line_ends
         self._value: Any = None
         self._steps: deque[bytes] = deque(maxlen=_AHEAD)
         self._telling: asyncio.Task[None] | None = None
@@ -132,7 +142,8 @@ class EventStream:
         return [event(await self._result_of(self._value), "result")]
 
     def feed(self, item: Any) -> Frames:
-        frame = event(self._text_of(item).removesuffix("\n") if item.__class__ is not str else self._text_of(item))
+        text = self._text_of(item)
+        frame = event(text if self._line_ends or isinstance(item, str) else text.removesuffix("\n"))
         if not self._steps:
             return frame
         frames = [*self._steps, frame]

@@ -13,6 +13,7 @@ from typing import Any
 from portico.calls.body import load
 from portico.errors import UnusableRequest
 from portico.functions.typed import TypedFunction
+from portico.functions.values.annotations import UPLOAD_KEY
 
 
 def any_text(path: str, holder: dict[str, Any]) -> bool:
@@ -29,7 +30,7 @@ def values_of(
     values: dict[str, Any] = {}
     for name, given in texts.items():
         wanted = TextWanted.of(properties.get(name, {}), schema)
-        if wanted.many:
+        if wanted.many and not (wanted.file and len(given) == 1 and not isinstance(given[0], str)):
             values[name] = _list_of(given, wanted, name in uploads)
         elif name in uploads or not isinstance(given[-1], str):
             values[name] = given[-1]
@@ -72,6 +73,8 @@ class TextWanted:
     """What the items of such a list take."""
     nested: bool = False
     """Whether it takes objects, or lists of any depth: only JSON says these."""
+    file: bool = False
+    """Whether one file is a value of it: a table and an array are lists in JSON, and one file each."""
 
     @classmethod
     def of(cls, schema: Any, root: Mapping[str, Any], depth: int = 0) -> TextWanted:
@@ -80,20 +83,22 @@ class TextWanted:
         if isinstance(reference := schema.get("$ref"), str):
             name = reference.rpartition("/")[2]
             return cls.of(root.get("$defs", {}).get(name, {}), root, depth + 1)
+        file = UPLOAD_KEY in schema
         choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
         if choices:
             found = [cls.of(one, root, depth + 1) for one in choices]
             lists = [one for one in found if one.many]
             nested = any(one.nested for one in found)
-            return cls(any(one.text for one in found), bool(lists), lists[0].inner if lists else None, nested)
+            file = file or any(one.file for one in found)
+            return cls(any(one.text for one in found), bool(lists), lists[0].inner if lists else None, nested, file)
         kinds = schema.get("type", ())
         kinds = {kinds} if isinstance(kinds, str) else set(kinds)
         if "array" in kinds:
             inner = cls.of(schema.get("items", {}), root, depth + 1)
-            return cls("string" in kinds, True, inner, inner.many or inner.nested)
+            return cls("string" in kinds, True, inner, inner.many or inner.nested, file)
         values = schema.get("enum") or ([schema["const"]] if "const" in schema else ())
         text = "string" in kinds or any(isinstance(value, str) for value in values)
-        return cls(text, nested="object" in kinds or not (kinds or values))
+        return cls(text, nested="object" in kinds or not (kinds or values), file=file)
 
 
 _DEPTH = 20

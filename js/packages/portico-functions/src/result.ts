@@ -65,10 +65,12 @@ function viewsOf({ value, text, display, blob }: Result, around: Surroundings): 
   const views: View[] = [];
   const shown = display === undefined ? undefined : ofDisplay(display, around);
   if (shown !== undefined) views.push(shown);
+  // A picture, or bytes, as JSON holds them: nobody reads that.
+  if (shown !== undefined && typeof value === "string" && value.startsWith("data:")) return [shown];
   const rows = value === undefined ? undefined : rowsIn(value);
   if (rows !== undefined) views.push(ofRows(rows));
   if (typeof value === "string") views.push(ofText("Text", value));
-  if (value !== undefined) views.push(ofJson(value, typeof value === "string" || shown !== undefined ? "JSON" : "Result"));
+  if (value !== undefined) views.push(ofJson(value));
   if (text !== undefined && (value === undefined || display?.has("text/html") === true) && typeof value !== "string") {
     views.push(ofText("Python", display?.get("text/plain") ?? text));
   }
@@ -90,11 +92,11 @@ export function ofText(name: string, text: string): View {
   return { name, element: el("div", {}, ...cut(text)), content: () => typed(text, "text/plain"), text: () => text, file: "txt" };
 }
 
-function ofJson(value: Json, name: string): View {
+function ofJson(value: Json): View {
   const text = encode(value, 2);
   const small = value === null || typeof value === "boolean" || value instanceof Num;
   const element = small ? el("p", { class: "value", text }) : el("div", {}, ...cut(text).map((part) => (part instanceof HTMLPreElement ? coloured(part) : part)));
-  return { name, element, content: () => typed(text, "application/json"), text: () => text, file: "json" };
+  return { name: "JSON", element, content: () => typed(text, "application/json"), text: () => text, file: "json" };
 }
 
 /** Beyond that JSON is shown in one colour: each piece is an element. */
