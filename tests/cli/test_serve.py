@@ -123,7 +123,7 @@ def test_what_another_packages_adapter_takes(shell: Shell, interrupt: Interrupt,
     assert get(url).text == "todo, done"
     interrupt(process)
     said = shell.run("serve", "my_board:nothing", "--port=0", status=1, PYTHONPATH=str(site)).stderr
-    assert "What can be served: an ASGI app" in said
+    assert "What can be served: a function, " in said
     assert "or what boards adds (objects of boards)." in said
 
 
@@ -211,6 +211,73 @@ def test_how_the_app_is_found(
     interrupt(process)
 
 
+TYPED = """\
+import sqlite3
+
+def predict(area: float, rooms: int = 2) -> float:
+    return area * rooms
+
+def explain(area: float) -> str:
+    return "because"
+
+def reply(messages):
+    return "meow"
+
+def unfit(db: sqlite3.Connection) -> int:
+    return 1
+
+class Flats:
+    def predict(self, area: float) -> float:
+        return area * 3
+
+class Needs(Flats):
+    def __init__(self, rate): ...
+
+class Fails(Flats):
+    def __init__(self):
+        raise LookupError("no model file")
+
+tools = [predict, explain]
+named = {"price": predict}
+flats = Flats()
+mixed = [predict, reply]
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "path", "answer"),
+    [
+        ("predict", "predict", "run", {"result": 4.0}),
+        ("tools", "tools", "predict/run", {"result": 4.0}),
+        ("named", "named", "price/run", {"result": 4.0}),
+        ("flats", "flats", "run", {"result": 6.0}),
+        ("flats.predict", "predict", "run", {"result": 6.0}),
+        ("Flats", "flats", "predict/run", {"result": 6.0}),
+    ],
+)
+def test_functions(shell: Shell, interrupt: Interrupt, target: str, name: str, path: str, answer: object) -> None:
+    (shell.folder / "typed.py").write_text(TYPED)
+    process, url = shell.serve(f"typed:{target}", "--port=0")
+    assert url.endswith(f"/apps/{name}/")
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(2)]
+    assert any("a page with a form" in line and "mcp" in line for line in lines), lines
+    assert httpx.post(url + path, json={"area": 2}, trust_env=False).json() == answer
+    assert get(url + "docs").status_code == 200
+    interrupt(process)
+
+
+def test_functions_as_chat_models(shell: Shell, interrupt: Interrupt) -> None:
+    """By an option, and by the name of the parameter, which is said."""
+    (shell.folder / "typed.py").write_text(TYPED)
+    process, url = shell.serve("typed:tools", "--chat", "--port=0")
+    assert [model["id"] for model in get(url + "v1/models").json()["data"]] == ["predict", "explain"]
+    interrupt(process)
+    process, url = shell.serve("typed:reply", "--port=0")
+    assert [model["id"] for model in get(url + "v1/models").json()["data"]] == ["reply"]
+    assert "reply has the parameter messages, so it is served as a chat model" in interrupt(process)
+
+
 OWN = """\
 def broken():
     raise ValueError("my own mistake")
@@ -237,7 +304,10 @@ app = FastAPI(lifespan=lifespan)
         (("nothing:app",), 2, r"portico: there is no module 'nothing' in /.*\n"),
         (("myapp:nothing",), 2, r"portico: the module myapp has no 'nothing'; did you mean myapp:app\?\n"),
         (("myapp.py",), 2, r"portico: 'myapp.py' is a file: write it as a module, myapp:app\n"),
-        (("myapp:reply",), 1, r"portico: reply\(messages\) is a plain function.*--chat.*\n"),
+        (("typed:mixed",), 1, r"portico: predict is a function, and reply is a chat model .*--chat.*\n"),
+        (("typed:Needs",), 1, r"portico: Needs is a class, and an object of it needs arguments \(rate\).*\n"),
+        (("typed:Fails",), 1, r"portico: Fails is a class, .* failed: no model file\n.*typed.py.*: no model file\n"),
+        (("typed:unfit",), 1, r"portico: The parameter 'db' of unfit is annotated with sqlite3.Connection.*\n"),
         (("myapp:app", "--id=My App"), 2, r"portico: 'My App' cannot be a service name.*'my-app'\.\n"),
         (("myapp:app", "--expires=soon"), 2, r"portico: 'soon' is no duration.*\n"),
         (("myapp:app", "--workspace=x"), 2, r"portico: --workspace .*--server-url\n"),
@@ -251,6 +321,7 @@ app = FastAPI(lifespan=lifespan)
 def test_what_does_not_work_is_said(shell: Shell, arguments: tuple[str, ...], status: int, said: str) -> None:
     (shell.folder / "own.py").write_text(OWN)
     (shell.folder / "failing.py").write_text(FAILING)
+    (shell.folder / "typed.py").write_text(TYPED)
     done = shell.run("serve", *arguments, status=status)
     assert done.stdout == ""
     assert re.fullmatch(said, done.stderr, re.DOTALL), done.stderr

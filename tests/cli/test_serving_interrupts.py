@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.test_serve_functions import FUNCTIONS
+from tests.cli.test_serve_event_functions import FUNCTIONS
 from tests.live_commands import Relay, Shell, last_words
 
 SCRIPT = """\

@@ -5,9 +5,11 @@ import asyncio
 import pytest
 
 from portico.errors import NotServable
+from portico.functions.mark import tool
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.signature import typed_function
-from tests.functions.visiting import get, run, server
+from tests.functions.visiting import get, post, run, server
+from tests.waiting import until
 
 ORIGIN = {"origin": "https://page.example"}
 
@@ -172,3 +174,39 @@ def test_names_are_those_that_it_was_given():
 )
 def test_routes_are_below_the_root(path, root, route):
     assert route_of({"path": path, "root_path": root}) == route
+
+
+@pytest.mark.parametrize("takes_over", [False, True], ids=["replace", "take over"])
+def test_a_function_that_is_defined_anew_waits_for_the_calls_of_the_one_before(takes_over):
+    """So that two of them never hold what only one may, however often its cell is run."""
+    begun, gate = [], asyncio.Event()
+
+    @tool(concurrency=1)
+    async def predict() -> str:
+        begun.append("old")
+        await gate.wait()
+        return "old"
+
+    old = typed_function(predict)
+
+    @tool(concurrency=1)
+    async def predict() -> str:
+        begun.append("new")
+        return "new"
+
+    async def main():
+        app = FunctionsServer({"predict": old})
+        first = asyncio.create_task(post(app, "/run", {}))
+        await until(lambda: begun == ["old"])
+        if takes_over:
+            before, app = app, server(predict)
+            app.take_over(before)
+        else:
+            app.replace({"predict": typed_function(predict)})
+        second = asyncio.create_task(post(app, "/run", {}))
+        await until(lambda: old.line.waiting == 1)
+        assert begun == ["old"]
+        gate.set()
+        assert [(await one).json["result"] for one in (first, second)] == ["old", "new"]
+
+    asyncio.run(main())

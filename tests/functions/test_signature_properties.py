@@ -20,14 +20,20 @@ import jsonschema
 import pydantic
 import pytest
 import typing_extensions
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from portico.errors import NotServable
 from portico.functions.calling import call, validate
 from portico.functions.signature import typed_function
 
-QUIETLY = settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+QUIETLY = settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],  # to shrink such functions takes longer than a test may
+)
 
 NUMBERS = itertools.count()
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from portico.adapters import functions
 from portico.adapters.take import take
 from portico.adapters.taken import TakeOptions
 from portico.calls.loops import run_to_the_end
@@ -99,7 +100,12 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
             threads=settings.options.threads,
             report=service.log.report,
         )
-        taken = take(thing, asked)
+        try:
+            taken = take(thing, asked)
+        except StartupFailed as error:  # an object of a class could not be made
+            if error.__cause__ is None:
+                raise
+            raise StartupFailed(f"{error}\n{own('startup', error.__cause__)}") from error
         service._takes(taken)
         for remark in taken.remarks:
             print(remark, file=sys.stderr)
@@ -118,6 +124,8 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
         if not ending.quiet:
             print(service.url, flush=True)
             print(await _how_to_open(service, settings), file=sys.stderr)
+            if service.kind == functions.KIND:
+                print(f"{service.how}: a page with a form; below it run, docs and mcp (for agents)", file=sys.stderr)
         ending.published(service)
         watch = _Watch(service)
         provider.subscribe(watch.changed)

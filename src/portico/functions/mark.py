@@ -70,12 +70,18 @@ def tool(
             raise InvalidOption(f"{option} is a text, not {text!r:.60}.")
     if concurrency is not None and (not isinstance(concurrency, int) or concurrency is True or concurrency < 1):
         raise InvalidOption(f"concurrency is a whole number from 1, or None for no limit, not {concurrency!r:.60}.")
+    for option, flag in (("get", get), ("agents", agents)):
+        if not isinstance(flag, bool):
+            raise InvalidOption(f"{option} is True or False, not {flag!r:.60}.")
     hints = {
         "readOnlyHint": read_only,
         "destructiveHint": destructive,
         "idempotentHint": idempotent,
         "openWorldHint": open_world,
     }
+    for hint, value in hints.items():
+        if value is not None and not isinstance(value, bool):
+            raise InvalidOption(f"A hint ({hint}) is True, False, or None where nothing is said, not {value!r:.60}.")
     options = FunctionOptions(
         name=name,
         title=title,

@@ -13,10 +13,8 @@ from portico.errors import InvalidName
 MOST = 64
 """Characters: what the providers of language models take as a tool's name."""
 
-RESERVED = frozenset(
-    ("run", "docs", "redoc", "openapi", "mcp", "v1", "static", "health", "favicon", "robots", "portico", "events")
-)
-"""First segments of URLs that are Portico's own beside the functions', or may become so."""
+RESERVED = frozenset(("run", "docs", "redoc", "openapi.json", "mcp", "v1", "static"))
+"""First segments of URLs that are Portico's own, beside those of functions."""
 
 FALLBACK = "function"
 """The name of what has none of its own: a lambda."""

@@ -21,6 +21,7 @@ from portico.calls.json_text import compact
 from portico.errors import NotServable, PorticoError, UnusableRequest
 from portico.functions import assets, docs
 from portico.functions.as_tools import tools_of
+from portico.functions.calling import succeeding
 from portico.functions.run_route import OnError, RunRoute, answer_refusal
 from portico.functions.typed import TypedFunction
 from portico.protocol.offer import ToolList
@@ -95,7 +96,7 @@ class FunctionsServer:
         """
         if not functions:
             raise NotServable("There is no function to serve: give a function, or a list or dict of them.")
-        named = {name: typed if typed.name == name else replace(typed, name=name) for name, typed in functions.items()}
+        named = {name: self._taking_over(name, typed) for name, typed in functions.items()}
         runs = {f"{name}/run": RunRoute(typed, report=self._report) for name, typed in named.items()}
         if len(runs) == 1:
             runs = {"run": next(iter(runs.values())), **runs}
@@ -105,12 +106,19 @@ class FunctionsServer:
         self._tools.replace(tools_of(named.values(), self._report))
 
     def take_over(self, other: FunctionsServer) -> None:
-        """Go on with the agents that talk to *other*, whose place this server takes: sessions, and who listens there.
+        """Go on in the place of *other*: with the agents that talk to it, and with its lines of calls that wait.
 
         On the event loop of both.
         """
         self._tools, other._tools = other._tools, self._tools
-        self._tools.replace(tools_of(self.functions.values(), self._report))
+        mine, self.functions = self.functions, other.functions
+        self.replace(mine)
+
+    def _taking_over(self, name: str, typed: TypedFunction) -> TypedFunction:
+        """*typed* under that name, and in one line with the calls of the function that had it before."""
+        old = self.functions.get(name)
+        typed = typed if typed.name == name else replace(typed, name=name)
+        return typed if old is None else succeeding(typed, old)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
