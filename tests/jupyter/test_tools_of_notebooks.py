@@ -1,0 +1,236 @@
+"""Tools of three notebooks at one URL, by the official client of MCP: listed, called, and gone with their kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import ToolsListChanged
+from mcp.shared._httpx_utils import create_mcp_http_client
+
+from tests import environments
+from tests.live_jupyter import JupyterServer, Kernel
+from tests.toolkits import SERVE, in_kernel
+
+OLD_CLIENT = Path(__file__).parent.parent / "tools" / "old_client" / "requirements.txt"
+ERAS = ["auto", "legacy"]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return in_kernel(tmp_path_factory.mktemp("toolkits"))
+
+
+@pytest.fixture
+def kernels(jupyter_server: JupyterServer, package: str) -> Iterator[list[Kernel]]:
+    """Three of them, each with a tool of the same name."""
+    made = [jupyter_server.kernel() for _ in range(3)]
+    for number, kernel in enumerate(made):
+        kernel.execute(package).check()
+        kernel.execute(SERVE).check()
+        kernel.execute(f"def number() -> int:\n    return {number}").check()
+        kernel.execute(f"%serve Toolkit(number, predict, who, steps, fails, patient) --name nb{number}").check()
+    yield made
+    for kernel in made:
+        kernel.shutdown()
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await test
+
+    asyncio.run(bounded())
+
+
+@asynccontextmanager
+async def agent(
+    server: JupyterServer, key: str, era: str = "auto", query: str = "", **options: Any
+) -> AsyncIterator[Client]:
+    """The official client, as its user would make it."""
+    async with create_mcp_http_client(headers={"Authorization": f"Bearer {key}"}) as http:
+        transport = streamable_http_client(f"{server.url}portico/mcp{query}", http_client=http)
+        async with Client(transport, mode=era, **options) as client:
+            yield client
+
+
+async def names(client: Client) -> set[str]:
+    return {tool.name for tool in (await client.list_tools()).tools}
+
+
+def key_for(server: JupyterServer, *services: str) -> str:
+    return str(server.api("POST", "portico/api/keys", {"services": list(services), "expires_in": 600})["key"])
+
+
+def test_tools_of_three_notebooks_are_listed_called_and_gone_with_their_kernels(
+    jupyter_server: JupyterServer, kernels: list[Kernel]
+) -> None:
+    async def work() -> None:
+        changed = asyncio.Event()
+
+        async def listen(client: Client, ready: asyncio.Event) -> None:
+            async with client.listen(tools_list_changed=True) as subscription:
+                ready.set()
+                async for event in subscription:
+                    assert isinstance(event, ToolsListChanged)
+                    changed.set()
+
+        async with agent(jupyter_server, jupyter_server.token) as client:
+            for number in range(3):
+                result = await client.call_tool(f"nb{number}__number", {})
+                assert result.structured_content == {"result": number}
+            ready = asyncio.Event()
+            listening = asyncio.create_task(listen(client, ready))
+            await ready.wait()
+            everything = await names(client)
+            assert {f"nb{number}__number" for number in range(3)} <= everything
+            assert {tool for tool in everything if tool.startswith("nb")} == {
+                f"nb{number}__{tool}"
+                for number in range(3)
+                for tool in ("number", "predict", "who", "steps", "fails", "patient")
+            }
+
+            # one is killed, one is restarted, one is shut down
+            pid = int(await asyncio.to_thread(lambda: kernels[0].execute("print(os.getpid())").check().text))
+            for number, end in enumerate(
+                [lambda: os.kill(pid, signal.SIGKILL), kernels[1].restart, kernels[2].shutdown]
+            ):
+                changed.clear()
+                began = time.monotonic()
+                ending = asyncio.create_task(asyncio.to_thread(end))
+                await changed.wait()
+                gone = time.monotonic() - began
+                assert not any(tool.startswith(f"nb{number}__") for tool in await names(client))
+                await ending
+                print(f"{number}: gone after {gone:.2f} s")
+                if number != 1:  # Jupyter takes its time to end a kernel that it restarts
+                    assert gone < 1
+            listening.cancel()
+
+    run(work())
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_official_client_is_told_what_a_notebook_says(
+    jupyter_server: JupyterServer, kernels: list[Kernel], era: str
+) -> None:
+    async def work() -> None:
+        key = key_for(jupyter_server, "nb0")
+        async with agent(jupyter_server, key, era) as client:
+            assert client.server_info.name == "portico"
+            assert "- nb0: 6 tools" in (client.instructions or "")
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            assert len(tools) == 6, "the key opens one of three notebooks"
+            predict = tools["nb0__predict"]
+            assert predict.description == "Price of a flat."
+            assert predict.input_schema["properties"]["area"]["description"] == "square metres"
+            assert predict.input_schema["required"] == ["area"]
+            result = await client.call_tool("nb0__predict", {"area": 70})
+            assert result.structured_content == {"result": 70002.0}
+            told: list[Any] = []
+
+            async def on_progress(done: float, total: float | None, message: str | None) -> None:
+                told.append((done, total, message))
+
+            result = await client.call_tool("nb0__steps", {}, progress_callback=on_progress)
+            assert result.content[0].text == "done"
+            assert told == [(1, 3, "going on"), (2, 3, "going on"), (3, 3, "going on")]
+            result = await client.call_tool("nb0__fails", {})
+            assert result.is_error
+            assert result.content[0].text == "ValueError: there is no such flat"
+            result = await client.call_tool("nb0__predict", {"area": "wide"})
+            assert result.is_error
+            assert "area" in result.content[0].text
+            with pytest.raises(Exception, match="Unknown tool: nb1__number"):
+                await client.call_tool("nb1__number", {})
+
+    run(work())
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_client_that_gives_up_cancels_within_a_second(
+    jupyter_server: JupyterServer, kernels: list[Kernel], era: str
+) -> None:
+    async def work() -> None:
+        async with agent(jupyter_server, jupyter_server.token, era) as client:
+            with pytest.raises(Exception):  # noqa: B017, PT011 -- of which kind is the client's affair
+                await client.call_tool("nb0__patient", {}, read_timeout_seconds=0.5)
+            gave_up = time.time()
+            text = ""
+            while not text:
+                text = (await asyncio.to_thread(kernels[0].execute, "print(*left)")).check().text.strip()
+            assert float(text) < gave_up + 1
+
+    run(work())
+
+
+def test_a_cell_that_serves_anew_is_heard_of(jupyter_server: JupyterServer, kernels: list[Kernel]) -> None:
+    async def work() -> None:
+        async with (
+            agent(jupyter_server, jupyter_server.token, query="?services=nb0") as client,
+            client.listen(tools_list_changed=True) as subscription,
+        ):
+            await asyncio.to_thread(kernels[0].execute, "%serve Toolkit(predict) --name nb0 --replace")
+            async with asyncio.timeout(1):
+                await anext(aiter(subscription))
+            assert await names(client) == {"nb0__predict"}
+
+    run(work())
+
+
+def test_the_last_client_that_shakes_hands_lists_calls_and_hears(
+    jupyter_server: JupyterServer, kernels: list[Kernel]
+) -> None:
+    python = environments.python("mcp-old", OLD_CLIENT)
+    program = Path(__file__).with_name("old_agent.py")
+
+    async def work() -> None:
+        url = f"{jupyter_server.url}portico/mcp?services=nb0"
+        client = await asyncio.create_subprocess_exec(
+            str(python), str(program), url, jupyter_server.token, stdout=asyncio.subprocess.PIPE
+        )
+        assert client.stdout is not None
+        line = json.loads(await client.stdout.readline())
+        assert line["server"] == "portico"
+        assert line["tools"] == [f"nb0__{name}" for name in ("number", "predict", "who", "steps", "fails", "patient")]
+        assert line["predict"] == {"result": 70002.0}
+        assert line["progress"] == [[1, 3], [2, 3], [3, 3]]
+        assert line["fails"] == [True, "ValueError: there is no such flat"]
+        assert line["cancelled"] < 1
+        await asyncio.to_thread(kernels[0].execute, "%serve Toolkit(predict) --name nb0 --replace")
+        served = time.time()
+        changed = json.loads(await client.stdout.readline())
+        assert changed["tools"] == ["nb0__predict"]
+        assert changed["heard"] - served < 1
+        assert await client.wait() == 0
+
+    run(work())
+
+
+def test_a_kernel_that_hangs_hides_its_tools_alone(jupyter_server: JupyterServer, kernels: list[Kernel]) -> None:
+    """A stopped process is there for the system, and answers nothing: others are listed as fast as ever."""
+
+    async def work() -> None:
+        text = (await asyncio.to_thread(kernels[1].execute, "print(os.getpid())")).check().text
+        os.kill(int(text), signal.SIGSTOP)
+        try:
+            async with agent(jupyter_server, jupyter_server.token) as client:
+                began = time.monotonic()
+                tools = await names(client)
+                assert time.monotonic() - began < 2
+                assert {"nb0__number", "nb2__number"} <= tools
+                assert (await client.call_tool("nb2__number", {})).structured_content == {"result": 2}
+        finally:
+            os.kill(int(text), signal.SIGCONT)
+
+    run(work())
