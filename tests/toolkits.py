@@ -39,9 +39,14 @@ def in_kernel(folder: Path) -> str:
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toolkits\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[portico.adapters]\ntoolkits = toolkits:Adapter\n")
-    return (
-        f"import asyncio, os, sys, time\nsys.path.insert(0, {str(folder)!r})\n"
-        "import portico\nfrom portico.functions.given import Progress, User\nfrom toolkits import Toolkit\nfrom typing import Literal\n%load_ext portico"
+    return "\n".join(
+        (
+            "import asyncio, os, sys, time",
+            f"sys.path.insert(0, {str(folder)!r})",
+            "from portico.functions.given import Progress, User",
+            "from toolkits import Toolkit",
+            "%load_ext portico",
+        )
     )
 
 
