@@ -43,6 +43,7 @@ def in_kernel(folder: Path) -> str:
         (
             "import asyncio, os, sys, time",
             f"sys.path.insert(0, {str(folder)!r})",
+            "import portico",
             "from portico.functions.given import Progress, User",
             "from toolkits import Toolkit",
             "%load_ext portico",

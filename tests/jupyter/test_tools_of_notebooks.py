@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 
 from tests import environments
 from tests.live_jupyter import JupyterServer, Kernel
+from tests.live_relay import RelayProcess
 from tests.toolkits import SERVE, in_kernel
 
 OLD_CLIENT = Path(__file__).parent.parent / "tools" / "old_client" / "requirements.txt"
@@ -241,5 +242,34 @@ def test_a_kernel_that_hangs_hides_its_tools_alone(jupyter_server: JupyterServer
                 assert (await client.call_tool("nb2__number", {})).structured_content == {"result": 2}
         finally:
             os.kill(int(text), signal.SIGCONT)
+
+    run(work())
+
+
+def test_what_is_shared_by_a_relay_is_a_tool_there_too(
+    kernels: list[Kernel], relay: RelayProcess, relay_by_host: RelayProcess
+) -> None:
+    kernels[0].execute("service = portico.serve(Toolkit(predict, who), name='nb0', replace=True)").check()
+
+    async def work() -> None:
+        for number, there in enumerate((relay, relay_by_host)):
+            code = (
+                f"link = service.share({there.url!r}, token={there.token()!r}, name='link{number}', access='key', rate='3/h')\n"
+                "print(link.key('1h'))"
+            )
+            key = (await asyncio.to_thread(kernels[0].execute, code)).check().text.strip()
+            headers = {"Authorization": f"Bearer {key}"}
+            url = f"{there.url}alice/mcp"
+            if there is relay_by_host:
+                headers["Host"] = f"alice.share.localhost:{there.port}"
+                url = f"http://127.0.0.1:{there.port}/mcp"
+            async with create_mcp_http_client(headers=headers) as http:
+                async with Client(streamable_http_client(url, http_client=http)) as client:
+                    assert await names(client) == {f"link{number}__predict", f"link{number}__who"}
+                    result = await client.call_tool(f"link{number}__predict", {"area": 1})
+                    assert result.structured_content == {"result": 1002.0}
+                    with pytest.raises(MCPError, match="More requests came from you"):
+                        for _ in range(3):
+                            await client.call_tool(f"link{number}__predict", {"area": 1})
 
     run(work())

@@ -98,7 +98,12 @@ class Toolbox:
 
     @staticmethod
     async def link(hub: HereHub, name: str = "k1", *, control: bool = True) -> Toolbox:
-        kernel = hub.kernel(name)
+        """A kernel of *hub*. Without *control* it answers no questions, as older providers do not."""
+        return await Toolbox.of(hub.kernel(name), control=control)
+
+    @staticmethod
+    async def of(kernel: Publisher, *, control: bool = True) -> Toolbox:
+        """A provider that has not dialled yet."""
         if control:
             kernel.features = (FEATURE,)
         box = Toolbox(await kernel.connect())
