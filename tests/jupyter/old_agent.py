@@ -53,28 +53,32 @@ async def main(url: str, key: str) -> None:
 
 async def cancelled(session: ClientSession) -> float:
     """Seconds from the word that a call is cancelled to its answer."""
-    request = types.ClientRequest(
-        types.CallToolRequest(method="tools/call", params=types.CallToolRequestParams(name="nb0__patient"))
-    )
+    params = types.CallToolRequestParams(name="nb0__patient")
+    request = types.ClientRequest(types.CallToolRequest(method="tools/call", params=params))
     number = session._request_id
-    ended = anyio.Event()
+    began, ended = anyio.Event(), anyio.Event()
+
+    async def on_progress(done: float, total: float | None, message: str | None) -> None:
+        began.set()
 
     async def call() -> None:
         try:
-            await session.send_request(request, types.CallToolResult, timedelta(seconds=20))
+            await session.send_request(
+                request, types.CallToolResult, timedelta(seconds=20), progress_callback=on_progress
+            )
         except Exception:  # noqa: BLE001 -- what it is told is that the call was cancelled
             ended.set()
 
     async with anyio.create_task_group() as group:
         group.start_soon(call)
-        await anyio.sleep(0.3)
+        await began.wait()
         note = types.CancelledNotification(
             method="notifications/cancelled", params=types.CancelledNotificationParams(requestId=number)
         )
-        began = time.monotonic()
+        cancelled_at = time.monotonic()
         await session.send_notification(types.ClientNotification(note))
         await ended.wait()
-        return time.monotonic() - began
+        return time.monotonic() - cancelled_at
 
 
 anyio.run(main, sys.argv[1], sys.argv[2])

@@ -22,26 +22,58 @@ from mcp.shared.exceptions import MCPError
 from tests import environments
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
-from tests.toolkits import SERVE, in_kernel
 
 OLD_CLIENT = Path(__file__).parent.parent / "tools" / "old_client" / "requirements.txt"
 ERAS = ["auto", "legacy"]
 
+SERVE = '''
+import asyncio, os, time
+import portico
+%load_ext portico
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return in_kernel(tmp_path_factory.mktemp("toolkits"))
+def predict(area: float, rooms: int = 2) -> float:
+    """Price of a flat.
+
+    Args:
+        area: square metres
+    """
+    return area * 1000 + rooms
+
+def who(user: portico.User) -> str:
+    """Who calls."""
+    return user.id
+
+async def steps(progress: portico.Progress) -> str:
+    """Goes step by step."""
+    for number in range(3):
+        progress(number + 1, 3, "going on")
+        await asyncio.sleep(0.05)
+    return "done"
+
+def fails() -> None:
+    """Never works."""
+    raise ValueError("there is no such flat")
+
+left = []
+
+async def patient(progress: portico.Progress) -> str:
+    """Waits to be cancelled."""
+    progress(0, 1, "it has begun")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        left.append(time.time())
+'''
 
 
 @pytest.fixture
-def kernels(jupyter_server: JupyterServer, package: str) -> Iterator[list[Kernel]]:
+def kernels(jupyter_server: JupyterServer) -> Iterator[list[Kernel]]:
     """Three of them, each with a tool of the same name."""
     made = [jupyter_server.kernel() for _ in range(3)]
     for number, kernel in enumerate(made):
-        kernel.execute(package).check()
         kernel.execute(SERVE).check()
         kernel.execute(f"def number() -> int:\n    return {number}").check()
-        kernel.execute(f"%serve Toolkit(number, predict, who, steps, fails, patient) --name nb{number}").check()
+        kernel.execute(f"%serve [number, predict, who, steps, fails, patient] --name nb{number}").check()
     yield made
     for kernel in made:
         kernel.shutdown()
@@ -183,7 +215,7 @@ def test_a_cell_that_serves_anew_is_heard_of(jupyter_server: JupyterServer, kern
             agent(jupyter_server, jupyter_server.token, query="?services=nb0") as client,
             client.listen(tools_list_changed=True) as subscription,
         ):
-            await asyncio.to_thread(kernels[0].execute, "%serve Toolkit(predict) --name nb0 --replace")
+            await asyncio.to_thread(kernels[0].execute, "%serve [predict] --name nb0 --replace")
             async with asyncio.timeout(1):
                 await anext(aiter(subscription))
             assert await names(client) == {"nb0__predict"}
@@ -213,7 +245,7 @@ def test_the_last_client_that_shakes_hands_lists_calls_and_hears(
             assert line["progress"] == [[1, 3], [2, 3], [3, 3]]
             assert line["fails"] == [True, "ValueError: there is no such flat"]
             assert line["cancelled"] < 1
-            await asyncio.to_thread(kernels[0].execute, "%serve Toolkit(predict) --name nb0 --replace")
+            await asyncio.to_thread(kernels[0].execute, "%serve [predict] --name nb0 --replace")
             served = time.time()
             changed = json.loads(await client.stdout.readline())
             assert changed["tools"] == ["nb0__predict"]
@@ -249,27 +281,27 @@ def test_a_kernel_that_hangs_hides_its_tools_alone(jupyter_server: JupyterServer
 def test_what_is_shared_by_a_relay_is_a_tool_there_too(
     kernels: list[Kernel], relay: RelayProcess, relay_by_host: RelayProcess
 ) -> None:
-    kernels[0].execute("service = portico.serve(Toolkit(predict, who), name='nb0', replace=True)").check()
+    kernels[0].execute("service = portico.serve([predict, who], name='nb0', replace=True)").check()
 
     async def work() -> None:
         for number, there in enumerate((relay, relay_by_host)):
-            code = (
-                f"link = service.share({there.url!r}, token={there.token()!r}, name='link{number}', access='key', rate='3/h')\n"
-                "print(link.key('1h'))"
-            )
+            where = f"'http://127.0.0.1:{there.port}/', token={there.token()!r}, name='link{number}'"
+            code = f"link = service.share({where}, access='key', rate='3/h')\nprint(link.key('1h'))"
             key = (await asyncio.to_thread(kernels[0].execute, code)).check().text.strip()
             headers = {"Authorization": f"Bearer {key}"}
             url = f"{there.url}alice/mcp"
             if there is relay_by_host:
                 headers["Host"] = f"alice.share.localhost:{there.port}"
                 url = f"http://127.0.0.1:{there.port}/mcp"
-            async with create_mcp_http_client(headers=headers) as http:
-                async with Client(streamable_http_client(url, http_client=http)) as client:
-                    assert await names(client) == {f"link{number}__predict", f"link{number}__who"}
+            async with (
+                create_mcp_http_client(headers=headers) as http,
+                Client(streamable_http_client(url, http_client=http)) as client,
+            ):
+                assert await names(client) == {f"link{number}__predict", f"link{number}__who"}
+                for _ in range(3):
                     result = await client.call_tool(f"link{number}__predict", {"area": 1})
                     assert result.structured_content == {"result": 1002.0}
-                    with pytest.raises(MCPError, match="More requests came from you"):
-                        for _ in range(3):
-                            await client.call_tool(f"link{number}__predict", {"area": 1})
+                with pytest.raises(MCPError, match="More requests came from you"):
+                    await client.call_tool(f"link{number}__predict", {"area": 1})
 
     run(work())
