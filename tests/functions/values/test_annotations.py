@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import typing
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,3 +97,22 @@ def test_a_path_of_the_machine_cannot_be_named() -> None:
         assert "base64" in refusal(Path, __file__, files)
         assert "multipart" in refusal(Path, "aGVsbG8=")
         assert taken(Path, "aGVsbG8=", files).read_bytes() == b"hello"
+
+
+LAZY = """
+import json, sys
+from portico.functions.signature import typed_function
+from portico.functions.values.encodings import encode
+
+def plain(a: int, b: list[str], c: bytes = b"") -> dict[str, float]: ...
+
+typed = typed_function(plain)
+encode({"a": 1.5}, "", typed)
+encode({"a": 1.5}, "text/plain, application/vnd.portico.display+json;q=0.5", typed)
+print(json.dumps(sorted({"numpy", "pandas", "polars", "pyarrow", "PIL", "matplotlib", "IPython"} & set(sys.modules))))
+"""
+
+
+def test_no_library_is_imported_that_the_user_has_not() -> None:
+    done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
