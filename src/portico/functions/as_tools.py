@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from portico.calls.run import THREADS
-from portico.errors import Busy, FunctionError, UnusableOutput
+from portico.errors import Busy, FunctionError, UnusableOutput, UnusableRequest
 from portico.functions.calling import call, validate
 from portico.functions.given import Given
 from portico.functions.tool_content import ResultForm, result_form, tool_result
 from portico.functions.typed import TypedFunction
 from portico.functions.values.encodings import is_quick
-from portico.functions.values.uploads import CallFiles
+from portico.functions.values.uploads import CallFiles, is_quick_to_read
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 
 log = logging.getLogger(__name__)
@@ -70,9 +70,14 @@ async def _called(
     from pydantic import ValidationError
 
     try:
-        args, kwargs = validate(typed, arguments, files)
+        if files is None or not THREADS or is_quick_to_read(arguments, files):
+            args, kwargs = validate(typed, arguments, files)
+        else:
+            args, kwargs = await asyncio.to_thread(validate, typed, arguments, files)
     except ValidationError as error:
         return _failed(_wrong_arguments(typed, error))
+    except UnusableRequest as error:  # no room for a file
+        return _failed(str(error))
     given = Given(headers=caller.headers, identity=caller.identity, progress=caller.progress, report=report)
     try:
         value = await call(typed, args, kwargs, given)

@@ -134,7 +134,6 @@ async def _read_form(exchange: Exchange, typed: TypedFunction, intake: Intake, f
     from starlette.datastructures import UploadFile
 
     texts: dict[str, list[Any]] = {}
-    uploads = {parameter.name for parameter in typed.parameters if parameter.upload}
     for name, part in (await _parse_form(exchange, intake)).multi_items():
         given: Any = part
         if isinstance(part, UploadFile):
@@ -142,7 +141,7 @@ async def _read_form(exchange: Exchange, typed: TypedFunction, intake: Intake, f
             if not part.filename and not part.size:
                 continue  # what browsers send for a field where nothing was chosen
         texts.setdefault(name, []).append(given)
-    return values_of(texts, typed, uploads)
+    return values_of(texts, typed)
 
 
 async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:

@@ -31,7 +31,7 @@ from portico.functions.typed import TypedFunction
 from portico.functions.values.accepting import choose, names
 from portico.functions.values.encodings import DISPLAY, JSON, Encoded, encode, is_quick
 from portico.functions.values.json_form import json_bytes
-from portico.functions.values.uploads import CallFiles
+from portico.functions.values.uploads import CallFiles, is_quick_to_read
 from portico.types import Headers, Receive, Scope, Send
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class RunRoute:
         self.methods: tuple[str, ...] = ("GET", "HEAD", "POST") if typed.options.get else ("POST",)
         self._report = report
         self._manner = manner
+        self._has_values = any(parameter.upload for parameter in typed.parameters)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0), whatever its path."""
@@ -151,7 +152,10 @@ class RunRoute:
                 given = await read_body_arguments(exchange, self.typed, self.intake, files)
             else:
                 given = query_arguments(exchange.scope.get("query_string", b""), self.typed)
-            arguments = validate(self.typed, given, files)
+            if self._has_values and THREADS and not is_quick_to_read(given, files):
+                arguments = await asyncio.to_thread(validate, self.typed, given, files)
+            else:
+                arguments = validate(self.typed, given, files)
             del given
             if method == "HEAD":
                 await self._head(exchange)

@@ -21,32 +21,30 @@ def any_text(path: str, holder: dict[str, Any]) -> bool:
     return True
 
 
-def values_of(
-    texts: Mapping[str, list[Any]], typed: TypedFunction, uploads: set[str] | frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """What the texts of a query or a form stand for: by what each parameter takes, texts or JSON."""
+def values_of(texts: Mapping[str, list[Any]], typed: TypedFunction) -> dict[str, Any]:
+    """What the texts of a query or a form stand for: by what each parameter takes, texts or JSON; files as they are."""
     schema = typed.input_schema
     properties = schema.get("properties", {})
     values: dict[str, Any] = {}
     for name, given in texts.items():
         wanted = TextWanted.of(properties.get(name, {}), schema)
-        if wanted.many and not (wanted.file and len(given) == 1 and not isinstance(given[0], str)):
-            values[name] = _list_of(given, wanted, name in uploads)
-        elif name in uploads or not isinstance(given[-1], str):
+        if wanted.many and not (wanted.file and not isinstance(given[-1], str)):
+            values[name] = _list_of(given, wanted)
+        elif not isinstance(given[-1], str):
             values[name] = given[-1]
-        elif given[-1] or wanted.text:
+        elif given[-1] or (wanted.text and not wanted.file):
             values[name] = _value_of(given[-1], wanted)
-        # An empty field of a form stands for nothing where no text is taken.
+        # An empty field of a form stands for nothing where no text is taken, or where a file may be chosen.
     return values
 
 
-def _list_of(given: list[Any], wanted: TextWanted, upload: bool) -> Any:
+def _list_of(given: list[Any], wanted: TextWanted) -> Any:
     if len(given) == 1 and isinstance(given[0], str) and given[0].lstrip()[:1] == "[":
         whole = _from_json(given[0])
         if isinstance(whole, list):
             return whole
     inner = wanted.inner or _ANYTHING
-    return [one if upload or not isinstance(one, str) else _value_of(one, inner) for one in given]
+    return [one if not isinstance(one, str) else _value_of(one, inner) for one in given]
 
 
 def _value_of(text: str, wanted: TextWanted) -> Any:
@@ -74,7 +72,7 @@ class TextWanted:
     nested: bool = False
     """Whether it takes objects, or lists of any depth: only JSON says these."""
     file: bool = False
-    """Whether one file is a value of it: a table and an array are lists in JSON, and one file each."""
+    """Whether one file may be such a value: a table, say, which is a list in JSON."""
 
     @classmethod
     def of(cls, schema: Any, root: Mapping[str, Any], depth: int = 0) -> TextWanted:
@@ -83,22 +81,21 @@ class TextWanted:
         if isinstance(reference := schema.get("$ref"), str):
             name = reference.rpartition("/")[2]
             return cls.of(root.get("$defs", {}).get(name, {}), root, depth + 1)
-        file = UPLOAD_KEY in schema
         choices = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf")
         if choices:
             found = [cls.of(one, root, depth + 1) for one in choices]
             lists = [one for one in found if one.many]
             nested = any(one.nested for one in found)
-            file = file or any(one.file for one in found)
+            file = UPLOAD_KEY in schema or any(one.file for one in found)
             return cls(any(one.text for one in found), bool(lists), lists[0].inner if lists else None, nested, file)
         kinds = schema.get("type", ())
         kinds = {kinds} if isinstance(kinds, str) else set(kinds)
         if "array" in kinds:
             inner = cls.of(schema.get("items", {}), root, depth + 1)
-            return cls("string" in kinds, True, inner, inner.many or inner.nested, file)
+            return cls("string" in kinds, True, inner, inner.many or inner.nested, UPLOAD_KEY in schema)
         values = schema.get("enum") or ([schema["const"]] if "const" in schema else ())
         text = "string" in kinds or any(isinstance(value, str) for value in values)
-        return cls(text, nested="object" in kinds or not (kinds or values), file=file)
+        return cls(text, nested="object" in kinds or not (kinds or values), file=UPLOAD_KEY in schema)
 
 
 _DEPTH = 20

@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pydantic
 import pytest
 import starlette.datastructures
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from portico.functions.values.annotations import annotation, is_upload, takes_several
 from portico.functions.values.uploads import CallFiles
-from tests.functions.values.functions import function_of, input_schema, taken, upload
+from tests.functions.values.functions import function_of, input_schema, refusal, taken, upload
 
 FILES = [
     bytes,
@@ -77,10 +78,23 @@ def test_a_type_is_found_inside_others() -> None:
     assert taken(np.ndarray | str, "text") == "text"
 
 
+def test_what_an_annotation_says_besides_holds() -> None:
+    assert taken(Annotated[bytes, Field(max_length=5)], "aGVsbG8=") == b"hello"
+    assert "at most 3" in refusal(Annotated[bytes, Field(max_length=3)], "aGVsbG8=")
+    assert taken(Annotated[bytes, AfterValidator(bytes.upper)], "aGVsbG8=") == b"HELLO"
+    assert taken(pydantic.Base64Bytes, "aGVsbG8=") == b"hello"
+    assert "greater than 3" in refusal(Annotated[np.float32, Field(gt=3)], 1)
+    assert "at most 1 item" in refusal(Annotated[list[bytes], Field(max_length=1)], ["", ""])
+
+
 def test_whether_several_files_are_taken() -> None:
     assert takes_several(annotation(list[bytes]))
     assert takes_several(annotation(list[Path] | None))
+    assert takes_several(annotation(tuple[bytes, ...]))
     assert not takes_several(annotation(bytes))
+    assert not takes_several(annotation(np.ndarray))
+    assert not takes_several(annotation(dict[str, bytes]))
+    assert not is_upload(annotation(dict[str, bytes]))
     assert not takes_several(annotation(bytes | None))
 
 
@@ -91,8 +105,6 @@ def test_where_files_are_is_told_to_forms() -> None:
 
 
 def test_a_path_of_the_machine_cannot_be_named() -> None:
-    from tests.functions.values.functions import refusal
-
     with CallFiles() as files:
         assert "base64" in refusal(Path, __file__, files)
         assert "multipart" in refusal(Path, "aGVsbG8=")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.errors import UnusableRequest
-from portico.functions.values.uploads import CallFiles, base_name, from_base64, read_text, to_base64
+from portico.functions.values.uploads import CallFiles, base_name, from_base64, is_quick_to_read, read_text, to_base64
 from tests.functions.values.functions import taken, upload
 
 
@@ -49,6 +50,43 @@ def test_an_upload_file_is_as_in_starlette_and_fastapi() -> None:
         assert (file.filename, file.content_type, file.size) == ("a b.txt", "text/plain", 5)
         assert file.file.read() == b"hello"
         assert taken(kind, "aGVsbG8=").file.read() == b"hello"
+
+
+def test_a_folder_goes_even_if_a_file_is_still_being_written_when_the_call_ends() -> None:
+    files = CallFiles()
+
+    class Slow(io.BytesIO):
+        """Its call ends while it is read."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            files.close()
+            return super().read(size)
+
+    path = files.path("a", Slow(b"hello"))
+    assert not path.exists()
+    assert not path.parents[1].exists()
+    with pytest.raises(UnusableRequest, match="has ended"):
+        files.path("b", io.BytesIO(b""))
+
+
+def test_no_room_for_a_file_is_not_the_callers_error() -> None:
+    class Full(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with CallFiles() as files, pytest.raises(UnusableRequest) as refused:
+        taken(Path, files.add("a", "", Full(b"x")), files)
+    assert refused.value.status == 507
+
+
+def test_what_is_read_in_no_time() -> None:
+    assert is_quick_to_read({"a": "x" * 1000, "b": [1, 2, 3], "c": None}, None)
+    assert not is_quick_to_read({"a": "x" * 200_000}, None)
+    assert not is_quick_to_read({"a": [[0] * 100] * 100}, None)
+    assert not is_quick_to_read({"a": {"b": list(range(2000))}}, CallFiles())
+    with CallFiles() as files:
+        files.add("a", "", io.BytesIO())
+        assert not is_quick_to_read({}, files)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -70,6 +70,8 @@ class SpecialType:
         try:
             return self.read(given, info.context if isinstance(info.context, CallFiles) else None)
         except UnusableRequest as error:
+            if error.status != 422:  # it is not the value that is wrong
+                raise
             raise PydanticCustomError("value", "{reason}", {"reason": str(error)}) from None
 
 
@@ -92,21 +94,31 @@ def result_schema(kind: Any) -> dict[str, Any]:
 
 def is_upload(kind: Any) -> bool:
     """Whether what `annotation` gave for a parameter can be sent as a file, or as several."""
-    if isinstance(kind, SpecialType):
-        return bool(kind.media_types)
     metadata = getattr(kind, "__metadata__", ())
-    return any(isinstance(each, SpecialType) and bool(each.media_types) for each in metadata) or any(
-        is_upload(each) for each in get_args(kind) if not isinstance(each, str)
-    )
+    if any(isinstance(each, SpecialType) and bool(each.media_types) for each in metadata):
+        return True
+    if metadata:
+        return is_upload(kind.__origin__)
+    return (_is_union(kind) or _is_list(kind)) and any(is_upload(each) for each in get_args(kind))
 
 
 def takes_several(kind: Any) -> bool:
     """Whether the type takes a list of files: then one file that came is a list of one."""
     if hasattr(kind, "__metadata__"):
         return takes_several(kind.__origin__)
-    if get_origin(kind) in (Union, types.UnionType):
+    if _is_union(kind):
         return any(takes_several(each) for each in get_args(kind))
-    return isinstance(get_origin(kind), type) and get_origin(kind) is not type and is_upload(kind)
+    return _is_list(kind) and is_upload(kind)
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether it is a list of something, or another collection that a list in JSON becomes."""
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, Mapping)
 
 
 def _changed(kind: Any, result: bool) -> Any:
@@ -115,8 +127,8 @@ def _changed(kind: Any, result: bool) -> Any:
         inner, *metadata = get_args(kind)
         if any(isinstance(each, SpecialType) for each in metadata):
             return kind
-        if inner is bytes and any(hasattr(each, "__get_pydantic_core_schema__") for each in metadata):
-            return kind  # pydantic.Base64Bytes and its like, which say how bytes are written
+        if inner is bytes and any(base.__name__ == "EncodedBytes" for each in metadata for base in type(each).__mro__):
+            return kind  # pydantic.Base64Bytes and its like, which say themselves how bytes are written
         changed = _changed(inner, result)
         return kind if changed is inner else Annotated[(changed, *metadata)]
     if isinstance(kind, type) and origin is None:
@@ -142,7 +154,7 @@ def _changed(kind: Any, result: bool) -> Any:
     )
     if all(new is old for new, old in zip(changed, arguments, strict=True)):
         return kind
-    if origin in (Union, types.UnionType):
+    if _is_union(kind):
         return Union[changed]  # noqa: UP007 (there may be any number)
     if hasattr(kind, "copy_with"):  # typing.List[...] and its like
         return kind.copy_with(changed)

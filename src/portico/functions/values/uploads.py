@@ -16,12 +16,14 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
+from portico.errors import UnusableRequest
 from portico.functions.values.bounds import IN_MEMORY, mebibytes, unreadable
 
 _NAME_BYTES = 200
@@ -30,6 +32,9 @@ _UNWANTED = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u
 """What no name of a file needs: control characters, what Windows refuses, and what turns the direction of text."""
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 """Names that mean a device in Windows."""
+
+_QUICK: Final = 1000
+"""Values in lists and objects, or hundreds of characters, that are read within about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +70,14 @@ class CallFiles:
     def __init__(self) -> None:
         self._files: list[BinaryIO] = []
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._written = 0
+        self._count = 0
+        self._writing = 0
+        self._closed = False
+        self._lock = threading.Lock()  # arguments may be read on a thread whose call has ended meanwhile
+
+    @property
+    def any_came(self) -> bool:
+        return bool(self._files)
 
     def add(self, filename: str, content_type: str, file: BinaryIO, size: int | None = None) -> UploadedFile:
         """Take over *file*, which is closed with the others. Its size is found out, if it is not given."""
@@ -76,24 +88,53 @@ class CallFiles:
         return UploadedFile(filename, content_type, file, size, self)
 
     def path(self, filename: str, file: BinaryIO) -> Path:
-        """Write *file* into the private folder, under its cleaned name; it is there until the call has ended."""
-        if self._folder is None:
-            # Its mode is 0700. On Windows what is still open cannot be removed: the system does it later.
-            self._folder = tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True)
-        self._written += 1
-        folder = Path(self._folder.name, str(self._written))  # one each: two files may have one name
-        folder.mkdir(mode=0o700)
+        """Write *file* into the private folder, under its cleaned name; it is there until the call has ended.
+
+        Raises `UnusableRequest`: 507 where there is no room for it, 422 where the call has ended.
+        """
+        folder = self._begin_writing()
         path = folder / base_name(filename)
-        file.seek(0)
-        with open(path, "xb") as target:
-            shutil.copyfileobj(file, target, 2**20)
+        try:
+            folder.mkdir(mode=0o700)
+            file.seek(0)
+            with open(path, "xb") as target:
+                shutil.copyfileobj(file, target, 2**20)
+        except OSError as error:
+            raise UnusableRequest("There is no room here to keep a file.", 507, code="no_room") from error
+        finally:
+            self._end_writing()
         return path
+
+    def _begin_writing(self) -> Path:
+        with self._lock:
+            if self._closed:
+                raise unreadable("The call has ended.")
+            if self._folder is None:
+                # Its mode is 0700. On Windows what is still open cannot be removed: the system does it later.
+                self._folder = tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True)
+            self._count += 1
+            self._writing += 1
+            return Path(self._folder.name, str(self._count))  # one each: two files may have one name
+
+    def _end_writing(self) -> None:
+        with self._lock:
+            self._writing -= 1
+            last = self._closed and not self._writing
+        if last:
+            self._remove()
 
     def close(self) -> None:
         """Close all files and remove the folder. Safe to call again."""
+        with self._lock:
+            self._closed = True
+            writing = self._writing > 0
         for file in self._files:
             file.close()
         self._files.clear()
+        if not writing:
+            self._remove()
+
+    def _remove(self) -> None:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -105,6 +146,25 @@ class CallFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def is_quick_to_read(given: Any, files: CallFiles | None) -> bool:
+    """Whether all that was *given*, by the parameters' names, is read in no time, so that an event loop may do it."""
+    if files is not None and files.any_came:
+        return False
+    left = _QUICK
+    level = [given]
+    while level:
+        each = level.pop()
+        if isinstance(each, str):
+            left -= len(each) // 100
+        elif isinstance(each, list | dict):
+            left -= len(each)
+            if left > 0:
+                level.extend(each.values() if isinstance(each, dict) else each)
+        if left <= 0:
+            return False
+    return True
 
 
 def base_name(filename: str) -> str:
@@ -197,7 +257,7 @@ def read_upload(given: Any, kind: Any, files: CallFiles | None) -> Any:
         return given
     if not isinstance(given, UploadedFile):
         stream, media_type = open_bytes(given)
-        given = (files or CallFiles()).add("", media_type, stream)
+        given = (CallFiles() if files is None else files).add("", media_type, stream)
     headers = Headers({"content-type": given.content_type} if given.content_type else {})
     given.file.seek(0)
     return kind(given.file, size=given.size, filename=given.filename or None, headers=headers)
