@@ -493,7 +493,11 @@ def test_what_a_bare_callable_is(thing: Any, kind: str, says: tuple[str, ...]) -
     assert [one for one in says if one not in str(raised.value)] == [], str(raised.value)
 
 
-@pytest.mark.parametrize("thing", [predict, reply, [predict, reply], {"a": predict}, asgi, both, marked], ids=str)
+@pytest.mark.parametrize(
+    "thing",
+    [predict, reply, [predict, reply], {"a": predict}, asgi, both, marked],
+    ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
+)
 def test_anything_that_can_be_called_is_a_chat_model_where_that_is_asked_for(thing: Any) -> None:
     assert take(thing, TakeOptions(by="chat")).kind == "chat"
 

@@ -149,13 +149,14 @@ def test_a_stack_that_is_too_deep() -> None:
         ("\x1b[31mred\u202e", "ValueError: \\x1b[31mred\\u202e"),
         ("a\ud800b", "ValueError: a\\ud800b"),
     ],
+    ids=["lines", "nothing", "terminal", "half a pair"],
 )
 def test_a_message_is_told_on_one_line(message: str, told: str) -> None:
     def fails() -> None:
         raise ValueError(message)
 
     with pytest.raises(FunctionError) as caught:
-        asyncio.run(call(typed_function(fails), [], {}))
+        asyncio.run(call(typed_function(fails), [], {}, Given(report=lambda error: None)))
     assert str(caught.value) == told
 
 

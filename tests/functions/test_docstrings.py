@@ -189,7 +189,21 @@ ODD = (
         "x: y",
         "    x (int): y",
     ),
-    *("  x : int", "Raises:", "\t", "  - item", "1. item", ">>> x", ":", "::", "```", "Yields", "\x00", "\ud800"),
+    *(
+        "    x (int): y",
+        "  x : int",
+        "Raises:",
+        "\t",
+        "  - item",
+        "1. item",
+        ">>> x",
+        ":",
+        "::",
+        "```",
+        "Yields",
+        "\x00",
+        "\ud800",
+    ),
 )
 PIECES = st.sampled_from(ODD) | st.text(max_size=20)
 

@@ -75,7 +75,7 @@ def test_a_table_comes_in_any_form(kind: Any, given: Any) -> None:
         (upload(b"," * bounds.COLUMNS), "columns"),
         (upload(b",,,,,,,,,\n" * (bounds.CELLS // 10 + 1)), "cells"),
     ],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else type(one).__name__,
 )
 def test_what_is_no_table_or_too_large_is_refused(kind: Any, given: Any, why: str) -> None:
     assert why in refusal(kind, given)
