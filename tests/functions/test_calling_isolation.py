@@ -17,6 +17,7 @@ from portico.functions.calling import call, stream, validate
 from portico.functions.failing import MOST_TOLD
 from portico.functions.given import Cancel, Given, Progress
 from portico.functions.signature import typed_function
+from portico.functions.typed import FunctionOptions
 from tests.waiting import until
 
 SECOND = 1.0
@@ -131,6 +132,44 @@ def test_what_a_function_raises_is_its_calls_failure(error: BaseException, shape
         wrong = False
         if shape != "gives_an_iterator":
             assert await call(typed, [], {})
+
+    asyncio.run(main())
+
+
+INLINE = [name for name in SHAPES if name != "gives_an_iterator"]
+
+
+@pytest.mark.parametrize("shape", INLINE)
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_so_it_is_where_there_are_no_threads(error: BaseException, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a browser tab: one that never awaits runs on the event loop."""
+    monkeypatch.setattr("portico.functions.calling.THREADS", False)
+    test_what_a_function_raises_is_its_calls_failure(error, shape)
+
+
+def test_inline_generators_are_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portico.functions.calling.THREADS", False)
+    seen: list[str] = []
+
+    def counts() -> Iterator[int]:
+        try:
+            while True:
+                seen.append("begun")
+                yield 1
+        finally:
+            seen.append("ended")
+
+    typed = typed_function(counts, options=FunctionOptions(concurrency=1))
+
+    async def main() -> None:
+        for _ in range(2):
+            task = asyncio.create_task(call(typed, [], {}))
+            await until(lambda: seen)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert seen[-1] == "ended"
+            seen.clear()
 
     asyncio.run(main())
 

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from portico.errors import InvalidName, InvalidOption, NotServable
 from portico.functions.calling import call, validate
@@ -58,6 +59,29 @@ def test_what_its_author_says() -> None:
     typed = typed_function(add)
     assert (typed.name, typed.title, typed.description, typed.summary) == ("plus", "Plus", "Adds.", "Adds.")
     assert typed_function(add, "other").name == "other"
+
+
+def made_elsewhere() -> Any:
+    class Local(BaseModel):
+        z: int
+
+    @tool
+    def function(one: Local, more: dict[str, list[Local]] = {}) -> Local:  # noqa: B006
+        return one
+
+    @tool
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return function, wrapped
+
+
+def test_local_types_are_known_after_the_function_that_defined_them_has_ended() -> None:
+    for function in made_elsewhere():
+        typed = typed_function(function)
+        assert set(typed.input_schema["$defs"]) == {"Local"}
+        assert asyncio.run(call(typed, *validate(typed, {"one": {"z": 3}}))).z == 3
 
 
 class Things:

@@ -19,6 +19,8 @@ from portico.errors import NotServable
 
 EMPTY: Any = inspect.Parameter.empty
 
+_NOTED = "__portico_locals__"
+
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The signature of *function*. Raises `NotServable` if it tells none."""
@@ -51,6 +53,22 @@ def definition_of(function: Any) -> Any:
         else:
             return function
     return function
+
+
+def note_locals(function: Any) -> None:
+    """Keep what the annotations of *function* name of the function that it is defined in, which still runs."""
+    function = definition_of(function)
+    texts = [one for one in getattr(function, "__annotations__", {}).values() if isinstance(one, str)]
+    _, local = _namespace(function)
+    noted: dict[str, Any] = {}
+    for text in texts:
+        try:
+            wanted = compile(text, "<annotation>", "eval").co_names
+        except (SyntaxError, ValueError):  # that is said when the function is served
+            continue
+        noted.update({name: local[name] for name in wanted if name in local})
+    if noted:
+        setattr(function, _NOTED, noted)
 
 
 def bound_by_name(function: Any) -> set[str]:
@@ -131,7 +149,7 @@ def _namespace(function: Any) -> tuple[Mapping[str, Any], dict[str, Any]]:
     if names is None:
         module = sys.modules.get(getattr(function, "__module__", None) or "")
         names = vars(module) if module is not None else vars(builtins)
-    local: dict[str, Any] = {}
+    local: dict[str, Any] = dict(getattr(function, _NOTED, {}))
     outer, _, _ = getattr(function, "__qualname__", "").rpartition(".<locals>")
     if outer:
         frame = sys._getframe()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from portico.errors import InvalidOption, NotServable
+from portico.functions.hints import note_locals
 from portico.functions.names import function_name
 from portico.functions.typed import FunctionOptions
 
@@ -100,6 +101,7 @@ def _marked(function: Any, options: FunctionOptions) -> Any:
         return function
     if not callable(function):
         raise NotServable(f"A tool is a function; {type(function).__name__} cannot be called.")
+    note_locals(function)
     try:
         setattr(function, _MARK, options)
     except (AttributeError, TypeError):  # a bound method, a builtin, an object with slots: these take no attribute
