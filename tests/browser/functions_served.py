@@ -238,12 +238,19 @@ class House:
         self.url = f"{self.origin}{ROOT}/"
         self.app: ASGIApp = server_of({"predict": predict})
         self.access = "anonymous"
+        self.asked: list[str] = []
+        """The paths that were asked for outside of the service, by HTTP or a WebSocket."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(ROOT):
             extensions = {**scope.get("extensions", {}), "portico": {"access": self.access}}
             await self.app({**scope, "root_path": ROOT, "extensions": extensions}, receive, send)
+        elif scope["type"] == "websocket":
+            self.asked.append(scope["path"])
+            await receive()
+            await send({"type": "websocket.close"})
         elif scope["type"] == "http":
+            self.asked.append(scope["path"])
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 

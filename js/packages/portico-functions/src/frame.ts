@@ -2,8 +2,8 @@
  * A result as a notebook would show it: HTML of anybody's, in a frame of its own.
  *
  * The frame has an origin that is nobody's (`sandbox` without `allow-same-origin`), so what runs there reaches neither this page
- * nor its cookies, and a policy by which it loads and sends nothing. Scripts in it run, as plots need: they get the nonce of this page's policy, which
- * a frame of `srcdoc` inherits. This is the one module that makes markup of text, and the text goes nowhere else.
+ * nor its cookies, and a policy by which it loads and sends nothing. Inline scripts in it run, as plots need: they get the nonce of this page's
+ * policy, which a frame of `srcdoc` inherits. This is the one module that makes markup of text, and the text goes nowhere else.
  */
 
 import { el } from "./dom.ts";
@@ -14,9 +14,13 @@ const LEAST = 24;
 /** How often one frame may change its height: one whose height follows its window's would go on for ever. */
 const CHANGES = 200;
 
+/**
+ * In force beside the page's own policy. That one lets scripts with the nonce run, those of other servers and what they import as well; this
+ * one lets inline scripts run and no others. So what is left is inline scripts that the page gave its nonce.
+ */
 const POLICY =
-  "default-src 'none'; style-src 'unsafe-inline' data:; img-src data: blob:; font-src data:; media-src data: blob:; " +
-  "form-action 'none'; base-uri 'none'; frame-src 'none'; script-src";
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline' data:; img-src data: blob:; font-src data:; media-src data: blob:; " +
+  "form-action 'none'; base-uri 'none'; frame-src 'none'";
 
 /** Colours of its own would be lost on a dark page, or a dark text on it. */
 const COLOURED = /<script|\b(?:color|background|fill|stroke|bgcolor)\b\s*[:=-]/i;
@@ -37,10 +41,10 @@ function documentOf(html: string, nonce: string): { text: string; coloured: bool
   const coloured = COLOURED.test(html);
   const content = new DOMParser().parseFromString(html, "text/html"); // inert: nothing in it runs or loads
   for (const meta of content.querySelectorAll("meta[http-equiv], base")) meta.remove();
-  for (const script of content.querySelectorAll("script")) script.setAttribute("nonce", nonce);
+  for (const script of content.querySelectorAll("script:not([src])")) script.setAttribute("nonce", nonce);
   const quoted = nonce.replaceAll(/[^\w+/=-]/g, "");
   const scheme = coloured ? "light" : "light dark";
-  const head = `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY} 'nonce-${quoted}'">
+  const head = `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="color-scheme" content="${scheme}"><style>:root { color-scheme: ${scheme} }${STYLE}</style>`;
   const script = `<script nonce="${quoted}">(${measure.toString()})()</script>`;
   return { text: `${head}${content.head.innerHTML}</head><body>${content.body.innerHTML}${script}</body></html>`, coloured };
