@@ -6,18 +6,17 @@ a function that is busy. Source: MCP specification, "Tools", "Error Handling".
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from portico.calls.run import THREADS
 from portico.errors import Busy, FunctionError, UnusableOutput, UnusableRequest
 from portico.functions.calling import call, validate
 from portico.functions.given import Given
 from portico.functions.tool_content import ResultForm, result_form, tool_result
 from portico.functions.typed import TypedFunction
 from portico.functions.values.encodings import is_quick
+from portico.functions.values.off_loop import off_loop
 from portico.functions.values.uploads import CallFiles, is_quick_to_read
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 
@@ -70,10 +69,10 @@ async def _called(
     from pydantic import ValidationError
 
     try:
-        if files is None or not THREADS or is_quick_to_read(arguments, files):
+        if files is None or is_quick_to_read(arguments, files):
             args, kwargs = validate(typed, arguments, files)
         else:
-            args, kwargs = await asyncio.to_thread(validate, typed, arguments, files)
+            args, kwargs = await off_loop(validate, typed, arguments, files)
     except ValidationError as error:
         return _failed(_wrong_arguments(typed, error))
     except UnusableRequest as error:  # no room for a file
@@ -81,9 +80,9 @@ async def _called(
     given = Given(headers=caller.headers, identity=caller.identity, progress=caller.progress, report=report)
     try:
         value = await call(typed, args, kwargs, given)
-        if is_quick(value) or not THREADS:
+        if is_quick(value):
             return tool_result(value, typed, form)
-        return await asyncio.to_thread(tool_result, value, typed, form)
+        return await off_loop(tool_result, value, typed, form)
     except (FunctionError, Busy) as error:
         return _failed(str(error))
     except UnusableOutput as error:

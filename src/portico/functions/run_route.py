@@ -9,7 +9,6 @@ What rooms may do otherwise, each for its own functions, is a `Manner`. Source: 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import re
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from portico.calls.exchange import Exchange, Leaving
 from portico.calls.json_text import compact
-from portico.calls.run import THREADS, Sink
+from portico.calls.run import Sink
 from portico.calls.sse import STREAM_HEADERS, deliver
 from portico.errors import Busy, FunctionError, PorticoError, UnusableOutput, UnusableRequest
 from portico.functions.calling import Arguments, call, stream, validate
@@ -31,6 +30,7 @@ from portico.functions.typed import TypedFunction
 from portico.functions.values.accepting import choose, names
 from portico.functions.values.encodings import DISPLAY, JSON, Encoded, encode, is_quick
 from portico.functions.values.json_form import json_bytes
+from portico.functions.values.off_loop import off_loop
 from portico.functions.values.uploads import CallFiles, is_quick_to_read
 from portico.types import Headers, Receive, Scope, Send
 
@@ -152,8 +152,8 @@ class RunRoute:
                 given = await read_body_arguments(exchange, self.typed, self.intake, files)
             else:
                 given = query_arguments(exchange.scope.get("query_string", b""), self.typed)
-            if self._has_values and THREADS and not is_quick_to_read(given, files):
-                arguments = await asyncio.to_thread(validate, self.typed, given, files)
+            if self._has_values and not is_quick_to_read(given, files):
+                arguments = await off_loop(validate, self.typed, given, files)
             else:
                 arguments = validate(self.typed, given, files)
             del given
@@ -186,9 +186,9 @@ class RunRoute:
     async def _encoded(self, value: Any, accept: str, typed: TypedFunction) -> Encoded:
         make = self._manner.encode
         try:
-            if is_quick(value) or not THREADS:
+            if is_quick(value):
                 return make(value, accept, typed, self._report)
-            return await asyncio.to_thread(make, value, accept, typed, self._report)
+            return await off_loop(make, value, accept, typed, self._report)
         except UnusableOutput as error:
             raise self._unusable(error) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 from typing import Annotated, Any
 
@@ -98,14 +100,42 @@ def test_the_page_gets_result_text_and_display() -> None:
     assert shown["display"] == {"text/html": "<b>rich</b>"}
 
 
+class Small(pydantic.BaseModel):
+    when: datetime.date = datetime.date(2026, 11, 30)
+    many: list[dict[str, float]] = [{"a": 1.5}]
+
+
+@dataclasses.dataclass
+class Holding:
+    value: Any
+
+
 def test_what_takes_long_is_no_work_for_an_event_loop() -> None:
-    assert is_quick(1)
-    assert is_quick("x" * 100)
-    assert is_quick([1, 2])
-    assert not is_quick("x" * 10**6)
-    assert not is_quick(np.ones(2))
-    assert not is_quick(pd.DataFrame())
-    assert not is_quick([figure()])
+    for value in (
+        1,
+        "x" * 100,
+        b"x",
+        [1, 2],
+        {"a": ["x", {"b": None}]},
+        Small(),
+        [Small()],
+        Holding(1),
+        Holding(Small()),
+    ):
+        assert is_quick(value), value
+    endless: list[Any] = []
+    endless.append(endless)
+    for value in (
+        "x" * 10**6,
+        np.ones(2),
+        pd.DataFrame(),
+        [figure()],
+        [0] * 1000,
+        Holding(np.ones(1)),
+        Rich(),
+        endless,
+    ):
+        assert not is_quick(value), value
 
 
 def test_a_form_that_is_not_there_after_all_is_passed_over() -> None:

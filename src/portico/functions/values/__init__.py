@@ -10,6 +10,7 @@
 - `json_form`: a result as JSON, whatever it holds.
 - `encodings`: a result in the form that the caller asks for by ``Accept``; `accepting` reads that header.
 - `displays`: a result as a notebook would show it.
+- `off_loop`: reads and writes large values off the event loop.
 - `bounds`: what a value that a stranger sends may cost.
 
 No library of such values is imported here before a user's code has imported it: a type's name says whose it is.
