@@ -238,11 +238,14 @@ class House:
         self.url = f"{self.origin}{ROOT}/"
         self.app: ASGIApp = server_of({"predict": predict})
         self.access = "anonymous"
+        self.authorization = ""
+        """What the last request to the service had in its Authorization."""
         self.asked: list[str] = []
         """The paths that were asked for outside of the service, by HTTP or a WebSocket."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(ROOT):
+            self.authorization = dict(scope["headers"]).get(b"authorization", b"").decode()
             extensions = {**scope.get("extensions", {}), "portico": {"access": self.access}}
             await self.app({**scope, "root_path": ROOT, "extensions": extensions}, receive, send)
         elif scope["type"] == "websocket":
