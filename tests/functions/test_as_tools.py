@@ -103,6 +103,8 @@ def test_of_many_wrong_arguments_some_are_told() -> None:
         return 1
 
     assert len(text(called(function, numbers=["x"] * 10_000))) < 5000
+    assert "There are 20000 errors" in text(called(function, numbers=["x"] * 20_000))
+    assert len(text(called(function, **{"x" * 100_000: 1}))) < 1000
 
 
 def test_a_failure_is_told_without_its_traceback() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from portico.errors import Busy, FunctionError, UnusableOutput, UnusableRequest
 from portico.functions.calling import call, validate
 from portico.functions.given import Given
+from portico.functions.invalid import details_of
 from portico.functions.tool_content import ResultForm, result_form, tool_result
 from portico.functions.typed import TypedFunction
 from portico.functions.values.encodings import is_quick
@@ -27,8 +28,8 @@ Report = Callable[[BaseException], object]
 
 _MOST_ERRORS = 20
 """Wrong arguments that are told: what a model reads costs."""
-_MOST_TEXT = 500
-"""Characters of what is said of one."""
+_MOST_PLACE = 200
+"""Characters of where one is: names of fields are the caller's own."""
 
 
 def tools_of(functions: Iterable[TypedFunction], report: Report | None = None) -> list[Tool]:
@@ -100,7 +101,7 @@ def _failed(text: str) -> ToolResult:
 def _wrong_arguments(typed: TypedFunction, error: Any) -> str:
     """Which arguments are wrong, and how. What was given is not repeated."""
     told = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_MOST_ERRORS]:
-        where = ".".join(str(part)[:100] for part in one["loc"])
-        told.append(f"- {where or 'arguments'}: {one['msg'][:_MOST_TEXT]}")
+    for one in details_of(error, "arguments")[:_MOST_ERRORS]:
+        where = ".".join(str(part) for part in one["loc"][1:])
+        told.append(f"- {where[:_MOST_PLACE] or 'arguments'}: {one['msg']}")
     return "\n".join([f"{typed.name} cannot be called with these arguments:", *told])
