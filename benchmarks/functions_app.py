@@ -64,3 +64,16 @@ def fifty() -> Any:
     from portico.functions.signature import typed_function
 
     return FunctionsServer({f"predict_{number}": typed_function(predict, f"predict_{number}") for number in range(50)})
+
+
+def sdk() -> Any:
+    """The same as tools alone, as the SDK of MCP serves them."""
+    from mcp.server import MCPServer
+    from mcp.server.transport_security import TransportSecuritySettings
+
+    server = MCPServer("functions", log_level="ERROR")
+    for one in (predict, predict_async):
+        server.tool()(one)
+    return server.streamable_http_app(
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    )

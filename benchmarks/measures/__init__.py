@@ -22,6 +22,7 @@ from benchmarks.measures import (
     sse,
     startup,
     throughput,
+    tools,
     transfer,
     websocket,
 )
@@ -42,6 +43,7 @@ MEASURES: dict[str, Measure] = {
     "functions.alone": functions.alone,
     "functions.behind-portico": functions.behind,
     "functions.fifty": functions.fifty,
+    "tools.call": tools.call,
     "transfer.download": transfer.download,
     "transfer.upload": transfer.upload,
     "websocket": websocket.measure,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 from mcp.client import Client
+from mcp.shared import _otel
 from mcp.shared.exceptions import MCPError
+from opentelemetry import trace
 
 from portico.tools.server import ToolServer
 from portico.tools.tool import Tool
@@ -120,5 +122,35 @@ def test_new_tools_take_the_place_of_the_old_ones(era: str) -> None:
             server.replace([Tool(name="sum", call=add)])
             assert [tool.name for tool in (await client.list_tools()).tools] == ["sum"]
             assert (await client.call_tool("sum", {"a": 1, "b": 2})).structured_content == {"result": 3}
+
+    run(test())
+
+
+class Recorder:
+    """A tracer that keeps the names of its spans: the part of OpenTelemetry's SDK that a server needs."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def get_tracer(self, *given: Any, **more: Any) -> Any:
+        return self
+
+    @contextmanager
+    def start_as_current_span(self, name: str, **more: Any) -> Iterator[Any]:
+        self.names.append(name)
+        yield trace.INVALID_SPAN
+
+
+def test_calls_are_traced_where_traces_are_gathered(era: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        recorder = Recorder()
+        async with connected(tool_server(), era) as client:
+            await client.call_tool("add", {"a": 1, "b": 2})
+            monkeypatch.setattr(_otel, "_tracer", recorder)
+            await client.call_tool("add", {"a": 1, "b": 2})
+            assert [name for name in recorder.names if not name.startswith("MCP send")] == []
+            monkeypatch.setattr(trace, "get_tracer_provider", lambda: recorder)
+            await client.call_tool("add", {"a": 1, "b": 2})
+            assert "tools/call add" in recorder.names
 
     run(test())

@@ -14,7 +14,7 @@ import anyio
 import mcp_types as types
 from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
-from mcp.server.runner import serve_one
+from mcp.server.runner import ServerRunner
 from mcp.shared.dispatcher import CallOptions
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
@@ -104,9 +104,8 @@ class Reply:
     async def _result(self) -> dict[str, Any]:
         id, method, params = self.request_id, self._message.method, self._message.params
         try:
-            result = await serve_one(
-                self._server, self, method, params, connection=self._connection, lifespan_state=None
-            )
+            # `serve_one` would do the same, and close what nobody has opened on the connection.
+            result = await ServerRunner(self._server, self._connection, None).on_request(self, method, params)
         except MCPError as error:
             return error_message(id, error.code, error.message, error.data)
         except ValidationError as error:

@@ -139,7 +139,7 @@ class ToolServer:
                 return
 
     async def _open(self) -> Endpoint:
-        if THREADS and "portico.tools.endpoint" not in sys.modules:
+        if THREADS:  # always: it may be half imported, by another thread, for which the loop would wait
             await asyncio.to_thread(importlib.import_module, "portico.tools.endpoint")
         from portico.tools.endpoint import Endpoint
 
