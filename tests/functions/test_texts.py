@@ -47,7 +47,7 @@ def stands_for(kind: Any, *texts: Any) -> Any:
         (pd.DataFrame, ['{"a": [1]}'], [{"a": [1]}]),
         (list[pd.DataFrame], [FILE], [FILE]),
     ],
-    ids=str,
+    ids=lambda one: "file" if " at 0x" in str(one) else str(one),
 )
 def test_a_text_or_a_file_stands_for_a_value_of_the_type(kind: Any, texts: list[Any], value: Any) -> None:
     assert stands_for(kind, *texts) == value
