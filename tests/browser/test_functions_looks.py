@@ -242,7 +242,7 @@ def test_many_functions_are_a_list_that_can_be_searched(visitor: BrowserContext,
 
 
 def test_fifty_functions_are_there_within_300_ms(visitor: BrowserContext, house: House) -> None:
-    """From the answer's first byte until the form can be filled in. The quickest of five: the machine has other work."""
+    """From the first byte of the answer until the form can be filled in. The quickest of five: this takes turns."""
     house.app = server_of({f"predict_{number}": predict for number in range(50)})
     took = []
     for _ in range(5):
