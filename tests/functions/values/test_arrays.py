@@ -95,6 +95,11 @@ def test_a_file_is_read() -> None:
     assert taken(np.ndarray, upload(b"[[1, 2]]", "a.json")).tolist() == [[1, 2]]
 
 
+def test_complex_numbers_are_no_others() -> None:
+    assert "complex" in refusal(NDArray[np.float64], upload(npy(np.array([1j]))))
+    assert np.isinf(taken(NDArray[np.complex64], [1e300])).all()
+
+
 def test_nothing_is_unpickled() -> None:
     assert "Python objects" in refusal(np.ndarray, upload(npy(np.array([{}], dtype=object), allow_pickle=True)))
 

@@ -120,6 +120,13 @@ def test_a_null_text_that_points_nowhere_does_not_end_the_process() -> None:
     assert table.to_pandas()["v"].tolist()[:2] == ["u", "v" * 30]
 
 
+def test_without_pyarrow_other_forms_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = written(TABLE)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UnusableRequest, match="pyarrow is not installed: send CSV or JSON"):
+        read_arrow(data)
+
+
 @pytest.mark.parametrize("data", [b"", b"ARROW1", b"ARROW1" * 10, b"\xff" * 100, written(TABLE)[:200]], ids=range(5))
 def test_what_is_cut_off_is_refused(data: bytes) -> None:
     with pytest.raises(UnusableRequest):

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from portico.errors import UnusableOutput, UnusableRequest
+from portico.functions.values import bounds
 from portico.functions.values.encodings import DISPLAY, is_quick
 from tests.functions.values.functions import answered, result_of
 
@@ -98,6 +99,12 @@ def test_the_page_gets_result_text_and_display() -> None:
     shown = json.loads(answered(Rich(), DISPLAY).body)
     assert "result" not in shown
     assert shown["display"] == {"text/html": "<b>rich</b>"}
+
+
+def test_a_result_that_no_page_can_hold_is_not_in_its_display() -> None:
+    shown = json.loads(answered("x" * (bounds.DISPLAY + 1), DISPLAY).body)
+    assert sorted(shown) == ["display", "text"]
+    assert len(shown["text"]) == bounds.TEXT + 1
 
 
 class Small(pydantic.BaseModel):

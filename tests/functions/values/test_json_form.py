@@ -113,6 +113,45 @@ def test_a_result_of_an_annotated_type(kind: Any, value: Any, json: Any) -> None
     assert json_value(value, function_of(result=kind)) == json
 
 
+@dataclasses.dataclass
+class Raw:
+    data: bytes
+    more: list[Raw] = dataclasses.field(default_factory=list)
+
+
+class RawTyped(typing.TypedDict):
+    data: bytes
+
+
+class RawNamed(NamedTuple):
+    data: bytes
+
+
+class RawModel(pydantic.BaseModel):
+    data: bytes
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "json"),
+    [
+        (Raw, Raw(b"abc", [Raw(b"\xfb\xff")]), {"data": "YWJj", "more": [{"data": "+/8=", "more": []}]}),
+        (list[RawTyped], [{"data": b"abc"}], [{"data": "YWJj"}]),
+        (dict[str, RawNamed] | None, {"a": RawNamed(b"abc")}, {"a": ["YWJj"]}),
+        (RawModel, RawModel(data=b"abc"), {"data": "abc"}),
+    ],
+    ids=range(4),
+)
+def test_bytes_are_base64_wherever_they_are_but_in_models(kind: Any, value: Any, json: Any) -> None:
+    assert result_of(value, kind) == json
+    assert result_of(value) == json
+
+
+def test_bytes_in_a_model_that_are_no_text_are_an_error_that_says_what_to_do() -> None:
+    for kind in (RawModel, Any):
+        with pytest.raises(UnusableOutput, match="ser_json_bytes"):
+            result_of(RawModel(data=b"\xff"), kind)
+
+
 def test_a_schema_tells_what_is_in_a_dataclass() -> None:
     schema = function_of(result=Report).output_schema
     assert schema is not None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from typing import Any, Final
 
 from portico.errors import UnusableRequest
@@ -71,10 +70,8 @@ def read_npy(file: Any) -> Any:
         version = npy.read_magic(file)
         if version not in ((1, 0), (2, 0), (3, 0)):
             raise unreadable(f"The .npy file has the unknown version {version[0]}.{version[1]}.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # it warns of what Python 2 wrote, and of other oddities
-            read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read_header(file, max_header_size=_HEADER)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(file, max_header_size=_HEADER)
     except UnusableRequest:
         raise
     except Exception as error:  # noqa: BLE001 - a header is text that is read as Python, and fails in many ways
@@ -126,7 +123,8 @@ def from_lists(given: Any, dtype: Any = None) -> Any:
     if size > IN_MEMORY:
         raise unreadable(f"The array would take {mebibytes(size)}; at most {mebibytes(IN_MEMORY)} can be read here.")
     try:
-        array = numpy.array(given, target)
+        with numpy.errstate(all="ignore"):  # what is too large for a complex number is infinite
+            array = numpy.array(given, target)
     except (ValueError, TypeError, OverflowError) as error:
         raise unreadable(_why(error, target)) from None
     if target is None and array.dtype.kind == "O":
@@ -172,14 +170,15 @@ def cast(array: Any, dtype: Any) -> Any:
     """*array* as *dtype*, where its values fit: 3.0 is an integer, 3.5 and 300 are no uint8."""
     import numpy
 
+    if array.dtype.kind == "c" and dtype.kind in "iubf":
+        raise unreadable(f"A complex number cannot be {dtype}.")
     if array.dtype.kind == "f" and dtype.kind in "iub":
         if not numpy.isfinite(array).all():
             raise unreadable(f"A number in the array is not finite, or null, and cannot be {dtype}.")
         if (array != numpy.trunc(array)).any():
             raise unreadable(f"A number in the array has a fraction, and cannot be {dtype}.")
     try:
-        with numpy.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a value that does not fit is looked for below
+        with numpy.errstate(all="ignore"):  # a value that does not fit is looked for below
             result = array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise unreadable(_why(error, dtype)) from None

@@ -11,7 +11,11 @@ import dataclasses
 import typing
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Annotated, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 Change = Callable[[Any], Any]
 """Gives the type that pydantic is told in place of one; the same object where nothing in it is special."""
@@ -138,3 +142,23 @@ def _named_tuple(kind: Any, change: Change) -> Any | None:
     model.__new__.__defaults__ = tuple(kind._field_defaults.values())
     model._field_defaults = dict(kind._field_defaults)
     return Annotated[kind, ReadAs(kind, model, lambda read: kind(*read))]
+
+
+@lru_cache(maxsize=1024)
+def holds_bytes(answer: type[BaseModel]) -> bool:
+    """Whether a result has bytes in a dataclass, a TypedDict or a NamedTuple, which pydantic would write as text."""
+    return _holds_bytes(answer.model_fields["result"].annotation, set(), False)
+
+
+def _holds_bytes(kind: Any, seen: set[Any], within: bool) -> bool:
+    from typing_extensions import is_typeddict
+
+    if kind is bytes or kind is bytearray:
+        return within
+    if isinstance(kind, type) and typing.get_origin(kind) is None:
+        fields = dataclasses.is_dataclass(kind) or is_typeddict(kind) or hasattr(kind, "_fields")
+        if not fields or hasattr(kind, "__pydantic_validator__") or kind in seen:
+            return False
+        seen.add(kind)
+        return any(_holds_bytes(hint, seen, True) for hint in _hints(kind).values())
+    return any(_holds_bytes(each, seen, within) for each in typing.get_args(kind) if not isinstance(each, list))

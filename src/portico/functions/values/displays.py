@@ -44,9 +44,11 @@ def display(value: Any, report: Report | None = None) -> dict[str, Any]:
 
     A form larger than `DISPLAY` is left out. ``text/plain`` is always there, cut at `TEXT` characters.
     """
-    shown = {"text/plain": text_of(value, report)}
-    for media_type, data in _forms(value, report).items():
-        if media_type != "text/plain" and not media_type.startswith(_NEEDS_A_KERNEL):
+    forms = _forms(value, report)
+    text = forms.pop("text/plain", None)
+    shown = {"text/plain": _cut(text) if isinstance(text, str) else text_of(value, report)}
+    for media_type, data in forms.items():
+        if not media_type.startswith(_NEEDS_A_KERNEL):
             kept = _kept(data, media_type)
             if kept is not None:
                 shown[media_type] = kept
@@ -58,6 +60,10 @@ def text_of(value: Any, report: Report | None = None) -> str:
     text = made(lambda: repr(value), report)
     if not isinstance(text, str):
         return f"<{type(value).__name__}>"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= TEXT else f"{text[:TEXT]}…"
 
 
@@ -93,7 +99,7 @@ def _forms(value: Any, report: Report | None) -> dict[str, Any]:
         return {} if picture is None else {"image/png": picture}
     # what has `_ipython_display_` would show itself under the cell, and not here
     if not _has(value, "_ipython_display_") and (formatter := _formatter()) is not None:
-        told = made(lambda: formatter.format(value, exclude={"text/plain"}), report)
+        told = made(lambda: formatter.format(value), report)
         return {} if told is None else {str(media_type): data for media_type, data in told[0].items()}
     return {media_type: make() for media_type, make in rich_forms(value, report).items()}
 

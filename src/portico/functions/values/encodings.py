@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portico.calls.endings import is_failure
 from portico.errors import UnusableOutput, UnusableRequest
-from portico.functions.values import accepting, displays, json_form
+from portico.functions.values import accepting, bounds, displays, json_form
 from portico.functions.values.families import family_of, library_of
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _rich(media_type: str, data: Any) -> Made:
 
 
 def _display(value: Any, typed: TypedFunction, report: Report | None) -> bytes:
-    """The result for the page. It has no ``result`` where no JSON can hold it."""
+    """The result for the page. It has no ``result`` where no JSON can hold it, or a page could not."""
     from pydantic_core import to_json
 
     shown = displays.display(value, report)
@@ -237,4 +237,4 @@ def _display(value: Any, typed: TypedFunction, report: Report | None) -> bytes:
         if not shown:
             raise
         return rest
-    return result[:-1] + b"," + rest[1:]
+    return rest if len(result) > bounds.DISPLAY else result[:-1] + b"," + rest[1:]

@@ -18,6 +18,7 @@ from portico.calls.endings import is_failure
 from portico.calls.json_text import compact
 from portico.errors import UnusableOutput
 from portico.functions.values.bounds import one_line
+from portico.functions.values.classes import holds_bytes
 from portico.functions.values.families import family_of, library_of
 from portico.functions.values.uploads import data_url, to_base64
 
@@ -58,6 +59,8 @@ def result_bytes(value: Any, typed: TypedFunction) -> bytes:
     if answer.model_fields["result"].annotation is Any:
         return b'{"result":' + json_bytes(value) + b"}"
     checked = check(value, typed)
+    if holds_bytes(answer):
+        return b'{"result":' + json_bytes(checked.__dict__["result"]) + b"}"
     try:
         return answer.__pydantic_serializer__.to_json(checked, fallback=fallback)
     except BaseException as error:  # noqa: BLE001 - as above
@@ -106,6 +109,11 @@ def _anyway(value: Any, error: BaseException) -> bytes:
             return compact(_finite(to_jsonable_python(plain(value), fallback=fallback))).encode()
         except (ValueError, RecursionError):
             pass
+    if "invalid utf-8" in text:
+        raise UnusableOutput(
+            "The function's result has bytes in a model that are no text: give the model"
+            " model_config = ConfigDict(ser_json_bytes='base64')."
+        ) from error
     if "Circular reference" in text:
         raise UnusableOutput("The function's result refers to itself, which JSON cannot.") from error
     _, ours, said = text.partition(f"{UnusableOutput.__name__}: ")  # what `fallback` raised, as pydantic tells it
