@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from portico.errors import Busy, FunctionError
+from portico.errors import Busy, FunctionError, UnusableOutput
 from portico.functions.calling import call, stream, succeeding
 from portico.functions.given import Given
-from portico.functions.line import MOST_WAITING, CallLine
+from portico.functions.line import MOST_LEFT, MOST_WAITING, CallLine
 from portico.functions.mark import tool
 from portico.functions.signature import typed_function
 from portico.functions.typed import FunctionOptions, TypedFunction
@@ -202,6 +202,72 @@ def test_a_thread_that_goes_on_after_its_caller_left_has_its_turn_until_it_ends(
             gate.set()
 
 
+@pytest.mark.parametrize("generates", [False, True])
+def test_threads_whose_callers_left_are_bounded_where_calls_are_not(generates: bool) -> None:
+    """Who calls and leaves, again and again, does not fill the process with threads."""
+    gate = threading.Event()
+    begun = 0
+
+    def hangs() -> None:
+        nonlocal begun
+        begun += 1
+        gate.wait()
+
+    def hangs_too() -> Iterator[int]:
+        yield 0
+        hangs()
+
+    typed = typed_function(hangs_too if generates else hangs)
+    line = typed.line
+
+    async def main() -> None:
+        for number in range(MOST_LEFT):
+            task = asyncio.create_task(call(typed, [], {}))
+            await until(lambda number=number: begun == number + 1)  # type: ignore[misc]
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert line.left == MOST_LEFT
+        with pytest.raises(Busy, match="whose callers have left"):
+            await call(typed, [], {})
+        gate.set()
+        await until(lambda: line.left == 0)
+        assert await call(typed, [], {}) == ([0] if generates else None)
+
+    try:
+        asyncio.run(main())
+    finally:
+        gate.set()
+
+
+def test_an_endless_generator_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portico.functions.results.MOST_ITEMS", 1000)
+    closed = []
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.append(True)
+
+    async def endless_too() -> AsyncIterator[int]:
+        for item in endless():
+            yield item
+
+    def long() -> Iterator[int]:
+        yield from range(1000)
+
+    async def main() -> None:
+        for function in (endless, endless_too):
+            with pytest.raises(UnusableOutput, match="more than 1,000 items"):
+                await call(typed_function(function), [], {})
+        await until(lambda: len(closed) == 2)
+        assert len(await call(typed_function(long), [], {})) == 1000
+
+    asyncio.run(main())
+
+
 def test_leaving_at_each_moment_loses_no_turn() -> None:
     """However many leave, and whenever, all turns are back at the end."""
 
@@ -245,6 +311,7 @@ def test_a_function_in_the_place_of_another_goes_on_with_its_line() -> None:
         gate.set()
         assert await asyncio.gather(*running, later) == ["old", "old", "new"]
         free = typed_function(new, "work")
+        assert free.line.most is None
         assert succeeding(free, old) is free
         assert succeeding(old, free) is old
 

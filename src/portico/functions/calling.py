@@ -79,7 +79,7 @@ def _passed(typed: TypedFunction, read: Any) -> Arguments:
 
 def succeeding(new: TypedFunction, old: TypedFunction) -> TypedFunction:
     """*new* to be served in the place of *old*, with whose calls its own wait in one line."""
-    if new.line is None or old.line is None:
+    if new.line.most is None or old.line.most is None:
         return new
     old.line.resize(new.line.most)
     return replace(new, line=old.line)
@@ -102,9 +102,9 @@ def _take_more(typed: TypedFunction, kwargs: dict[str, Any], more: Mapping[str, 
 async def call(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], given: Given = NOTHING_GIVEN) -> Any:
     """Call the function with what `validate` gave; returns its result.
 
-    A generator's items are a list; if it yielded nothing and returned something, that is the result. Raises
-    `FunctionError` for whatever the function raises, whose author is shown its traceback (`Given.report`), and `Busy`.
-    Cancel the task if the caller leaves.
+    A generator's items are a list; if it yielded nothing and returned something, that is the result. Cancel the task if
+    the caller leaves. Raises `FunctionError` for whatever the function raises, whose author is shown its traceback
+    (`Given.report`), `Busy`, and `UnusableOutput` for a generator of more than a million items.
     """
     whole = Whole()
     await _run(typed, args, kwargs, given, whole, whole.iterate)
@@ -132,8 +132,7 @@ async def _run(
     cancel = Cancel()
     progress = _give(typed, args, kwargs, given, cancel) if typed.injected else None
     line = typed.line
-    if line is not None:
-        await line.enter()
+    await line.enter()
     run: Callable[[], Any] = partial(typed.function, *args, **kwargs)
     turn = None
     if not typed.on_loop and THREADS:
@@ -158,7 +157,7 @@ async def _run(
             progress.end()
         if turn is not None:
             turn.over()
-        elif line is not None:
+        else:
             line.leave()
 
 

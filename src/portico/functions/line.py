@@ -1,7 +1,7 @@
 """Where calls of one function wait for their turn, if only so many may run at a time.
 
 First come, first served. A turn lasts until the function's code has ended, wherever it runs: a thread that goes on
-after its caller left still has its turn.
+after its caller left still has its turn. Where as many may run as come, such threads are counted all the same.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ if THREADS:
 MOST_WAITING = 100
 """Calls that wait at most: one that came after so many would be given up before its turn."""
 
+MOST_LEFT = 100
+"""Threads that go on after their callers left, where nothing else bounds them: nobody else could stop their coming."""
+
 
 class CallLine:
     """The line of one function. May be used from several event loops."""
 
-    def __init__(self, most: int) -> None:
-        """At most *most* calls run at a time."""
+    def __init__(self, most: int | None = None) -> None:
+        """At most *most* calls run at a time; None for as many as come."""
         self.most = most
         self.running = 0
+        """Calls that have a turn, where they are bounded."""
+        self.left = 0
+        """Threads that go on after their callers left, where calls are not bounded."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._lock: AbstractContextManager[object] = threading.Lock() if THREADS else nullcontext()
 
@@ -38,6 +44,9 @@ class CallLine:
     async def enter(self) -> None:
         """Wait for a turn, and take it; each turn is ended by `leave`. Raises `Busy` if too many wait already."""
         with self._lock:
+            if self.most is None:
+                self._check()
+                return
             if self.running < self.most:
                 self.running += 1
                 return
@@ -58,11 +67,21 @@ class CallLine:
                 self.leave()
             raise
 
+    def _check(self) -> None:
+        if self.left >= MOST_LEFT:
+            raise Busy(f"{self.left} calls still run whose callers have left.")
+
     def leave(self) -> None:
         """End a turn; whoever came first has the next. May be called from any thread."""
         with self._lock:
-            self.running -= 1
-            self._go_on()
+            if self.most is not None:
+                self.running -= 1
+                self._go_on()
+
+    def count_left(self, more: int) -> None:
+        """So many *more* threads go on after their callers left. May be called from any thread."""
+        with self._lock:
+            self.left += more
 
     def resize(self, most: int) -> None:
         """Let *most* calls run at a time from now on. Those that run go on."""
@@ -71,7 +90,7 @@ class CallLine:
             self._go_on()
 
     def _go_on(self) -> None:
-        while self._waiting and self.running < self.most:
+        while self._waiting and self.most is not None and self.running < self.most:
             turn = self._waiting.popleft()
             try:
                 turn.get_loop().call_soon_threadsafe(_give, turn)

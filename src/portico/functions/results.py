@@ -10,15 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.calls.run import Frames, Sink
+from portico.errors import UnusableOutput
+
+MOST_ITEMS = 1_000_000
+"""Items of a generator in one result: a generator may never end, and its caller may not know."""
 
 
 class Whole:
     """A sink that makes one result of what comes."""
 
     done = False
-    failure = None
 
     def __init__(self) -> None:
+        self.failure: BaseException | None = None
         self.feed: Callable[[Any], Frames] = self._keep
         self._items: list[Any] = []
         self._value: Any = None
@@ -31,6 +35,12 @@ class Whole:
         return iterator
 
     def _keep(self, item: Any) -> Frames:
+        if len(self._items) >= MOST_ITEMS:
+            self.failure = UnusableOutput(
+                f"The function yields more than {MOST_ITEMS:,} items, and one answer is made of no more. Ask for a "
+                "stream, or let it end."
+            )
+            raise self.failure
         self._items.append(item)
         return None
 

@@ -93,7 +93,7 @@ def typed_function(
         streams=reading.streams,
         options=options,
         passing=reading.passing(arguments),
-        line=None if options.concurrency is None else CallLine(options.concurrency),
+        line=CallLine(options.concurrency),
     )
 
 

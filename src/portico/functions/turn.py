@@ -19,7 +19,7 @@ if THREADS:
 class ThreadTurn:
     """One call on a thread, which may go on after its caller has left: it has its turn in the line until it ends."""
 
-    def __init__(self, call: Callable[[], Any], cancel: Cancel, line: CallLine | None) -> None:
+    def __init__(self, call: Callable[[], Any], cancel: Cancel, line: CallLine) -> None:
         self._call = call
         self._cancel = cancel
         self._line = line
@@ -57,15 +57,19 @@ class ThreadTurn:
         with self._lock:
             self._runs = False
             over = self._is_over
-        if over and self._line is not None:
+        if over and self._line.most is None:
+            self._line.count_left(-1)
+        elif over:
             self._line.leave()
 
     def over(self) -> None:
         """Nobody waits for the result any more, or it has come."""
         with self._lock:
             self._is_over = True
+            if self._runs and self._line.most is None:
+                self._line.count_left(1)  # before the thread can end
             runs = self._runs
-        if not runs and self._line is not None:
+        if not runs:
             self._line.leave()
 
 

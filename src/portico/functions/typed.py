@@ -107,5 +107,5 @@ class TypedFunction:
     """Whether it gives its result in pieces: it is a generator function, or says that it returns an iterator."""
     options: FunctionOptions
     passing: Passing
-    line: CallLine | None = None
+    line: CallLine
     """Where calls wait for their turn, if only so many may run at a time."""
