@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 import typing_extensions
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from portico.errors import InvalidName, NotServable
 from portico.functions.calling import call, validate
@@ -46,6 +47,22 @@ def fields(
     y: list[int] = Field(default_factory=list),  # noqa: B008 -- as people write it for FastAPI
 ) -> Any:
     return other, x, y
+
+
+def defaults_of_fields(
+    a: Annotated[int, Field(default=3)],
+    b: Annotated[list[int], Field(default_factory=list)],
+    c: Annotated[list[int], Field(json_schema_extra={"hint": "x"}, title="Many")] = [1],  # noqa: B006
+) -> Any:
+    return a, b, c
+
+
+def several_aliases(
+    a: Annotated[int, Field(validation_alias=AliasChoices("one", "uno"))],
+    b: Annotated[int, Field(validation_alias="two", serialization_alias="zwei")],
+    c: Annotated[int, SkipJsonSchema()] = 0,
+) -> Any:
+    return a, b, c
 
 
 class Options(TypedDict, total=False):
@@ -88,6 +105,10 @@ def untyped(a, b=1, c=None, d="x", *rest, **more):  # type: ignore[no-untyped-de
         (self_and_cls, {"self": 2}, (2, 1)),
         (fields, {"from": 3}, (3, 5, [])),
         (fields, {"from": 3, "x": 6, "y": [1]}, (3, 6, [1])),
+        (defaults_of_fields, {}, (3, [], [1])),
+        (defaults_of_fields, {"a": 4, "b": [1], "c": []}, (4, [1], [])),
+        (several_aliases, {"one": 1, "two": 2}, (1, 2, 0)),
+        (several_aliases, {"uno": 1, "two": 2, "c": 3}, (1, 2, 3)),
         (options, {"size": 1}, {"size": 1}),
         (options, {"size": 1, "colour": "red"}, {"size": 1, "colour": "red"}),
         (other_options, {"size": 1}, {"size": 1}),
@@ -137,6 +158,22 @@ def test_no_field_stands_in_the_place_of_another_parameter() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         validate(typed_function(function), {"from": 1, "other": 2})
     assert called(function, {"from": 1, "another": 2}) == (1, {"another": 2})
+
+
+def test_parameters_have_the_names_that_callers_write() -> None:
+    assert [one.name for one in typed_function(several_aliases).parameters] == ["one", "two", "c"]
+    assert typed_function(defaults_of_fields).input_schema["properties"]["c"] == {
+        "type": "array",
+        "items": {"type": "integer"},
+        "title": "Many",
+        "hint": "x",
+        "default": [1],
+    }
+
+    def twice(a: Annotated[int, Field(alias="x")], x: int) -> None: ...
+
+    with pytest.raises(NotServable, match="Two parameters of twice are 'x'"):
+        typed_function(twice)
 
 
 class Unsent:

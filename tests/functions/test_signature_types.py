@@ -7,6 +7,7 @@ import datetime
 import decimal
 import enum
 import ipaddress
+import sys
 import uuid
 from collections.abc import (
     AsyncGenerator,
@@ -186,6 +187,16 @@ def test_what_does_not_fit_is_refused_before_the_function_runs(annotation: Any, 
 
 class Unsent:
     pass
+
+
+class Tree(TypedDict):
+    children: list[Tree]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it there")
+def test_a_typed_dict_that_refers_to_itself_says_what_to_do() -> None:
+    with pytest.raises(NotServable, match=r"typing_extensions\.TypedDict"):
+        typed_function(taking(Tree))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class FieldOfParameter:
     annotation: Any
     info: FieldInfo
     always: bool
-    """Whether it is passed if callers gave nothing: the function's default is a ``Field(...)``."""
+    """Whether it is passed if callers gave nothing: its default is that of a ``Field(...)``, and not the function's."""
 
 
 def annotation_of(parameter: inspect.Parameter, annotation: Any) -> Any:
@@ -90,29 +90,35 @@ def taken(annotation: Any, *, result: bool = False) -> Any:
     return annotation if special is None else special
 
 
-def _listed(annotation: Any) -> Any:
-    """With lists in place of iterables, which pydantic reads as the function goes through them: it refuses too late."""
+def _listed(annotation: Any, within: frozenset[Any] = frozenset()) -> Any:
+    """With lists in place of iterables, which pydantic reads as the function goes through them: it refuses too late.
+
+    *within* are the TypedDicts that it is a part of.
+    """
     origin = typing.get_origin(annotation) or annotation
     arguments = typing.get_args(annotation)
-    if origin in _ITERABLES:
-        return list[_listed(arguments[0])] if arguments else list[Any]  # type: ignore[misc]
+    if any(origin is one for one in _ITERABLES):
+        return list[_listed(arguments[0], within)] if arguments else list[Any]  # type: ignore[misc]
     if origin is Annotated:
-        return Annotated[(_listed(arguments[0]), *arguments[1:])]
+        return Annotated[(_listed(arguments[0], within), *arguments[1:])]
     if _is_union(annotation):
-        return Union[tuple(map(_listed, arguments))]  # noqa: UP007 -- not each type has an operator for it
-    if origin in (list, set, frozenset, dict) and arguments:
-        return origin[tuple(map(_listed, arguments))]
-    if sys.version_info < (3, 12) and typing.is_typeddict(annotation):
-        return _typed_dict(annotation)
+        return Union[tuple(_listed(one, within) for one in arguments)]  # noqa: UP007 -- not each type has an operator
+    if arguments and any(origin is one for one in (list, set, frozenset, dict)):
+        return origin[tuple(_listed(one, within) for one in arguments)]
+    if sys.version_info < (3, 12) and typing.is_typeddict(annotation) and annotation not in within:
+        return _typed_dict(annotation, within | {annotation})
     return annotation
 
 
-def _typed_dict(kind: Any) -> Any:
-    """A TypedDict of typing_extensions for one of typing, which pydantic does not take before Python 3.12."""
+def _typed_dict(kind: Any, within: frozenset[Any]) -> Any:
+    """A TypedDict of typing_extensions for one of typing, which pydantic does not take before Python 3.12.
+
+    One that refers to itself is not made so: pydantic says what its author can do.
+    """
     import typing_extensions
 
     fields = {
-        name: (typing_extensions.Required if required else typing_extensions.NotRequired)[taken(hint)]
+        name: (typing_extensions.Required if required else typing_extensions.NotRequired)[_listed(hint, within)]
         for name, (hint, required) in fields_of(kind).items()
     }
     make: Any = typing_extensions.TypedDict
@@ -130,7 +136,7 @@ def _type_of_default(default: Any) -> Any:
 
 
 def _takes_none(annotation: Any) -> bool:
-    if annotation in (Any, None, type(None), object):
+    if any(annotation is one for one in (Any, None, type(None), object)):
         return True
     origin = typing.get_origin(annotation)
     if origin is Annotated:
@@ -168,9 +174,23 @@ def field_of(parameter: str, annotation: Any, default: Any, described: str, numb
     elif type(default) in _AS_IT_IS:
         own = pydantic.Field(default, **said)
     else:  # it is the function's own, and never copied
-        told = _as_json(annotation, default)
+        noted = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        told = {**noted, **_as_json(annotation, default)}
         own = pydantic.Field(default_factory=lambda: default, json_schema_extra=told, **said)
-    return FieldOfParameter(parameter, name, annotation, own, isinstance(default, FieldInfo))
+    always = isinstance(default, FieldInfo) or (default is EMPTY and not info.is_required())
+    return FieldOfParameter(parameter, name, annotation, own, always)
+
+
+def name_for_callers(field: FieldOfParameter, info: FieldInfo) -> str:
+    """What callers write for it: the alias that its ``Field`` has, of several the first, or its own name."""
+    import pydantic
+
+    alias = info.validation_alias if info.validation_alias is not None else info.alias
+    if isinstance(alias, pydantic.AliasChoices):
+        alias = alias.choices[0]
+    if isinstance(alias, pydantic.AliasPath):
+        return str(alias.path[0])
+    return alias or field.name
 
 
 def can_be_sent(annotation: Any, default: Any) -> bool:

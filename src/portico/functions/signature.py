@@ -23,6 +23,7 @@ from portico.functions.fields import (
     annotation_of,
     can_be_sent,
     field_of,
+    name_for_callers,
     taken,
 )
 from portico.functions.given import holds_role, role_of
@@ -256,22 +257,22 @@ class _Reading:
 
     def parameters(self, arguments: type[BaseModel]) -> tuple[Parameter, ...]:
         """The parameters as their callers know them."""
-        properties = list(self.input_schema["properties"])
-        found = []
-        for field, name in zip(self.fields, properties, strict=True):
+        found: dict[str, Parameter] = {}
+        for field in self.fields:
             info = arguments.model_fields[field.name]
+            name = name_for_callers(field, info)
+            if name in found:
+                raise NotServable(f"Two parameters of {self._name} are {name!r} to callers. Give one another alias.")
             default = None if info.is_required() else info.get_default(call_default_factory=True)
-            found.append(
-                Parameter(
-                    name=name,
-                    annotation=field.annotation,
-                    required=info.is_required(),
-                    default=None if default is NOT_PASSED else default,
-                    description=info.description or "",
-                    upload=is_upload(field.annotation),
-                )
+            found[name] = Parameter(
+                name=name,
+                annotation=field.annotation,
+                required=info.is_required(),
+                default=None if default is NOT_PASSED else default,
+                description=info.description or "",
+                upload=is_upload(field.annotation),
             )
-        return tuple(found)
+        return tuple(found.values())
 
     def passing(self, arguments: type[BaseModel]) -> Passing:
         """How what was given is passed on."""
@@ -320,7 +321,8 @@ def awaited(result: Any) -> Any:
 
 
 def _says_iterator(result: Any) -> bool:
-    return (typing.get_origin(result) or result) in _ITERATORS
+    origin = typing.get_origin(result) or result
+    return any(origin is one for one in _ITERATORS)
 
 
 def _shown(annotation: Any) -> str:

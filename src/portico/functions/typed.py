@@ -71,7 +71,7 @@ class Passing:
     more: bool = False
     """Whether it has a ``**kwargs``."""
     always: tuple[str, ...] = ()
-    """The fields that are passed if callers gave nothing, too: the function's own default is a ``Field(...)``."""
+    """The fields that are passed if callers gave nothing, too: their defaults are those of a ``Field(...)``."""
     strict: bool = False
     """Whether some type takes no text for a date, say, unless it comes as JSON."""
     taken: frozenset[str] = frozenset()
