@@ -31,7 +31,7 @@ NO_FILE = {
     "tests/models/test_foreign_nothing_lost.py": _NO_WHEEL + "langchain-core",
     "tests/adapters/test_take.py": _NO_WHEEL + "markupsafe, for flask",
     "tests/adapters/test_take_served.py": _NO_PROCESS,
-    "tests/adapters/test_mcp_objects.py": _NO_SERVER,
+    "tests/adapters/test_libraries_mcp.py": _NO_SERVER,
     "tests/asgi/test_adapt.py": _NO_WHEEL + "markupsafe, for flask",
     "tests/transports/test_whole_frames.py": "is about the websockets library, which CPython's transport alone uses",
 }

@@ -1,4 +1,4 @@
-"""What a cell serves for `test_through_jupyter`: tools of typed functions, one of which changes them."""
+"""What a cell serves for `test_tools`: tools of typed functions, one of which changes them."""
 
 from __future__ import annotations
 

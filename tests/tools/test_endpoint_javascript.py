@@ -11,7 +11,7 @@ import pytest
 
 from tests import environments
 from tests.tools.served import TOOLS, listening, run
-from tests.tools.test_old_client import Served
+from tests.tools.test_endpoint_old_client import Served
 
 HERE = Path(__file__).with_name("js")
 

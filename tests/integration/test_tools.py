@@ -56,7 +56,7 @@ class InKernel:
 @pytest.fixture(scope="module")
 def in_kernel(jupyter_server: JupyterServer) -> Iterator[InKernel]:
     kernel = jupyter_server.kernel()
-    kernel.execute("from tests.tools import in_kernel; served = in_kernel.serve()").check()
+    kernel.execute("from tests.integration import tools_in_kernel as in_kernel; served = in_kernel.serve()").check()
     told = kernel.execute("print(served.url, served.key(), served.key())").check().text.split()
     yield InKernel(told[-3], (told[-2], told[-1]), kernel)
     kernel.shutdown()
