@@ -56,7 +56,6 @@ PROVEN_IN = {
     "functions/invalid": "functions/test_run_route.py",
     "functions/results": "functions/test_calling_isolation.py",
     "functions/schema": "functions/test_signature_types.py",
-    "functions/texts": "functions/test_request.py",
     "functions/turn": "functions/test_calling_concurrency.py",
     "functions/typed": "functions/test_signature.py",
     "functions/values/arrow_cost": "functions/values/test_arrow.py",
