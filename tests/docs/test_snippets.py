@@ -19,6 +19,8 @@ from tests.live_jupyter import JupyterServer
 RUNNABLE = [page for page in PAGES if any(snippet.language == "python" and snippet.runs for snippet in snippets(page))]
 
 COMMANDS = {
+    "claude",
+    "codex",
     "curl",
     "git",
     "install",

@@ -1,6 +1,8 @@
 """All of a service's URLs: which there are, what each may be asked, and what other sites may."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -210,3 +212,29 @@ def test_a_function_that_is_defined_anew_waits_for_the_calls_of_the_one_before(t
         assert [(await one).json["result"] for one in (first, second)] == ["old", "new"]
 
     asyncio.run(main())
+
+
+def test_serving_imports_nothing_that_a_cell_may_import_next():
+    """Python breaks an import of mcp or fastapi that two threads make at once: a kernel's own comes first."""
+    program = """
+import asyncio, sys, threading
+from portico.functions.server import FunctionsServer
+from portico.functions.signature import typed_function
+
+def predict(area: float) -> float:
+    return area
+
+async def main():
+    app = FunctionsServer({"predict": typed_function(predict)})
+    told = asyncio.Queue()
+    given = asyncio.Queue()
+    given.put_nowait({"type": "lifespan.startup"})
+    asyncio.create_task(app({"type": "lifespan"}, given.get, told.put))
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    assert [thread.name for thread in threading.enumerate() if "imports" in thread.name] == []
+    print(sorted({"mcp", "fastapi"} & sys.modules.keys()))
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stderr

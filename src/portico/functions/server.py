@@ -62,6 +62,8 @@ class FunctionsServer:
         self._report = on_error
         self._origins = Origins(allow_origins, _SHOWN)
         self._tools = ToolServer((), name=title or "functions", on_error=on_error)
+        self._imports = False
+        """Whether what the first visitor of the description would wait for is imported, or about to be."""
         self.functions: Mapping[str, TypedFunction] = {}
         self.replace(functions)
 
@@ -130,6 +132,7 @@ class FunctionsServer:
             elif route == "mcp" and not _is_preflight(scope):
                 await self._tools(scope, receive, self._with_cors(scope, send))
             else:
+                self._import_soon()
                 await self._http(Exchange(scope, receive, send, self._origins.headers(scope)), route)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
@@ -137,13 +140,21 @@ class FunctionsServer:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "There is no WebSocket here."})
 
+    def _import_soon(self) -> None:
+        """Somebody looks around: have what the description and the tools need imported, beside the event loop.
+
+        Not as soon as it is served: the notebook's next cell may import the same packages, and Python gives a package
+        that two threads import at once to one of them while it is half made.
+        """
+        if THREADS and not self._imports:
+            self._imports = True
+            # Not a daemon: the interpreter waits for it, as an import that is cut off holds its lock for ever.
+            threading.Thread(target=_import_ahead, name="portico-functions-imports").start()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                if THREADS:
-                    # Not a daemon: the interpreter waits for it, as an import that is cut off holds its lock for ever.
-                    threading.Thread(target=_import_ahead, name="portico-functions-imports").start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._tools.close()
