@@ -1,4 +1,4 @@
-"""The pictures of a relay's pages, of a shared card, of JupyterLite and of exports in docs/images, in light and dark.
+"""The pictures of pages of relays and functions, of a shared card, of JupyterLite and of exports, in light and dark.
 
 ``python -m tests.docs.pictures`` makes them anew: a relay and a Jupyter server run, Chromium visits them. Look at what
 has changed before it is committed.
@@ -14,11 +14,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import httpx
+import pandas
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from pydantic import Field
 
 from tests.browser import chromium
+from tests.browser.functions_page import Functions
+from tests.browser.functions_served import server_of, serving
 from tests.browser.lab import Lab, write
 from tests.browser.static_host import StaticHost, export
 from tests.docs.pages import DOCS
@@ -50,6 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = chromium.launch(playwright)
         try:
+            of_functions(browser)
             of_pages(browser, Path(folder))
             of_the_card(browser, Path(folder))
             of_jupyterlite(browser, Path(folder))
@@ -68,6 +74,57 @@ def take(page: Page, name: str, scheme: str) -> None:
     """The whole page, as far as it goes."""
     page.screenshot(path=IMAGES / f"{name}-{scheme}.png", full_page=True)
     print(f"{name}-{scheme}.png")
+
+
+# --- functions --------------------------------------------------------------------------------------------------
+
+
+def predict(area: float, rooms: int = 2, city: Literal["Bern", "Basel"] = "Bern", balcony: bool = False) -> float:
+    """Price of a flat.
+
+    By a model of 2,000 flats that were sold in 2024. In francs, without parking.
+
+    Args:
+        area: square metres
+        rooms: without kitchen and bath
+    """
+    return round(7_450 * area + 18_000 * rooms + 12_500 * balcony + 40_000 * (city == "Basel"), 2)
+
+
+def history(city: Literal["Bern", "Basel"] = "Bern", years: Annotated[int, Field(ge=2, le=20)] = 10) -> Any:
+    """How prices went."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(2025 - years, 2025), [5_200 + 210 * year + 90 * (year % 3) for year in range(years)], marker="o")
+    axes.set_ylabel("francs a square metre")
+    return figure
+
+
+def compare(flats: pandas.DataFrame, by: str = "city") -> pandas.DataFrame:
+    """Means of a table of flats."""
+    return flats.groupby(by).mean(numeric_only=True).reset_index()
+
+
+def of_functions(browser: Browser) -> None:
+    with serving() as house:
+        house.app = server_of({"predict": predict, "history": history, "compare": compare}, "Flats")
+        for scheme in SCHEMES:
+            with visiting(browser, scheme) as visitor:
+                page = Functions(visitor, house)
+                page.page.set_viewport_size({"width": 860, "height": 600})
+                page.control("area").fill("82.5")
+                page.control("balcony").check()
+                page.called()
+                page.panel.get_by_text("Use it in a program").click()
+                page.page.mouse.move(0, 0)
+                take(page.page, "functions", scheme)
+                page.open("history")
+                page.run()
+                expect(page.output.locator("img")).to_be_visible()
+                page.page.mouse.move(0, 0)
+                take(page.page, "functions-plot", scheme)
 
 
 # --- JupyterLite ------------------------------------------------------------------------------------------------
