@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy
 import pandas
 import uvicorn
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from portico.functions.given import Progress
 from portico.functions.server import FunctionsServer
@@ -142,6 +142,11 @@ def text(what: str) -> str:
     return what
 
 
+def unlock(password: SecretStr, door: str) -> str:
+    """Takes a secret."""
+    return f"{door}, {len(password.get_secret_value())}"
+
+
 def fails(why: str = "no reason") -> None:
     """Raises."""
     raise ValueError(why)
@@ -215,6 +220,7 @@ ALL: dict[str, Callable[..., Any]] = {
     "table": table,
     "array": array,
     "text": text,
+    "unlock": unlock,
     "fails": fails,
     "checked": checked,
     "train": GATE.train,

@@ -553,6 +553,29 @@ def test_files_come_back_with_their_call_but_not_over_a_reload(page: Functions) 
     expect(row.get_by_role("button", name="Run again")).to_be_disabled()
 
 
+def test_a_secret_is_neither_shown_nor_stored(page: Functions) -> None:
+    page.open("unlock")
+    secret = page.control("password")
+    assert secret.get_attribute("type") == "password"
+    secret.fill("correct horse")
+    page.control("door").fill("front")
+    page.run()
+    expect(page.output).to_contain_text("front, 13")
+    page.page.get_by_text("Last calls").click()
+    expect(page.page.locator(".past li")).to_contain_text("password=…")
+    assert "correct horse" not in page.page.evaluate("JSON.stringify({ ...sessionStorage })")
+    page.button("Reset").click()
+    page.page.locator(".past").get_by_role("button", name="Run again").click()
+    expect(page.page.locator(".past li")).to_have_count(2)
+    expect(page.output).to_contain_text("front, 13")
+
+
+def test_a_file_that_is_dropped_beside_its_field_leaves_the_page_there(page: Functions) -> None:
+    stopped = page.page.evaluate("""() => ['dragover', 'drop'].map(type =>
+      !document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true })))""")
+    assert stopped == [True, True]
+
+
 def test_a_link_fills_in_the_form_and_runs_nothing(page: Functions) -> None:
     sent: list[str] = []
     page.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)

@@ -8,6 +8,8 @@ export interface Past {
   /** Names of the files that went along. They themselves are kept as long as the page is, and no longer. */
   fileNames: string[];
   files: readonly { name: string; file: File }[];
+  /** The names of values that nobody is to read over a shoulder: they are not stored. */
+  secrets: readonly string[];
   /** Milliseconds since 1970, and how long it took. */
   at: number;
   took: number;
@@ -52,7 +54,7 @@ export class History {
         if (!(values instanceof Map)) continue;
         const outcome = (["done", "failed", "cancelled"] as const).find((known) => known === one["outcome"]) ?? "done";
         const fileNames = Array.isArray(one["fileNames"]) ? one["fileNames"].map(String) : [];
-        this.#past.push({ function: String(one["function"]), values, fileNames, files: [], at: Number(one["at"]), took: Number(one["took"]), outcome });
+        this.#past.push({ function: String(one["function"]), values, fileNames, files: [], secrets: [], at: Number(one["at"]), took: Number(one["took"]), outcome });
       }
     } catch {
       // There is no storage here, or another page has written into it: the calls of this page are kept all the same.
@@ -61,7 +63,10 @@ export class History {
 
   #store(): void {
     try {
-      let kept = this.#past.map(({ files: _, values, ...one }) => ({ ...one, values: encode(values) }));
+      let kept = this.#past.map(({ files: _, values, secrets, ...one }) => {
+        const open = new Map([...values].filter(([name]) => !secrets.includes(name)));
+        return { ...one, values: encode(open) };
+      });
       let text = JSON.stringify(kept);
       while (text.length > MOST_STORED && kept.length > 0) {
         kept = kept.slice(0, -1);

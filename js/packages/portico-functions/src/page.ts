@@ -167,7 +167,7 @@ function row(one: Past, several: boolean): HTMLElement {
     },
     { class: "small", disabled: !known },
   );
-  const what = summaryOf({ values: one.values, files: one.fileNames }) || "nothing given";
+  const what = summaryOf({ values: one.values, files: one.fileNames, secrets: one.secrets }) || "nothing given";
   const when = new Date(one.at);
   const outcome = { done: "", failed: "failed", cancelled: "cancelled" }[one.outcome];
   const id = newId();
@@ -244,6 +244,15 @@ function start(given: About): void {
   else panelOf(first.name);
   follow();
   addEventListener("hashchange", follow);
+  document.addEventListener("keydown", (event) => {
+    const panel = panels.get(about.functions[tabs.at]?.name ?? "")?.panel;
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) {
+      event.preventDefault();
+      void panel?.run();
+    } else if (event.key === "Escape") panel?.cancel();
+  });
+  // A file that is dropped beside its field would take the place of this page.
+  for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
   for (const shown of document.querySelectorAll<HTMLElement>("[data-url]")) {
     const url = new URL(shown.dataset["url"] ?? "", root).href;
     const code = el("code", { text: url, dir: "ltr" });

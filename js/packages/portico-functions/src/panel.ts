@@ -9,7 +9,7 @@ import { counted } from "./fields/texts.ts";
 import { Form } from "./form.ts";
 import type { Past } from "./history.ts";
 import { sayTheSame } from "./names.ts";
-import { bodyOf, type Call, pathOf } from "./request.ts";
+import { bodyOf, type Call, pathOf, secretsOf } from "./request.ts";
 import { download, MOST_SHOWN, resultView } from "./result.ts";
 
 export interface House {
@@ -46,7 +46,7 @@ export class Panel {
     readonly house: House,
   ) {
     this.form = new Form(one);
-    this.#run = el("button", { type: "submit", class: "main", "aria-keyshortcuts": "Control+Enter" }, sign("run"), "Run");
+    this.#run = el("button", { type: "submit", class: "main", title: "Ctrl+Enter", "aria-keyshortcuts": "Control+Enter" }, sign("run"), "Run");
     this.#cancel = button("Cancel", () => this.cancel(), { hidden: true });
     const reset = button("Reset", () => this.#reset(), { class: "quiet" });
     const actions = el("div", { class: "actions" }, this.#run, this.#cancel, reset, el("span", { class: "state" }, this.#time, this.#message));
@@ -92,12 +92,6 @@ export class Panel {
       this.#output,
       this.#examples.element,
     );
-    this.element.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        event.preventDefault();
-        void this.run();
-      } else if (event.key === "Escape" && this.#running !== undefined) this.cancel();
-    });
   }
 
   get running(): boolean {
@@ -166,7 +160,7 @@ export class Panel {
       this.#tell(took);
       const { values, files } = given;
       const fileNames = files.map(({ file }) => file.name);
-      this.house.ended({ function: this.one.name, values, files, fileNames, at: Date.now(), took, outcome });
+      this.house.ended({ function: this.one.name, values, files, fileNames, secrets: secretsOf(this.one), at: Date.now(), took, outcome });
     }
   }
 

@@ -57,9 +57,20 @@ function takesText(given: Schema, root: Schema, depth = 0): boolean {
   return types.includes("string") || values.some((value) => typeof value === "string");
 }
 
+/** The names of *one*'s parameters that are secret: pydantic's `SecretStr` says so. */
+export function secretsOf(one: FunctionAbout): string[] {
+  const properties = (one.schema["properties"] ?? {}) as Record<string, Schema>;
+  const secret = (given: Schema): boolean => {
+    const schema = resolved(given, one.schema);
+    const kinds = Array.isArray(schema["anyOf"]) ? (schema["anyOf"] as Schema[]) : [];
+    return schema["format"] === "password" || schema["writeOnly"] === true || kinds.some((kind) => resolved(kind, one.schema)["format"] === "password");
+  };
+  return Object.entries(properties).flatMap(([name, schema]) => (secret(schema) ? [name] : []));
+}
+
 /** *values* in few words, for a list of calls. */
-export function summaryOf(call: { values: JsonObject; files: readonly string[] }): string {
-  const said = [...call.values].map(([name, value]) => `${name}=${short(value)}`);
+export function summaryOf(call: { values: JsonObject; files: readonly string[]; secrets?: readonly string[] }): string {
+  const said = [...call.values].map(([name, value]) => `${name}=${call.secrets?.includes(name) === true ? "…" : short(value)}`);
   return [...said, ...call.files].join(", ");
 }
 

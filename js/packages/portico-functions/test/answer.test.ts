@@ -86,7 +86,7 @@ describe("a form", () => {
   });
 
   it("is told in few words", () => {
-    expect(summaryOf({ values: parse(`{"a": "${"x".repeat(99)}", "b": [1]}`) as JsonObject, files: ["c.png"] })).toBe(`a="${"x".repeat(38)}…, b=[1], c.png`);
+    expect(summaryOf({ secrets: ["s"], values: parse(`{"s": "secret", "a": "${"x".repeat(99)}", "b": [1]}`) as JsonObject, files: ["c.png"] })).toBe(`s=…, a="${"x".repeat(38)}…, b=[1], c.png`);
   });
 });
 

@@ -139,8 +139,13 @@ export class EncodedFileField extends FilesField {
   #text = "";
   #problem = "";
 
-  constructor(place: Place, hint: string, accept: string, type: string) {
-    super(place, hint, false, accept, type);
+  constructor(
+    place: Place,
+    readonly said: string,
+    accept: string,
+    type: string,
+  ) {
+    super(place, said, false, accept, type);
   }
 
   protected override chosen(files: readonly File[]): void {
@@ -178,7 +183,7 @@ export class EncodedFileField extends FilesField {
   override write(value: Json | undefined): void {
     super.write(undefined);
     this.#text = typeof value === "string" ? value : "";
-    this.hint(this.#text === "" ? "" : `${sizeOf(Math.floor((this.#text.length * 3) / 4))}, as given before`);
+    this.hint(this.#text === "" ? this.said : `${sizeOf(Math.floor((this.#text.length * 3) / 4))}, as given before`);
   }
 }
 
