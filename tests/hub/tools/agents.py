@@ -140,8 +140,10 @@ class Toolbox:
         if says is None:
             tools = [{"name": name, "schema": schema} for name, schema in self.schemas[service].items()]
             says = {"tools": tools, "digest": "whatever"}
-        body = says if isinstance(says, bytes) else json.dumps(says).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        status, body = 200, says if isinstance(says, bytes) else json.dumps(says).encode()
+        if isinstance(says, int):
+            status, body = says, b'{"error": {"message": "no", "code": "no"}}'
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, service: str, scope: Any, receive: Any, send: Any) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from portico.hub.tools import definitions
+from portico.hub.tools import definitions, listening
 from portico.hub.tools.cleaning import MOST_OF_A_TOOL, cleaned
 from portico.hub.tools.definitions import Definitions
-from tests.hub.tools.agents import Agent, Toolbox, a_toolbox, text_of
+from tests.hub.tools.agents import Agent, Toolbox, a_toolbox, changes, text_of
 from tests.waiting import until
 
 
@@ -100,6 +100,42 @@ def test_definitions_that_come_late_are_told_to_who_listens() -> None:
             await until(lambda: len(heard.events) == 2)
             assert list(await agent.tools()) == ["slow__run"]
             assert box.asked == ["slow"]
+
+    asyncio.run(inside())
+
+
+def test_a_provider_that_has_not_heard_yet_that_it_serves_is_asked_again() -> None:
+    async def inside() -> None:
+        async with a_toolbox() as (hub, box):
+            asked = []
+
+            async def late() -> Any:
+                asked.append(1)
+                return None if len(asked) == 3 else 404
+
+            await box.serve("cats", "run")
+            box.says["cats"] = late
+            assert list(await Agent(hub).tools()) == ["cats__run"]
+            assert len(asked) == 3
+
+    asyncio.run(inside())
+
+
+def test_a_provider_that_failed_is_asked_again_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def inside() -> None:
+        async with a_toolbox() as (hub, box):
+            monkeypatch.setattr(listening, "BEAT_EVERY", 0.02)
+            monkeypatch.setattr(definitions, "_LEFT_ALONE", 0.05)
+            await box.serve("cats", "run")
+            box.says["cats"] = b"{"
+            agent = Agent(hub)
+            assert await agent.tools() == {}
+            heard = await agent.listen()
+            await until(lambda: len(box.asked) > 2)
+            assert changes(heard) == 0
+            del box.says["cats"]
+            await until(lambda: changes(heard) == 1)
+            assert list(await agent.tools()) == ["cats__run"]
 
     asyncio.run(inside())
 

@@ -36,6 +36,10 @@ WAITS: Final = 1.0
 """Seconds that a list waits for definitions: a provider knows them without asking anybody."""
 
 _LEFT_ALONE = 5.0  # seconds that a provider is not asked again that did not answer
+_NOT_YET = 404
+_PAUSES = (0.05, 0.1, 0.2)
+"""Seconds: the word that a service is registered and the question for its tools go out at once, and the provider may
+be some turns of its loop behind."""
 _A_TOOL = 500  # bytes that one counts for besides its JSON, as the objects that hold it
 _MOST_FAILED = 1000  # sessions that are left alone at a time
 
@@ -130,7 +134,7 @@ class Definitions:
             await self._free.wait()
         self._places.take(owner)
         try:
-            status, body = await ask(replica, "GET", f"/schemas?service={key.service}", most=MOST_SCHEMAS)
+            status, body = await _ask(replica, key.service)
             tools = _read(key.service, names, status, body)
         except (Answer, MalformedMessage) as error:
             logger.info("the tools of %s are not told: its provider was asked, and %s", key.service, error)
@@ -167,6 +171,17 @@ class Definitions:
             self._sizes[kept.owner] = left
         else:
             del self._sizes[kept.owner]
+
+
+async def _ask(replica: Replica, service: str) -> tuple[int, bytes]:
+    """The answer of a provider, which may not have heard yet that its service is registered. Raises an `Answer`."""
+    question = f"/schemas?service={service}"
+    for pause in _PAUSES:
+        status, body = await ask(replica, "GET", question, most=MOST_SCHEMAS)
+        if status != _NOT_YET:
+            return status, body
+        await asyncio.sleep(pause)
+    return await ask(replica, "GET", question, most=MOST_SCHEMAS)
 
 
 def _key_of(service: PublishedService) -> _Key | None:

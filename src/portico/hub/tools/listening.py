@@ -127,9 +127,12 @@ class ChangeListener:
                         await self._wake.wait()
                 except TimeoutError:
                     pass
+                woken = self._wake.is_set()
                 self._wake.clear()
                 if self._leaving or not await self._is_same_caller():
                     break
+                if self._wants and not woken:
+                    await self._ask_again()
                 await self._look_around()
             self._end()
         except Exception:  # nobody else would hear of it
@@ -157,6 +160,15 @@ class ChangeListener:
             written = self._writer.more(BEAT)
         if written is not None:  # one who does not read hears one word of all that happens meanwhile
             await asyncio.wait((written,))
+
+    async def _ask_again(self) -> None:
+        """Ask providers that did not say what their tools take: nobody else might."""
+        definitions = self._all.limits.definitions
+        unknown = [service for service in self._all.there(self._view) if definitions.known(service) is None]
+        if unknown:
+            await definitions.learn(unknown, self._all.of.came_late)
+            known = {service.descriptor.name for service in unknown if definitions.known(service) is not None}
+            self._again = self._again or not known.isdisjoint(self._seen)
 
     async def _is_same_caller(self) -> bool:
         try:
