@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, Optio
 
 import jsonschema
 import pytest
-from fastapi import UploadFile
+from fastapi import Depends, Security, UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -221,6 +221,38 @@ def test_what_nobody_can_send_is_refused_by_the_parameters_name(annotation: Any,
         typed_function(taking(annotation))
     assert says in str(caught.value)
     assert "value" in str(caught.value)
+
+
+def dependency() -> int:
+    return 3
+
+
+def by_default(other: int, value: int = Depends(dependency)) -> None: ...
+
+
+def by_annotation(other: int, value: Annotated[int, Depends(dependency)]) -> None: ...
+
+
+def secured(other: int, value: Annotated[int, Security(dependency)]) -> None: ...
+
+
+@pytest.mark.parametrize("function", [by_default, by_annotation, secured])
+def test_what_fastapi_would_fill_in_is_refused(function: Any) -> None:
+    """Else the function would get the dependency itself, or what a caller likes."""
+    with pytest.raises(NotServable, match=r"'value' of .* is a dependency"):
+        typed_function(function)
+
+
+def test_a_signature_that_fails() -> None:
+    class Odd:
+        def __call__(self) -> None: ...
+
+        @property
+        def __signature__(self) -> Any:
+            raise KeyError("signature")
+
+    with pytest.raises(NotServable, match="cannot be read"):
+        typed_function(Odd())
 
 
 def test_the_right_one_of_several_parameters_is_named() -> None:

@@ -193,6 +193,15 @@ def name_for_callers(field: FieldOfParameter, info: FieldInfo) -> str:
     return alias or field.name
 
 
+def is_dependency(annotation: Any, default: Any) -> bool:
+    """Whether it is FastAPI's ``Depends`` or ``Security``, as a default or in `Annotated`."""
+    notes = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
+    return any(
+        type(one).__module__ == "fastapi.params" and type(one).__name__ in ("Depends", "Security")
+        for one in (default, *notes)
+    )
+
+
 def can_be_sent(annotation: Any, default: Any) -> bool:
     """Whether callers can give a parameter that its author has bound: it has a type for that, and JSON its value."""
     from pydantic import TypeAdapter

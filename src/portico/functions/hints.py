@@ -33,6 +33,11 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         ) from error
     except TypeError as error:
         raise NotServable(f"{_named(function)} cannot be called.") from error
+    except Exception as error:  # an object's own attributes may do anything
+        raise NotServable(
+            f"The signature of {_named(function)} cannot be read ({type(error).__name__}). Write a function that calls "
+            "it, with annotations, and serve that one."
+        ) from error
 
 
 def definition_of(function: Any) -> Any:

@@ -23,6 +23,7 @@ from portico.functions.fields import (
     annotation_of,
     can_be_sent,
     field_of,
+    is_dependency,
     name_for_callers,
     taken,
 )
@@ -127,6 +128,11 @@ class _Reading:
         if role is not None and parameter.kind is not parameter.VAR_POSITIONAL:
             self.injected[parameter.name] = role
             return
+        if is_dependency(annotation, parameter.default):
+            raise NotServable(
+                f"The parameter {parameter.name!r} of {self._name} is a dependency, which FastAPI fills in for its own "
+                "routes alone. Call what it depends on within the function."
+            )
         if holds_role(annotation):
             raise NotServable(
                 f"The parameter {parameter.name!r} of {self._name} is annotated with {_shown(annotation)}. A part of "
