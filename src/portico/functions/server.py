@@ -10,7 +10,6 @@ import asyncio
 import importlib
 import logging
 import sys
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,6 +30,8 @@ from portico.types import Headers, Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 THREADS = sys.platform != "emscripten"
+if THREADS:
+    import threading
 
 _METHODS = b"GET, HEAD, POST, DELETE, OPTIONS"
 """What preflights are told: DELETE ends a session of MCP."""

@@ -16,15 +16,19 @@ import os
 import re
 import shutil
 import tempfile
-import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final
 from urllib.parse import unquote_to_bytes
 
+from portico.calls.run import THREADS
 from portico.errors import UnusableRequest
 from portico.functions.values.bounds import IN_MEMORY, mebibytes, unreadable
+
+if THREADS:
+    import threading
 
 _NAME_BYTES = 200
 """Of a file's name: file systems take 255, and whoever works on the file may add an ending."""
@@ -73,7 +77,8 @@ class CallFiles:
         self._count = 0
         self._writing = 0
         self._closed = False
-        self._lock = threading.Lock()  # arguments may be read on a thread whose call has ended meanwhile
+        # Arguments may be read on a thread whose call has ended meanwhile.
+        self._lock: AbstractContextManager[object] = threading.Lock() if THREADS else nullcontext()
 
     @property
     def any_came(self) -> bool:
