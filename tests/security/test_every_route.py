@@ -103,6 +103,23 @@ def test_all_models_are_nobodys(path: str, jupyter_server: JupyterServer, wrong:
             assert status in (401, 403, 404), what
 
 
+@pytest.mark.parametrize("path", ["portico/mcp", "portico/mcp/", "portico/mcp?services=echo-private"])
+def test_all_tools_are_nobodys(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
+    """A bad credential is told so whatever it asks; a key of another service sees no tool."""
+    body = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+    for what, headers in wrong.items():
+        for method in METHODS:
+            given = headers | {"Content-Type": "application/json"}
+            answer = ask(jupyter_server, path, method, given, body if method in UNSAFE else None)
+            if what == "key of another service":
+                assert answer.status in (200, 204, 405, 406), (method, answer)
+                assert method != "POST" or answer.json()["result"]["tools"] == []
+            else:
+                assert answer.status == 401, (what, method, answer)
+                assert dict(answer.headers)["www-authenticate"].startswith('Bearer realm="portico"')
+        assert upgrade(jupyter_server, path, headers).status == 404
+
+
 def test_a_stored_response_of_a_private_model_is_nobodys(
     jupyter_server: JupyterServer, served: Served, wrong: dict[str, dict[str, str]], key: str
 ) -> None:

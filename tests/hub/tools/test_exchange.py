@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from portico.hub.tools import call as call_module
+from portico.hub.tools.events import BEAT
 from portico.hub.tools.messages import REFUSED
 from portico.version import __version__
-from tests.hub.tools.agents import MODERN, OLD, Agent, Call, Toolbox, a_key, a_toolbox, ask, text_of
+from tests.hub.tools.agents import MODERN, OLD, Agent, Call, Toolbox, a_key, a_toolbox, ask, begin, text_of
 from tests.waiting import until
 
 ERAS = [MODERN, OLD]
@@ -300,6 +302,38 @@ def test_an_old_client_cancels_its_own_call_in_its_own_session() -> None:
                 await box.calls[0].left.wait()
             await until(lambda: reading.done)
             assert reading.json()["error"]["message"] == "The call was cancelled."
+
+    asyncio.run(inside())
+
+
+@pytest.mark.parametrize("version", ERAS)
+def test_a_long_silence_is_filled_with_signs_of_life(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def inside() -> None:
+        async with a_toolbox() as (hub, box):
+            monkeypatch.setattr(call_module, "BEAT_EVERY", 0.01)
+            go = asyncio.Event()
+
+            async def answer(call: Call) -> None:
+                await go.wait()
+                await call.result("at last")
+
+            await box.serve("slow", "run", answer=answer)
+            agent = Agent(hub, version=version)
+            reading = await agent.begin_call("slow__run", id_=1)
+            await until(lambda: reading.body.count(BEAT) > 2)
+            message = agent.message("tools/call", {"name": "slow__run"}, 2)
+            headers = [pair for pair in agent.headers(message) if pair[0] != b"accept"]
+            headers.append((b"accept", b"application/json"))
+            whole = await begin(hub, json.dumps(message).encode(), headers=headers)
+            await until(lambda: len(box.calls) == 2 and reading.body.count(BEAT) > 4)
+            assert whole.status == 0, "who takes no events is sent none"
+            go.set()
+            await until(lambda: reading.done and whole.done)
+            assert reading.events[-1]["result"]["content"][0]["text"] == "at last"
+            assert whole.json()["result"]["content"][0]["text"] == "at last"
+            size = len(reading.body)
+            await asyncio.sleep(0.05)
+            assert len(reading.body) == size
 
     asyncio.run(inside())
 
