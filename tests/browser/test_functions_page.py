@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import enum
 import io
 import json
 import re
+import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple, Required
+from urllib.parse import urlencode
 
 import numpy
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
+from pydantic import BaseModel, Field, Json, SecretStr, TypeAdapter
+from typing_extensions import TypedDict
 
 from tests.browser import chromium
 from tests.browser.functions_page import Functions
@@ -637,3 +645,137 @@ def test_the_page_needs_no_storage(browser: Browser, house: House) -> None:
         page.called()
         page.page.get_by_text("Last calls").click()
         expect(page.page.locator(".past li")).to_have_count(1)
+
+
+# --- every type -------------------------------------------------------------------------------------------------------
+
+
+class Endless(BaseModel):
+    """Cannot be given: it needs another of its own kind, without end."""
+
+    inner: Endless
+
+
+class Left(BaseModel):
+    kind: Literal["left"]
+    inner: Left | Right
+
+
+class Right(BaseModel):
+    kind: Literal["right"]
+    inner: Left | Right | None = None
+
+
+@dataclass
+class Point:
+    x: float
+    y: float = 0.5
+    label: str | None = None
+
+
+class Size(TypedDict, total=False):
+    width: Required[int]
+    height: int
+
+
+class Pair(NamedTuple):
+    first: int
+    second: str = "x"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+TYPES: list[tuple[Any, Any]] = [
+    (Endless, None),
+    (Left | Right, {"kind": "left", "inner": {"kind": "right", "inner": {"kind": "right"}}}),
+    (Point, {"x": 1.5, "y": 2.0, "label": None}),
+    (Point | None, None),
+    (list[Point], [{"x": 1.0, "y": 0.5, "label": "a"}]),
+    (dict[str, list[Point]], {"a": [{"x": 1.0, "y": 0.5, "label": None}]}),
+    (Size, {"width": 3}),
+    (Pair, [1, "a"]),
+    (Level, 2),
+    (Level | None, 1),
+    (Literal[1, "1", True, None], "1"),
+    (list[Literal["a", "b"]], ["b", "a"]),
+    (set[int], [1, 2]),
+    (tuple[int, ...], [1, 2, 3]),
+    (tuple[int, str, bool | None], [1, "a", None]),
+    (dict[int, float | None], {"1": 2.5, "2": None}),
+    (list[int | None], [1, None]),
+    (list[str | int], ["1", 1]),
+    (list[list[list[int]]], [[[1], []], []]),
+    (dict[str, Any], {"a": [1, {"b": None}]}),
+    (list[Any], [1, "a", None, {}]),
+    (int | float | str | bool | None, "a"),
+    (bool | int, True),
+    (Path | None, None),
+    (uuid.UUID, "12345678-1234-5678-1234-567812345678"),
+    (datetime.datetime, "2024-02-29T12:00:00.123456"),
+    (datetime.datetime | None, "2024-02-29T12:00:00+05:30"),
+    (datetime.time, "12:00:00.250000"),
+    (datetime.timedelta | None, "PT1M"),
+    (decimal.Decimal | None, "1.10"),
+    (Json[list[int]], "[1, 2]"),
+    (SecretStr | None, "a"),
+    (Annotated[str, Field(pattern="^[a-z]+$", min_length=2)], "ab"),
+    (Annotated[int, Field(multiple_of=5, gt=0, lt=100)], 25),
+    (Annotated[list[int], Field(min_length=2, max_length=3)], [1, 2]),
+    (None, None),
+    (object, {"a": 1}),
+    (complex | str, "a"),
+    (re.Pattern, "a+"),
+    (bytes, "YQ=="),
+    (list[bytes], ["YQ=="]),
+]
+
+
+def test_a_value_of_any_type_goes_into_its_field_and_comes_out_the_same(page: Functions, house: House) -> None:
+    """A form says of a value that a link put into it what it was; and it can be looked at without one."""
+    functions = []
+    for number, (annotation, _) in enumerate(TYPES):
+        schema = TypeAdapter(dict[str, annotation]).json_schema()
+        properties = {"v": schema["additionalProperties"]}
+        functions.append(
+            {
+                **dict.fromkeys(("title", "description"), ""),
+                **dict.fromkeys(("streams", "progress", "get"), False),
+                "name": f"f{number}",
+                "uploads": [],
+                "schema": {"properties": properties, "required": ["v"], "$defs": schema.get("$defs", {})},
+            }
+        )
+    data = json.dumps({"title": "f", "base": "", "keyed": False, "functions": functions}).replace("<", "\\u003c")
+    sent: list[Any] = []
+
+    def run(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        route.fulfill(json={"result": None})
+
+    def document(route: Route) -> None:
+        answer = route.fetch()
+        before, _, rest = answer.text().partition('id="functions">')
+        route.fulfill(response=answer, body=f'{before}id="functions">{data}{rest[rest.index("</script>") :]}')
+
+    page.page.route("**/run", run)
+    page.page.route(house.url, document)
+    page.open()
+    for number, (annotation, value) in enumerate(TYPES):
+        page.page.evaluate("link => { location.hash = link }", f"f{number}")
+        expect(page.panel.get_by_role("heading", level=2)).to_have_text(f"f{number}")
+        if value is None:
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        page.page.evaluate("link => { location.hash = link }", f"f{number}?" + urlencode({"v": text}))
+        expect(page.said).to_contain_text("Nothing has run.")
+        with page.page.expect_request("**/run"):
+            page.run()
+        expect(page.output).to_contain_text("None")
+        adapter = TypeAdapter(annotation)
+        got = adapter.validate_json(json.dumps(sent.pop()["v"]))
+        assert got == adapter.validate_json(json.dumps(value)), annotation
+        assert type(got) is type(adapter.validate_json(json.dumps(value))), annotation
+    assert page.complaints == []

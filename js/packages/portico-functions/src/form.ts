@@ -4,7 +4,7 @@ import type { FunctionAbout } from "./about.ts";
 import { el } from "./dom.ts";
 import { make } from "./fields/make.ts";
 import { Field, type Place, type Problem } from "./fields/field.ts";
-import { FilesField } from "./fields/files.ts";
+import { EncodedFileField, FilesField } from "./fields/files.ts";
 import { MapField } from "./fields/objects.ts";
 import { placeOf } from "./fields/place.ts";
 import { TableField } from "./fields/tables.ts";
@@ -81,7 +81,7 @@ export class Form {
     for (const { name, field } of this.#fields) {
       const texts = query.getAll(name).map((text) => text.slice(0, LONGEST));
       if (texts.length === 0) continue;
-      if (!(field instanceof FilesField)) values.set(name, linkedValue(texts, this.#schema(name), this.one.schema));
+      if (!(field instanceof FilesField) || field instanceof EncodedFileField) values.set(name, linkedValue(texts, this.#schema(name), this.one.schema));
     }
     this.write(values);
   }
@@ -147,14 +147,19 @@ function linkedValue(texts: readonly string[], schema: Schema, root: Schema): Js
   const outer = shapeOf(schema, root);
   const shape = outer.kind === "optional" ? shapeOf(outer.inner, root) : outer;
   const [first = ""] = texts;
-  if (shape.kind === "text" || shape.kind === "moment") return first;
-  if (shape.kind === "choice") return shape.options.find((option) => labelOf(option) === first) ?? valueOf(first);
-  if (shape.kind === "choices") return texts.length === 1 && first.startsWith("[") ? valueOf(first) : texts.map((text) => shape.options.find((option) => labelOf(option) === text) ?? text);
+  if (shape.kind === "text" || shape.kind === "moment" || shape.kind === "bytes") return first;
+  if (shape.kind === "choice") return chosen(first, shape.options);
+  if (shape.kind === "choices") return texts.length === 1 && first.startsWith("[") ? valueOf(first) : texts.map((text) => chosen(text, shape.options));
   if (shape.kind !== "list") return valueOf(first);
   const whole = texts.length === 1 ? valueOf(first) : undefined;
   if (Array.isArray(whole)) return whole;
   const item = shapeOf(shape.item, root).kind;
   return texts.map((text) => (item === "text" || item === "moment" ? text : valueOf(text)));
+}
+
+/** The option that *text* is, or else the one that is shown so. */
+function chosen(text: string, options: readonly Json[]): Json {
+  return options.find((option) => option === text) ?? options.find((option) => labelOf(option) === text) ?? valueOf(text);
 }
 
 /** *text* as JSON; the text, if it is none. */

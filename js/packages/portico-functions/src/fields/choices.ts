@@ -1,9 +1,15 @@
 /** Fields that are chosen in: one of several values, some of several, yes or no. */
 
 import { el, newId } from "../dom.ts";
-import { type Json, same } from "../json.ts";
+import { encode, type Json, same } from "../json.ts";
 import { labelOf } from "../shape.ts";
 import { Field, type Place, type Problem } from "./field.ts";
+
+/** A label for each: texts have quotes where they would look like another. */
+function labelsOf(options: readonly Json[]): string[] {
+  const plain = options.map(labelOf);
+  return plain.map((label, index) => (plain.indexOf(label) !== plain.lastIndexOf(label) ? encode(options[index] ?? null) : label));
+}
 
 /** One of *options*. With a label for each, where the values do not speak for themselves. */
 export class ChoiceField extends Field {
@@ -12,7 +18,7 @@ export class ChoiceField extends Field {
   readonly #options: readonly Json[];
   readonly #none: HTMLOptionElement | undefined;
 
-  constructor(place: Place, hint: string, options: readonly Json[], type: string, labels: readonly string[] = options.map(labelOf)) {
+  constructor(place: Place, hint: string, options: readonly Json[], type: string, labels: readonly string[] = labelsOf(options)) {
     super(place, hint);
     this.#options = options;
     const mayBeLeft = place.nullable || place.otherwise === undefined;

@@ -215,19 +215,21 @@ export class MomentField extends Field {
     const text = typeof value === "string" ? value : "";
     const zone = /(?:Z|[+-]00:?00)$/.test(text) && text.includes("T") ? "Z" : "";
     const bare = zone === "" ? text : text.replace(/(?:Z|[+-]00:?00)$/, "");
-    this.control.type = this.#type;
-    this.control.value = bare.replace(/(\.\d{3})\d+/, "$1");
-    if (this.#zone !== undefined) this.#zone.value = zone;
-    const kept = this.control.value !== "" || text === "";
-    if (kept && !/\.\d{4}/.test(bare)) {
-      if (this.#zone !== undefined) this.#zone.hidden = false;
-      return;
-    }
-    this.control.type = "text";
-    this.control.value = text;
-    if (this.#zone !== undefined) this.#zone.hidden = true;
+    const held = text === "" || HELD[this.#type]?.test(bare) === true;
+    this.control.type = held ? this.#type : "text";
+    this.control.value = held ? bare : text;
+    if (this.#zone === undefined) return;
+    this.#zone.value = zone;
+    this.#zone.hidden = !held;
   }
 }
+
+/** What a browser's own fields hold: no zone, and no more than milliseconds (WHATWG HTML, 2.3.5). */
+const HELD: Record<string, RegExp> = {
+  date: /^\d{4}-\d\d-\d\d$/,
+  time: /^\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/,
+  "datetime-local": /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?$/,
+};
 
 /** How far *date* is from UTC here, as RFC 3339 writes it. */
 function offset(date: Date): string {
