@@ -23,7 +23,7 @@ def test_the_package_of_the_page_is_installed_and_served(jupyter_server: Jupyter
         assert kernel.execute("%load_ext portico\nimport sys\nthing = object()").error is None
         refused = kernel.execute("%serve thing")
         assert refused.error is not None
-        assert "What can be served: an ASGI app" in refused.error[1]
+        assert "What can be served: " in refused.error[1]
         install(source, site)  # while the kernel runs, as %pip does
         assert kernel.execute(f"sys.path.append({str(site)!r})").error is None
         kernel.execute(serve.text).check()

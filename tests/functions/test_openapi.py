@@ -7,7 +7,6 @@ import decimal
 import enum
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from starlette.datastructures import Headers, UploadFile
 
 from portico.functions.given import User
 from portico.functions.mark import tool
-from portico.functions.openapi import FunctionRoute, Schemas, document
+from portico.functions.openapi import FunctionRoute, Schemas
 from portico.functions.run_route import RunRoute
 from portico.functions.server import FunctionsServer
 from portico.functions.signature import typed_function
@@ -287,16 +286,3 @@ def test_the_description_holds(functions, excluded, serve, tmp_path: Path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout
     assert f"Tested: {sum(1 + one.options.get for one in map(typed_function, functions))}" in done.stdout
-
-
-def test_fifty_functions_are_described_soon():
-    def make(number: int) -> Any:
-        def function(a: Flat, b: int = number) -> Flat:
-            return a
-
-        return typed_function(function, f"f{number}")
-
-    routes = {f"f{number}/run": RunRoute(make(number)) for number in range(50)}
-    began = time.thread_time()
-    assert len(document(routes, "fifty")["paths"]) == 50
-    assert time.thread_time() - began < 0.3
