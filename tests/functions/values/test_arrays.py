@@ -57,6 +57,9 @@ def test_null_is_nan() -> None:
         (np.ndarray, [[1, 2], [3]], "same length"),
         (np.ndarray, [1, [2]], "same length"),
         (np.ndarray, [1, "a"], "mixes text"),
+        (np.ndarray, [None, "a"], "mixes text"),
+        (NDArray[np.float64], [2**80, ""], "mixes text"),
+        (NDArray[np.bool_], ["true"], "cannot be a boolean"),
         (np.ndarray, [{"a": 1}], "objects in it"),
         (np.ndarray, {"a": 1}, "objects in it"),
         (NDArray[np.int8], [300], "does not fit into int8"),
@@ -81,7 +84,8 @@ def test_lists_may_be_nested_so_deep_only() -> None:
 
 
 def test_one_long_text_among_many_does_not_take_memory_for_all() -> None:
-    assert "MiB" in refusal(np.ndarray, ["x" * 100_000, *["y"] * 10_000])
+    for kind in (np.ndarray, NDArray[np.float32], NDArray[np.datetime64], NDArray[np.complex64], NDArray[np.str_]):
+        assert "MiB" in refusal(kind, ["1" * 100_000, *["1"] * 10_000])
 
 
 def test_a_file_is_read() -> None:

@@ -105,30 +105,30 @@ def from_lists(given: Any, dtype: Any = None) -> Any:
     count, longest, kinds = _look_through(given)
     if dtype is not None and dtype.kind in "OMmcSVU":
         target: Any = dtype
-    elif str in kinds and dtype is None:
+    elif str in kinds:
         if kinds != {str}:
             raise unreadable("The array mixes text with other values.")
-        target = numpy.dtype(f"U{max(longest, 1)}")
+        if dtype is not None and dtype.kind == "b":
+            raise unreadable("A text cannot be a boolean.")
+        target = numpy.dtype(f"U{max(longest, 1)}")  # `cast` makes numbers of it
     elif type(None) in kinds and (dtype is None or dtype.kind == "f"):
         target = numpy.dtype(float)
     elif type(None) in kinds:
-        raise unreadable(
-            f"A null cannot be in an array of {dtype}." if dtype is not None else "null and text do not mix."
-        )
+        raise unreadable(f"A null cannot be in an array of {dtype}.")
     elif dtype is not None and dtype.kind in "iu" and kinds <= {int, bool}:
         target = dtype  # so that what does not fit is seen
     else:
         target = None
-    size = count * (max(target.itemsize, longest * 4 if target.kind in "US" else 1) if target is not None else 8)
+    size = count * max(8, target.itemsize if target is not None else 0, 4 * longest if str in kinds else 0)
     if size > IN_MEMORY:
         raise unreadable(f"The array would take {mebibytes(size)}; at most {mebibytes(IN_MEMORY)} can be read here.")
     try:
         with numpy.errstate(all="ignore"):  # what is too large for a complex number is infinite
             array = numpy.array(given, target)
+            if target is None and array.dtype.kind == "O":
+                array = array.astype(float)  # integers beyond 64 bits
     except (ValueError, TypeError, OverflowError) as error:
         raise unreadable(_why(error, target)) from None
-    if target is None and array.dtype.kind == "O":
-        array = array.astype(float)  # integers beyond 64 bits
     return array
 
 
