@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 from opentelemetry import trace
 
 from portico.tools.server import ToolServer
-from portico.tools.tool import Tool
+from portico.tools.tool import Tool, ToolResult
 from tests.tools.served import STOPPED_WITHIN, TOOLS, Patience, add, listening, run, tool_server
 
 MODERN, HANDSHAKE = "2026-07-28", "legacy"
@@ -83,6 +83,23 @@ def test_what_a_tool_raises_goes_to_its_author_alone(era: str) -> None:
                 await client.call_tool("broken", {})
             assert "secret" not in str(caught.value)
             assert [str(error) for error in shown] == ["a secret of ours"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("value", [object(), {1, object()}, b"\xff"])
+def test_a_result_that_no_json_holds_is_an_error(era: str, value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a tool that makes its results itself: those of functions are looked at before."""
+
+    async def odd(arguments: Any, caller: Any) -> ToolResult:
+        return ToolResult(content=(), structured={"result": value})
+
+    async def test() -> None:
+        async with connected(tool_server(Tool(name="odd", call=odd)), era) as client:
+            with pytest.raises(MCPError) as caught:
+                await client.call_tool("odd", {})
+            assert caught.value.code == -32603
+            assert caplog.records  # for its author
 
     run(test())
 

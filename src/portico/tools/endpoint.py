@@ -135,7 +135,7 @@ class Endpoint:
             return await self._calls.run(tool, arguments, caller)
         except Closed:
             raise MCPError(types.INTERNAL_ERROR, "The server closes.") from None
-        except Exception as error:
+        except Exception as error:  # no failure of the tool's own, for those are results: its author is told
             self._on_error(error)
             raise MCPError(types.INTERNAL_ERROR, "The tool could not be called.") from error
 
@@ -181,6 +181,8 @@ class _IfGathered(ServerMiddleware[Any]):
 
 
 class _Server(Server[Any]):
+    """The SDK's, which says by itself only to modern clients that they can listen for new tools."""
+
     def create_initialization_options(
         self,
         notification_options: NotificationOptions | None = None,
