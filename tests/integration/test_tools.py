@@ -157,11 +157,16 @@ def test_those_who_listen_hear_of_a_change_within_a_second(in_kernel: InKernel, 
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_cell_that_is_run_again_is_another_tool_at_once(jupyter_server: JupyterServer, era: str) -> None:
+@pytest.mark.parametrize("serves", [False, True], ids=["defines it", "defines and serves it"])
+def test_a_cell_that_is_run_again_is_another_tool_at_once(
+    jupyter_server: JupyterServer, era: str, serves: bool
+) -> None:
+    """Those who are connected stay so, though another app may have taken the place of the one they came to."""
     kernel = jupyter_server.kernel()
     kernel.execute("%load_ext portico").check()
     kernel.execute("def predict(area: float) -> float:\n    'Price.'\n    return area * 1000").check()
-    kernel.execute(f"served = %serve predict --name flats-{era[:4]}").check()
+    name = f"flats-{era[:4]}-{serves:d}"
+    kernel.execute(f"served = %serve predict --name {name}").check()
     url, *keys = kernel.execute("print(served.url, served.key(), served.key())").check().text.split()[-3:]
     live = InKernel(url, (keys[0], keys[1]), kernel)
 
@@ -174,7 +179,7 @@ def test_a_cell_that_is_run_again_is_another_tool_at_once(jupyter_server: Jupyte
 
         async def rerun() -> None:
             code = "def predict(area: float, rooms: int = 2) -> float:\n    'Price.'\n    return area * rooms"
-            (await asyncio.to_thread(kernel.execute, code)).check()
+            (await asyncio.to_thread(kernel.execute, code + (f"\n%serve predict --name {name}" * serves))).check()
 
         options = {"message_handler": on_message} if era == HANDSHAKE else {}
         async with live.client(era, **options) as client:
