@@ -29,8 +29,10 @@ from pydantic_ai import Tool as PydanticTool
 import portico
 from portico.adapters import TakeOptions
 from portico.adapters.take import take
+from portico.card.state import CallState
 from portico.errors import NotServable, PorticoError, StartupFailed
 from portico.models import ChatServer
+from portico.provider.serving import guess_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "functions.md"
 
@@ -585,3 +587,50 @@ def test_an_object_whose_own_code_raises_is_looked_at_all_the_same() -> None:
     """Its methods are found in its class, and nothing is asked of it."""
     for thing in (RaisesAtEachName(), RaisesAtAll()):
         assert served(thing) == (Functions, ("predict",))
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"),
+    [
+        (predict, "predict"),
+        (functools.partial(predict), "predict"),
+        ([predict, later], "predict"),
+        ({"the_price": predict, "b": later}, "the-price"),
+        ({"org/cat:7b": reply}, "org-cat-7b"),
+        (Flats(), "flats"),
+        (Flats, "flats"),
+        (Flats().explain, "explain"),
+        (OwnTool(), "own-tool"),
+        ([[predict]], "app"),
+        ([], "app"),
+        (FastAPI(), "app"),
+        (42, "app"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_a_service_is_called_if_nobody_says(thing: Any, name: str) -> None:
+    assert guess_name(thing) == name
+
+
+@pytest.mark.parametrize("notebook", [False, True])
+def test_a_package_that_is_missing_is_named_with_the_line_that_brings_it(
+    notebook: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("fastapi", "pydantic") else name)
+    monkeypatch.setattr("builtins.__IPYTHON__", notebook, raising=False)
+    pip = "%pip" if notebook else "pip"
+    says = f"To serve functions, fastapi and pydantic must be installed: {pip} install 'portico[functions]'"
+    for thing in (predict, [predict], Flats()):
+        with pytest.raises(NotServable) as raised:
+            take(thing)
+        assert str(raised.value) == says
+    assert take(reply).kind == "chat"
+
+
+def test_the_example_on_the_card_is_a_call_of_the_first() -> None:
+    def photo(picture: bytes, size: int, name: str = "x") -> int:
+        return size
+
+    assert take(predict).call == CallState(path="run", body='{"area": 1}')
+    assert take([later, predict]).call == CallState(path="later/run", body='{"area": 1}')
+    assert take(photo).call == CallState(path="run", body='{"size": 1}', files=("picture",))

@@ -205,3 +205,87 @@ def test_a_tabs_worker_takes_it_too(site: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "path", list(sys.path))
     taken = bridge._take("page_of_boards", str(tmp_path), False, lambda doing, error: None)
     assert (taken.kind, taken.how) == ("board", "Board, by boards")
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "names"),
+    [
+        (
+            "from portico.models import get_last_user_message\nimport portico\n"
+            "@portico.tool\ndef predict(area: float) -> float: return area\n"
+            "def other(messages): return 'not marked'\n",
+            "functions",
+            ("predict",),
+        ),
+        (
+            "import portico\n@portico.tool\ndef a(x: int): return x\n@portico.tool\ndef b(x: int): return x\n",
+            "functions",
+            ("a", "b"),
+        ),
+        (
+            "import portico\n@portico.tool\ndef a(x: int) -> int: return x\n@portico.model\ndef b(text): return text\n",
+            "chat",
+            ("b",),
+        ),
+        ("app = [lambda x: x]\n", "functions", ("function",)),
+    ],
+    ids=["one tool", "two tools", "a model first", "by name"],
+)
+def test_a_tabs_worker_finds_what_is_marked(
+    source: str, kind: str, names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a file imports or defines besides is nothing that its author meant to serve."""
+    (tmp_path / "page_of_tools.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    taken = bridge._take("page_of_tools", str(tmp_path), False, lambda doing, error: None)
+    assert taken.kind == kind
+    assert (tuple(taken.models) or tuple(taken.app.functions)) == names
+
+
+def test_functions_are_swapped_in_place_and_the_hub_is_told() -> None:
+    def predict(area: float) -> float:
+        return area
+
+    def explain(area: float) -> str:
+        return "because"
+
+    async def work() -> None:
+        async with here() as (hub, provider):
+            live = await served(provider, predict, "flats")
+            assert (live.kind, live.tools.names, live.how) == ("functions", ("predict",), "function predict")
+            app, digest = live.app, hub.control.service(USER, "flats")["tools_digest"]
+            await renewed(live, {"predict": predict, "why": explain})
+            shown = hub.control.service(USER, "flats")
+            assert (shown["kind"], shown["tools"]) == ("functions", ["predict", "why"])
+            assert (live.app is app, shown["tools_digest"] != digest) == (True, True)
+            assert (live.how, live.call and live.call.path) == ("functions predict, why", "predict/run")
+            with pytest.raises(NotServable, match="is a function, and reply is a chat model"):
+                await renewed(live, [predict, reply])
+            assert live.tools.names == ("predict", "why")
+            await renewed(live, reply)
+            shown = hub.control.service(USER, "flats")
+            assert (shown["kind"], shown["models"], shown["tools"]) == ("chat", ["reply"], [])
+            assert (live.call, live.app is app) == (None, False)
+            await renewed(live, [explain])
+            assert hub.control.service(USER, "flats")["tools"] == ["explain"]
+
+    def reply(messages: Any) -> str:
+        return ""
+
+    run(work)
+
+
+def test_too_many_functions_are_refused_with_the_limit_and_those_before_stay() -> None:
+    def predict(area: float) -> float:
+        return area
+
+    async def work() -> None:
+        async with here() as (_, provider):
+            live = await served(provider, predict, "flats")
+            with pytest.raises(InvalidOption, match=r"too long for the link: 3000 tools"):
+                await renewed(live, {f"function_with_a_long_name_{number}": predict for number in range(3000)})
+            assert (live.status, live.tools.names) == ("live", ("predict",))
+            assert tuple(live.app.functions) == ("predict",)  # type: ignore[union-attr]
+
+    run(work)
