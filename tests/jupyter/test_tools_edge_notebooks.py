@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -24,6 +26,7 @@ from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
 
 OLD_CLIENT = Path(__file__).parent.parent / "tools" / "old_client" / "requirements.txt"
+JS_AGENT = Path(__file__).with_name("js_agent")
 ERAS = ["auto", "legacy"]
 
 SERVE = '''
@@ -257,6 +260,35 @@ def test_the_last_client_that_shakes_hands_lists_calls_and_hears(
                 await client.wait()
 
     run(work())
+
+
+@pytest.mark.real
+def test_the_javascript_sdk_lists_calls_aborts_and_hears(jupyter_server: JupyterServer, kernels: list[Kernel]) -> None:
+    npm = shutil.which("npm")
+    assert npm is not None, "Node.js and npm are not installed."
+    lock = (JS_AGENT / "package-lock.json").read_bytes()
+    environments.unless_made(
+        JS_AGENT / "node_modules" / ".made-from", lock, lambda: environments.run([npm, "ci", "--silent"], JS_AGENT)
+    )
+    url = f"{jupyter_server.url}portico/mcp?services=nb0"
+    command = ["node", str(JS_AGENT / "agent.mjs"), url, key_for(jupyter_server, "nb0")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        told = json.loads(client.stdout.readline())
+        assert told["server"] == "portico"
+        assert told["tools"] == [f"nb0__{name}" for name in ("number", "predict", "who", "steps", "fails", "patient")]
+        assert told["predict"] == {"result": 70002}
+        assert told["fails"] == [True, "ValueError: there is no such flat"]
+        text = ""
+        while not text:
+            text = kernels[0].execute("print(*left)").check().text.strip()
+        assert float(text) < told["aborted"] + 1
+        kernels[0].execute("%serve [predict] --name nb0 --replace").check()
+        served = time.time()
+        changed = json.loads(client.stdout.readline())
+        assert changed["tools"] == ["nb0__predict"]
+        assert changed["heard"] - served < 1
+        assert client.wait(10) == 0
 
 
 def test_a_kernel_that_hangs_hides_its_tools_alone(jupyter_server: JupyterServer, kernels: list[Kernel]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -579,3 +581,10 @@ def test_what_is_no_id_is_refused(id_: Any) -> None:
             assert reading.json()["error"]["code"] == -32600
 
     asyncio.run(inside())
+
+
+def test_a_hub_knows_no_library_of_mcp() -> None:
+    """It is in every Jupyter server, whose start nobody should wait half a second longer for."""
+    program = "import sys, portico.hub.hub, portico.hub.tools.exchange; print({'mcp', 'pydantic'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done.stderr
