@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.functions.values.accepting import choose, names, ranges_of
@@ -48,6 +48,7 @@ def test_ranges_are_told_in_order() -> None:
     assert ranges_of("*/*, text/csv;q=0.5, image/png, text/html;q=0") == ("image/png", "*/*", "text/csv")
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"([a-z*]+/[a-z*]+(; ?q=[0-9.]*)?, ?)*"))
 def test_any_header_gives_an_offer_or_none(accept: str) -> None:
     """Any text chooses one of the offers, or none of them."""

@@ -28,6 +28,7 @@ SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 ARRAYS = npst.arrays(DTYPES, SHAPES)
 
 
+@settings(deadline=None)
 @given(ARRAYS)
 def test_an_array_comes_back_from_a_file(array: Any) -> None:
     """What is answered as .npy, and uploaded again, is the same array."""
@@ -36,6 +37,7 @@ def test_an_array_comes_back_from_a_file(array: Any) -> None:
     np.testing.assert_array_equal(again, array)
 
 
+@settings(deadline=None)
 @given(ARRAYS.filter(lambda array: 0 not in array.shape))
 def test_an_array_comes_back_from_json(array: Any) -> None:
     """What is answered as JSON, and sent again to a parameter of its type, is the same; what is not finite is NaN."""
@@ -54,6 +56,7 @@ TEXTS = npst.arrays(npst.unicode_string_dtypes(max_len=5), npst.array_shapes(max
 TIMES = npst.arrays(npst.datetime64_dtypes(max_period="s", min_period="ns"), npst.array_shapes(max_dims=2, max_side=3))
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_text_comes_back(array: Any) -> None:
     """Text of any kind is the same after both ways."""
@@ -65,6 +68,7 @@ def test_text_comes_back(array: Any) -> None:
     assert again.tolist() == array.tolist()
 
 
+@settings(deadline=None)
 @given(TIMES)
 def test_times_are_written(array: Any) -> None:
     """Any time has a text, and none is null."""
@@ -80,7 +84,7 @@ LISTS = st.recursive(
 KINDS = [None, "f4", "f8", "i1", "u8", "?", "U3", "M8[s]", "m8[s]", "c8", "S2", "O", "V4"]
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(LISTS, st.sampled_from(KINDS))
 def test_any_json_is_an_array_or_an_error(value: Any, dtype: str | None) -> None:
     """Any JSON value gives an array of the type that is asked for, or an error of the caller's."""

@@ -81,6 +81,32 @@ def test_what_is_no_table_or_too_large_is_refused(kind: Any, given: Any, why: st
     assert why in refusal(kind, given)
 
 
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for at in range(levels):
+        value = [value] if at % 2 else {"x": value}
+    return value
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pl.Series, pa.Table], ids=str)
+@pytest.mark.parametrize("inner", [lambda cell: cell, lambda cell: [cell], lambda cell: {"in": [cell]}], ids=range(3))
+def test_another_field_in_each_row_is_refused_before_it_takes_memory(kind: Any, inner: Any) -> None:
+    cells = [inner({f"k{at}": 1}) for at in range(5000)]
+    assert "too many different fields" in refusal(kind, cells if kind is pl.Series else {"a": cells})
+    if kind is not pl.Series:
+        fewer = [inner({f"k{at}": 1}) for at in range(900)]
+        assert "too many different fields" in refusal(kind, {f"c{at}": fewer for at in range(6)})
+
+
+@pytest.mark.parametrize("kind", FRAMES, ids=lambda kind: kind.__module__.split(".")[0])
+def test_objects_and_lists_may_be_in_cells(kind: Any) -> None:
+    records = [{"a": {"x": at, "y": [1, 2]}, "b": [{"z": 1}]} for at in range(1000)]
+    assert result_of(taken(kind, records)) == records
+    assert result_of(taken(kind, [{"a": deep(8)}])) == [{"a": deep(8)}]
+    if kind is not pd.DataFrame:
+        assert "nested too deeply" in refusal(kind, [{"a": deep(900)}])
+
+
 def test_records_need_not_have_the_same_fields() -> None:
     table = taken(pl.DataFrame, [{"a": 1}, {"b": "x"}])
     assert table.to_dicts() == [{"a": 1, "b": None}, {"a": None, "b": "x"}]

@@ -12,7 +12,7 @@ from pathlib import Path
 import fastapi
 import pytest
 import starlette.datastructures
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.errors import UnusableRequest
@@ -111,6 +111,7 @@ def test_names_of_files_are_cleaned(filename: str, name: str) -> None:
     assert base_name(filename) == name
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_name_can_be_written_and_stays_in_its_folder(filename: str) -> None:
     """A file with any name lies right in a folder of its own."""
@@ -121,6 +122,7 @@ def test_any_name_can_be_written_and_stays_in_its_folder(filename: str) -> None:
         assert len(path.name.encode()) <= 200
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_base64_of_both_alphabets_is_read(data: bytes) -> None:
     """What is written as base64 is read again, with the other alphabet and without padding too."""

@@ -11,13 +11,11 @@ from typing import Any, Final
 
 from portico.errors import UnusableRequest
 from portico.functions.values.arrow_cost import BrokenArrow, Cost, cost_of_file, cost_of_message
-from portico.functions.values.bounds import CELLS, COLUMNS, IN_MEMORY, mebibytes, one_line, unreadable
+from portico.functions.values.bounds import CELLS, COLUMNS, DEEP, IN_MEMORY, mebibytes, one_line, unreadable
 
 FILE_MAGIC: Final = b"ARROW1"
 _CHUNKS: Final = 2**20
 """Columns times batches: each takes some hundred bytes, though nothing be in it."""
-_DEEP: Final = 8
-"""How deep a type is nested: lists of structs of lists."""
 
 
 def read_arrow(data: bytes) -> Any:
@@ -56,8 +54,9 @@ def _read(pyarrow: Any, data: bytes) -> Any:
         raise unreadable(f"The table has {columns} columns; at most {COLUMNS} can be read here.")
     if columns * count > _CHUNKS:
         raise unreadable("The table is in too many pieces: write larger batches.")
-    for field in schema:
-        _check_type(pyarrow.types, field.name, field.type, 0)
+    fields = sum(_check_type(pyarrow.types, field.name, field.type, 0) for field in schema)
+    if fields > COLUMNS:
+        raise unreadable(f"The table has {fields} columns and fields in them; at most {COLUMNS} can be read here.")
     kept = []
     for batch in batches:
         batch.validate(full=True)
@@ -72,23 +71,18 @@ def _check_cost(cost: Cost) -> None:
         raise unreadable(f"The table would take more than {mebibytes(IN_MEMORY)}.")
 
 
-def _check_type(types: Any, name: str, kind: Any, depth: int) -> None:
-    """Raise for a type that lets few bytes stand for many values, or that has code of its own."""
-    if depth > _DEEP:
+def _check_type(types: Any, name: str, kind: Any, depth: int) -> int:
+    """How many fields a type has. Raises for one that lets few bytes stand for many values, or has code of its own."""
+    if depth > DEEP:
         raise unreadable(f"The column {name[:100]!r} is nested too deeply.")
-    if types.is_dictionary(kind) and depth == 0:
-        if _is_plain(types, kind.value_type) or _is_sized(types, kind.value_type):
-            return
-    elif _is_plain(types, kind) or _is_sized(types, kind):
-        return
-    elif types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        _check_type(types, name, kind.value_type, depth + 1)
-        return
-    elif types.is_struct(kind):
-        for field in kind:
-            _check_type(types, name, field.type, depth + 1)
-        return
-    raise unreadable(f"The column {name[:100]!r} has the type {str(kind)[:100]}, which is not read here.")
+    inner = kind.value_type if types.is_dictionary(kind) and depth == 0 else kind
+    if _is_plain(types, inner) or _is_sized(types, inner):
+        return 1
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return 1 + _check_type(types, name, kind.value_type, depth + 1)
+    if types.is_struct(kind):
+        return 1 + sum(_check_type(types, name, field.type, depth + 1) for field in kind)
+    raise unreadable(f"The column {name[:100]!r} has the type {str(inner)[:100]}, which is not read here.")
 
 
 def _is_plain(types: Any, kind: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portico.functions.values.bounds import one_line, unreadable
-from portico.functions.values.cells import csv_cell
+from portico.functions.values.cells import check_nested, csv_cell
 
 
 def is_frame(value: Any) -> bool:
@@ -17,6 +17,7 @@ def is_frame(value: Any) -> bool:
 def from_columns(columns: dict[str, list[Any]]) -> Any:
     import pyarrow
 
+    check_nested(columns)
     try:
         return pyarrow.table(columns)
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:

@@ -18,6 +18,10 @@ CELLS: Final = 2**24
 """Cells of a table, and elements of nested lists: as Python objects, about 1 GiB at worst."""
 COLUMNS: Final = 10_000
 """Columns of a table: each costs as much as a hundred cells, whatever is in it."""
+NESTED: Final = 2**22
+"""Different fields of objects in cells, times their values: polars takes up to 260 bytes for each, so 1 GiB."""
+DEEP: Final = 8
+"""How deep a column is nested: lists of objects of lists. Polars takes seconds for some hundred levels."""
 DIMENSIONS: Final = 32
 """How deep lists that become an array are nested. NumPy itself stops at 64."""
 DISPLAY: Final = 8 * 2**20

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portico.functions.values.bounds import is_failure, one_line, unreadable
-from portico.functions.values.cells import csv_cell
+from portico.functions.values.cells import check_nested, csv_cell
 
 
 def is_frame(value: Any) -> bool:
@@ -25,6 +25,7 @@ def is_series(value: Any) -> bool:
 def from_columns(columns: dict[str, list[Any]]) -> Any:
     import polars
 
+    check_nested(columns)
     return _read("This cannot be a table", lambda: polars.DataFrame(columns, strict=False))
 
 
@@ -53,6 +54,7 @@ def from_arrow(table: Any) -> Any:
 def series_of(values: list[Any], labels: list[Any] | None) -> Any:
     import polars
 
+    check_nested({"value": values})
     return _read("This cannot be a series", lambda: polars.Series(values=values, strict=False))
 
 
