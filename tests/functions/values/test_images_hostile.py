@@ -46,6 +46,15 @@ def test_bombs_are_refused(data: bytes) -> None:
     assert time.process_time() - started < 5
 
 
+def test_a_jpeg_that_goes_over_its_pixels_again_and_again_is_refused() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data[data.rfind(b"\xff\xda") : -2]
+    assert tried(read_image, data[:-2] + last * 50 + b"\xff\xd9").size == (64, 64)
+    assert "scans" in refusal(Image.Image, upload(data[:-2] + last * 1000 + b"\xff\xd9"))
+
+
 def test_base64_is_read_within_the_same_bounds() -> None:
     assert "pixels" in refusal(Image.Image, to_base64(png(100_000, 100_000)))
 

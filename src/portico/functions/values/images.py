@@ -7,7 +7,7 @@ strangers reach.
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from portico.errors import UnusableRequest
 from portico.functions.values.bounds import PIXELS, unreadable
@@ -17,6 +17,8 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Which of Pillow's decoders may look at what strangers send."""
 MEDIA_TYPES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
 
+SCANS: Final = 100
+"""Passes over a JPEG image: progressive ones have ten. Each goes over all pixels, for as little as twenty bytes."""
 _TOO_MANY: Final = f"The image has too many pixels: at most {PIXELS} can be read here."
 
 WRITTEN: Final = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
@@ -43,6 +45,8 @@ def read_image(given: Any) -> Any:
         image = Image.open(file, formats=FORMATS)
         if image.width * image.height > PIXELS:
             raise unreadable(_TOO_MANY)
+        if image.format in ("JPEG", "MPO") and _scans(file) > SCANS:
+            raise unreadable(f"The JPEG file has more than {SCANS} scans.")
         image.load()
     except UnusableRequest:
         raise
@@ -52,6 +56,18 @@ def read_image(given: Any) -> Any:
         text = "is no image of a known kind" if isinstance(error, UnidentifiedImageError) else "cannot be decoded"
         raise unreadable(f"The file {text}: send PNG, JPEG, WebP, GIF or BMP.") from None
     return image
+
+
+def _scans(file: BinaryIO) -> int:
+    """How many scans a JPEG file has, or a few more: those of thumbnails in it. Source: ITU-T T.81, B.1.1."""
+    place = file.tell()
+    file.seek(0)
+    count, last = 0, b""
+    while piece := file.read(2**20):
+        count += (last + piece).count(b"\xff\xda")
+        last = piece[-1:]
+    file.seek(place)
+    return count
 
 
 def to_bytes(image: Any, media_type: str = "image/png") -> bytes:
