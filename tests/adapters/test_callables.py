@@ -362,6 +362,7 @@ WALK: dict[str, list[tuple[Any, str, tuple[str, ...]]]] = {
         (lambda area: area, Functions, ("function",)),
         (math.hypot, Refused, ("hypot does not tell",)),
         (math.sqrt, Functions, ("sqrt",)),
+        (numpy.sqrt, Functions, ("sqrt",)),
         (max, Refused, ("max",)),
     ],
     "a method of an object (`flats.predict`)": [
@@ -408,6 +409,7 @@ WALK: dict[str, list[tuple[Any, str, tuple[str, ...]]]] = {
         (Untyped, Refused, ("Untyped.predict", "no types")),
         (Point, Refused, ("serve an object of it",)),
         (int, Refused, ("serve an object of it",)),
+        (list[int], Refused, ("is callable, but not as an app is",)),
     ],
     "a list, tuple or dict of chat functions": [
         ([reply, cat], Chat, ("reply", "cat")),

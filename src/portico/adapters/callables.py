@@ -7,7 +7,7 @@ objects with methods are (`functions`, `methods`).
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 from portico.adapters import libraries, tool_objects
 from portico.adapters.looking import is_a, look, modules_of, name_of
@@ -24,7 +24,7 @@ def what_is(thing: Any) -> What:
     """What *thing* is served as by itself: by its mark, else by how it is called. Empty for what is no function."""
     if is_model(thing):
         return "chat"
-    if is_a(thing, type):
+    if is_a(thing, type) or look(get_origin, thing, otherwise=None) is not None:  # a class, or one such as list[int]
         return ""
     if is_tool(thing):
         return "function"

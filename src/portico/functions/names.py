@@ -59,10 +59,9 @@ def name_of(function: Any) -> str:
     """
     while isinstance(function, functools.partial | functools.partialmethod):
         function = function.func
-    if not inspect.isroutine(function) and not inspect.isclass(function):
-        wrapped = getattr(function, "__wrapped__", None)  # as that of functools.lru_cache
-        if wrapped is None or not hasattr(function, "__name__"):
-            function = type(function)
+    own = isinstance(getattr(function, "__name__", None), str)  # what functools.lru_cache and numpy make has one
+    if not own and not inspect.isroutine(function) and not inspect.isclass(function):
+        function = type(function)
     name = getattr(function, "__name__", FALLBACK)
     if not isinstance(name, str) or name == "<lambda>":
         return FALLBACK
