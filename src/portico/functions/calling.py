@@ -16,6 +16,7 @@ from portico.calls.endings import UNUSUAL
 from portico.calls.run import THREADS, Cancel, Sink, drive
 from portico.functions.failing import failure_of, report_failure
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
+from portico.functions.mistakes import validator_of
 from portico.functions.results import Told, Whole
 from portico.functions.turn import ThreadTurn
 from portico.functions.typed import TypedFunction
@@ -28,9 +29,12 @@ def validate(typed: TypedFunction, given: Mapping[str, Any], context: Any = None
     """Read what a caller gave, by the parameters' names, as pydantic reads it.
 
     *context* is for the types' own validators: the files that came with the call. What the function is given by us is
-    not in the result: `call` adds it. Raises `pydantic.ValidationError`, which names each wrong field.
+    not in the result: `call` adds it.
+
+    Raises `pydantic.ValidationError`, which names each wrong field; of what is large, only the first in each list
+    (`portico.functions.mistakes`).
     """
-    validator = typed.arguments.__pydantic_validator__
+    validator = validator_of(typed.arguments, given)
     if typed.passing.strict and (text := _as_json(given)) is not None:
         return _passed(typed, validator.validate_json(text, context=context))
     return _passed(typed, validator.validate_python(given, context=context))
