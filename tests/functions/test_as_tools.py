@@ -103,7 +103,7 @@ def test_of_many_wrong_arguments_some_are_told() -> None:
         return 1
 
     assert len(text(called(function, numbers=["x"] * 900))) < 5000
-    assert "There are 900 errors" in text(called(function, numbers=["x"] * 900))
+    assert "numbers.19: " in text(called(function, numbers=["x"] * 900))
     assert "- numbers.0: " in text(called(function, numbers=["x"] * 20_000))  # of what is large, the first
     assert len(text(called(function, **{"x" * 100_000: 1}))) < 1000
 
