@@ -268,7 +268,11 @@ def test_porticos_own_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None
         listed = [line.partition(",")[0] for line in archive.read(record).decode().splitlines()]
     assert sorted(listed) == sorted(names)
     assert {"portico/tab/bridge.py", "portico/py.typed"} <= set(names)
-    assert [name for name in names if name.startswith("portico/static/")] == ["portico/static/kernel.js"]
+    assert {name for name in names if name.startswith("portico/static/")} == {
+        "portico/static/kernel.js",
+        "portico/static/functions/page.js",
+        "portico/static/functions/style.css",
+    }
     assert not [name for name in names if name.startswith(("portico/relay/", "portico/cli/"))]
     about = wheels.Wheel.read(wheel)
     assert about.name == "portico"

@@ -317,11 +317,12 @@ def test_a_relay_that_opens_such_streams_by_itself_learns_of_its_own_share_alone
 
             provider = RealProvider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
             cat = await provider.publish(service(provider, "cat"), saying(b"cat"), HOME)
-            await provider.publish(service(provider, "dog"), saying(b"dog"), HOME)
+            dog = await provider.publish(service(provider, "dog"), saying(b"dog"), HOME)
             where = find_relay(relay.state.config.base_url, token, environ={})
             shared = await provider.share(make(cat, where, name="link", conditions=conditions(expires="1h")))
             cat.log.printed(SECRET)
-            cat.tools = ToolList.of({"secret_tool": {"type": "object"}})
+            cat.tools = ToolList.of({"shared_tool": {"type": "object"}})
+            dog.tools = ToolList.of({"secret_tool": {"type": "object"}})
             (session,) = relay.state.workspaces.get("local").registry.sessions.values()
             link = session.link
             assert link is not None
@@ -337,7 +338,10 @@ def test_a_relay_that_opens_such_streams_by_itself_learns_of_its_own_share_alone
                     assert (status, json.loads(body)) == (200, {"services": [told]})
                 elif (method, path, name) == ("GET", "share", "link"):
                     assert (status, json.loads(body)) == (200, told)
-                elif path in ("log", "schemas"):
+                elif (method, path, name) == ("GET", "schemas", "link"):  # its visitors may call them
+                    assert status == 200
+                    assert [one["name"] for one in json.loads(body)["tools"]] == ["shared_tool"]
+                elif path == "log":
                     assert status == 403
                 else:
                     assert status in (400, 404, 405)
@@ -351,7 +355,7 @@ def test_a_relay_that_opens_such_streams_by_itself_learns_of_its_own_share_alone
 
 
 def test_a_relays_own_calls_are_answered_the_same() -> None:
-    """What its hub would ask for a user, too: the code is there, and the provider refuses."""
+    """What its hub would ask for a user, too: the code is there, and the provider refuses to show its log."""
 
     async def work() -> None:
         async with hostile_relay() as (relay, token):
@@ -359,11 +363,13 @@ def test_a_relays_own_calls_are_answered_the_same() -> None:
             where = find_relay(relay.state.config.base_url, token, environ={})
             cat = await provider.publish(service(provider, "cat"), saying(b"cat"), where)
             cat.log.printed(SECRET)
+            cat.tools = ToolList.of({"shared_tool": {"type": "object"}})
             control = relay.state.workspaces.get("local").control
-            for asking in (control.log, control.tools):
-                with pytest.raises(Refusal) as refused:
-                    await asking(Principal(id="user:local"), "cat", {})
-                assert (refused.value.status, refused.value.code) == (403, "not_own_hub")
+            with pytest.raises(Refusal) as refused:
+                await control.log(Principal(id="user:local"), "cat", {})
+            assert (refused.value.status, refused.value.code) == (403, "not_own_hub")
+            told = json.loads(await control.tools(Principal(id="user:local"), "cat", {}))
+            assert [one["name"] for one in told["tools"]] == ["shared_tool"]  # of what is served there, and no more
             await provider.shutdown()
 
     asyncio.run(work())  # a relay reads its store as it starts

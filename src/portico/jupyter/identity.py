@@ -171,9 +171,7 @@ class JupyterIdentities(Identities):
             except (ValueError, HTTPInputError):
                 return None
         user = (await self._ask_jupyter("GET", "/", headers)).user
-        if user is not None and self._jupyterhub is None:
-            return KnownUser("owner", user.name, by_token=True)
-        return user
+        return OWNER if user is not None and self._jupyterhub is None else user
 
     # --- asking ----------------------------------------------------------------------------------------------
 
@@ -232,6 +230,8 @@ class JupyterIdentities(Identities):
             return Recognised(token=token)
         if not allowed:
             return Recognised(token=token)
+        if token and token in self.own_tokens() and "Authorization" in headers and self._jupyterhub is None:
+            return Recognised(user=OWNER, token=token)
         return Recognised(
             user=KnownUser(
                 id=str(getattr(user, "username", "") or "user"),
@@ -260,6 +260,11 @@ class JupyterIdentities(Identities):
         except Exception:  # noqa: BLE001 -- a provider of another kind: whatever may be the token is kept from the app
             return b""
         return str(token or "").encode()
+
+
+OWNER = KnownUser("owner", "owner", by_token=True)
+"""Who calls with the server's own token in a header. Jupyter makes up another user each time that it is asked, and so
+sessions, stored responses and calls that can be cancelled would be nobody's a moment later."""
 
 
 def _query_of(request: VisitorRequest) -> bytes:

@@ -29,6 +29,7 @@ NO_FILE = {
     "tests/models/test_injection_signatures.py": _NO_WHEEL + "numpy",
     "tests/models/test_foreign_handed_on.py": _NO_WHEEL + "langchain-core",
     "tests/models/test_foreign_nothing_lost.py": _NO_WHEEL + "langchain-core",
+    "tests/adapters/test_callables.py": _NO_WHEEL + "numpy, langchain-core, and markupsafe, for flask",
     "tests/adapters/test_take.py": _NO_WHEEL + "markupsafe, for flask",
     "tests/adapters/test_take_served.py": _NO_PROCESS,
     "tests/adapters/test_libraries_mcp.py": _NO_SERVER,
