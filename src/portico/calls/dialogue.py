@@ -246,6 +246,7 @@ class Dialogue:
         if self.has_returned:
             return
         if not self._begun:
+            self.has_returned = True  # it never runs, though a thread may still come to it
             self._end(Outcome("cancelled", reason=self.stopping or ""))
             return
         if self._task is not None:
