@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
 
 import pytest
@@ -206,3 +207,22 @@ def test_the_depth_of_any_value_is_bounded():
     refusal = refused(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), by=load)
     assert "nested too deeply" in str(refusal)
     assert refusal.field is None
+
+
+def test_what_is_repeated_of_names_is_cut():
+    """A name may be as long as the body, and a body hold as many values beside it: together that would be a TiB."""
+    name = "k" * 200_000
+    many = {name: [0] * 20_000 + [["\x00"]]}
+    tracemalloc.start()
+    try:
+        error = refused(json.dumps(many), by=load)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert error.field == f"{'k' * 100}[20000][0]"
+    assert most < 20 * 2**20
+    nested = "\ud800"
+    for _ in range(MAX_DEPTH - 1):
+        nested = {"n" * 1000: nested}
+    assert len(refused(json.dumps(nested), by=load).field) < 1000
+    assert len(refused(json.dumps({name: {"a\x00": 1}}), by=load).field) == 100

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from portico.calls.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
@@ -23,6 +23,10 @@ MAX_DEPTH = 64
 MayHoldNUL = Callable[[str, dict[str, Any]], bool]
 """Given where an object stands in the body (``messages[0]``), and it: whether the texts in it may hold a NUL."""
 
+_MOST_NAME = 100
+"""Characters of a name in a body that are repeated, and `_MOST_PLACE` of all that lead to a value."""
+_MOST_PLACE = 500
+_CONTAINERS = frozenset((dict, list))
 _ACCEPTED = ((b"accept-encoding", ", ".join(CODINGS).encode()),)  # goes with a 415 (RFC 9110 §15.5.16)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _BAD = re.compile("[\x00\ud800-\udfff]")
@@ -130,38 +134,62 @@ def _no_constant(name: str) -> float:
 
 def _check_depth(body: Any) -> None:
     for key, value in body.items() if isinstance(body, dict) else (("", body),):
-        level = [value]
+        level: list[Any] = [value] if value and value.__class__ in _CONTAINERS else []
         for _ in range(MAX_DEPTH):
-            level = [inner for outer in level for inner in _inner(outer)]
             if not level:
                 break
+            # without those that hold nothing, of which a body can have millions
+            level = [inner for outer in level for inner in _values(outer) if inner and inner.__class__ in _CONTAINERS]
         else:
-            what = repr(key[:100]) if key else "The request's body"
-            raise UnusableRequest(f"{what} is nested too deeply: at most {MAX_DEPTH} levels.", field=key[:100] or None)
+            what = repr(key[:_MOST_NAME]) if key else "The request's body"
+            message = f"{what} is nested too deeply: at most {MAX_DEPTH} levels."
+            raise UnusableRequest(message, field=key[:_MOST_NAME] or None)
 
 
-def _inner(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+def _values(container: Any) -> Iterable[Any]:
+    values: Iterable[Any] = container.values() if container.__class__ is dict else container
+    return values
 
 
 def _check_texts(body: Any, may_hold_nul: MayHoldNUL | None) -> None:
-    rows: list[tuple[str, Any, re.Pattern[str]]] = [("", body, _BAD)]
-    while rows:
-        path, value, bad = rows.pop()
-        if isinstance(value, str):
-            if bad.search(value):
-                raise UnusableRequest(
-                    f"{path!r} holds a NUL or half of a surrogate pair, which is no text.", field=path
-                )
-        elif isinstance(value, dict):
-            if may_hold_nul is not None and may_hold_nul(path, value):
-                bad = _HALF
-            for key, inner in value.items():
-                if bad.search(key):
-                    raise UnusableRequest("A key holds a NUL or half of a surrogate pair.", field=path or None)
-                rows.append((f"{path}.{key}" if path else key, inner, bad))
-        elif isinstance(value, list):
-            rows.extend((f"{path}[{index}]", inner, bad) for index, inner in enumerate(value))
+    """Look at each text in *body*, in order, and keep no more than where that is: one level of it at a time.
+
+    A name in the body may be as long as the body, so what is said of a place is cut.
+    """
+    above: list[tuple[str, re.Pattern[str], Iterator[tuple[Any, Any]]]] = []
+    path, bad = "", _BAD
+    rest: Iterator[tuple[Any, Any]] = iter([("", body)])
+    while True:
+        for key, value in rest:
+            kind_of = value.__class__
+            if kind_of is str:
+                if bad.search(value):
+                    place = _place(path, key)
+                    raise UnusableRequest(
+                        f"{place!r} holds a NUL or half of a surrogate pair, which is no text.", field=place
+                    )
+            elif value and kind_of in _CONTAINERS:
+                above.append((path, bad, rest))
+                path = _place(path, key)
+                if kind_of is dict:
+                    if bad is _BAD and may_hold_nul is not None and may_hold_nul(path, value):
+                        bad = _HALF
+                    if any(map(bad.search, value)):
+                        raise UnusableRequest("A key holds a NUL or half of a surrogate pair.", field=path or None)
+                    rest = iter(value.items())
+                else:
+                    rest = enumerate(value)
+                break
+        else:
+            if not above:
+                return
+            path, bad, rest = above.pop()
+
+
+def _place(path: str, key: str | int) -> str:
+    """Where *key* of what is at *path* stands, as ``messages[0].content``."""
+    if len(path) > _MOST_PLACE:
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key[:_MOST_NAME]}" if path else key[:_MOST_NAME]
