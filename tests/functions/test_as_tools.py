@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import HTTPException
+from pydantic import AfterValidator
 
 from portico.errors import UnusableOutput
 from portico.functions.as_tools import tool_of, tools_of
@@ -230,3 +231,17 @@ def test_one_that_is_busy_says_so() -> None:
         assert all("wait" in text(result) for result in refused)
 
     run(test())
+
+
+def test_what_the_code_of_a_type_raises_is_a_result_and_shown_to_the_author() -> None:
+    def check(value: str) -> str:
+        raise KeyError(value)
+
+    def take(value: Annotated[str, AfterValidator(check)]) -> str:
+        return value
+
+    seen: list[BaseException] = []
+    result = called(take, report=seen.append, value="x")
+    assert result.is_error
+    assert text(result) == "KeyError: 'x'"
+    assert [type(error) for error in seen] == [KeyError]

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import logging
+import re
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
@@ -215,6 +216,35 @@ def test_whatever_a_function_raises_is_its_own(error, asynchronous):
     app = server(fail_async if asynchronous else fail, add, on_error=lambda error: None)
     assert run(app, "/fail_async/run" if asynchronous else "/fail/run").status == 500
     assert run(app, "/add/run", {"a": 1}).status == 200
+
+
+def refuses(error):
+    def check(value: str) -> str:
+        raise error
+
+    def take(value: Annotated[str, AfterValidator(check)]) -> str:
+        return value
+
+    return take
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), SystemExit("x"), asyncio.CancelledError("x"), MemoryError("x")])
+def test_what_the_code_of_a_type_raises_is_told_as_what_a_function_raises(error):
+    seen = []
+    answer = run(server(refuses(error), on_error=seen.append), body={"value": ""})
+    assert answer.status == 500
+    assert answer.json["detail"].startswith(f"{type(error).__name__}: ")
+    assert seen == [error]
+
+
+@pytest.mark.parametrize("pattern", ["(" * 5000, "a{99999999999999999999}"])
+def test_a_value_that_is_too_much_for_its_type_is_the_callers(pattern):
+    def take(pattern: re.Pattern) -> str:
+        return pattern.pattern
+
+    app = server(take, on_error=lambda error: None)
+    assert run(app, body={"pattern": pattern}).status == 422
+    assert run(app, body={"pattern": "a+"}).json == {"result": "a+"}
 
 
 def test_a_mistake_of_the_function_with_its_values_is_not_the_visitors():

@@ -71,12 +71,12 @@ async def _called(
 
     try:
         if files is None or is_quick_to_read(arguments, files):
-            args, kwargs = validate(typed, arguments, files)
+            args, kwargs = validate(typed, arguments, files, report)
         else:
-            args, kwargs = await off_loop(validate, typed, arguments, files)
+            args, kwargs = await off_loop(validate, typed, arguments, files, report)
     except ValidationError as error:
         return _failed(_wrong_arguments(typed, error))
-    except UnusableRequest as error:  # no room for a file
+    except (FunctionError, UnusableRequest) as error:  # a type's own code failed, or there was no room for a file
         return _failed(str(error))
     given = Given(headers=caller.headers, identity=caller.identity, progress=caller.progress, report=report)
     try:

@@ -12,10 +12,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from portico.calls.endings import UNUSUAL
+from portico.calls.endings import UNUSUAL, is_failure
 from portico.calls.run import THREADS, Cancel, Sink, drive
+from portico.errors import PorticoError, UnusableRequest
 from portico.functions.failing import failure_of, report_failure
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
+from portico.functions.invalid import is_invalid
 from portico.functions.mistakes import validator_of
 from portico.functions.results import Told, Whole
 from portico.functions.turn import ThreadTurn
@@ -24,20 +26,38 @@ from portico.functions.typed import TypedFunction
 Arguments = tuple[list[Any], dict[str, Any]]
 """What goes by position, and what goes by name."""
 
+Report = Callable[[BaseException], object]
+"""Shows an exception to the function's author."""
 
-def validate(typed: TypedFunction, given: Mapping[str, Any], context: Any = None) -> Arguments:
+
+def validate(
+    typed: TypedFunction, given: Mapping[str, Any], context: Any = None, report: Report | None = None
+) -> Arguments:
     """Read what a caller gave, by the parameters' names, as pydantic reads it.
 
     *context* is for the types' own validators: the files that came with the call. What the function is given by us is
     not in the result: `call` adds it.
 
     Raises `pydantic.ValidationError`, which names each wrong field; of what is large, only the first in each list
-    (`portico.functions.mistakes`).
+    (`portico.functions.mistakes`). A type's validator is code, its author's or a library's: what else it raises is
+    shown to the author by *report*, and becomes a `FunctionError`; or `UnusableRequest` (422), where a value was too
+    deep or too large for it.
     """
-    validator = validator_of(typed.arguments, given)
-    if typed.passing.strict and (text := _as_json(given)) is not None:
-        return _passed(typed, validator.validate_json(text, context=context))
-    return _passed(typed, validator.validate_python(given, context=context))
+    try:
+        validator = validator_of(typed.arguments, given)
+        if typed.passing.strict and (text := _as_json(given)) is not None:
+            return _passed(typed, validator.validate_json(text, context=context))
+        return _passed(typed, validator.validate_python(given, context=context))
+    except PorticoError:
+        raise
+    except BaseException as error:  # a validator may raise anything
+        if is_invalid(error) or not is_failure(error, stopped=False):
+            raise
+        report_failure(typed.name, error, Given(report=report))
+        if isinstance(error, RecursionError | OverflowError):  # re.compile of "((((...", and of "a{9999999999}"
+            message = "The arguments cannot be read: a value is nested too deeply, or too large."
+            raise UnusableRequest(message, 422, code="value_error") from error
+        raise failure_of(error) from error
 
 
 def _as_json(given: Mapping[str, Any]) -> bytes | None:

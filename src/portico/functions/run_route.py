@@ -153,9 +153,9 @@ class RunRoute:
             else:
                 given = query_arguments(exchange.scope.get("query_string", b""), self.typed)
             if self._has_values and not is_quick_to_read(given, files):
-                arguments = await off_loop(validate, self.typed, given, files)
+                arguments = await off_loop(validate, self.typed, given, files, self._report)
             else:
-                arguments = validate(self.typed, given, files)
+                arguments = validate(self.typed, given, files, self._report)
             del given
             if method == "HEAD":
                 await self._head(exchange)

@@ -104,6 +104,12 @@ def test_where_files_are_is_told_to_forms() -> None:
     assert input_schema(list[bytes])["items"]["x-portico-upload"] == ["*/*"]
 
 
+@pytest.mark.parametrize("kind", [pd.Timestamp, pd.Timedelta])
+def test_a_moment_is_a_short_text(kind: Any) -> None:
+    """pandas takes time that grows with the square of a text: minutes for a MiB of digits."""
+    assert "send text such as" in refusal(kind, "9" * 30_000_000)
+
+
 def test_a_path_of_the_machine_cannot_be_named() -> None:
     with CallFiles() as files:
         assert "base64" in refusal(Path, __file__, files)
