@@ -186,6 +186,22 @@ def test_a_form_of_another_site_runs_nothing(site):
     assert send(server(note), ("file", "a", b"a"), **{"sec-fetch-site": "same-origin"}).status == 200
 
 
+@pytest.mark.parametrize("origin", ["http://elsewhere.example", "null", "http://here.example.evil", "http://evil:8888"])
+def test_no_other_site_sends_a_form_to_a_host_that_browsers_do_not_trust(origin):
+    """To plain http browsers send no Sec-Fetch-Site, but for localhost."""
+    called = []
+
+    def note(file: bytes = b"") -> None:
+        called.append(file)
+
+    host = {"host": "here.example:8888"}
+    answer = send(server(note), ("file", "a", b"a"), origin=origin, **host)
+    assert (answer.status, called) == (403, [])
+    assert run(server(note), body=b"", headers={"content-type": "", "origin": origin, **host}).status == 403
+    assert send(server(note), ("file", "a", b"a"), origin="http://here.example:8888", **host).status == 200
+    assert send(server(note), ("file", "a", b"a"), origin="https://Here.example", host="here.example:443").status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -195,12 +211,24 @@ def test_a_form_of_another_site_runs_nothing(site):
         (form(("file", "a", b"a"))[0], "multipart/form-data"),
         (form(("file", "a", b"a"))[0].replace(b' name="file";', b""), f"multipart/form-data; boundary={BOUNDARY}"),
         (form(("file", "a" * 5000, b"a"))[0], f"multipart/form-data; boundary={BOUNDARY}"),
+        (form(("file", "a", b"a"))[0], "multipart/form-data; boundary="),
+        (form(("file", "a", b"a"))[0], f"multipart/form-data; boundary={'x' * 1000}"),
     ],
 )
 def test_a_form_that_cannot_be_read(body, kind):
     answer = run(server(read), body=body, headers={"content-type": kind})
     assert answer.status == 400
     assert answer.json["detail"].startswith("The form cannot be read")
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "idna", "unicode_escape", "utf-7", "latin-1", "none"])
+def test_a_form_is_utf_8_whatever_it_says(charset):
+    def take(text: str, file: bytes = b"") -> str:
+        return text
+
+    body, headers = form(("text", "Ü-\\ud800 +2AA-"))
+    headers = {"content-type": f"{headers['content-type']}; charset={charset}"}
+    assert run(server(take), body=body, headers=headers).json == {"result": "Ü-\\ud800 +2AA-"}
 
 
 def test_too_many_files_and_fields(monkeypatch: pytest.MonkeyPatch):

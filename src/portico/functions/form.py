@@ -6,11 +6,16 @@ that knows that parser. Source: RFC 7578; RFC 2046 §5.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
+
+_BOUNDARY = re.compile(rb"[ !#-\[\]-~]{1,200}")
+"""Printable ASCII without quotes and backslashes: somewhat more than RFC 2046 §5.1.1 allows."""
 
 
 class BrokenForm(Exception):
@@ -26,7 +31,7 @@ class FormReader(MultiPartParser):
 
     def __init__(
         self,
-        headers: Headers,
+        content_type: str,
         chunks: AsyncIterator[bytes],
         *,
         most_files: int,
@@ -34,9 +39,12 @@ class FormReader(MultiPartParser):
         most_text: int,
         in_memory: int,
     ) -> None:
-        """*most_text* are bytes of all fields together; of each file, *in_memory* bytes stay in memory."""
+        """*content_type* is the request's header. *most_text* are bytes of all fields together.
+
+        Of each file, *in_memory* bytes stay in memory.
+        """
         super().__init__(
-            headers,
+            Headers({"content-type": content_type}),
             chunks,  # type: ignore[arg-type]  # it is only iterated
             max_files=most_files,
             max_fields=most_fields,
@@ -48,6 +56,9 @@ class FormReader(MultiPartParser):
 
     async def parse(self) -> FormData:
         """Read the form. Raises `BrokenForm` and `TooMuchText`, and what the chunks and writing the files raise."""
+        # Starlette would decode names and texts by a charset, which forms do not have (RFC 7578 §4.6): some take a
+        # time that grows with the square of the text, and others give what is not text.
+        self.headers = Headers({"content-type": _with_boundary_alone(self.headers["content-type"])})
         try:
             form = await super().parse()
         except MultiPartException as error:
@@ -71,3 +82,13 @@ class FormReader(MultiPartParser):
         files: list[Any] = self._files_to_close_on_error
         for file in files:
             file.close()
+
+
+def _with_boundary_alone(content_type: str) -> str:
+    """The header without other parameters. Raises `BrokenForm` for a boundary that is none."""
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if boundary is None:
+        raise BrokenForm("Content-Type has no boundary.")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise BrokenForm("its boundary is none.")
+    return f'multipart/form-data; boundary="{boundary.decode("ascii")}"'

@@ -119,12 +119,24 @@ def _unsupported(intake: Intake, media_type: str) -> UnusableRequest:
 def _refuse_other_sites(headers: Mapping[str, str]) -> None:
     """A form of any site can be sent here without asking first, as JSON cannot: no page of another site runs code so.
 
-    Browsers say where a request comes from; programs do not.
+    Browsers say where a request comes from: to https and to localhost by ``Sec-Fetch-Site``, to others by ``Origin``
+    alone. Programs say neither.
     """
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is None:
+        is_own = origin is None or _host_of(origin) == _host_of(f"//{headers.get('host', '')}")
+    else:
+        is_own = site in ("none", "same-origin")
+    if not is_own:
         raise UnusableRequest(
             "Another site's page may not send a form here: it can send application/json.", 403, code="cross_site"
         )
+
+
+def _host_of(url: str) -> str:
+    """The host of a URL with its port, if that is not a usual one; "" for what has none, as the Origin ``null``."""
+    host = url.partition("//")[2].lower()
+    return host.removesuffix(":80").removesuffix(":443")
 
 
 # --- forms ----------------------------------------------------------------------------------------------------------
@@ -145,8 +157,6 @@ async def _read_form(exchange: Exchange, typed: TypedFunction, intake: Intake, f
 
 
 async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:
-    from starlette.datastructures import Headers
-
     from portico.functions.form import BrokenForm, FormReader, TooMuchText
 
     announced = exchange.headers.get("content-length", "")
@@ -154,9 +164,8 @@ async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:
         raise _too_large(intake.max_upload)
     if exchange.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnusableRequest("A form cannot be compressed as a whole.", 415, code="content_encoding")
-    headers = Headers(raw=list(exchange.scope["headers"]))
     reader = FormReader(
-        headers,
+        exchange.headers["content-type"],
         _chunks(exchange.receive, intake.max_upload),
         most_files=MAX_FILES,
         most_fields=MAX_FIELDS,
