@@ -80,3 +80,23 @@ async def counting(scope: Any, receive: Any, send: Any) -> None:
 
 
 calls = 0
+
+
+runs = 0
+
+
+def secret() -> int:
+    """A secret function, which counts how often it was called, this time among them. A GET calls it, too."""
+    global runs
+    runs += 1
+    return runs
+
+
+FUNCTION_ROUTES = [
+    *("", "run", "run?x=1", "secret/run", "docs", "openapi.json", "static/page.js", "static/docs/start.js", "mcp"),
+    *("redoc", "v1", "none/run"),
+]
+"""Below the URL of a service that is made of functions."""
+
+CALL = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "secret-function__secret"}}'
+"""At the URL of all tools."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import jwt
 import pytest
 
+from portico import tool
 from portico.relay.store import RelayStore
 from tests.in_process import echo
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import ALICE, RelayProcess
 from tests.relay.tenants import Tenant
-from tests.security.apps import hostile
+from tests.security.apps import hostile, secret
 from tests.security.relays import Browser, Site
 from tests.security.visitor import Login, ask, log_in
 from tests.waiting import eventually
@@ -27,7 +28,7 @@ ORIGIN = "https://chat.example.com"
 SERVE = f"""
 import json, os, portico
 from tests.in_process import echo
-from tests.security.apps import counting, hostile
+from tests.security.apps import counting, hostile, secret
 for access in ("private", "key", "public"):
     portico.serve(echo, f"echo-{{access}}", access=access)
 portico.serve(echo, "echo-shared", origins=["{ORIGIN}"])
@@ -35,6 +36,7 @@ portico.serve(hostile, "hostile", access="public")
 portico.serve(counting, "counting")
 def secret_model(messages): return "a secret"
 portico.serve(secret_model, "secret-model", chat=True, origins=["{ORIGIN}"])
+portico.serve(portico.tool(secret, get=True), "secret-function")
 print(json.dumps([os.environ["PORTICO_HUB_TOKEN"], os.environ["PORTICO_KERNEL_ID"]]))
 """
 
@@ -129,6 +131,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
             each.serve(echo, f"echo-{access}", access=access)
         each.serve(hostile, "hostile", access="public")
         each.serve(secret_model, "secret-model", chat=True)
+        each.serve(tool(secret, get=True), "secret-function")
     yield Site(tenant, stranger)
     tenant.leave()
     stranger.leave()

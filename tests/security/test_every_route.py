@@ -4,13 +4,17 @@ route that is added is walked too.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from portico.hub.tools.no_oauth import NAMES
 from portico.jupyter.api import routes
 from tests.live_jupyter import TOKEN, JupyterServer
+from tests.security.apps import CALL, FUNCTION_ROUTES
 from tests.security.conftest import ORIGIN, Served
 from tests.security.visitor import Login, ask, upgrade
 
@@ -103,21 +107,88 @@ def test_all_models_are_nobodys(path: str, jupyter_server: JupyterServer, wrong:
             assert status in (401, 403, 404), what
 
 
-@pytest.mark.parametrize("path", ["portico/mcp", "portico/mcp/", "portico/mcp?services=echo-private"])
-def test_all_tools_are_nobodys(path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]) -> None:
-    """A bad credential is told so whatever it asks; a key of another service sees no tool."""
-    body = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+@pytest.fixture
+def not_run(jupyter_server: JupyterServer, served: Served) -> Iterator[None]:
+    """The secret function is not called meanwhile."""
+
+    def count() -> int:
+        owner = {"Authorization": f"token {TOKEN}"}
+        found: int = ask(jupyter_server, "portico/apps/secret-function/run", "GET", owner).json()["result"]
+        return found
+
+    before = count()
+    yield
+    assert count() == before + 1
+
+
+FUNCTIONS = [f"portico/apps/secret-function/{route}" for route in FUNCTION_ROUTES]
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_functions_are_closed(
+    path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]], not_run: None
+) -> None:
+    """Their page, their description, their scripts, their tools; and nothing of them runs."""
     for what, headers in wrong.items():
+        expected = 403 if what == "key of another service" else 401
         for method in METHODS:
-            given = headers | {"Content-Type": "application/json"}
-            answer = ask(jupyter_server, path, method, given, body if method in UNSAFE else None)
+            for kind in ("application/json", f"multipart/form-data; boundary={'x' * 10}", "text/plain"):
+                given = headers | {"Content-Type": kind, "Accept": "application/json, text/event-stream"}
+                answer = ask(jupyter_server, path, method, given, b"{}" if method in UNSAFE else None)
+                assert answer.status == expected, (what, method, answer)
+                assert b"secret function" not in answer.body
+        assert upgrade(jupyter_server, path, headers).status == expected, what
+
+
+TOOLS = ["portico/mcp", "portico/mcp/", "portico/mcp?services=secret-function"]
+
+
+@pytest.mark.parametrize("path", TOOLS)
+def test_all_tools_are_nobodys(
+    path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]], not_run: None
+) -> None:
+    """A bad credential is told so whatever it asks; a key of another service sees no tool, and calls none."""
+    listed = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list"}'
+    for what, headers in wrong.items():
+        given = headers | {"Content-Type": "application/json"}
+        for method in METHODS:
+            answer = ask(jupyter_server, path, method, given, listed if method in UNSAFE else None)
             if what == "key of another service":
                 assert answer.status in (200, 204, 405, 406), (method, answer)
                 assert method != "POST" or answer.json()["result"]["tools"] == []
             else:
                 assert answer.status == 401, (what, method, answer)
                 assert dict(answer.headers)["www-authenticate"].startswith('Bearer realm="portico"')
+        answer = ask(jupyter_server, path, "POST", given, CALL)
+        assert answer.status == 401 or "Unknown tool" in answer.json()["error"]["message"], (what, answer)
         assert upgrade(jupyter_server, path, headers).status == 404
+
+
+@pytest.mark.parametrize("path", TOOLS)
+def test_no_login_calls_tools(path: str, jupyter_server: JupyterServer, login: Login, not_run: None) -> None:
+    """A page of this server, too, needs a key: a cookie is sent along whoever made the request."""
+    own = f"http://127.0.0.1:{jupyter_server.port}"
+    for extra in ({}, {"Origin": own, "Sec-Fetch-Site": "same-origin"}, {"Origin": "null"}):
+        for kind in ("application/json", "text/plain", "multipart/form-data; boundary=x"):
+            headers = {"Cookie": login.cookie, "Content-Type": kind, **extra}
+            assert ask(jupyter_server, path, "POST", headers, CALL).status in (401, 403), (extra, kind)
+    by_link = ask(jupyter_server, f"portico/mcp?token={TOKEN}", "POST", {"Content-Type": "application/json"}, CALL)
+    assert by_link.status == 401
+
+
+LOOKED_FOR = [f".well-known/{name}{rest}" for name in NAMES for rest in ("", "/portico/mcp", "/portico/apps/x/mcp")]
+
+
+@pytest.mark.parametrize("path", LOOKED_FOR)
+def test_where_agents_look_for_a_login_says_the_same_to_all(
+    path: str, jupyter_server: JupyterServer, wrong: dict[str, dict[str, str]]
+) -> None:
+    for what, headers in wrong.items():
+        for method in METHODS:
+            answer = ask(jupyter_server, path, method, headers, b"x" if method in UNSAFE else None)
+            assert answer.status == 404, (what, method, answer)
+            assert answer.one("location") == ""
+            assert b"secret" not in answer.body
 
 
 def test_a_stored_response_of_a_private_model_is_nobodys(
@@ -154,21 +225,24 @@ def test_a_login_is_asked_for_at_the_login(jupyter_server: JupyterServer, wrong:
             assert ask(jupyter_server, LOGIN, method, headers).status == 403, what
 
 
-@pytest.mark.parametrize("path", [*API, *MODELS, "portico/apps/echo-private/"])
+@pytest.mark.parametrize("path", [*API, *MODELS, *FUNCTIONS, "portico/apps/echo-private/"])
 def test_a_login_cookie_alone_changes_nothing(
-    path: str, jupyter_server: JupyterServer, served: Served, login: Login
+    path: str, jupyter_server: JupyterServer, served: Served, login: Login, not_run: None
 ) -> None:
     """Without _xsrf, and from no page or another's: what another site's form can send."""
+    kinds = ["text/plain"] + ["multipart/form-data; boundary=x"] * path.startswith("portico/apps/")
     for extra in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://["}):
-        for method in UNSAFE:
-            headers = {"Cookie": login.cookie, "Content-Type": "text/plain", **extra}
+        for method, kind in itertools.product(UNSAFE, kinds):
+            headers = {"Cookie": login.cookie, "Content-Type": kind, **extra}
             answer = ask(jupyter_server, path, method, headers, b'{"services": ["echo-private"]}')
             assert answer.status in (403, 404, 405), (method, extra, answer)
             assert answer.all("access-control-allow-origin") == [], (method, extra, answer)
     assert jupyter_server.api("GET", "portico/api/services/echo-private")["status"] == "live"
 
 
-@pytest.mark.parametrize("path", [*API, LOGIN, *APPS, *MODELS, "portico/apps/echo-public/", LINK])
+@pytest.mark.parametrize(
+    "path", [*API, LOGIN, *APPS, *MODELS, *FUNCTIONS, *TOOLS, *LOOKED_FOR, "portico/apps/echo-public/", LINK]
+)
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[::2]"])
 def test_no_route_answers_under_a_foreign_host_name(
     path: str, host: str, jupyter_server: JupyterServer, key: str, login: Login

@@ -11,9 +11,10 @@ from portico.protocol.events import GoAway, Welcome
 from portico.relay.people.tokens import TokenRing
 from portico.relay.store import RelayStore
 from tests.live_relay import ALICE, RelayProcess
+from tests.security.apps import CALL, FUNCTION_ROUTES
 from tests.security.conftest import Credentials
 from tests.security.provider import Provider, until_closed
-from tests.security.relays import Browser, Site, bearer
+from tests.security.relays import Browser, Place, Site, bearer
 from tests.security.visitor import ask, upgrade
 
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
@@ -127,6 +128,51 @@ def test_no_wrong_credential_opens_an_app(site: Site, credentials: Credentials, 
     for what, token in credentials.wrong.items():
         if len(token) < 4000:
             assert ask(place, f"?portico_key={token}").status == 401, what
+
+
+@pytest.mark.parametrize("route", FUNCTION_ROUTES)
+def test_no_wrong_credential_opens_a_function(site: Site, credentials: Credentials, route: str) -> None:
+    """Its page, its description, its scripts, its tools; and nothing of it runs."""
+    place = site.app("secret-function")
+    owner = bearer(site.tenant.key("secret-function"))
+    before = ask(place, "run", "GET", owner).json()["result"]
+    given = {what: bearer(token) for what, token in credentials.wrong.items()}
+    given |= {"nothing": {}, "a provider's token": bearer(credentials.token), "of another": bearer(credentials.key)}
+    for what, headers in given.items():
+        expected = 403 if what == "of another" else 401
+        for method in ("GET", "HEAD", "OPTIONS", *UNSAFE):
+            for kind in ("application/json", "multipart/form-data; boundary=xxxxxxxxxx", "text/plain"):
+                headers = headers | {"Content-Type": kind, "Accept": "application/json, text/event-stream"}
+                answer = ask(place, route, method, headers, b"{}" if method in UNSAFE else None)
+                assert answer.status == expected, (what, method, answer)
+                assert b"secret function" not in answer.body
+        status = upgrade(place, route, headers).status
+        assert status == (431 if what == "nested too deep" else expected), what
+    assert ask(place, "run", "GET", owner).json()["result"] == before + 1
+
+
+def test_no_wrong_credential_calls_tools(site: Site, credentials: Credentials, browser: Browser) -> None:
+    """Nor does a sign-in: a page that is visited could use it."""
+    models = site.models()
+    place = Place(models.port, models.base.removesuffix("v1/"), models.host)
+    owner = bearer(site.tenant.key("secret-function"))
+    before = ask(site.app("secret-function"), "run", "GET", owner).json()["result"]
+    cookies = browser.cookies(site.own.authority) | browser.cookies(models.host)
+    given = {what: bearer(token) for what, token in credentials.wrong.items()}
+    given |= {"nothing": {}, "a provider's token": bearer(credentials.token), "of another": bearer(credentials.key)}
+    given["a sign-in"] = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    for what, headers in given.items():
+        headers = headers | {"Content-Type": "application/json"}
+        for path in ("mcp", "mcp/", "mcp?services=secret-function", f"mcp?token={credentials.key}"):
+            for method in ("GET", "HEAD", *UNSAFE):
+                answer = ask(place, path, method, headers, CALL if method in UNSAFE else None)
+                if what == "of another" and answer.status == 200:
+                    assert "Unknown tool" in answer.json()["error"]["message"]
+                else:
+                    assert answer.status in ((204, 405, 406) if what == "of another" else (401,)), (what, path, answer)
+    assert ask(site.app("secret-function"), "run", "GET", owner).json()["result"] == before + 1
+    called = ask(place, "mcp", "POST", owner | {"Content-Type": "application/json"}, CALL).json()["result"]
+    assert called["structuredContent"] == {"result": before + 2}
 
 
 def test_a_key_opens_its_own_services_of_its_own_workspace(site: Site, credentials: Credentials) -> None:
