@@ -1,8 +1,12 @@
-"""What callers cannot set is given by annotation alone, is in no schema, and can be forged by no field."""
+"""What callers cannot set is given by annotation, or by a default of that type; no field can forge it.
+
+It is in no schema.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -65,6 +69,10 @@ def optional(
     return a, b, c, d
 
 
+def by_default(a=Headers(), b=User(), c=Progress(), d=Cancel(), x=0) -> Any:  # type: ignore[no-untyped-def] # noqa: B008
+    return a, b, c, d
+
+
 async def on_the_loop(a: Headers, b: "User", c: Progress, *, d: "Cancel", rest: int = 0) -> Any:  # noqa: UP037
     return a, b, c, d
 
@@ -83,7 +91,7 @@ class Called:
         return a, b, c, d
 
 
-ASKING = [by_name, with_other_names, by_position, optional, on_the_loop, in_pieces, in_pieces_too, Called()]
+ASKING = [by_name, with_other_names, by_position, optional, by_default, on_the_loop, in_pieces, in_pieces_too, Called()]
 
 
 @pytest.mark.parametrize("function", ASKING, ids=lambda one: getattr(one, "__name__", "object"))
@@ -117,6 +125,21 @@ def test_no_field_forges_it(function: Any, extra: Any) -> None:
             assert extra == "ignore"
             headers, user, _, _ = asyncio.run(call(typed, args, kwargs, OF_ADA))
             assert (headers["x-who"], user.id) == ("ada", "ada")
+
+
+@pytest.mark.parametrize(
+    "bound", [User("bot"), Progress(), Cancel(), Headers({"a": "b"})], ids=lambda one: type(one).__name__
+)
+def test_what_partial_binds_is_the_authors_and_no_field(bound: Any) -> None:
+    def function(x: int, told=None) -> Any:  # type: ignore[no-untyped-def]
+        return told
+
+    typed = typed_function(functools.partial(function, told=bound))
+    assert typed.injected == {}
+    assert list(typed.input_schema["properties"]) == ["x"]
+    assert asyncio.run(call(typed, *validate(typed, {"x": 1}), OF_ADA)) is bound
+    with pytest.raises(ValidationError):
+        validate(typed, {"x": 1, "told": "eve"})
 
 
 def test_a_name_alone_is_an_ordinary_field() -> None:

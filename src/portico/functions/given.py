@@ -1,7 +1,8 @@
 """What a function may ask for that callers cannot set: the request's headers, who calls, a way to say how far it is.
 
-Such a parameter is known by its annotation alone: ``headers: Headers`` (starlette's), ``user: User``,
-``progress: Progress``, ``cancel: Cancel``; each also as ``... | None``. It is in no schema.
+Such a parameter is known by its annotation: ``headers: Headers`` (starlette's), ``user: User``,
+``progress: Progress``, ``cancel: Cancel``; each also as ``... | None``. Without one it is known by a default of that
+type, as in ``progress=Progress()``; never by its name. It is in no schema.
 
 Here: these types, and what a call is given. Not here: how they reach the function (`calling`).
 """

@@ -124,9 +124,10 @@ class _Reading:
         if parameter.kind is parameter.VAR_KEYWORD:
             self._take_more(annotation)
             return
-        role = None if annotation is EMPTY else role_of(annotation)
+        role = self._role(parameter, annotation)
         if role is not None and parameter.kind is not parameter.VAR_POSITIONAL:
-            self.injected[parameter.name] = role
+            if annotation is not EMPTY or parameter.name not in self._bound:  # else it is what its author has bound
+                self.injected[parameter.name] = role
             return
         if is_dependency(annotation, parameter.default):
             raise NotServable(
@@ -144,6 +145,10 @@ class _Reading:
             self._add(parameter.name, annotation, [])
         elif parameter.name not in self._bound or can_be_sent(annotation, parameter.default):
             self._add(parameter.name, annotation_of(parameter, annotation), parameter.default)
+
+    def _role(self, parameter: inspect.Parameter, annotation: Any) -> Role | None:
+        """What we give it; of one without an annotation the default says so, as in ``progress=Progress()``."""
+        return role_of(type(parameter.default) if annotation is EMPTY else annotation)
 
     def _take_more(self, annotation: Any) -> None:
         named = named_fields(annotation)
