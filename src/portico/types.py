@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NewType
 
@@ -49,7 +50,18 @@ APP_NAMES = ("app", "application", "api", "asgi", "main", "server")
 """What apps are usually called in their files: names that say nothing of what is served."""
 
 
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d", "ı": "i"}
+)
+"""Latin letters that Unicode does not take apart."""
+
+
+def plain_letters(text: str) -> str:
+    """*text* with the plain letter for each that has an accent or the like, and without what has none in ASCII."""
+    return unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode()
+
+
 def suggest_name(text: str) -> str:
-    """Turn *text* (``my_app``, ``lib.My App``) into the nearest valid name, or '' if nothing of it can be used."""
-    words = re.findall(r"[a-z0-9]+", text.lower())
+    """Turn *text* (``my_app``, ``lib.My App``, ``über``) into the nearest valid name, or '' if there is none."""
+    words = re.findall(r"[a-z0-9]+", plain_letters(text).lower())
     return "-".join(words)[:MAX_NAME].strip("-")

@@ -8,6 +8,7 @@ import pytest
 
 from portico.errors import InvalidName
 from portico.functions.names import MOST, RESERVED, function_name, name_of, suggested, title_of
+from portico.types import service_name, suggest_name
 
 
 class Predictor:
@@ -45,6 +46,14 @@ def test_what_is_refused_comes_with_an_alternative_that_is_taken(name: str) -> N
         function_name(name)
     assert repr(suggested(name)) in str(caught.value)
     assert function_name(suggested(name)) == suggested(name)
+
+
+@pytest.mark.parametrize(("text", "name"), [("über", "uber"), ("größe", "grosse"), ("Ærø 2", "aero-2"), ("予測", "")])
+def test_a_service_is_spelt_as_its_function_is(text: str, name: str) -> None:
+    assert suggest_name(text) == name
+    if name:
+        assert service_name(name) == name
+        assert suggested(text).lower().replace("_", "-") == name
 
 
 @pytest.mark.parametrize(

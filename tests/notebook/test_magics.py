@@ -71,6 +71,7 @@ def test_the_doctor_says_how_the_hub_was_found(run: Run) -> None:
     [
         ("", "serve what? Try: %serve app"),
         ("nothing_of_that_name", "name 'nothing_of_that_name' is not defined. Run the cell that defines it first."),
+        ("answerin", "Run the cell that defines it first. Did you mean 'answering'?"),
         ("1 +", "is no Python expression"),
         ("5", "5 (of type int) is no app. What can be served"),
         ("answering('x') --name Not_A_Name!", "Not_A_Name!"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import unicodedata
 from typing import Any
 
 from portico.errors import InvalidName
+from portico.types import plain_letters
 
 MOST = 64
 """Characters: what the providers of language models take as a tool's name."""
@@ -18,11 +18,6 @@ RESERVED = frozenset(("run", "docs", "redoc", "openapi.json", "mcp", "v1", "stat
 
 FALLBACK = "function"
 """The name of what has none of its own: a lambda."""
-
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "ł": "l", "Ł": "L", "đ": "d", "ı": "i"}
-)
-"""Latin letters that Unicode does not take apart."""
 
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MOST}}}")
 
@@ -44,8 +39,7 @@ def function_name(name: str) -> str:
 
 def suggested(name: str) -> str:
     """The nearest name to *name* that `function_name` lets through."""
-    plain = unicodedata.normalize("NFKD", name.translate(_LETTERS)).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain)
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", plain_letters(name))
     if plain != name:
         plain = plain.strip("_-")
     plain = plain[:MOST] or FALLBACK

@@ -109,6 +109,10 @@ class Bindings:
         """What *expression* means in the notebook. Raises what evaluating it raises."""
         return eval(expression, self._shell.user_global_ns, self._shell.user_ns)
 
+    def names(self) -> list[str]:
+        """The names that the notebook has for things, but for those that IPython keeps for itself."""
+        return [name for name in self._shell.user_ns if not name.startswith("_")]
+
     def _after_cell(self, result: Any = None) -> None:
         for name, binding in tuple(self._bindings.items()):
             if binding.service.status in ("stopped", "failed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import difflib
 import re
 import shlex
 import sys
@@ -195,7 +196,9 @@ class ServeMagics(Magics):
         try:
             thing = self.bindings.lookup(expression)
         except NameError as error:
-            raise ServeError(f"{error}. Run the cell that defines it first.") from None
+            near = difflib.get_close_matches(error.name or "", self.bindings.names(), 1, 0.75)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ServeError(f"{error}. Run the cell that defines it first.{meant}") from None
         except SyntaxError:
             raise ServeError(f"{expression!r} is no Python expression. See %serve?") from None
         if not options.share and (given := [name for name in _OF_A_SHARE if getattr(options, name)]):
