@@ -510,7 +510,7 @@ def test_what_is_taken_for_a_chat_model_by_its_parameters_is_said() -> None:
     (said,) = take(reply).remarks
     assert "reply has the parameter messages, so it is served as a chat model" in said
     assert "@portico.tool" in said
-    assert "the parameter message and history" in take([answer]).remarks[0]
+    assert "the parameters message and history" in take([answer]).remarks[0]
     assert len(take({"a": reply, "b": answer, "c": cat}).remarks) == 2
     for known in (take(cat), take(reply, TakeOptions(by="chat")), take(portico.chat_server(reply))):
         assert not any("is served as a chat model" in remark for remark in known.remarks)

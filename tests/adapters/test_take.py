@@ -149,6 +149,16 @@ def test_a_dict_that_holds_itself_is_refused() -> None:
         take(ring)
 
 
+def test_a_class_whose_objects_would_not_do_either_is_not_said_to_need_one() -> None:
+    class Untyped:
+        def price(self, area):  # type: ignore[no-untyped-def]
+            return area
+
+    with pytest.raises(NotServable, match=r"Not served: Untyped\.price\. It says no types") as raised:
+        take(Untyped)
+    assert "serve an object of it" not in str(raised.value)
+
+
 def choices(thing: Any) -> str:
     """What could be served instead, as the refusal of *thing* has it."""
     with pytest.raises(NotServable) as raised:

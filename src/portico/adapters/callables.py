@@ -58,9 +58,9 @@ def chat_parameters(thing: Any) -> str:
     various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     names = [one.name for one in signature.parameters.values() if one.kind not in various]
     if "messages" in names:
-        return "messages"
+        return "the parameter messages"
     if len(names) > 1 and names[0] == "message" and names[1] in _HISTORY:
-        return f"message and {names[1]}"
+        return f"the parameters message and {names[1]}"
     return ""
 
 

@@ -63,7 +63,7 @@ def _guessed(thing: Any) -> Iterator[str]:
                 )
         elif parameters := chat_parameters(model):
             yield (
-                f"{called(model)} has the parameter {parameters}, so it is served as a chat model (as with --chat). "
+                f"{called(model)} has {parameters}, so it is served as a chat model (as with --chat). "
                 "To serve it as a function, mark it with @portico.tool."
             )
 

@@ -72,6 +72,11 @@ def is_near(thing: Any) -> bool:
     return bool(look(methods.methods_of, thing, otherwise=methods.NONE).left)
 
 
+def lacks_types(thing: Any) -> bool:
+    """Whether *thing*, an object or a class, has methods that are not served for want of types."""
+    return bool(look(methods.methods_of, thing, otherwise=methods.NONE).left)
+
+
 def advice(thing: Any) -> str:
     """Why *thing*, an object or a class with methods, is not served by these; empty if there is nothing to say."""
     found = look(methods.methods_of, thing, otherwise=methods.NONE)
@@ -221,7 +226,7 @@ def _check_alike(thing: Any) -> None:
 
 def _why(model: Any) -> str:
     parameters = "" if is_model(model) else chat_parameters(model)
-    return f" (it has the parameter {parameters})" if parameters else ""
+    return f" (it has {parameters})" if parameters else ""
 
 
 def _left(thing: Any, names: tuple[str, ...]) -> str:

@@ -44,9 +44,10 @@ def refusal(thing: Any, troubles: Sequence[str] = ()) -> str:
     """What is said of *thing*, which nothing takes. *troubles* are what went wrong with adapters that may have."""
     said = [f"{describe(thing)} {_what_it_is(thing)}."]
     said += [f"{trouble}." for trouble in troubles]
-    if is_a(thing, type):
+    missing = look(functions.advice, thing, otherwise="")
+    if is_a(thing, type) and not look(functions.lacks_types, thing, otherwise=False):
         said.append("It is a class: serve an object of it.")
-    if missing := look(functions.advice, thing, otherwise=""):
+    if missing:
         said.append(missing)
     if advice := look(libraries.advice, thing, otherwise=""):
         said.append(advice)

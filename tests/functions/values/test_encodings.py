@@ -67,12 +67,14 @@ def test_html_cannot_act_as_a_page_of_the_service() -> None:
 
 def test_what_json_cannot_hold_is_given_as_it_shows_itself_where_anything_will_do() -> None:
     assert answered(Rich(), "*/*").media_type == "text/html; charset=utf-8"
-    with pytest.raises(UnusableOutput, match="a Rich, which cannot be written as JSON"):
+    with pytest.raises(UnusableOutput, match="a value of type Rich, which cannot be written as JSON"):
         answered(Rich(), "application/json")
 
 
 def test_what_has_no_form_is_the_functions_error() -> None:
-    with pytest.raises(UnusableOutput, match=r"a object, which cannot be written as JSON\. Return numbers"):
+    with pytest.raises(
+        UnusableOutput, match=r"a value of type object, which cannot be written as JSON\. Return numbers"
+    ):
         answered(object())
 
 

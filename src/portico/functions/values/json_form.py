@@ -188,8 +188,8 @@ def fallback(value: Any) -> Any:
     if hasattr(kind, "tolist") and hasattr(kind, "shape"):  # tensors of torch, JAX and others
         return value.tolist()
     raise UnusableOutput(
-        f"The function gave a {type(value).__name__}, which cannot be written as JSON. Return numbers, text, lists,"
-        " dicts, a dataclass, a pydantic model, an array, a table, an image or a figure."
+        f"The function gave a value of type {type(value).__name__}, which cannot be written as JSON. Return numbers, "
+        "text, lists, dicts, a dataclass, a pydantic model, an array, a table, an image or a figure."
     )
 
 
@@ -220,7 +220,7 @@ def of_family(value: Any, family: str, depth: int) -> Any:
         return None if value != value else value.isoformat()
     if family == "path":
         return str(value)
-    raise UnusableOutput(f"The function gave a {type(value).__name__}, which cannot be written as JSON.")
+    raise UnusableOutput(f"The function gave a value of type {type(value).__name__}, which cannot be written as JSON.")
 
 
 def _of_notebook(value: Any) -> Any:
