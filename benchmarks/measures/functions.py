@@ -27,7 +27,7 @@ WARM_UP = 300  # calls
 CALLS = 500  # of one turn, for each second of it: enough that clocks with ticks of 10 ms tell them apart
 TURNS = 4  # of each path in a round: the load of the machine changes within one
 
-SERVED_BEFORE = 2.0  # seconds before the first visitor: meanwhile the service imports what it will need
+SERVED_BEFORE = 2.0  # seconds before the first visitor: what startup leaves to do is done by then
 
 FUNCTIONS = ("predict_async", "predict")
 

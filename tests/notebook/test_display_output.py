@@ -6,11 +6,13 @@ import json
 import time
 import urllib.error
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.live_jupyter import Kernel, Output
+from tests.waiting import eventually
 
 APPS = """
 import asyncio, logging, sys, threading
@@ -103,6 +105,10 @@ def test_each_service_speaks_under_its_own_cell(
 def test_what_is_logged_is_kept_and_who_got_an_error_is_told(
     notebook: Kernel, run: Callable[[str], Output], get: Callable[[str], object]
 ) -> None:
+    def error_of(name: str) -> str:
+        told = run(f"print(portico.service({name!r}).log)").text
+        return told if f"GET /portico/apps/{name}/fails" in told else ""
+
     run(
         APPS
         + "logging_ = talking('it'); flask_ = flasks('it')\n%serve logging_ --name logs\n%serve flask_ --name flask"
@@ -112,9 +118,9 @@ def test_what_is_logged_is_kept_and_who_got_an_error_is_told(
     for name, status in (("logs", 503), ("flask", 500)):
         with pytest.raises(urllib.error.HTTPError, match=str(status)):
             get(f"{name}/fails")
-        told = run(f"print(portico.service({name!r}).log)").text
+        # it is told when the app's call has ended, which may be after its answer has come
+        told = eventually(partial(error_of, name))
         assert "nothing went wrong" not in told
-        assert f"GET /portico/apps/{name}/fails" in told
         assert str(status) in told
     assert "LookupError: it fails" in run("print(portico.service('flask').log.output)").text
 

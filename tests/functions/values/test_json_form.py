@@ -171,7 +171,7 @@ def test_what_refers_to_itself_is_the_functions_error() -> None:
 
 def test_what_json_cannot_hold_is_named_wherever_it_is() -> None:
     for value in ({"a": [object()]}, [object()], object()):
-        with pytest.raises(UnusableOutput, match=r"The function gave a object"):
+        with pytest.raises(UnusableOutput, match=r"The function gave a value of type object"):
             result_of(value)
 
 
