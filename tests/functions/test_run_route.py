@@ -1,10 +1,12 @@
 """One function behind its URL: methods, arguments, results and failures, as programs see them."""
 
 import asyncio
+import io
 import json
 import logging
 import re
 from typing import Annotated, Any, Literal
+from unittest.mock import Mock
 
 import pytest
 from pydantic import AfterValidator, BaseModel, Field
@@ -235,6 +237,45 @@ def test_what_the_code_of_a_type_raises_is_told_as_what_a_function_raises(error)
     assert answer.status == 500
     assert answer.json["detail"].startswith(f"{type(error).__name__}: ")
     assert seen == [error]
+
+
+class Unsayable(dict):
+    """What has no JSON, and no text either."""
+
+    def items(self):
+        raise OSError
+
+    def __repr__(self):
+        raise OSError
+
+
+@pytest.mark.parametrize("asked", ["application/json", "text/event-stream"])
+def test_an_http_exception_is_answered_whatever_is_in_it(asked):
+    def fail(headers: bool) -> None:
+        if headers:
+            raise HTTPException(503, "later", headers={"retry-after": 5, 3: "x", "x-list": ["x"]})
+        raise HTTPException(400, Unsayable(x=1), headers=[("a", "b")])
+
+    def named() -> None:
+        raise type("N\r\n" * 100_000, (Exception,), {})("x")
+
+    app = server(fail, named, on_error=lambda error: None)
+    answer = run(app, "/fail/run", {"headers": True}, headers={"accept": asked})
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    answer = run(app, "/fail/run", {"headers": False}, headers={"accept": asked})
+    assert (answer.status, answer.json) == (400, {"detail": ""})
+    answer = run(app, "/named/run", headers={"accept": asked})
+    assert len(answer.body) < 300
+    assert "\n" not in answer.json["detail"]
+
+
+def test_a_result_that_says_that_it_is_of_another_class_is_the_functions_failure():
+    def mocked() -> Any:
+        return Mock(spec={})
+
+    answer = run(server(mocked, on_error=lambda error: None))
+    assert answer.status == 500
+    assert "cannot be written" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("pattern", ["(" * 5000, "a{99999999999999999999}"])
@@ -472,3 +513,16 @@ def test_json_is_written_once():
         return [{"n": n} for n in range(1000)]
 
     assert json.loads(run(server(rows)).body)["result"][-1] == {"n": 999}
+
+
+def test_a_file_in_memory_is_a_result_and_no_lines():
+    def told() -> io.BytesIO:
+        return io.BytesIO(b"a\nb")
+
+    def untold():
+        return io.BytesIO(b"a\nb")
+
+    app = server(told, untold)
+    for path in ("/told/run", "/untold/run"):
+        assert run(app, path).json == {"result": "YQpi"}
+        assert run(app, path, headers={"accept": "application/octet-stream"}).body == b"a\nb"

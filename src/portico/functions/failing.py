@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 
 from portico.calls.other_loop import explain
 from portico.errors import FunctionError
@@ -15,14 +16,25 @@ log = logging.getLogger(__name__)
 MOST_TOLD = 500
 """Characters of an exception's text that its caller is told: enough for a sentence or two."""
 
+_MOST_NAME = 100
+"""Characters of its class's name: code can make classes of any name."""
+
 
 def failure_of(error: BaseException) -> FunctionError:
     """What the caller is told of what a function raised: never a traceback."""
     exceptions = sys.modules.get("starlette.exceptions")  # of FastAPI's, too
     if exceptions is not None and isinstance(error, exceptions.HTTPException):
         message = _text_of(error.detail)
-        return FunctionError("", message, status=error.status_code, detail=error.detail, headers=error.headers)
-    return FunctionError(type(error).__name__, _text_of(error))
+        headers = _headers_of(error.headers)
+        return FunctionError("", message, status=error.status_code, detail=error.detail, headers=headers)
+    return FunctionError(one_line(type(error).__name__, _MOST_NAME), _text_of(error))
+
+
+def _headers_of(given: object) -> dict[str, str]:
+    """Those of an HTTPException, which checks none of them: a number, as in ``{"Retry-After": 5}``, is its text."""
+    if not isinstance(given, Mapping):
+        return {}
+    return {name: str(value) for name, value in given.items() if isinstance(name, str) and isinstance(value, str | int)}
 
 
 def _text_of(error: object) -> str:

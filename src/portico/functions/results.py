@@ -95,8 +95,12 @@ class Told:
 
 
 def iterator_of(produced: Any) -> Any:
-    """An iterator over what a function gave, or None if that is its value: a list is one, and so is a table."""
-    return produced if hasattr(type(produced), "__next__") else None
+    """An iterator over what a function gave, or None if that is its value.
+
+    A list is one, and so is a table; and a file in memory (`io.BytesIO`), which is an iterator of lines as well.
+    """
+    kind = type(produced)
+    return produced if hasattr(kind, "__next__") and not hasattr(kind, "getbuffer") else None
 
 
 def is_value(produced: Any) -> bool:

@@ -271,8 +271,8 @@ async def _answer_failure(exchange: Exchange, error: FunctionError, detail: Any)
         return
     try:
         text = compact({"detail": detail})
-    except UnusableOutput:  # an HTTPException's may be anything
-        text = compact({"detail": str(detail)})
+    except Exception:  # noqa: BLE001 - an HTTPException's may be anything, with code of its own
+        text = compact({"detail": error.message})
     await exchange.json_text(text, status, headers)
 
 

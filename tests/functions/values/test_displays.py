@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot
 
 from portico.functions.values import bounds
-from portico.functions.values.displays import display
+from portico.functions.values.displays import display, rich_forms
 from tests.functions.values.functions import answered, result_of
 
 
@@ -177,3 +177,11 @@ def test_what_an_objects_code_raises_ends_nothing_else(error: BaseException) -> 
 def test_half_of_a_surrogate_pair_does_no_harm() -> None:
     assert display(Shown(html="\ud800"))["text/html"] == "\ufffd"
     assert answered("\ud800", "application/vnd.portico.display+json").body.startswith(b'{"result":"\\ufffd"')
+
+
+def test_a_form_whose_name_is_no_media_type_is_left_out() -> None:
+    class Shown:
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[Any, str]:
+            return {"text/html\r\nset-cookie: a=b": "x", "é/ü": "x", "html": "x", 5: "x", "text/html": "<b>"}
+
+    assert list(rich_forms(Shown())) == ["text/html"]

@@ -10,6 +10,7 @@ Source: IPython, "Integrating your objects with IPython".
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -31,6 +32,9 @@ METHODS: Final = {
     "application/pdf": "_repr_pdf_",
 }
 """IPython's protocol: the method for each media type."""
+
+_MEDIA_TYPE: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}/[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}")
+"""RFC 9110 §8.3.1, without parameters."""
 
 _NEEDS_A_KERNEL: Final = "application/vnd.jupyter."
 """What begins so is a view of a widget, whose model a kernel has."""
@@ -111,7 +115,12 @@ def _bundle(value: Any, report: Report | None) -> dict[str, Any]:
     told = made(lambda: _data(value._repr_mimebundle_(include=None, exclude=None)), report)
     if not isinstance(told, Mapping):
         return {}
-    return {media_type: data for media_type, data in told.items() if isinstance(media_type, str) and data is not None}
+    return {media_type: data for media_type, data in told.items() if _is_media_type(media_type) and data is not None}
+
+
+def _is_media_type(name: object) -> bool:
+    """Whether *name* may go into a header."""
+    return isinstance(name, str) and _MEDIA_TYPE.fullmatch(name) is not None
 
 
 def _has(value: Any, name: str) -> bool:

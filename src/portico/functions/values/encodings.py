@@ -92,13 +92,13 @@ def encode(value: Any, accept: str, typed: TypedFunction, report: Report | None 
 
 def is_quick(value: Any) -> bool:
     """Whether *value* is written in no time, so that an event loop may do it: what a thread costs is more than that."""
-    kind = value.__class__
+    kind = type(value)
     if kind in _PLAIN or (kind in (str, bytes) and len(value) < 2**16):
         return True
     left, level = _QUICK, [value]
     while level:
         each = level.pop()
-        kind = each.__class__
+        kind = type(each)  # a mock's __class__ is another
         if kind in _PLAIN:
             continue
         if kind is str or kind is bytes:
