@@ -3,6 +3,7 @@
 - `annotations`: which types are such values, and what pydantic is told of them in place of the type.
 - `classes`: the same for dataclasses, TypedDicts and models that hold such values.
 - `uploads`: files that came with a call, and what bytes in JSON look like.
+- `upload_folder`: where files lie that a function wants as paths.
 - `arrays`, `tables`, `images`, `figures`: a family of values each: how they are read, and how they are written.
 - `pandas_tables`, `polars_tables`, `arrow_tables`: what each library needs of `tables`; `arrow` reads Arrow's
   bytes, whose cost `arrow_cost` counts; `cells` are those of CSV.

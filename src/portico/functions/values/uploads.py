@@ -26,6 +26,7 @@ from urllib.parse import unquote_to_bytes
 from portico.calls.run import THREADS
 from portico.errors import UnusableRequest
 from portico.functions.values.bounds import IN_MEMORY, mebibytes, unreadable
+from portico.functions.values.upload_folder import process_folder
 
 if THREADS:
     import threading
@@ -73,7 +74,7 @@ class CallFiles:
 
     def __init__(self) -> None:
         self._files: list[BinaryIO] = []
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
         self._count = 0
         self._writing = 0
         self._closed = False
@@ -97,7 +98,10 @@ class CallFiles:
 
         Raises `UnusableRequest`: 507 where there is no room for it, 422 where the call has ended.
         """
-        folder = self._begin_writing()
+        try:
+            folder = self._begin_writing()
+        except OSError as error:
+            raise UnusableRequest("There is no room here to keep a file.", 507, code="no_room") from error
         path = folder / base_name(filename)
         try:
             folder.mkdir(mode=0o700)
@@ -115,11 +119,10 @@ class CallFiles:
             if self._closed:
                 raise unreadable("The call has ended.")
             if self._folder is None:
-                # Its mode is 0700. On Windows what is still open cannot be removed: the system does it later.
-                self._folder = tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True)
+                self._folder = tempfile.mkdtemp(dir=process_folder())  # its mode is 0700
             self._count += 1
             self._writing += 1
-            return Path(self._folder.name, str(self._count))  # one each: two files may have one name
+            return Path(self._folder, str(self._count))  # one each: two files may have one name
 
     def _end_writing(self) -> None:
         with self._lock:
@@ -141,7 +144,8 @@ class CallFiles:
 
     def _remove(self) -> None:
         if self._folder is not None:
-            self._folder.cleanup()
+            # On Windows what is still open cannot be removed: it is, when the process ends.
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
     def __enter__(self) -> CallFiles:
