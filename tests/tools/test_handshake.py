@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from portico.tools import changes, endpoint, sessions
+from portico.tools.callers import caller_of
 from portico.tools.tool import Tool
 from tests.tools.served import STOPPED_WITHIN, Patience, add, as_callers, listening, messages, run, tool_server
 from tests.waiting import until
@@ -332,6 +333,24 @@ def test_a_caller_may_listen_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert refused.status_code == 429
 
     run(test())
+
+
+def test_what_calls_no_tool_is_short() -> None:
+    async def test() -> None:
+        async with visited() as (visitor, _):
+            await visitor.shake()
+            answer = await visitor.post("tools/list", {"more": "x" * 100_000})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (413, -32600)
+
+    run(test())
+
+
+def test_what_no_one_has_verified_counts_for_an_address_and_of_ipv6_for_a_network() -> None:
+    def caller(address: str) -> str:
+        return caller_of({"type": "http", "client": (address, 1), "extensions": {"portico": {"access": "anonymous"}}})
+
+    assert caller("2001:db8:0:1::1") == caller("2001:db8:0:1:ffff::2") != caller("2001:db8:0:2::1")
+    assert caller("::ffff:192.0.2.7") == caller("192.0.2.7") != caller("192.0.2.8")
 
 
 def test_what_is_no_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

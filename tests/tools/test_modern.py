@@ -274,3 +274,25 @@ def test_what_is_no_request_is_refused() -> None:
             assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32020)
 
     run(test())
+
+
+def test_what_calls_no_tool_is_short_and_so_is_what_is_told_again() -> None:
+    """A stream that listens lasts for hours, and its message with it; ids and tokens are told with each note."""
+
+    async def test() -> None:
+        async with visited() as (visitor, _):
+            long = "x" * 100_000
+            refused = [
+                (413, await visitor.post("subscriptions/listen", notifications={}, more=long)),
+                (413, await visitor.post("subscriptions/listen", id=long, notifications={})),
+                (413, await visitor.post("tools/list", more=[1] * 50_000)),
+                (400, await visitor.post("tools/call", id=long, name="add", arguments={"a": 1, "b": 2})),
+                (400, await visitor.post("tools/call", name="add", arguments={}, _meta={"progressToken": long})),
+            ]
+            for status, answer in refused:
+                assert (answer.status_code, answer.json()["error"]["code"]) == (status, -32600)
+                assert len(answer.content) < 1000
+            called = await visitor.post("tools/call", id="x" * 1000, name="add", arguments={"a": 1, "b": 2, "c": long})
+            assert called.json()["result"]["structuredContent"] == {"result": 3}
+
+    run(test())

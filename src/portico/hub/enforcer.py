@@ -22,7 +22,7 @@ from portico.bounded import BoundedCache
 from portico.hub.access import Visitor
 from portico.hub.answers import Answer, forbidden
 from portico.hub.conditions import MAX_PASSWORD, Conditions, Rate, digest, keyed
-from portico.hub.fair_use import network_of
+from portico.networks import network_of
 
 _LONGEST_PASSWORD = 4 * MAX_PASSWORD
 """Bytes that so many characters have at most. To normalise a text costs the square of a run of combining marks."""

@@ -1,27 +1,23 @@
 """Who holds how much of what is limited, and who comes how often.
 
-Every limit of a hub is counted for somebody: an address (`network_of`), or who speaks (`Principal.id`). So one of them
-who takes all that they may leaves room for the others. Here is the counting alone: `Shares` counts what is held,
-`Rates` what comes. What is counted, and what is said to those who are refused, is decided where these are used.
+Every limit of a hub is counted for somebody: an address (`portico.networks`), or who speaks (`Principal.id`). So one
+of them who takes all that they may leaves room for the others. Here is the counting alone: `Shares` counts what is
+held, `Rates` what comes. What is counted, and what is said to those who are refused, is decided where these are used.
 
 A share of a service, which makes it public by a relay, is something else: `portico.provider.sharing`.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from collections.abc import Callable
-from functools import lru_cache
 
 from portico.bounded import BoundedCache
 from portico.errors import Refused
 
-_LONGEST_ADDRESS = 64  # characters: an IPv6 address with a zone has fewer
 _REMEMBERED = 10_000  # owners of whom a rate is known: a megabyte or two
 _EVERY = 10.0  # seconds between two lines of the log about one limit
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class NoRoom(Refused):
@@ -31,27 +27,6 @@ class NoRoom(Refused):
         """*limit* names the limit, in the metrics; *reason* is for people."""
         super().__init__(reason, "no_room")
         self.limit = limit
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: of IPv6, the network of 64 bits that one household has. Anything else as it is.
-
-    An IPv4 address that is written as one of IPv6 (mapped, RFC 4291 §2.5.5.2; NAT64, RFC 6052; 6to4, RFC 3056) counts
-    as the IPv4 address that it is: a holder of one has 65,536 networks of 64 bits by 6to4 alone.
-    """
-    return _network_of(address[:_LONGEST_ADDRESS]) if ":" in address else address[:_LONGEST_ADDRESS]
-
-
-@lru_cache(maxsize=4096)
-def _network_of(address: str) -> str:
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    inner = parsed.ipv4_mapped or parsed.sixtofour
-    if inner is None and parsed in _NAT64:
-        inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-    return str(inner) if inner is not None else str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
 def a_quarter(of: int) -> int:

@@ -33,7 +33,7 @@ class Standing:
     """How one link counts."""
 
     network: str
-    """Of its address (`portico.hub.fair_use.network_of`); "" where that is not known, or does not count."""
+    """Of its address (`portico.networks.network_of`); "" where that is not known, or does not count."""
     owner: str = ""
     """Who speaks on it, once it was let in."""
     state: Literal["", "new", "in"] = ""

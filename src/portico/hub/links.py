@@ -16,7 +16,7 @@ from typing import Any
 
 from portico.errors import LinkClosed, Refused
 from portico.hub.config import HubConfig
-from portico.hub.fair_use import NoRoom, Refusals, network_of
+from portico.hub.fair_use import NoRoom, Refusals
 from portico.hub.holding import KERNEL_GONE, PROVIDER_GONE, HeldSessions, KernelLives
 from portico.hub.link_limits import AGAIN, LinkLimits, Standing
 from portico.hub.registry import Registry
@@ -24,6 +24,7 @@ from portico.hub.replicas import ProviderSession
 from portico.hub.tenancy import Tenancy
 from portico.link import Link, Stream, StreamHandler
 from portico.log_text import shown
+from portico.networks import network_of
 from portico.protocol import Connection, ResetCode, Role
 from portico.protocol.events import (
     Ack,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from portico.errors import Refused
 from portico.hub.callers import Identities
 from portico.hub.descriptor import Principal
-from portico.hub.fair_use import network_of
 from portico.hub.holding import PROVIDER_GONE
 from portico.hub.keys import InvalidKey, KeyRing, MemoryKeyStore
 from portico.hub.links import Links
@@ -19,6 +18,7 @@ from portico.hub.tenancy import Tenancy
 from portico.hub.tools.base import ToolLimits
 from portico.hub.visits import Visits
 from portico.hub.workspace import Workspace
+from portico.networks import network_of
 from portico.protocol.events import Hello
 from portico.relay.anonymous import AnonymousWorkspaces
 from portico.relay.config import ANONYMOUS, RelayConfig

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from portico.calls.json_text import compact
+from portico.networks import network_of
 from portico.types import Scope
 
 
@@ -20,6 +21,9 @@ def owner_of(scope: Scope) -> str:
 
 
 def caller_of(scope: Scope) -> str:
-    """Whom something counts for: the owner, at an address. All that are not known by name have one owner."""
+    """Whom something counts for: the owner, at an address (`portico.networks`).
+
+    All that are not known by name have one owner.
+    """
     client = scope.get("client")
-    return f"{owner_of(scope)} {client[0] if client else ''}"
+    return f"{owner_of(scope)} {network_of(client[0]) if client else ''}"

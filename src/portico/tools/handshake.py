@@ -84,7 +84,9 @@ class Handshake:
         takes_json, takes_events = accepted(exchange)
         if not takes_json:
             raise Refusal("Accept must name application/json and text/event-stream.", 406)
-        message = message_of(decoded(await read_body(exchange.receive, exchange.headers, self._max_body)))
+        raw = await read_body(exchange.receive, exchange.headers, self._max_body)
+        message = message_of(decoded(raw), len(raw))
+        del raw
         if isinstance(message, types.JSONRPCRequest):
             await self._request(exchange, message, takes_events)
             return

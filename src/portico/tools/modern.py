@@ -48,8 +48,10 @@ class Modern:
             raise Refusal("Content-Type must be application/json.", 415)
         if accepted(exchange) != (True, True):
             raise Refusal("Accept must name application/json and text/event-stream.", 406)
-        value = decoded(await read_body(exchange.receive, exchange.headers, self._max_body))
-        message = message_of(value)
+        raw = await read_body(exchange.receive, exchange.headers, self._max_body)
+        value = decoded(raw)
+        message = message_of(value, len(raw))
+        del raw  # its values stay while it is answered
         if isinstance(message, types.JSONRPCRequest):
             await self._request(exchange, value, message)
         elif isinstance(message, types.JSONRPCNotification):  # there is none that a server has to heed

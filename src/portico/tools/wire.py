@@ -21,6 +21,13 @@ SILENCE = 15.0
 """Seconds after which a client that waits is given a sign of life, as the SDK does: proxies close what is silent."""
 
 
+MOST_OF_OTHERS = 64 * 1024
+"""Bytes of a message that calls no tool: what listens stays for hours, and its message with it."""
+
+_LONGEST_ID = 1000
+"""Characters of the id of a request and of a token for progress, which are told again and again: clients count."""
+
+
 class Refusal(Exception):
     """A request that is answered with an error of the protocol, and the HTTP status that it goes with."""
 
@@ -66,15 +73,26 @@ def _may_hold_nul(path: str, value: dict[str, Any]) -> bool:
     return path.startswith("params")  # what a function takes is for its types to say
 
 
-def message_of(value: Any) -> types.JSONRPCMessage:
-    """The one message that *value* is. Raises `Refusal`."""
+def message_of(value: Any, size: int) -> types.JSONRPCMessage:
+    """The one message that *value*, of *size* bytes, is. Raises `Refusal`."""
+    if size > MOST_OF_OTHERS and not (isinstance(value, dict) and value.get("method") == "tools/call"):
+        raise Refusal(f"A message that calls no tool has at most {MOST_OF_OTHERS} bytes.", 413)
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
         message = None
     if message is None or (isinstance(message, types.JSONRPCNotification) and "id" in value):  # that id is no id
         raise Refusal("The body is not one message of JSON-RPC 2.0.")
+    if isinstance(message, types.JSONRPCRequest):
+        meta = (message.params or {}).get("_meta")
+        token = meta.get("progressToken") if isinstance(meta, dict) else None
+        if _is_long(message.id) or _is_long(token):
+            raise Refusal(f"The id and the progressToken of a request have at most {_LONGEST_ID} characters.")
     return message
+
+
+def _is_long(told: Any) -> bool:
+    return isinstance(told, str) and len(told) > _LONGEST_ID
 
 
 def error_message(id: str | int | None, code: int, message: str, data: Any = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from portico.hub.fair_use import network_of
+from portico.networks import network_of
 from portico.relay.edge.addresses import Addresses
 
 

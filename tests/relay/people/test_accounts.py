@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
-from portico.hub.fair_use import network_of
+from portico.networks import network_of
 from portico.relay.people.accounts import _NOBODYS, Accounts, Attempts
 from portico.relay.store import RelayStore
 from tests.transports.recorder import run

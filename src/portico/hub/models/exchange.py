@@ -18,7 +18,6 @@ from urllib.parse import unquote_to_bytes
 from portico.hub.access import ANONYMOUS
 from portico.hub.answers import Answer, internal_error, invalid_key, unauthorized
 from portico.hub.callers import Caller
-from portico.hub.fair_use import network_of
 from portico.hub.firewall.headers import cors_headers, preflight_headers
 from portico.hub.held_bodies import MOST_OF_A_BODY, HeldBody
 from portico.hub.http_forward import HTTPForward
@@ -33,6 +32,7 @@ from portico.hub.models.stored import StoredResponse, unavailable
 from portico.hub.request import VisitorRequest
 from portico.hub.responders import Responder, Upload
 from portico.hub.visits import Visit
+from portico.networks import network_of
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portico.hub.callers import Caller
-from portico.hub.fair_use import network_of
 from portico.hub.request import VisitorRequest
 from portico.hub.tools.catalog import View
 from portico.hub.tools.eras import MODERN, SESSION_HEADER
+from portico.networks import network_of
 
 _LONGEST_SESSION = 200  # bytes of an Mcp-Session-Id that tell it from others: ours have 22
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from portico.bounded import BoundedCache
 from portico.hub.answers import Answer
-from portico.hub.fair_use import network_of
+from portico.networks import network_of
 
 MOST_CONNECTIONS = 512
 """Of one address that is no trusted proxy: a household, or an office behind one router."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from portico.hub.answers import Answer, restarting
 from portico.hub.date_and_server import server_of
-from portico.hub.fair_use import network_of
 from portico.hub.firewall.heads import SMALL
 from portico.hub.forward import Admission
 from portico.hub.held_bodies import HeldBodies
@@ -26,6 +25,7 @@ from portico.hub.tools.exchange import ToolsExchange
 from portico.hub.tools.no_oauth import asks, no_oauth
 from portico.hub.unfinished import Unfinished
 from portico.hub.visits import COMPLETE, LEFT, Visit
+from portico.networks import network_of
 from portico.protocol import Kind
 from portico.relay.edge.addresses import Addresses
 from portico.relay.edge.asgi_http import ASGIResponder, RequestReading, has_body

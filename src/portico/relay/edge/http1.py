@@ -17,9 +17,9 @@ from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from portico.hub.answers import Answer
-from portico.hub.fair_use import network_of
 from portico.hub.firewall.heads import MOST_FIELDS
 from portico.hub.http1 import ResponseWriter
+from portico.networks import network_of
 from portico.relay.edge.deadlines import Idleness, TakingDeadline
 from portico.relay.edge.edge import RelayEdge
 from portico.relay.edge.framing import END_OF_HEAD, FRAMING, PLAIN, HeadInParts, Malformed, one_host, read, request_line

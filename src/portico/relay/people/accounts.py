@@ -23,8 +23,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from portico.bounded import BoundedCache
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.answers import Answer
-from portico.hub.fair_use import Shares, network_of
+from portico.hub.fair_use import Shares
 from portico.hub.finish_anyway import finish
+from portico.networks import network_of
 from portico.relay.config import ANONYMOUS, workspace_name
 from portico.relay.rows import SessionRow, UserRow, WorkspaceRow
 from portico.relay.store import RelayStore

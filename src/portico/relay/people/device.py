@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import InvalidName, InvalidOption, StoreFailed
-from portico.hub.fair_use import network_of
 from portico.hub.keys import InvalidKey
+from portico.networks import network_of
 from portico.relay.people.accounts import Account, Attempts
 from portico.relay.people.grants import DEFAULT_SCOPES, Grant, read_scopes
 from portico.relay.people.tokens import TokenRing
