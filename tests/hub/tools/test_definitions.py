@@ -273,6 +273,7 @@ def test_what_is_hidden_unknown_or_leads_elsewhere_is_left_out() -> None:
                 "$id": "http://evil.example/",
                 "properties": {"a": {"$ref": "http://evil.example/a"}, "$ref": {"type": "string"}},
                 "allOf": [{"$dynamicRef": "file:///etc/passwd"}],
+                "$defs": {"title": {"description": "see\U000e0041 \u202ethis", "enum": ["\u200b"], "title": "a\x1bb"}},
             },
         },
     )
@@ -285,6 +286,7 @@ def test_what_is_hidden_unknown_or_leads_elsewhere_is_left_out() -> None:
             "type": "object",
             "properties": {"a": {}, "$ref": {"type": "string"}},
             "allOf": [{}],
+            "$defs": {"title": {"description": "see this", "enum": ["\u200b"], "title": "ab"}},
         },
     }
 

@@ -409,9 +409,26 @@ async def _fails_late(call: Call) -> None:
     raise RuntimeError("on purpose")
 
 
+def _raw(said: str) -> Any:
+    async def answer(call: Call) -> None:
+        await call.head(200, b"application/json")
+        await call.say(f'{{"jsonrpc": "2.0", "id": {json.dumps(call.id)}, {said}}}'.encode(), False)
+
+    return answer
+
+
+_no_number = _raw('"result": {"content": [], "more": 1e999}')
+_no_number_in_an_error = _raw('"error": {"code": 1, "message": "x", "data": [1e999]}')
+_no_code = _raw('"error": {"code": true, "message": "x"}')
+_long_code = _raw(f'"error": {{"code": {"9" * 4000}, "message": "x"}}')
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(_page, 502), (_not_found, 502), (_no_json, 502), (_no_end, 502), (_too_long, 502), (_fails, 500)],
+    [
+        *((_page, 502), (_not_found, 502), (_no_json, 502), (_no_end, 502), (_too_long, 502), (_fails, 500)),
+        *((_no_number, 502), (_no_number_in_an_error, 502), (_no_code, 502), (_long_code, 502)),
+    ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_what_is_no_answer_becomes_one_that_says_so(answer: Any, status: int) -> None:
@@ -548,6 +565,24 @@ def test_old_clients_send_lists_of_messages() -> None:
                 assert (await agent.send([note] * 51)).status == 400
             later = Agent(hub, version=OLD)
             assert (await later.send([later.message("ping")])).json()["error"]["code"] == -32600
+
+    asyncio.run(inside())
+
+
+def test_the_answers_to_a_list_are_bounded_together() -> None:
+    async def large(call: Call) -> None:
+        await call.result("x" * 6_000_000)
+
+    async def inside() -> None:
+        async with a_toolbox() as (hub, box):
+            await box.serve("cats", "run", answer=large)
+            agent = Agent(hub, version="2025-03-26")
+            calls = [agent.message("tools/call", {"name": "cats__run"}) for _ in range(10)]
+            reading = await agent.send(calls)
+            said = [answer["result"] for answer in reading.json()]
+            assert ["isError" in result for result in said] == [False] * 2 + [True] * 8
+            assert "Send them one by one" in said[-1]["content"][0]["text"]
+            assert hub.workspace.tools.limits.held.total == 0
 
     asyncio.run(inside())
 

@@ -47,6 +47,10 @@ MOST_IN_A_BATCH: Final = 50
 _CAPABILITIES: Final = {"tools": {"listChanged": True}}
 _TOO_LONG = f"The service's result has more than {MOST_OF_AN_ANSWER:,} bytes. Ask for less, or call its own URL."
 
+_TOO_LONG_A_LIST = (
+    f"The results of the calls in one list have more than {MOST_OF_AN_ANSWER:,} bytes together. Send them one by one."
+)
+
 
 class Answering:
     """The messages of one POST."""
@@ -96,12 +100,17 @@ class Answering:
         if not 0 < len(value) <= MOST_IN_A_BATCH:
             reply.refuse(None, MessageError(INVALID_REQUEST, f"A list holds 1 to {MOST_IN_A_BATCH} messages."))
             return
-        reply.batch = True
-        for one in value:
-            await self._answer_one(one)
-            if reply.over:
-                return
-        reply.end()
+        held = self._all.limits.held.begin(agent.owner, MOST_OF_AN_ANSWER, _TOO_LONG_A_LIST)
+        reply.collect(held)
+        try:
+            for one in value:
+                await self._answer_one(one)
+                await reply.settle()
+                if reply.over:
+                    return
+            reply.end()
+        finally:
+            held.release()
 
     async def _answer_one(self, value: Any) -> None:
         """One message, whatever it is."""

@@ -179,10 +179,9 @@ class ForwardedCall:
         result, error = message.get("result"), message.get("error")
         if isinstance(result, dict):
             self._end(result)
-        elif isinstance(error, dict) and isinstance(error.get("code"), int) and isinstance(error.get("message"), str):
-            refusal = MessageError(error["code"], error["message"], error.get("data"))
+        elif isinstance(error, dict) and _is_code(error.get("code")) and isinstance(error.get("message"), str):
+            self._reply.refuse(self._id, MessageError(error["code"], error["message"], error.get("data")))
             self._finish()
-            self._reply.refuse(self._id, refusal)
         else:
             raise MalformedMessage("a response with neither a result nor an error")
         return None
@@ -204,13 +203,14 @@ class ForwardedCall:
     # --- the end ------------------------------------------------------------------------------------------------
 
     def _end(self, result: dict[str, Any]) -> None:
+        """Pass the result on. Raises `MalformedMessage` for one that cannot be written, and then nothing is over."""
         if not self._reply.modern:
             kind = result.pop("resultType", "complete")
             if kind != "complete":  # it wants to ask back
                 self._fail(Answer(501, "asks_back", "This tool asks its caller back, which needs a newer MCP client."))
                 return
-        self._finish()
         self._reply.answer(response(self._id, result))
+        self._finish()
 
     def _fail(self, answer: Answer) -> None:
         """The call has no result, and the caller is told why, in words for a model."""
@@ -247,6 +247,11 @@ class ForwardedCall:
     def _still_here(self) -> None:
         self._beat = asyncio.get_running_loop().call_later(BEAT_EVERY, self._still_here)
         self._reply.beat()
+
+
+def _is_code(code: object) -> bool:
+    """Whether it can be an error's code: a whole number that all languages know (RFC 8259 §6)."""
+    return type(code) is int and abs(code) < 1 << 53
 
 
 def refuse(reply: PostReply, id_: Any, answer: Answer) -> None:

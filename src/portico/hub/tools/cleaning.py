@@ -20,6 +20,8 @@ _MOST_DESCRIPTION = 10_000  # characters: some pages
 _MOST_DEPTH = 40  # of a schema: what is written by hand has ten, and clients that walk it recurse
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 _REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+_PROSE = frozenset({"title", "description", "$comment"})
+"""What a schema says for readers. Values that callers send, as of an enum, stay as they are."""
 _DIALECTS = ("https://json-schema.org/draft/", "http://json-schema.org/draft-")
 
 _ANY_ARGUMENTS: Final = {"type": "object"}
@@ -97,14 +99,18 @@ def _schema(value: Any) -> dict[str, Any] | None:
 
 
 def _walked(value: Any, depth: int) -> Any:
-    """*value* without references to elsewhere. Raises `_TooDeep`."""
+    """*value* without references to elsewhere, and without characters that are not seen. Raises `_TooDeep`."""
     if depth > _MOST_DEPTH:
         raise _TooDeep
     if isinstance(value, list):
         return [_walked(one, depth + 1) for one in value]
     if not isinstance(value, dict):
         return value
-    return {key: _walked(inner, depth + 1) for key, inner in value.items() if not _leads_elsewhere(key, inner)}
+    return {
+        key: _text(inner, _MOST_DESCRIPTION) if key in _PROSE and isinstance(inner, str) else _walked(inner, depth + 1)
+        for key, inner in value.items()
+        if not _leads_elsewhere(key, inner)
+    }
 
 
 def _leads_elsewhere(key: str, value: Any) -> bool:

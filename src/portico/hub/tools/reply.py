@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from portico.hub.answers import Answer
 from portico.hub.firewall.headers import cors_headers
+from portico.hub.held_bodies import FREE, HeldBody
 from portico.hub.responders import Responder
 from portico.hub.tools.events import BEAT, EVENTS, event
 from portico.hub.tools.messages import (
@@ -70,6 +71,11 @@ class BodyWriter:
         """Whether what was written last has not been taken."""
         return self._busy
 
+    async def settle(self) -> None:
+        """Wait until all that was written is taken, or nobody is there to read."""
+        if self._busy and self._drained is not None:
+            await asyncio.wait((self._drained,))
+
     def cut(self) -> None:
         """Break off."""
         if not self.over:
@@ -101,7 +107,7 @@ class BodyWriter:
 class PostReply:
     """The answers to what one POST asked: one, or those of a batch."""
 
-    __slots__ = ("_answers", "_events", "_headers", "_visit", "_writer", "batch", "modern")
+    __slots__ = ("_answers", "_batch", "_events", "_headers", "_visit", "_writer", "modern")
 
     def __init__(self, visit: Visit, responder: Responder, *, events: bool) -> None:
         """*events*: whether the caller takes a stream of them."""
@@ -110,10 +116,10 @@ class PostReply:
         self._events = events
         self.modern = False
         """Whether what is answered is of 2026-07-28."""
-        self.batch = False
-        """Whether answers go back in a list, as the messages came."""
+        self._batch: HeldBody | None = None
+        """What counts the answers that go back in a list; None if one message is answered."""
         self._headers: Headers = []
-        self._answers: list[dict[str, Any]] = []
+        self._answers: list[bytes] = []
 
     @property
     def over(self) -> bool:
@@ -122,6 +128,14 @@ class PostReply:
     def drop(self) -> None:
         """The caller has left."""
         self._writer.over = True
+
+    def collect(self, held: HeldBody) -> None:
+        """From now on answers go back in a list, as the messages came. *held* counts those that are large."""
+        self._batch = held
+
+    async def settle(self) -> None:
+        """Wait until the caller has taken what was written."""
+        await self._writer.settle()
 
     def with_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
@@ -147,13 +161,19 @@ class PostReply:
     # --- the answer ---------------------------------------------------------------------------------------------
 
     def answer(self, message: dict[str, Any], status: int = 200, headers: Headers | None = None) -> None:
-        """The answer to a request. Raises `MalformedMessage` for what cannot be written."""
+        """The answer to a request.
+
+        Raises `MalformedMessage` for what cannot be written, and an `Answer` for what is too much in a list.
+        """
         if self.over:
             return
         if self._writer.begun:
-            self._writer.more(event(message), not self.batch)
-        elif self.batch:
-            self._answers.append(message)
+            self._writer.more(event(message), self._batch is None)
+        elif self._batch is not None:
+            data = dumps(message)
+            if len(data) > FREE:
+                self._batch.grow(len(data))
+            self._answers.append(data)
         else:
             self._whole(status, dumps(message), headers or [])
 
@@ -178,7 +198,7 @@ class PostReply:
         if self._writer.begun:
             self._writer.more(b"", True)
         elif self._answers:
-            self._whole(200, b"[" + b",".join(map(dumps, self._answers)) + b"]", [])
+            self._whole(200, b"[" + b",".join(self._answers) + b"]", [])
         else:  # notifications alone
             self._writer.begin(202, [*self._headers, (b"content-length", b"0")], b"", True)
 
