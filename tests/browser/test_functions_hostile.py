@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -207,6 +208,45 @@ def test_html_of_a_result_loads_and_sends_nothing(browser: Browser, house: House
             page.page.evaluate("() => fetch('/after').then(() => new Promise(done => setTimeout(done, 200)))")
         assert house.asked == ["/after", "/after"]
         assert page.page.url.startswith(house.url)
+
+
+CALLS = """
+  const call = new RTCPeerConnection({{ iceServers: [{{ urls: 'stun:127.0.0.1:{port}' }}] }})
+  call.createDataChannel('x')
+  call.createOffer().then(offer => call.setLocalDescription(offer))
+"""
+
+AROUND = [
+    "<script>{calls}</script>",
+    "<script>const RTCPeerConnection = self.webkitRTCPeerConnection; {calls}</script>",
+    """<iframe id=in></iframe>
+    <script>const {{ RTCPeerConnection }} = document.getElementById('in').contentWindow; {calls}</script>""",
+    """<p><script>
+      const nonce = document.currentScript.nonce || document.currentScript.getAttribute('nonce')
+        || document.currentScript.cloneNode().outerHTML.match(/nonce="([^"]+)"/)?.[1]
+        || document.currentScript.attributes.nonce?.value
+      const frame = document.createElement('iframe')
+      frame.srcdoc = `<script nonce="${{nonce}}">{calls}<` + '/script>'
+      document.body.append(frame)
+    </script>""",
+    """<script>
+      document.open()
+      document.write('<p>end')
+      {calls}
+    </script>""",
+]
+
+
+@pytest.mark.parametrize("number", range(len(AROUND)))
+def test_html_of_a_result_calls_nobody_by_webrtc(browser: Browser, house: House, number: int) -> None:
+    """No policy of a page covers it: it would send to any host, and what it sends can hold what the frame holds."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as called, chromium.visitor(browser) as visitor:
+        called.bind(("127.0.0.1", 0))
+        called.settimeout(1.0)
+        html = AROUND[number].format(calls=CALLS.format(port=called.getsockname()[1]))
+        framed(visitor, house, html + "<p>end")
+        with pytest.raises(TimeoutError):
+            called.recv(100)
 
 
 def test_two_results_do_not_meet(visitor: BrowserContext, house: House) -> None:

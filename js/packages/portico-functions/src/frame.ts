@@ -2,7 +2,8 @@
  * A result as a notebook would show it: HTML of anybody's, in a frame of its own.
  *
  * The frame has an origin that is nobody's (`sandbox` without `allow-same-origin`), so what runs there reaches neither this page
- * nor its cookies, and a policy by which it loads and sends nothing. Inline scripts in it run, as plots need: they get the nonce of this page's
+ * nor its cookies, and a policy by which it loads and sends nothing. (A browser may look up, and connect to, the host of a link that a script follows;
+ * nothing is sent, as the policy stops it then.) Inline scripts in it run, as plots need: they get the nonce of this page's
  * policy, which a frame of `srcdoc` inherits. This is the one module that makes markup of text, and the text goes nowhere else.
  */
 
@@ -45,9 +46,22 @@ function documentOf(html: string, nonce: string): { text: string; coloured: bool
   const quoted = nonce.replaceAll(/[^\w+/=-]/g, "");
   const scheme = coloured ? "light" : "light dark";
   const head = `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<script nonce="${quoted}">(${close.toString()})()</script>
 <meta name="color-scheme" content="${scheme}"><style>:root { color-scheme: ${scheme} }${STYLE}</style>`;
   const script = `<script nonce="${quoted}">(${measure.toString()})()</script>`;
   return { text: `${head}${content.head.innerHTML}</head><body>${content.body.innerHTML}${script}</body></html>`, coloured };
+}
+
+/**
+ * Runs in the frame before anything else: takes away what no policy covers. WebRTC sends to any host, so it is not there; and no script learns
+ * its nonce, with which a frame within the frame could run scripts, and have WebRTC again.
+ */
+function close(): void {
+  for (const name of ["RTCPeerConnection", "webkitRTCPeerConnection"]) Object.defineProperty(self, name, { value: undefined });
+  for (const kind of ["HTMLElement", "SVGElement", "MathMLElement"]) {
+    const { prototype } = (self as unknown as Record<string, { prototype: object } | undefined>)[kind] ?? {};
+    if (prototype !== undefined) Object.defineProperty(prototype, "nonce", { get: () => "", set: () => undefined });
+  }
 }
 
 /** Runs in the frame: tells the page how high its content is. */
