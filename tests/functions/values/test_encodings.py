@@ -41,6 +41,11 @@ def test_json_is_given_where_nothing_better_is_asked_for(accept: str) -> None:
     assert (encoded.media_type, encoded.body, encoded.headers) == ("application/json", b'{"result":{"a":1}}', ())
 
 
+@pytest.mark.parametrize("accept", [",", " ", ";q=1", "text", "," * 5000, "q=0"])
+def test_json_is_given_where_what_is_asked_for_is_nothing(accept: str) -> None:
+    assert answered(pd.DataFrame({"a": [1]}), accept).body == b'{"result":[{"a":1}]}'
+
+
 def test_text_is_given_as_text() -> None:
     encoded = answered("hé", "text/plain")
     assert (encoded.media_type, encoded.body) == ("text/plain; charset=utf-8", "hé".encode())

@@ -140,7 +140,7 @@ def _json(value: Any, accept: str, typed: TypedFunction, report: Report | None) 
 def _asked_for(value: Any, accept: str, typed: TypedFunction, report: Report | None) -> Encoded:
     if accepting.names(accept, DISPLAY):
         return Encoded(DISPLAY, _display(value, typed, report))
-    if accepting.choose(accept, (JSON, "*/*")) == JSON and accepting.ranges_of(accept)[0] == JSON:
+    if accepting.choose(accept, (JSON, "*/*")) == JSON and accepting.ranges_of(accept)[:1] in ((JSON,), ()):
         return _json(value, JSON, typed, report)
     forms = _forms_of(value, report)
     while (media_type := accepting.choose(accept, [JSON, *forms])) is not None:
