@@ -187,7 +187,9 @@ def test_scalars_are_read() -> None:
     assert type(taken(np.int8, 3)) is np.int8
     assert taken(np.datetime64, "2026-11-30") == np.datetime64("2026-11-30")
     assert "does not fit into int8" in refusal(np.int8, 300)
-    assert "int8 is wanted" in refusal(np.int8, [1])
+    for kind in (np.int8, np.float64, np.datetime64):
+        assert f"{kind.__name__} is wanted" in refusal(kind, [1])
+        assert f"{kind.__name__} is wanted" in refusal(kind, None)
 
 
 def test_an_array_is_answered_as_a_file() -> None:

@@ -195,7 +195,7 @@ def read_scalar(given: Any, kind: Any) -> Any:
 
     if isinstance(given, kind):
         return given
-    if isinstance(given, list | tuple | dict | UploadedFile):
+    if given is None or isinstance(given, list | tuple | dict | UploadedFile):
         raise unreadable(f"A {kind.__name__} is wanted.")
     if isinstance(given, str):
         given = numpy.asarray(given)
