@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, NamedTuple, Union
 
-import jsonschema
 import pydantic
 import pytest
 import typing_extensions
@@ -251,6 +250,7 @@ def holds_bytes(annotation: Any) -> bool:
 @pytest.mark.fuzz
 def test_a_function_gets_what_was_sent(fuzz_seconds: float) -> None:
     """For any signature and any values of its types: their JSON fits the schema, and arrives as those values."""
+    import jsonschema  # not where it has no wheel: these tests run in Pyodide too
 
     @QUIETLY
     @given(functions(), st.data())
@@ -292,6 +292,7 @@ anything = st.recursive(
 @pytest.mark.fuzz
 def test_what_the_schema_lets_through_is_accepted(fuzz_seconds: float) -> None:
     """Any JSON that fits the schema is accepted, but for formats, which JSON Schema only notes."""
+    import jsonschema  # not where it has no wheel: these tests run in Pyodide too
 
     @QUIETLY
     @given(functions(), st.data())

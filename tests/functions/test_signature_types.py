@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, Optional, TypedDict, TypeVar, Union
 
-import jsonschema
 import pytest
 from fastapi import Depends, Security, UploadFile
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
@@ -149,12 +148,19 @@ def taking(annotation: Any) -> Any:
 
 
 @pytest.mark.parametrize(("annotation", "sent", "got"), ACCEPTED, ids=lambda one: str(one)[:40])
-def test_a_function_gets_what_was_sent_and_the_schema_says_so(annotation: Any, sent: Any, got: Any) -> None:
+def test_a_function_gets_what_was_sent(annotation: Any, sent: Any, got: Any) -> None:
+    typed = typed_function(taking(annotation))
+    value = asyncio.run(call(typed, *validate(typed, {"value": sent})))
+    assert (value, type(value)) == (got, type(got))
+
+
+@pytest.mark.parametrize(("annotation", "sent", "got"), ACCEPTED, ids=lambda one: str(one)[:40])
+def test_the_schema_says_what_is_taken(annotation: Any, sent: Any, got: Any) -> None:
+    import jsonschema  # not where it has no wheel: these tests run in Pyodide too
+
     typed = typed_function(taking(annotation))
     jsonschema.Draft202012Validator.check_schema(typed.input_schema)
     jsonschema.validate({"value": sent}, typed.input_schema, jsonschema.Draft202012Validator)
-    value = asyncio.run(call(typed, *validate(typed, {"value": sent})))
-    assert (value, type(value)) == (got, type(got))
 
 
 @pytest.mark.parametrize(
@@ -312,6 +318,7 @@ def test_a_result(annotation: Any, schema: Any, streams: bool) -> None:
 
 def test_references_are_kept_whole() -> None:
     """Whatever a schema refers to is in it, also where types refer to themselves."""
+    import jsonschema  # not where it has no wheel: these tests run in Pyodide too
 
     def function(node: Node, linked: Linked | None = None, colour: Colour = Colour.RED) -> dict[str, Node]:
         return {}

@@ -1,4 +1,4 @@
-"""The core's own tests run inside Pyodide: protocol, link, ASGI, calls and models, over the in-memory pair."""
+"""The core's own tests run inside Pyodide: protocol, link, ASGI, calls, models, functions, over the in-memory pair."""
 
 from __future__ import annotations
 
@@ -11,10 +11,21 @@ import pytest
 from tests.pyodide.environment import ROOT
 from tests.pyodide.test_import import run_inside
 
-_TESTS = ("protocol", "asgi", "adapters", "calls", "models", "transports", "vectors")
+_TESTS = ("protocol", "asgi", "adapters", "calls", "models", "functions", "tools", "transports", "vectors")
 _INSIDE = Path(__file__).with_name("inside")
-_PACKAGES = ("portico", "pytest", "pytest-timeout", "hypothesis", "openai", "httpx2-jsfetch", "httpx", "fastapi")
-_AT_LEAST = 1000
+_PACKAGES = (
+    *("portico", "pytest", "pytest-timeout", "hypothesis", "openai", "httpx2-jsfetch", "httpx"),
+    *("fastapi", "python-multipart", "docstring-parser", "fastapi-offline"),
+)
+_SETTINGS = """[pytest]
+addopts = --strict-markers --strict-config
+xfail_strict = true
+markers =
+    fuzz: fuzzing, which is not done here
+    real: slow, and not run by `make test`
+"""
+"""pytest.ini there: with the marks of pyproject.toml."""
+_AT_LEAST = 2300
 """Tests that run there; a tree that was staged wrongly would run none."""
 
 
@@ -32,7 +43,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(_INSIDE, tests / "pyodide_inside", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(_INSIDE / "skipped.py", tests / "conftest.py")
     shutil.copytree(ROOT / "docs", tree / "docs")
-    (tree / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers --strict-config\nxfail_strict = true\n")
+    (tree / "pytest.ini").write_text(_SETTINGS)
     return tree
 
 

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import uvicorn
-
 from portico.tools.server import ToolServer
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 from portico.types import ASGIApp
@@ -34,6 +32,8 @@ def run(test: Coroutine[Any, Any, None], within: float = WITHIN) -> None:
 @asynccontextmanager
 async def listening(app: ASGIApp) -> AsyncIterator[str]:
     """The URL of *app* under uvicorn, without a slash at its end."""
+    import uvicorn  # not where there are no threads: tests that serve nothing run in Pyodide too
+
     config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
