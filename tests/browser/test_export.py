@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from portico.browser import export as exporting
@@ -19,6 +21,8 @@ from tests.browser import chromium
 from tests.browser.static_host import StaticHost, export
 from tests.browser.test_pages import LEAST_CONTRAST
 from tests.pyodide import environment
+
+EXTRAS = tomllib.loads((environment.ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
 
 CHAT = """
 from portico import model
@@ -277,7 +281,17 @@ def test_porticos_own_wheel_is_whole_and_always_the_same(tmp_path: Path) -> None
     about = wheels.Wheel.read(wheel)
     assert about.name == "portico"
     assert {need.name for need in about.needs} >= {"anyio", "segno"}
-    assert not [need for need in about.needs if need.marker and "extra" in str(need.marker)]
+    of_extras = {need.name for need in about.needs if need.marker and "extra" in str(need.marker)}
+    assert of_extras == {need.name for need in map(Requirement, EXTRAS["functions"])}, "the others are not for a tab"
+
+
+def test_the_extra_of_functions_brings_what_it_needs(tmp_path: Path) -> None:
+    """And what is not at hand of it is named, in place of being left out."""
+    at_hand = {"portico": wheels.Wheel.read(wheels.portico_wheel(tmp_path))}
+    plain = wheels.closure(["portico"], at_hand, wheels.INFO)
+    found = wheels.closure(["portico[functions]"], at_hand, wheels.INFO)
+    brought = set(found.missing) - set(plain.missing)
+    assert brought == {need.name for need in map(Requirement, EXTRAS["functions"])}
 
 
 @pytest.mark.parametrize(

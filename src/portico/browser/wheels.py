@@ -32,12 +32,16 @@ INFO = {"abi_version": "2026_0", "arch": "wasm32", "platform": "emscripten_5_0_3
 _ELSEWHERE = re.compile(r"(cli|hub|jupyter|relay|static/(labextension|site))/|browser/(bundle|compile|export|wheels)\.")
 """What of Portico does not run in a tab's Python, and would only be loaded there."""
 
+_EXTRAS = ("functions",)
+"""Portico's extras that make sense in a tab."""
+
 
 def portico_wheel(folder: Path) -> Path:
     """Make a wheel of the Portico that runs this, as far as it runs in a tab, in *folder*."""
     package = Path(__file__).resolve().parent.parent
-    needs = [text for text in _own_metadata().get_all("Requires-Dist", []) if "extra ==" not in text]
+    needs = [text for text in _own_metadata().get_all("Requires-Dist", []) if _is_for_a_tab(text)]
     about = ["Metadata-Version: 2.1", "Name: portico", f"Version: {__version__}", "Requires-Python: >=3.11"]
+    about += [f"Provides-Extra: {extra}" for extra in _EXTRAS]
     info = f"portico-{__version__}.dist-info"
     files = {
         f"portico/{path.relative_to(package).as_posix()}": path.read_bytes()
@@ -55,6 +59,11 @@ def portico_wheel(folder: Path) -> Path:
         for name, content in files.items():
             wheel.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no time of day: the same bytes again
     return target
+
+
+def _is_for_a_tab(requirement: str) -> bool:
+    _, found, extra = requirement.partition("extra ==")
+    return not found or extra.strip(" '\"") in _EXTRAS
 
 
 def _own_metadata() -> Any:
