@@ -17,7 +17,7 @@ The rooms, from the top. Each imports only rooms in the lines below its own:
 - `foreign`: cleans text and URLs that the other end sent, before anybody is shown them.
 - `types`: the ASGI types and the rule for names. `bounded`: a dict that strangers may fill. `pieces`: a message that
   comes in pieces. `log_text`: others' text as a log may show it. `listeners`: who is told of an event.
-  `networks`: what counts as one address. `version`.
+  `networks`: what counts as one address. `packages`: how one that is missing is installed. `version`.
 - `errors`: every exception.
 """
 

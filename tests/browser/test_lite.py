@@ -23,7 +23,7 @@ from tests.pyodide import environment
 pytestmark = pytest.mark.timeout(400)
 
 NOTEBOOK = environment.ROOT / "notebooks" / "04-browser.ipynb"
-FIRST = "%pip install portico fastapi\n%load_ext portico"
+FIRST = "%pip install portico fastapi python-multipart docstring-parser fastapi-offline\n%load_ext portico"
 
 APP = """
 from fastapi import FastAPI, WebSocket
@@ -49,6 +49,34 @@ async def echo(socket: WebSocket):
     await socket.send_text("echo: " + await socket.receive_text())
 """
 
+
+FUNCTIONS = """
+import asyncio, pathlib
+from typing import Literal
+
+def predict(area: float, rooms: int = 2, city: Literal["Bern", "Basel"] = "Bern") -> float:
+    '''Price of a flat.
+
+    Args:
+        area: square metres
+    '''
+    return area * rooms
+
+async def count():
+    more.clear()
+    yield "first "
+    await more.wait()
+    yield "last"
+
+def size(file: pathlib.Path) -> int:
+    return len(file.read_bytes())
+
+more = asyncio.Event()
+
+def go_on() -> bool:
+    more.set()
+    return True
+"""
 
 STARTS_NOT = """
 from contextlib import asynccontextmanager
@@ -190,6 +218,70 @@ def test_a_model_has_its_chat_page(repl: Repl) -> None:
     chat.get_by_role("textbox").first.fill("Hello")
     chat.get_by_role("textbox").first.press("Enter")
     expect(chat.locator("body")).to_contain_text("Meow and purr")
+
+
+def test_a_function_has_its_form_its_api_and_its_description(repl: Repl, lite: str) -> None:
+    repl.run(FUNCTIONS)
+    cell = repl.run("%serve predict")
+    expect(card(cell)).to_contain_text("function predict")
+    expect(card(cell)).to_contain_text("a page with a form")
+    expect(card(cell)).to_contain_text("that needs the package mcp. %pip install mcp brings it")
+    form = frame(cell)
+    expect(form.locator(".field[data-name=area]")).to_contain_text("square metres")
+    form.get_by_label("area", exact=True).fill("12.5")
+    form.get_by_role("button", name="Run", exact=True).click()
+    expect(form.locator(".output")).to_contain_text("25.0")
+    repl.run("def predict(area: float) -> str:\n    return f'{area:g} anew'")
+    tab = repl.page.context.new_page()
+    url = preview(lite, "predict")
+    tab.goto(f"{url}docs")
+    expect(tab.locator(".opblock").first).to_be_visible()
+    assert asked(tab, f"{url}run", {"area": 3}) == [200, '{"result":"3 anew"}']
+    status, said = asked(tab, f"{url}run", {"area": "x"})
+    assert (status, '["body","area"]' in said) == (422, True)
+    status, said = asked(tab, f"{url}mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert (status, "the package mcp cannot be imported" in said) == (501, True)
+    tab.close()
+
+
+def test_functions_stream_and_take_files(repl: Repl, lite: str) -> None:
+    repl.run(FUNCTIONS)
+    repl.run("%serve [count, size, go_on] --name several")
+    tab = repl.page.context.new_page()
+    url = preview(lite, "several")
+    tab.goto(url)
+    assert tab.evaluate(STREAMED, url) == ["first ", "last"]  # it ends only once its beginning has arrived
+    assert tab.evaluate(UPLOADED, f"{url}size/run") == [200, '{"result":5}']
+    tab.close()
+
+
+STREAMED = """async url => {
+  const post = {method: "POST", headers: {"content-type": "application/json"}};
+  const answer = await fetch(url + "count/run", {...post, body: "{}"});
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const first = (await reader.read()).value;
+  await fetch(url + "go_on/run", {...post, body: "{}"});
+  return [first, (await reader.read()).value];
+}"""
+UPLOADED = """async url => {
+  const body = new FormData();
+  body.append("file", new Blob(["hello"]), "a.txt");
+  const answer = await fetch(url, {method: "POST", body});
+  return [answer.status, await answer.text()];
+}"""
+
+
+def asked(tab: Page, url: str, body: object) -> list[object]:
+    """The status and the text that a page of the site gets for *body*, sent as JSON."""
+    told: list[object] = tab.evaluate(
+        """async ([url, body]) => {
+          const headers = {"content-type": "application/json"};
+          const answer = await fetch(url, {method: "POST", headers, body: JSON.stringify(body)});
+          return [answer.status, await answer.text()];
+        }""",
+        [url, body],
+    )
+    return told
 
 
 def test_stopped_it_is_gone(repl: Repl, lite: str) -> None:

@@ -41,3 +41,6 @@ def test_without_the_package_the_page_says_what_is_missing(monkeypatch: pytest.M
     app = server(predict)
     assert "fastapi-offline" in get(app, "/docs").body.decode()
     assert any("fastapi-offline" in remark for remark in app.remarks)
+    assert get(app, "/static/docs/swagger-ui.css").status == 404
+    monkeypatch.undo()  # as it is once the package is installed, in the same kernel
+    assert get(app, "/static/docs/swagger-ui.css").status == 200

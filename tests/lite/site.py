@@ -21,6 +21,8 @@ APPS = ("lab", "repl")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 KERNEL = ("ipython", "comm", "micropip")
 """What the kernel itself needs of Pyodide's packages."""
+FUNCTIONS = ("python-multipart", "docstring-parser", "fastapi-offline")
+"""What functions need besides FastAPI. Not mcp: two packages that it needs are compiled for Pyodide's CDN alone."""
 
 _KERNEL = "@jupyterlite/pyodide-kernel-extension:kernel"
 
@@ -63,12 +65,12 @@ def wheels() -> tuple[Path, ...]:
 def build(folder: Path, *, portico: bool = True, notebooks: tuple[Path, ...] = (), compiled: bool = False) -> Path:
     """Build a site below *folder*, with or without *portico* where it is built; returns the folder to be served.
 
-    With *compiled*, its Pyodide is a bundle: `portico bundle` of the kernel's packages and FastAPI.
+    With *compiled*, its Pyodide is a bundle of `portico bundle`: the kernel's packages, and what functions need.
     """
     source, output = folder / "source", folder / "site"
     source.mkdir()
     if compiled:
-        environment.release(source / "static" / "pyodide", folder / "at-hand", KERNEL, wheels())
+        environment.release(source / "static" / "pyodide", folder / "at-hand", (*KERNEL, *FUNCTIONS), wheels())
     else:
         environment.bundle(source / "static" / "pyodide", wheels())
     (source / "jupyter-lite.json").write_text(json.dumps(_SETTINGS), "utf-8")

@@ -138,7 +138,7 @@ def test_without_the_sdk_its_absence_is_said(node: str, bundle: Path, tmp_path: 
     told = ran(node, bundle, tmp_path, "portico")
     assert told["status"] == 501
     assert "the package mcp cannot be imported" in told["text"]
-    assert "pip install 'portico[functions]'" in told["remarks"][0]
+    assert "needs the package mcp. %pip install mcp brings it" in told["remarks"][0]
 
 
 def ran(node: str, bundle: Path, folder: Path, *packages: str) -> dict[str, str]:

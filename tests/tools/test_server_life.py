@@ -100,7 +100,7 @@ def test_where_the_sdk_fails_its_author_is_told_and_clients_are_too(
 def test_where_there_is_no_sdk_its_author_reads_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tool_server().remarks == []
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    assert tool_server().remarks == [MISSING]
+    assert tool_server().remarks == [MISSING.format(command="pip install 'portico[functions]'")]
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/deep/below/mcp", "/deep/below/mcp/"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import importlib.util
 import json
@@ -21,6 +20,7 @@ from portico.card.state import CallState
 from portico.errors import NotServable
 from portico.functions.mark import options_of
 from portico.functions.typed import FunctionOptions, TypedFunction
+from portico.packages import IN_TAB, to_install
 
 WORDS = "a function, a list or dict of functions, an object with typed methods"
 
@@ -39,6 +39,9 @@ _NEEDS = {
     "docstring_parser": "docstring-parser",
 }
 """What is imported, by any service of functions, and the packages that have it."""
+
+_SPARED = ("python-multipart", "docstring-parser")
+"""Without which functions are called, but for forms, and described, but for what docstrings say of parameters."""
 
 
 def claims(thing: Any) -> bool:
@@ -248,8 +251,10 @@ def _how(names: tuple[str, ...]) -> str:
 def _check_packages() -> None:
     """Raise `NotServable` if what functions need is not installed."""
     missing = [package for module, package in _NEEDS.items() if importlib.util.find_spec(module) is None]
+    if (
+        IN_TAB
+    ):  # what is fetched there is fetched at each visit: the author is told what does not work, and may do without
+        missing = [package for package in missing if package not in _SPARED]
     if missing:
-        pip = "%pip" if getattr(builtins, "__IPYTHON__", False) else "pip"
-        raise NotServable(
-            f"To serve functions, {' and '.join(missing)} must be installed: {pip} install 'portico[functions]'"
-        )
+        command = to_install("functions", *missing)
+        raise NotServable(f"To serve functions, {' and '.join(missing)} must be installed: {command}")

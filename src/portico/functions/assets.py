@@ -65,14 +65,17 @@ async def answer(exchange: Exchange, found: Asset) -> None:
     await exchange.whole(found.body, found.media_type, 200, headers)
 
 
-@functools.cache
 def _files() -> dict[str, Path | None]:
-    """By route; None for what is no file."""
+    """By route; None for what is no file. The package that brings those of docs may be installed at any time."""
     found: dict[str, Path | None] = {f"{docs.FOLDER}{name}": path for name, path in docs.files().items()}
-    found[f"{docs.FOLDER}start.js"] = None
-    if _OWN.is_dir():
-        found.update({f"{FOLDER}{path.name}": path for path in _OWN.iterdir() if path.suffix in _TYPES})
-    return found
+    return {**found, f"{docs.FOLDER}start.js": None, **_own_files()}
+
+
+@functools.cache
+def _own_files() -> dict[str, Path]:
+    if not _OWN.is_dir():
+        return {}
+    return {f"{FOLDER}{path.name}": path for path in _OWN.iterdir() if path.suffix in _TYPES}
 
 
 @functools.cache

@@ -11,6 +11,7 @@ import secrets
 from html import escape
 from pathlib import Path
 
+from portico.packages import to_install
 from portico.types import Headers
 
 FOLDER = "static/docs/"
@@ -43,7 +44,7 @@ _PAGE = """<!doctype html>
 _WITHOUT = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title} · docs</title></head>
 <body><main><h1>{title}</h1><p>This page needs the package fastapi-offline where the service runs:
-<code>pip install 'portico[functions]'</code>. The description itself is in <a href="openapi.json">openapi.json</a>.
+<code>{command}</code>. The description itself is in <a href="openapi.json">openapi.json</a>.
 </p></main></body></html>
 """
 
@@ -57,11 +58,16 @@ def files() -> dict[str, Path]:
     return {name: folder / name for name in _SWAGGER if (folder / name).is_file()}
 
 
+def command() -> str:
+    """What installs the package that brings the files."""
+    return to_install("functions", "fastapi-offline")
+
+
 def page(title: str) -> tuple[str, Headers]:
     """The page, and the headers that go with it."""
     nonce = secrets.token_urlsafe(16)
     template = _PAGE if len(files()) == len(_SWAGGER) else _WITHOUT
-    text = template.format(title=escape(title), nonce=nonce, folder=FOLDER)
+    text = template.format(title=escape(title), nonce=nonce, folder=FOLDER, command=escape(command(), quote=False))
     # Only the page's own files run, by the nonce of this one answer. Swagger UI has its icons in data: URLs.
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -157,6 +158,12 @@ async def _read_form(exchange: Exchange, typed: TypedFunction, intake: Intake, f
 
 
 async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:
+    if find_spec("python_multipart") is None:  # in a tab: nowhere else are functions served without it
+        raise UnusableRequest(
+            "Forms cannot be read here, for want of the package python-multipart: send JSON, with files in base64.",
+            501,
+            code="form",
+        )
     from portico.functions.form import BrokenForm, FormReader, TooMuchText
 
     announced = exchange.headers.get("content-length", "")

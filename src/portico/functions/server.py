@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from portico.calls.cors import Origins
@@ -23,6 +24,7 @@ from portico.functions.as_tools import tools_of
 from portico.functions.calling import succeeding
 from portico.functions.run_route import OnError, RunRoute, answer_refusal
 from portico.functions.typed import TypedFunction
+from portico.packages import to_install
 from portico.protocol.offer import ToolList
 from portico.tools.server import ToolServer
 from portico.types import Headers, Receive, Scope, Send
@@ -79,8 +81,8 @@ class FunctionsServer:
     @property
     def remarks(self) -> list[str]:
         """What the author should be told: what is not there for want of a package."""
-        missing = [] if docs.files() else ["The page at docs needs fastapi-offline: pip install 'portico[functions]'."]
-        return [*self._tools.remarks, *missing]
+        missing = [] if docs.files() else [f"The page at docs needs fastapi-offline: {docs.command()}."]
+        return [*self._tools.remarks, *_unread(self.functions.values()), *missing]
 
     @property
     def docs_url(self) -> str | None:
@@ -261,6 +263,18 @@ def route_of(scope: Scope) -> str:
     if root and (path == root or path.startswith(root + "/")):
         path = path[len(root) :]
     return path.strip("/")
+
+
+def _unread(functions: Iterable[TypedFunction]) -> list[str]:
+    """What is not read for want of a package."""
+    listed, said = list(functions), []
+    if find_spec("python_multipart") is None and any(one.upload for typed in listed for one in typed.parameters):
+        command = to_install("functions", "python-multipart")
+        said.append(f"Files can be sent as base64 in JSON alone: forms need python-multipart. {command}")
+    if find_spec("docstring_parser") is None and any(typed.description for typed in listed):
+        command = to_install("functions", "docstring-parser")
+        said.append(f"What docstrings say of parameters is not read: that needs docstring-parser. {command}")
+    return said
 
 
 def _is_preflight(scope: Scope) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
+from portico.packages import to_install
 from portico.tools.tool import Tool
 from portico.types import Receive, Scope, Send
 
@@ -33,7 +34,7 @@ THREADS = sys.platform != "emscripten"
 OnError = Callable[[BaseException], object]
 """Shows an exception to the author."""
 
-MISSING = "Agents cannot call it as a tool: that needs the package mcp. pip install 'portico[functions]' brings it."
+MISSING = "Agents cannot call it as a tool: that needs the package mcp. {command} brings it."
 
 UNAVAILABLE = -32603
 """JSON-RPC's code for an error of the server's own (JSON-RPC 2.0 §5.1)."""
@@ -68,7 +69,9 @@ class ToolServer:
     @property
     def remarks(self) -> list[str]:
         """What the author should be told: that there is no MCP here, for want of the SDK."""
-        return [] if importlib.util.find_spec("mcp") is not None else [MISSING]
+        if importlib.util.find_spec("mcp") is not None:
+            return []
+        return [MISSING.format(command=to_install("functions", "mcp"))]
 
     def replace(self, tools: Iterable[Tool]) -> None:
         """Serve *tools* in place of the present ones, from the next request on, and tell clients that listen.
