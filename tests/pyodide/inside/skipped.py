@@ -62,6 +62,7 @@ NO_FILE = {
     "tests/functions/values/test_tables_round_trips.py": _NO_WHEEL + "pandas",
     "tests/functions/values/test_uploads_served.py": _NO_WHEEL + "numpy",
     "tests/functions/values/test_off_loop.py": _NO_THREAD,
+    "tests/functions/values/test_upload_folder.py": _NO_PROCESS,
     "tests/tools/test_calling.py": _SDK,
     "tests/tools/test_changes.py": _SDK,
     "tests/tools/test_endpoint_javascript.py": _NO_PROCESS,
