@@ -88,7 +88,7 @@ def test_everything_is_importable_and_the_package_within_300_ms(node: str, bundl
     modules = [name.removesuffix(".__init__") for name in modules]
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(modules=[name for name in modules if not name.startswith("portico.notebook")]))
-    told = last_line(run_inside(node, bundle, program, tmp_path, "portico", "fastapi"))  # which typed functions need
+    told = last_line(run_inside(node, bundle, program, tmp_path, "portico", "fastapi", "python-multipart"))
     assert told["import"] < 0.3
     assert told["wanted"] == []
 
