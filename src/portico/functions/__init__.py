@@ -10,7 +10,8 @@ What a function is:
 
 A call of it:
 
-- `calling`: from what a caller gave to the result. `mistakes`: bounds how many are found in it. `results`: what becomes
+- `calling`: from what a caller gave to the result. `mistakes`: bounds how many are found in it;
+  `choices`: what is tried with it. `results`: what becomes
   of what the function gives. `failing`: what its caller is told of an exception. `line`: where calls wait for their
   turn. `turn`: a call on a thread has one.
 - `given`: what a function may ask for that callers cannot set: headers, who calls, a way to say how far it is.

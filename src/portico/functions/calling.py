@@ -15,6 +15,7 @@ from typing import Any
 from portico.calls.endings import UNUSUAL, is_failure
 from portico.calls.run import THREADS, Cancel, Sink, drive
 from portico.errors import PorticoError, UnusableRequest
+from portico.functions.choices import is_too_deep
 from portico.functions.failing import failure_of, report_failure
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
 from portico.functions.invalid import is_invalid
@@ -41,8 +42,15 @@ def validate(
     Raises `pydantic.ValidationError`, which names each wrong field; of what is large, only the first in each list
     (`portico.functions.mistakes`). A type's validator is code, its author's or a library's: what else it raises is
     shown to the author by *report*, and becomes a `FunctionError`; or `UnusableRequest` (422), where a value was too
-    deep or too large for it.
+    deep or too large for it. The same is raised for what would take too long to try (`portico.functions.choices`).
     """
+    choices = typed.passing.choices
+    if choices > 1 and is_too_deep(given, choices):
+        message = (
+            "The arguments hold too many lists and objects within each other: some may be one of several types, of "
+            "which each would be tried with all that is inside."
+        )
+        raise UnusableRequest(message, 422, code="too_deep")
     try:
         validator = validator_of(typed.arguments, given)
         if typed.passing.strict and (text := _as_json(given)) is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union
 
 from portico.calls.run import runs_on_loop
 from portico.errors import NotServable
+from portico.functions.choices import most_choices
 from portico.functions.docstrings import Docstring, docstring_of
 from portico.functions.fields import (
     EMPTY,
@@ -304,6 +305,7 @@ class _Reading:
             more=more,
             always=always,
             strict=is_strict(arguments.__pydantic_core_schema__),
+            choices=most_choices(arguments.__pydantic_core_schema__),
             taken=frozenset(
                 one.name for one in every.values() if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
             ),

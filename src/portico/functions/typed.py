@@ -74,6 +74,8 @@ class Passing:
     """The fields that are passed if callers gave nothing, too: their defaults are those of a ``Field(...)``."""
     strict: bool = False
     """Whether some type takes no text for a date, say, unless it comes as JSON."""
+    choices: int = 1
+    """How many choices pydantic tries with a value that may hold such values again (`portico.functions.choices`)."""
     taken: frozenset[str] = frozenset()
     """The names that ``**kwargs`` cannot have: its other parameters."""
 
