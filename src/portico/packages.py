@@ -1,9 +1,10 @@
-"""How a package that is missing is installed where this runs: the command that the author of an app is told."""
+"""Packages that may be there or not: what is loaded of one, and how a missing one is installed where this runs."""
 
 from __future__ import annotations
 
 import builtins
 import sys
+from typing import Any
 
 IN_TAB = sys.platform == "emscripten"
 
@@ -16,3 +17,11 @@ def to_install(extra: str, *packages: str) -> str:
     """
     pip = "%pip" if IN_TAB or getattr(builtins, "__IPYTHON__", False) else "pip"
     return f"{pip} install {' '.join(packages)}" if IN_TAB else f"{pip} install 'portico[{extra}]'"
+
+
+def loaded(module: str, name: str) -> Any:
+    """What *module* calls *name*, if it was imported by somebody; else None.
+
+    Also while a thread imports it still, when a module is known already and has only a part of its names.
+    """
+    return getattr(sys.modules.get(module), name, None)

@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from portico.card.state import CallState
 from portico.errors import NotServable
 from portico.functions.mark import options_of
 from portico.functions.typed import FunctionOptions, TypedFunction
-from portico.packages import IN_TAB, to_install
+from portico.packages import IN_TAB, loaded, to_install
 
 WORDS = "a function, a list or dict of functions, an object with typed methods"
 
@@ -54,8 +53,8 @@ def claims(thing: Any) -> bool:
 
 
 def _is_server(thing: Any) -> bool:
-    module = sys.modules.get("portico.functions.server")  # which takes long to import: without it there is none
-    return module is not None and is_a(thing, module.FunctionsServer)
+    server = loaded("portico.functions.server", "FunctionsServer")  # it takes long to import: without it there is none
+    return server is not None and is_a(thing, server)
 
 
 def has_methods(thing: Any) -> bool:

@@ -23,6 +23,7 @@ from portico.adapters.looking import is_a, look, mro, name_of
 from portico.asgi.adapt import kind_of
 from portico.errors import NotServable, StartupFailed
 from portico.functions.mark import options_of
+from portico.packages import loaded
 
 _SITES = frozenset(("site-packages", "dist-packages"))
 """Folders that packages are installed into: what is in them is a library."""
@@ -147,5 +148,5 @@ def is_authors_own(kind: type) -> bool:
         return True
     if top in sys.stdlib_module_names or top == "portico":
         return False
-    path = getattr(sys.modules.get(module), "__file__", None)
+    path = loaded(module, "__file__")
     return not (isinstance(path, str) and _SITES.intersection(PurePath(path).parts))

@@ -12,13 +12,13 @@ Source: ASGI spec, HTTP connection scope, ``root_path``.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import InvalidOption
+from portico.packages import loaded
 from portico.types import ASGIApp, Message, Receive, Scope, Send
 
 MOUNTS = ("root_path", "strip")
@@ -142,7 +142,7 @@ def comes_from(thing: Any, package: str) -> bool:
 
 def _is_a(thing: Any, module: str, name: str) -> bool:
     """Whether *thing* is an instance of ``module.name``, which is not imported for that."""
-    kind = getattr(sys.modules.get(module), name, None)
+    kind = loaded(module, name)
     return isinstance(kind, type) and isinstance(thing, kind)
 
 

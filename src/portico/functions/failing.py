@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping
 
 from portico.calls.other_loop import explain
 from portico.errors import FunctionError
 from portico.functions.given import Given
 from portico.log_text import one_line
+from portico.packages import loaded
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ _MOST_NAME = 100
 
 def failure_of(error: BaseException) -> FunctionError:
     """What the caller is told of what a function raised: never a traceback."""
-    exceptions = sys.modules.get("starlette.exceptions")  # of FastAPI's, too
-    if exceptions is not None and isinstance(error, exceptions.HTTPException):
+    http_exception = loaded("starlette.exceptions", "HTTPException")  # FastAPI's is one, too
+    if http_exception is not None and isinstance(error, http_exception):
         message = _text_of(error.detail)
         headers = _headers_of(error.headers)
         return FunctionError("", message, status=error.status_code, detail=error.detail, headers=headers)

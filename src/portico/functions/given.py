@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import sys
 import types
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from portico.calls.run import Cancel
 from portico.errors import InvalidOption
 from portico.functions.typed import Role
+from portico.packages import loaded
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -163,10 +163,8 @@ def role_of(annotation: Any) -> Role | None:
         return "progress"
     if annotation is Cancel:
         return "cancel"
-    datastructures = sys.modules.get("starlette.datastructures")
-    if datastructures is not None and annotation is datastructures.Headers:
-        return "headers"
-    return None
+    headers = loaded("starlette.datastructures", "Headers")
+    return "headers" if headers is not None and annotation is headers else None
 
 
 def holds_role(annotation: Any) -> bool:

@@ -5,8 +5,9 @@ Here: what of pydantic's errors a visitor is told. What was sent is never repeat
 
 from __future__ import annotations
 
-import sys
 from typing import Any
+
+from portico.packages import loaded
 
 MOST_ERRORS = 100
 """Fields that are named: a list of a million wrong items is one mistake. pydantic makes a dict for each that is asked
@@ -21,8 +22,8 @@ _MOST_NAME = 200
 
 def is_invalid(error: BaseException) -> bool:
     """Whether *error* is pydantic's `ValidationError`; false where pydantic was never imported."""
-    core = sys.modules.get("pydantic_core")
-    return core is not None and isinstance(error, core.ValidationError)
+    validation_error = loaded("pydantic_core", "ValidationError")
+    return validation_error is not None and isinstance(error, validation_error)
 
 
 def details_of(error: Any, where: str) -> list[dict[str, Any]]:

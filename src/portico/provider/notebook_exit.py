@@ -6,10 +6,10 @@ shell to end, from whichever thread they are called.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from portico.calls.owner import OWNER
+from portico.packages import loaded
 
 
 def keep_shell() -> None:
@@ -17,8 +17,8 @@ def keep_shell() -> None:
 
     In the notebook's own cells they end the kernel as before.
     """
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
+    get_ipython = loaded("IPython", "get_ipython")
+    shell: Any = get_ipython() if get_ipython is not None else None
     ask_exit = getattr(shell, "ask_exit", None)
     if ask_exit is None or getattr(ask_exit, "keeps", False):
         return

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from portico.calls.endings import is_failure
 from portico.functions.values.bounds import DISPLAY, TEXT
 from portico.functions.values.families import family_of
 from portico.functions.values.uploads import to_base64
+from portico.packages import loaded
 
 METHODS: Final = {
     "text/html": "_repr_html_",
@@ -135,8 +135,8 @@ def _data(told: Any) -> Any:
 
 def _formatter() -> Any:
     """The notebook's own formatter, where this is a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    get_ipython = loaded("IPython", "get_ipython")
+    shell = get_ipython() if get_ipython is not None else None
     return getattr(shell, "display_formatter", None)
 
 

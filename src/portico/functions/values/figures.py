@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import sys
 from typing import Any, Final
 
 from portico.functions.values.uploads import data_url
+from portico.packages import loaded
 
 WRITTEN: Final = {"image/png": "png", "image/svg+xml": "svg", "application/pdf": "pdf"}
 """In which formats a figure is given, by media type: matplotlib's name."""
@@ -31,6 +31,8 @@ def to_data_url(figure: Any) -> str:
 
 def _forget(figure: Any) -> None:
     """Take *figure* out of pyplot's list, as notebooks do after each cell: else each call would leave one there."""
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None and pyplot.get_backend().lower().rpartition(".")[2].endswith(_WITHOUT_WINDOWS):
-        pyplot.close(figure)
+    get_backend, close = loaded("matplotlib.pyplot", "get_backend"), loaded("matplotlib.pyplot", "close")
+    if get_backend is None or close is None:
+        return
+    if get_backend().lower().rpartition(".")[2].endswith(_WITHOUT_WINDOWS):
+        close(figure)

@@ -10,7 +10,6 @@ NaN and infinite numbers, which JSON does not have, become null, as in JavaScrip
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from portico.functions.values.bounds import one_line
 from portico.functions.values.classes import holds_bytes
 from portico.functions.values.families import family_of, library_of
 from portico.functions.values.uploads import data_url, to_base64
+from portico.packages import loaded
 
 if TYPE_CHECKING:
     from portico.functions.typed import TypedFunction
@@ -175,12 +175,11 @@ def fallback(value: Any) -> Any:
         return list(value)
     if isinstance(value, Mapping):
         return dict(value)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None:
-        if value is pandas.NA:
-            return None
-        if isinstance(value, pandas.Period | pandas.Interval):
-            return str(value)
+    if (missing := loaded("pandas", "NA")) is not None and value is missing:
+        return None
+    spans = tuple(span for name in ("Period", "Interval") if (span := loaded("pandas", name)) is not None)
+    if isinstance(value, spans):
+        return str(value)
     if (shown := _of_notebook(value)) is not None:
         return shown
     if hasattr(kind, "__attrs_attrs__"):

@@ -19,6 +19,7 @@ from portico.models.foreign.completions import DELTA_KEYS, contents, from_answer
 from portico.models.foreign.responses import ResponsesReader
 from portico.models.foreign.wording import article, as_json, got, reason_of, usage_of
 from portico.models.parts import Finish, Part, Reasoning, Text
+from portico.packages import loaded
 
 INSTEAD = (
     "give text, a delta as a dict ({'content': ...}), an object of the OpenAI API, or Text, Reasoning, ToolCall, Usage "
@@ -70,8 +71,7 @@ class ObjectReader(Reader):
 
 def is_own(cls: type) -> bool:
     """Whether the author wrote *cls*: it is in the notebook, or in a module outside the folders of installed ones."""
-    module = sys.modules.get(cls.__module__)
-    file = getattr(module, "__file__", None)
+    file = loaded(cls.__module__, "__file__")
     if cls.__module__.partition(".")[0] in sys.stdlib_module_names and cls.__module__ != "__main__":
         return False
     return file is None or not any(Path(file).is_relative_to(folder) for folder in _installed())

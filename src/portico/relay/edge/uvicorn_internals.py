@@ -43,6 +43,7 @@ METHODS: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
         "resume_writing": (),
         "receive": (),
         "run_asgi": (),
+        "send_500_response": (),
         "send_receive_event_to_app": (),
     },
     FLOW: {"drain": (), "resume_reading": ()},

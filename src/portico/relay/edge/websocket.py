@@ -167,6 +167,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         # A transport that is closed waits until what was written is taken, however long.
         self._last = self.loop.call_later(_LAST_WORDS, self.transport.abort)
 
+    def send_500_response(self) -> None:
+        if self.conn.eof_sent:  # the visitor broke the rules before it was answered, and can be told nothing more
+            self.transport.abort()
+        else:
+            super().send_500_response()
+
     # as a `portico.hub.unfinished.Holder`
 
     def read_on(self) -> None:
