@@ -182,7 +182,7 @@ PROVEN_IN = {
     "tab/requests": "browser/test_pyodide.py",
     "tab/shim": "pyodide/test_core.py",
     "tools/reply": "tools/test_handshake.py",
-    "tools/callers": "tools/test_handshake.py",
+    "calls/callers": "tools/test_handshake.py",
     "transports/browser": "browser/test_pyodide.py",
     "transports/sansio": "transports/test_websocket.py",
     "transports/transport": "transports/test_memory.py",

@@ -26,7 +26,7 @@ def read(*pieces, limit=10_000, **headers):
         return {"type": "http.request", "body": piece, "more_body": bool(left)}
 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asyncio.run(read_body(receive, named, limit))
+    return asyncio.run(read_body(receive, named, limit, {}))
 
 
 def refused(*arguments, by=read, **named):
@@ -73,7 +73,7 @@ def test_a_large_one_is_refused_before_it_comes():
         raise AssertionError("nothing of it was to be read")
 
     with pytest.raises(UnusableRequest):
-        asyncio.run(read_body(receive, {"content-length": "1000"}, 999))
+        asyncio.run(read_body(receive, {"content-length": "1000"}, 999, {}))
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, deflate"])
@@ -114,7 +114,7 @@ def test_a_body_that_is_decoded_does_not_keep_the_loop():
                 await asyncio.sleep(0)
 
         counting = asyncio.create_task(count())
-        await read_body(receive, {"content-encoding": "gzip"}, 32 << 20)
+        await read_body(receive, {"content-encoding": "gzip"}, 32 << 20, {})
         counting.cancel()
         return turns
 

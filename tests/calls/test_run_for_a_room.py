@@ -34,7 +34,7 @@ class Room:
     async def __call__(self, scope, receive, send):
         exchange = Exchange(scope, receive, send, [])
         try:
-            arguments = parse(await read_body(receive, exchange.headers, 1000))
+            arguments = parse(await read_body(receive, exchange.headers, 1000, exchange.scope))
         except UnusableRequest as error:
             problem = {"title": str(error), "where": error.field}
             await exchange.json(problem, error.status, list(error.headers))

@@ -24,7 +24,7 @@ def test_only_the_standard_library_is_imported():
     told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines() == [
         "[]",
-        "['portico.bounded', 'portico.errors', 'portico.types', 'portico.version']",
+        "['portico.bounded', 'portico.errors', 'portico.networks', 'portico.types', 'portico.version']",
         "[]",
     ]
 

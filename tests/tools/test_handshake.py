@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from portico.calls.callers import caller_of
 from portico.tools import changes, endpoint, sessions
-from portico.tools.callers import caller_of
 from portico.tools.tool import Tool
 from tests.tools.served import STOPPED_WITHIN, Patience, add, as_callers, listening, messages, run, tool_server
 from tests.waiting import until

@@ -11,7 +11,8 @@ The request:
 
 - `exchange`: one HTTP request, its answer, and the visitor who leaves.
 - `cors`: which other sites' pages may read it.
-- `body`: reads what was sent. `content_coding`: decompresses it.
+- `body`: reads what was sent. `content_coding`: decompresses it. `held`: bounds how much of all bodies is held.
+- `callers`: who calls, for what belongs to or counts for somebody.
 - `sse`: streams an answer, and knows every way in which it ends. `json_text`: writes JSON.
 
 The author of the code:

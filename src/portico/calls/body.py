@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from portico.calls.content_coding import CODINGS, Decoder, NotCoded, TooLong, UnknownCoding, decoder_of
+from portico.calls.held import IncomingBody
 from portico.errors import UnusableRequest
-from portico.types import Receive
+from portico.types import Receive, Scope
 
 MAX_DEPTH = 64
 """Levels of arrays and objects: a JSON schema has ten or twenty, and a function may walk its arguments recursively."""
@@ -33,12 +34,12 @@ _BAD = re.compile("[\x00\ud800-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) -> bytes:
-    """The whole body, decoded as Content-Encoding says.
+async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, scope: Scope) -> bytes:
+    """The whole body of the request *scope*, decoded as Content-Encoding says.
 
     *headers* are the request's, with lower-case names. Raises `UnusableRequest` with status 413 over *limit* bytes,
-    sent or decoded (by Content-Length before they come), with 415 for a coding that is not known here and with 400
-    for a body that is not in its coding; `EOFError` if the visitor leaves.
+    sent or decoded (by Content-Length before they come), with 415 for a coding that is not known here, with 400 for a
+    body that is not in its coding, and with 429 or 503 where too much is on its way; `EOFError` if the visitor leaves.
     """
     try:
         decoder = decoder_of(headers.get("content-encoding", ""), limit)
@@ -49,26 +50,32 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int) ->
         raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise EOFError
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-        if decoder is None:
-            chunks.append(chunk)
-        else:
-            await _decode(decoder, chunk, chunks, limit, last=not more)
-        if not more:
-            return b"".join(chunks)
+    with IncomingBody(scope) as held:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise EOFError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            more = message.get("more_body", False)
+            if decoder is not None:
+                await _decode(decoder, chunk, chunks, limit, held, last=not more)
+            else:
+                chunks.append(chunk)
+                if more:
+                    held.grow(len(chunk))
+            if not more:
+                return b"".join(chunks)
 
 
-async def _decode(decoder: Decoder, chunk: bytes, chunks: list[bytes], limit: int, last: bool) -> None:
+async def _decode(
+    decoder: Decoder, chunk: bytes, chunks: list[bytes], limit: int, held: IncomingBody, last: bool
+) -> None:
     try:
         for piece in decoder.pieces(chunk):
+            held.grow(len(piece))
             chunks.append(piece)
             await asyncio.sleep(0)  # a body that becomes thousands of times as long must not keep the loop
         if last:

@@ -7,7 +7,7 @@ that knows that parser. Source: RFC 7578; RFC 2046 §5.1.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
@@ -38,10 +38,11 @@ class FormReader(MultiPartParser):
         most_fields: int,
         most_text: int,
         in_memory: int,
+        grow: Callable[[int], None],
     ) -> None:
         """*content_type* is the request's header. *most_text* are bytes of all fields together.
 
-        Of each file, *in_memory* bytes stay in memory.
+        Of each file, *in_memory* bytes stay in memory. *grow* is told how many bytes more are held there.
         """
         super().__init__(
             Headers({"content-type": content_type}),
@@ -52,6 +53,9 @@ class FormReader(MultiPartParser):
         )
         self.spool_max_size = in_memory
         self._text_left = most_text
+        self._grow = grow
+        self._of_file, self._on_disk = 0, False
+        """Bytes of the present file, and whether they are on a disk."""
         self._ended = False
 
     async def parse(self) -> FormData:
@@ -68,11 +72,21 @@ class FormReader(MultiPartParser):
             raise BrokenForm("its end is missing.")
         return form
 
+    def on_part_begin(self) -> None:
+        self._of_file, self._on_disk = 0, False
+        super().on_part_begin()
+
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        size = end - start
         if self._current_part.file is None:
-            self._text_left -= end - start
+            self._text_left -= size
             if self._text_left < 0:
                 raise TooMuchText
+            self._grow(size)
+        elif not self._on_disk:
+            self._on_disk = self._of_file + size > self.spool_max_size
+            self._grow(-self._of_file if self._on_disk else size)
+            self._of_file += size
         super().on_part_data(data, start, end)
 
     def on_end(self) -> None:

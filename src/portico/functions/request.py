@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 
 from portico.calls.body import load, read_body
 from portico.calls.exchange import Exchange
+from portico.calls.held import IncomingBody
 from portico.errors import UnusableRequest
 from portico.functions.texts import any_text, values_of
 from portico.functions.typed import TypedFunction
@@ -26,6 +27,8 @@ from portico.types import Receive
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
+
+    from portico.functions.form import FormReader
 
 THREADS = sys.platform != "emscripten"
 
@@ -77,14 +80,14 @@ async def read_body_arguments(
     if media_type == "application/json" or (media_type[:12] == "application/" and media_type[-5:] == "+json"):
         if not intake.json:
             raise _unsupported(intake, media_type)
-        raw = await read_body(exchange.receive, headers, intake.max_body)
+        raw = await read_body(exchange.receive, headers, intake.max_body, exchange.scope)
         return json_arguments(raw) if raw.strip() else {}
     if media_type and not (intake.form and media_type == "multipart/form-data"):
         raise _unsupported(intake, media_type)
     _refuse_other_sites(headers)
     if media_type:
         return await _read_form(exchange, typed, intake, files)
-    if await read_body(exchange.receive, headers, intake.max_body):
+    if await read_body(exchange.receive, headers, intake.max_body, exchange.scope):
         raise _unsupported(intake, "")
     return {}
 
@@ -164,21 +167,29 @@ async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:
             501,
             code="form",
         )
-    from portico.functions.form import BrokenForm, FormReader, TooMuchText
+    from portico.functions.form import FormReader
 
     announced = exchange.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > intake.max_upload:
         raise _too_large(intake.max_upload)
     if exchange.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnusableRequest("A form cannot be compressed as a whole.", 415, code="content_encoding")
-    reader = FormReader(
-        exchange.headers["content-type"],
-        _chunks(exchange.receive, intake.max_upload),
-        most_files=MAX_FILES,
-        most_fields=MAX_FIELDS,
-        most_text=intake.max_body,
-        in_memory=IN_MEMORY,
-    )
+    with IncomingBody(exchange.scope) as held:
+        reader = FormReader(
+            exchange.headers["content-type"],
+            _chunks(exchange.receive, intake.max_upload),
+            most_files=MAX_FILES,
+            most_fields=MAX_FIELDS,
+            most_text=intake.max_body,
+            in_memory=IN_MEMORY,
+            grow=held.grow,
+        )
+        return await _read(reader, intake)
+
+
+async def _read(reader: FormReader, intake: Intake) -> FormData:
+    from portico.functions.form import BrokenForm, TooMuchText
+
     try:
         return await reader.parse()
     except TooMuchText:

@@ -232,7 +232,7 @@ class ChatServer:
         await exchange.end(b"" if exchange.scope["method"] == "HEAD" else body)
 
     async def _post(self, exchange: Exchange, post: Post) -> None:
-        raw = await read_body(exchange.receive, exchange.headers, self._engine.settings.max_body)
+        raw = await read_body(exchange.receive, exchange.headers, self._engine.settings.max_body, exchange.scope)
         body = fields_of(raw)
         del raw
         with self._engine.slot():

@@ -231,7 +231,9 @@ class Responses:
         if stored.tape is None:
             raise InvalidRequest("Only a response that was made with 'background' can be streamed again.", "stream")
         settings = self.engine.settings
-        await read_body(exchange.receive, {}, settings.max_body)  # whatever it says: only its end is wanted
+        await read_body(
+            exchange.receive, {}, settings.max_body, exchange.scope
+        )  # whatever it says: only its end is wanted
         async with Leaving(exchange.receive):
             await stored.tape.play(exchange, start, settings.keep_alive)
 

@@ -7,7 +7,6 @@
 - `reply`: one request while it is answered; `wire`: its messages.
 - `calling`: one call while it runs: its progress, and how it is stopped.
 - `changes`: who is told that the list of tools has changed.
-- `callers`: who calls, for what belongs to or counts for somebody.
 
 Not here: how a tool is made of a function (`portico.functions`), and all tools of a hub behind one URL
 (`portico.hub.tools`).

@@ -20,10 +20,10 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from opentelemetry import trace
 
+from portico.calls.callers import caller_of, identity_of
 from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
 from portico.errors import UnusableRequest
-from portico.tools.callers import caller_of, identity_of
 from portico.tools.calling import Calls, Closed, Reporter
 from portico.tools.changes import Changes, Listener, TooManyListeners
 from portico.tools.handshake import Handshake

@@ -21,9 +21,9 @@ from mcp.server.lowlevel import Server
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from portico.calls.body import read_body
+from portico.calls.callers import caller_of, owner_of
 from portico.calls.exchange import Exchange, Leaving
 from portico.calls.sse import STREAM_HEADERS, AnswerStream, ClientLeft
-from portico.tools.callers import caller_of, owner_of
 from portico.tools.changes import Changes, Listener, TooManyListeners
 from portico.tools.reply import Reply
 from portico.tools.sessions import ClientSession, ClientSessions, TooManySessions
@@ -84,7 +84,7 @@ class Handshake:
         takes_json, takes_events = accepted(exchange)
         if not takes_json:
             raise Refusal("Accept must name application/json and text/event-stream.", 406)
-        raw = await read_body(exchange.receive, exchange.headers, self._max_body)
+        raw = await read_body(exchange.receive, exchange.headers, self._max_body, exchange.scope)
         message = message_of(decoded(raw), len(raw))
         del raw
         if isinstance(message, types.JSONRPCRequest):

@@ -48,7 +48,7 @@ class Modern:
             raise Refusal("Content-Type must be application/json.", 415)
         if accepted(exchange) != (True, True):
             raise Refusal("Accept must name application/json and text/event-stream.", 406)
-        raw = await read_body(exchange.receive, exchange.headers, self._max_body)
+        raw = await read_body(exchange.receive, exchange.headers, self._max_body, exchange.scope)
         value = decoded(raw)
         message = message_of(value, len(raw))
         del raw  # its values stay while it is answered
