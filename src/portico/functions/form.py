@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -65,11 +66,15 @@ class FormReader(MultiPartParser):
         self.headers = Headers({"content-type": _with_boundary_alone(self.headers["content-type"])})
         try:
             form = await super().parse()
-        except MultiPartException as error:
-            raise BrokenForm(error.message) from None
-        if not self._ended:
+            if not self._ended:
+                raise BrokenForm("its end is missing.")
+        except BaseException as error:  # also one that older Starlettes let out, and close nothing for
             self._close()
-            raise BrokenForm("its end is missing.")
+            if isinstance(error, MultiPartException):
+                raise BrokenForm(error.message) from None
+            if isinstance(error, FormParserError):
+                raise BrokenForm("Invalid multipart data.") from None
+            raise
         return form
 
     def on_part_begin(self) -> None:

@@ -8,7 +8,8 @@ in each list and dict, and at fields that are far too many. What is right is rea
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -57,12 +58,44 @@ def is_small(given: Any) -> bool:
 def _make(arguments: Any) -> Any:
     from pydantic_core import SchemaValidator
 
+    schema = _stops_early(arguments.__pydantic_core_schema__)
     try:
-        # Else it takes the validators that the models in it have already.
-        return SchemaValidator(_stops_early(arguments.__pydantic_core_schema__), _use_prebuilt=False)
+        try:
+            # Else it takes the validators that the models in it have already.
+            return SchemaValidator(schema, _use_prebuilt=False)
+        except TypeError:  # pydantic before 2.13 cannot be told so, and takes those of all classes that are complete
+            with _incomplete(schema):
+                return SchemaValidator(schema)
     except Exception:  # another version of pydantic, or a schema of somebody's own: it is as before, if it is slow
         log.debug("There is no early end for %s", arguments.__name__, exc_info=True)
         return arguments.__pydantic_validator__
+
+
+@contextmanager
+def _incomplete(schema: Any) -> Iterator[None]:
+    """Have pydantic take no class of *schema* for complete meanwhile: that decides whose validators are taken."""
+    complete = [cls for cls in _classes(schema) if vars(cls).get("__pydantic_complete__")]
+    try:
+        for cls in complete:
+            type.__setattr__(cls, "__pydantic_complete__", False)
+        yield
+    finally:
+        for cls in complete:
+            type.__setattr__(cls, "__pydantic_complete__", True)
+
+
+def _classes(schema: Any) -> set[type]:
+    found: set[type] = set()
+    waiting = [schema]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if isinstance(cls := one.get("cls"), type):
+                found.add(cls)
+            waiting += [value for key, value in one.items() if key not in _NOT_SCHEMAS]
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return found
 
 
 def _stops_early(schema: Any) -> Any:
