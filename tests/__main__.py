@@ -19,7 +19,8 @@ BUDGET = 20 * 60
 """Seconds of `make test` on two cores, after `make check` and with the environments of real peers at hand."""
 
 WITHOUT_SERVERS = (
-    *("adapters", "asgi", "calls", "card", "functions", "hub", "models", "protocol", "provider", "tools", "transports"),
+    *("adapters", "asgi", "calls", "card", "functions", "hub", "models"),
+    *("pipelines", "protocol", "provider", "tools", "transports"),
     *("test_bounded.py", "test_environments.py", "test_house.py", "test_link.py", "test_listeners.py"),
     *("test_pieces.py", "test_rooms.py"),
 )

@@ -142,6 +142,7 @@ PROVEN_IN = {
     "protocol/offer": "hub/test_descriptor.py",
     "protocol/receiver": "protocol/test_flow_control.py",
     "protocol/streams": "protocol/test_connection_delivery.py",
+    "pipelines/deployment": "pipelines/test_deployments.py",
     "provider/api": "cli/test_login.py",
     "provider/dial": "integration/test_own_server.py",
     "provider/login": "cli/test_login.py",

@@ -10,6 +10,7 @@ The rooms, from the top. Each imports only rooms in the lines below its own:
 - `provider`: owns the services and dials out to hubs. `hub`: names, access, the one gate. `tab`: what Python needs of
   the browser tab that it runs in.
 - `adapters`: from a thing that is served to an app.
+- `pipelines`: wrapper classes and Haystack pipelines, in one server.
 - `functions`: typed functions as a form, REST and tools, in one app.
 - `link`: one link. `asgi`: from a stream to an app. `models`: functions as chat models, in one app. `tools`: by MCP.
 - `calls`: runs user code for a request. `card`: what a person is shown of a service.

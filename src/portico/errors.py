@@ -216,6 +216,24 @@ class Busy(PorticoError):
         super().__init__(message)
 
 
+class PipelineError(PorticoError):
+    """A pipeline cannot be deployed, undeployed or found; ``status`` is what HTTP clients are told, with the text."""
+
+    status = 422
+
+
+class NoSuchPipeline(PipelineError):
+    """No pipeline of that name is deployed."""
+
+    status = 404
+
+
+class PipelineExists(PipelineError):
+    """A pipeline of that name is deployed already, and is not to be replaced."""
+
+    status = 409
+
+
 class APIError(PorticoError):
     """An answer in the OpenAI error shape: ``{"error": {message, type, param, code}}``.
 

@@ -15,6 +15,7 @@ from mcp.client import Client
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from portico.packages import to_install
 from portico.tools import server as module
 from portico.tools.server import MISSING, ToolServer
 from portico.tools.tool import Tool
@@ -100,7 +101,7 @@ def test_where_the_sdk_fails_its_author_is_told_and_clients_are_too(
 def test_where_there_is_no_sdk_its_author_reads_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tool_server().remarks == []
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    assert tool_server().remarks == [MISSING.format(command="pip install 'portico[functions]'")]
+    assert tool_server().remarks == [MISSING.format(command=to_install("functions"))]
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/deep/below/mcp", "/deep/below/mcp/"])

@@ -1,0 +1,48 @@
+"""`Deployments`: the pipelines that one server has at present, by name.
+
+Here: the table, and who is told of its changes. Not here: how a pipeline gets into it (`deploying`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from portico.errors import NoSuchPipeline, PipelineExists
+from portico.pipelines.deployment import Deployment
+
+Listener = Callable[[], object]
+
+
+class Deployments:
+    """Changed on the event loop of its server alone; `present` is a record that may be read anywhere."""
+
+    def __init__(self) -> None:
+        self.present: MappingProxyType[str, Deployment] = MappingProxyType({})
+        """The pipelines by name, in the order of their first deployment. Replaced whole at each change."""
+        self.listeners: list[Listener] = []
+        """Called after each change, on the event loop."""
+
+    def find(self, name: str) -> Deployment:
+        """The pipeline of that name. Raises `NoSuchPipeline`."""
+        found = self.present.get(name)
+        if found is None:
+            raise NoSuchPipeline(f"Pipeline '{name}' not found")
+        return found
+
+    def add(self, deployment: Deployment, *, replace: bool = False) -> None:
+        """Serve *deployment* from the next request on. Raises `PipelineExists`."""
+        if deployment.name in self.present and not replace:
+            raise PipelineExists(f"Pipeline '{deployment.name}' already exists")
+        self._set({**self.present, deployment.name: deployment})
+
+    def remove(self, name: str) -> Deployment:
+        """Serve it no more; calls that run go on. Raises `NoSuchPipeline`."""
+        found = self.find(name)
+        self._set({key: value for key, value in self.present.items() if key != name})
+        return found
+
+    def _set(self, present: dict[str, Deployment]) -> None:
+        self.present = MappingProxyType(present)
+        for listener in [*self.listeners]:
+            listener()

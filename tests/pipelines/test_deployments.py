@@ -1,0 +1,37 @@
+"""The table of deployed pipelines: what is in it, and who is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from portico.errors import NoSuchPipeline, PipelineExists
+from portico.pipelines.deployment import Deployment, Source
+from portico.pipelines.deployments import Deployments
+
+
+def deployment(name: str, description: str = "") -> Deployment:
+    return Deployment(name=name, pipeline=None, wrapper=None, source=Source(kind="object"), description=description)
+
+
+def test_the_order_is_that_of_the_first_deployment_and_a_record_once_read_stays() -> None:
+    table = Deployments()
+    table.add(deployment("a"))
+    table.add(deployment("b"))
+    before = table.present
+    table.add(deployment("a", "anew"), replace=True)
+    assert list(table.present) == ["a", "b"]
+    assert table.find("a").description == "anew"
+    assert before["a"].description == ""
+
+
+def test_a_name_that_is_taken_or_unknown_is_refused_and_changes_nothing() -> None:
+    table = Deployments()
+    told: list[list[str]] = []
+    table.listeners.append(lambda: told.append(list(table.present)))
+    table.add(deployment("a"))
+    with pytest.raises(PipelineExists, match=r"^Pipeline 'a' already exists$"):
+        table.add(deployment("a"))
+    with pytest.raises(NoSuchPipeline, match=r"^Pipeline 'b' not found$"):
+        table.remove("b")
+    assert table.remove("a").name == "a"
+    assert told == [["a"], []]

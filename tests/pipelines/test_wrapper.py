@@ -1,0 +1,36 @@
+"""The wrapper class: what it has is what its author wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from portico.pipelines.wrapper import BasePipelineWrapper, has
+
+
+class Base(BasePipelineWrapper):
+    def setup(self) -> None:
+        self.pipeline = "made"
+
+    def run_api(self, question: str) -> str:
+        return question
+
+
+class More(Base):
+    async def run_chat_completion_async(self, model: str, messages: list[dict], body: dict) -> str:
+        return model
+
+
+def test_what_a_wrapper_has_is_what_it_or_a_class_below_it_defines() -> None:
+    assert has(Base(), "run_api")
+    assert has(More, "run_api")
+    assert has(More, "run_chat_completion_async")
+    assert not has(Base, "run_chat_completion_async")
+    assert not has(More(), "run_response")
+
+
+def test_it_needs_setup() -> None:
+    class Without(BasePipelineWrapper):
+        pass
+
+    with pytest.raises(TypeError, match="setup"):
+        Without()  # type: ignore[abstract]
