@@ -18,7 +18,8 @@ The rooms, from the top. Each imports only rooms in the lines below its own:
 - `foreign`: cleans text and URLs that the other end sent, before anybody is shown them.
 - `types`: the ASGI types and the rule for names. `bounded`: a dict that strangers may fill. `pieces`: a message that
   comes in pieces. `log_text`: others' text as a log may show it. `listeners`: who is told of an event.
-  `networks`: what counts as one address. `packages`: how one that is missing is installed. `version`.
+  `networks`: what counts as one address. `packages`: how one that is missing is installed.
+  `setting_values`: reads the value of a setting. `version`.
 - `errors`: every exception.
 """
 

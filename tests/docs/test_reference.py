@@ -18,6 +18,8 @@ from portico.jupyter.api import routes
 from portico.jupyter.extension import PorticoApp
 from portico.models import __all__ as MODEL_NAMES
 from portico.notebook.magics import ServeMagics, _parser
+from portico.pipelines.settings import SETTINGS as PIPELINES_SETTINGS
+from portico.pipelines.settings import PipelinesSettings
 from portico.provider.service import Service
 from portico.relay.config import SETTINGS, RelayConfig
 from tests.docs import differences
@@ -27,6 +29,7 @@ SOURCE = ROOT / "src" / "portico"
 API = (DOCS / "api.md").read_text("utf-8")
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 RELAY_CONFIGURATION = CONFIGURATION.partition("\n## Of a relay\n")[2].partition("\n## ")[0]
+PIPELINES_CONFIGURATION = CONFIGURATION.partition("\n## Of a server of pipelines\n")[2].partition("\n## ")[0]
 CONTROL = (DOCS / "control-api.md").read_text("utf-8")
 TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -106,6 +109,20 @@ def test_every_setting_of_a_relay_and_its_default_is_documented(name: str):
 
 def test_no_setting_of_a_relay_is_documented_that_is_not_there():
     assert set(re.findall(r"^\| `(\w+)` \|", RELAY_CONFIGURATION, re.MULTILINE)) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES_SETTINGS))
+def test_every_setting_of_pipelines_and_its_default_is_documented(name: str):
+    [row] = re.findall(rf"^\| `{name}` \| (.*?) ?\|.*\|$", PIPELINES_CONFIGURATION, re.MULTILINE)
+    default = getattr(PipelinesSettings(), name)
+    if row:
+        assert PIPELINES_SETTINGS[name].read(row.strip("`")) == default
+    else:
+        assert not default, f"{default!r} is the default"
+
+
+def test_no_setting_of_pipelines_is_documented_that_is_not_there():
+    assert set(re.findall(r"^\| `(\w+)` \|", PIPELINES_CONFIGURATION, re.MULTILINE)) == set(PIPELINES_SETTINGS)
 
 
 def test_every_environment_variable_is_documented():

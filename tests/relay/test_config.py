@@ -11,7 +11,7 @@ from portico.errors import InvalidName, InvalidOption
 from portico.hub.config import HubConfig
 from portico.protocol import Limits
 from portico.relay.config import SETTINGS, RelayConfig, workspace_name
-from portico.relay.setting_values import duration, size
+from portico.setting_values import duration, size
 
 
 def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ async def _make_token(
     options: argparse.Namespace, config: RelayConfig, account: Account, accounts: Accounts, tokens: TokenRing
 ) -> str:
     from portico.relay.people.grants import DEFAULT_SCOPES
-    from portico.relay.setting_values import duration
+    from portico.setting_values import duration
 
     workspace = options.workspace or account.id
     if not accounts.may_enter(account, workspace):

@@ -1,4 +1,5 @@
 """Pipelines: a wrapper class, or a Haystack pipeline as it is, behind REST, the OpenAI API and MCP.
 
 - `wrapper`: the class that people write. `deployment`: what becomes of it. `deployments`: those that a server has.
+- `settings`: what a server and the commands are told.
 """

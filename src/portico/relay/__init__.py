@@ -1,7 +1,7 @@
 """The relay: a hub that is a server of its own, and makes services public by a link. It is an ASGI app.
 
 - `relay`: puts it together. `server`: runs it. `state`: what its rooms share.
-- `config`: its settings. `setting_values`: reads the value of one.
+- `config`: its settings.
 
 Tenants:
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from portico.errors import InvalidName, InvalidOption
 from portico.hub.config import HubConfig
 from portico.hub.fair_use import a_quarter
-from portico.relay.setting_values import (
+from portico.setting_values import (
     DAY,
     access,
     base_url,

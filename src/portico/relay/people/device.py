@@ -20,7 +20,7 @@ from portico.networks import network_of
 from portico.relay.people.accounts import Account, Attempts
 from portico.relay.people.grants import DEFAULT_SCOPES, Grant, read_scopes
 from portico.relay.people.tokens import TokenRing
-from portico.relay.setting_values import duration
+from portico.setting_values import duration
 from portico.types import service_name
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"

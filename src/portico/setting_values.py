@@ -1,12 +1,13 @@
-"""What the value of a relay's setting may be: one reader a kind, from text, a number or a list of a TOML file.
+"""What the value of a setting may be: one reader a kind, from text, a number or a list of a TOML file.
 
 Each returns the value, or raises `InvalidOption` with what is wrong and an example. Which setting takes which is in
-`portico.relay.config.SETTINGS`.
+`portico.relay.config.SETTINGS` and `portico.pipelines.settings.SETTINGS`.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -56,10 +57,14 @@ def count(low: int, high: int) -> Callable[[object], int]:
 def yes_or_no(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    answer = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if isinstance(value, str) and value.lower() in answer:
-        return answer[value.lower()]
+    if isinstance(value, str) and value.lower() in _YES:
+        return True
+    if isinstance(value, str) and value.lower() in _NO:
+        return False
     raise InvalidOption(f"{value!r} is neither true nor false")
+
+
+_YES, _NO = ("1", "true", "yes", "on", "t", "y"), ("0", "false", "no", "off", "f", "n")  # as pydantic has them
 
 
 def line(value: object) -> str:
@@ -133,3 +138,18 @@ def one_of(*choices: str) -> Callable[[object], str]:
         return value
 
     return read
+
+
+def items(value: object) -> tuple[str, ...]:
+    """The texts in *value*: a list, a JSON list of texts, or texts with commas between. Raises `InvalidOption`."""
+    found: object = value
+    if isinstance(value, str):
+        found = [item.strip() for item in line(value).split(",") if item.strip()]
+        if value.lstrip().startswith("["):
+            try:
+                found = json.loads(value)
+            except (ValueError, RecursionError):
+                found = None
+    if not isinstance(found, (list, tuple)) or not all(isinstance(item, str) for item in found):
+        raise InvalidOption(f'{value!r} is no list of texts: write it as one,two or ["one", "two"]')
+    return tuple(line(item) for item in found)
