@@ -2,4 +2,6 @@
 
 - `wrapper`: the class that people write. `deployment`: what becomes of it. `deployments`: those that a server has.
 - `settings`: what a server and the commands are told.
+- `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
+- `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
 """
