@@ -4,4 +4,11 @@
 - `settings`: what a server and the commands are told.
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
+
+Pipelines that are served as they are, without a wrapper:
+
+- `yaml_pipelines`: those that a YAML file describes. `objects`: live ones.
+- `sockets`: what their components take and give. `declared`: which of that callers know, `socket_types`: as which
+  types.
+- `pipeline_function`: such a pipeline as a typed function.
 """
