@@ -11,7 +11,7 @@
     │   ├── StartupFailed           the app's own lifespan startup failed
     │   ├── NoHub                   no hub was found to publish on
     │   ├── AnsweredWithError       an app answered with a status of 500 or more, and raised nothing that got out
-    │   ├── StoreFailed             what a relay remembers could not be read or written
+    │   ├── StoreFailed             what a server remembers could not be read or written
     │   ├── UnusableOutput          a function gave something that no answer can be made of
     │   └── DialogueError           a dialogue cannot do what it was to do
     │       ├── NoSuchQuestion      an answer to a question that it has not asked
@@ -94,7 +94,7 @@ class AnsweredWithError(LocalError):
 
 
 class StoreFailed(LocalError):
-    """What a relay remembers could not be read or written: a full disk, a file that may not be written."""
+    """What a relay or a server remembers could not be read or written: a full disk, a file that may not be used."""
 
     status = 503
 

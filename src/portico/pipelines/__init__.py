@@ -1,7 +1,7 @@
 """Pipelines: a wrapper class, or a Haystack pipeline as it is, behind REST, the OpenAI API and MCP.
 
 - `wrapper`: the class that people write. `deployment`: what becomes of it. `deployments`: those that a server has.
-- `settings`: what a server and the commands are told.
+- `settings`: what a server and the commands are told. `key_file`: the key that the commands find.
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
 
