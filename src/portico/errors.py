@@ -228,6 +228,12 @@ class NoSuchPipeline(PipelineError):
     status = 404
 
 
+class PipelineNotSaved(PipelineError):
+    """The server could not write a pipeline's files; the files that were there before are there."""
+
+    status = 500
+
+
 class PipelineExists(PipelineError):
     """A pipeline of that name is deployed already, and is not to be replaced."""
 

@@ -11,4 +11,11 @@ Pipelines that are served as they are, without a wrapper:
 - `sockets`: what their components take and give. `declared`: which of that callers know, `socket_types`: as which
   types.
 - `pipeline_function`: such a pipeline as a typed function.
+
+How they come and go while a server runs:
+
+- `deploying`: one of them. `startup`: those of the folder. `candidate`: one that is ready and not served yet.
+  `making`: which module makes a deployment of what. `threads`: off the event loop.
+- `folder`: the pipelines' folder. `names`: what may lie in it. `file_changes`: several files as one, or none.
+  `staging`: where files lie while a wrapper is tried. `file_locks`: who is at it.
 """

@@ -1,0 +1,154 @@
+"""`Candidate`: a deployment that has been made ready and is not served yet, with its files.
+
+Here: how its files come to lie where its code looks for them, before it is known to work and after. `make_wrapper`,
+`make_yaml` and `make_again` make one on a thread; then either `keep` or `drop` is called. Not here: who is served by it
+(`deploying`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from portico.errors import PipelineError
+from portico.pipelines.deployment import Deployment
+from portico.pipelines.file_changes import FileChanges
+from portico.pipelines.folder import PipelineRecord, PipelinesFolder
+from portico.pipelines.making import prepare_folder, prepare_yaml
+from portico.pipelines.staging import Staged
+
+log = logging.getLogger("portico.pipelines")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Both functions may block, and raise `OSError`; then what was there before is there again."""
+
+    deployment: Deployment
+    keep: Callable[[], Deployment]
+    """Let the files stay, in their place; gives the deployment as it is to be served."""
+    drop: Callable[[], None]
+    """Have every file as it was."""
+    staged: Staged | None = None
+    """A folder that is needed for as long as the deployment is served."""
+
+
+def make_wrapper(
+    name: str,
+    files: Mapping[str, bytes],
+    settings: Mapping[str, Any],
+    folder: PipelinesFolder | None,
+    *,
+    overwrite: bool,
+) -> Candidate:
+    """Of *files*, to be saved in *folder* if there is one.
+
+    Raises `PipelineError` and `OSError`; then all is as before.
+    """
+    if folder is None:
+        staged = Staged(name, files)
+        return _prepared_in(staged, name, settings, lambda deployment: deployment)
+    record = PipelineRecord(kind="wrapper", settings=settings)
+    changes = folder.wrapper_changes(name, files, record, overwrite=overwrite)
+    place = folder.path / name
+    if not place.exists() or not any(folder.is_source(path) for path in changes):
+        # nobody's files are replaced
+        change = _applied(FileChanges(folder.path, folder.state, changes))
+        try:
+            deployment = prepare_folder(name, place, settings)
+        except BaseException:
+            change.undo()
+            raise
+        return Candidate(deployment=deployment, keep=_keeping(change, deployment), drop=change.undo)
+    staged = Staged(name, files, folder.state)
+    gone = {path.removeprefix(f"{name}/") for path, content in changes.items() if content is None}
+
+    def move(deployment: Deployment) -> Deployment:
+        _applied(FileChanges(folder.path, folder.state, changes)).keep()
+        staged.moved(place)
+        return replace(deployment, source=replace(deployment.source, path=place))
+
+    return _prepared_in(staged, name, settings, move, place, gone)
+
+
+def _prepared_in(
+    staged: Staged,
+    name: str,
+    settings: Mapping[str, Any],
+    keep: Callable[[Deployment], Deployment],
+    place: Path | None = None,
+    gone: frozenset[str] | set[str] = frozenset(),
+) -> Candidate:
+    try:
+        if place is not None:
+            staged.link(place, gone)
+        deployment = prepare_folder(name, staged.path, settings)
+    except BaseException:
+        staged.remove()
+        raise
+
+    def kept() -> Deployment:
+        try:
+            return keep(deployment)
+        except BaseException:
+            staged.remove()
+            raise
+
+    return Candidate(deployment=deployment, keep=kept, drop=staged.remove, staged=staged)
+
+
+def make_yaml(
+    name: str,
+    text: str,
+    folder: PipelinesFolder | None,
+    *,
+    description: str | None,
+    skip_mcp: bool,
+    overwrite: bool,
+) -> Candidate:
+    """Of the YAML *text*; the same otherwise."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:
+        raise PipelineError("The YAML holds half a character (a lone surrogate)") from None
+    if folder is None:
+        deployment = prepare_yaml(name, text, description=description, skip_mcp=skip_mcp)
+        return Candidate(deployment=deployment, keep=lambda: deployment, drop=_nothing)
+    record = PipelineRecord(kind="yaml", description=description, skip_mcp=skip_mcp)
+    changes = folder.yaml_changes(name, content, record, overwrite=overwrite)
+    path = folder.yaml_path(name)
+    deployment = prepare_yaml(name, text, path=path, description=description, skip_mcp=skip_mcp)
+
+    def keep() -> Deployment:
+        _applied(FileChanges(folder.path, folder.state, changes)).keep()
+        return deployment
+
+    return Candidate(deployment=deployment, keep=keep, drop=_nothing)
+
+
+def _applied(change: FileChanges) -> FileChanges:
+    try:
+        change.apply()
+    except BaseException:
+        change.undo()
+        raise
+    return change
+
+
+def _keeping(change: FileChanges, deployment: Deployment) -> Callable[[], Deployment]:
+    def keep() -> Deployment:
+        try:
+            change.keep()
+        except BaseException:
+            change.undo()
+            raise
+        return deployment
+
+    return keep
+
+
+def _nothing() -> None:
+    pass

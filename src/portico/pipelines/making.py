@@ -1,0 +1,60 @@
+"""From a source on the disk to a deployment, with whatever the author's code raises as a `PipelineError`.
+
+Here: which module makes what. Not here: how (`preparing`, `yaml_pipelines`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from portico.errors import PipelineError
+from portico.pipelines.deployment import Deployment
+from portico.pipelines.folder import FoundPipeline
+
+log = logging.getLogger("portico.pipelines")
+
+
+def prepare_folder(name: str, folder: Path, settings: Mapping[str, Any]) -> Deployment:
+    """The wrapper in *folder*, set up. Blocks as long as its ``setup`` does. Raises `PipelineError`."""
+    prepare = import_module("portico.pipelines.preparing").prepare_folder
+    return _guarded(name, lambda: prepare(name, folder, settings))
+
+
+def prepare_yaml(
+    name: str, text: str, *, path: Path | None = None, description: str | None = None, skip_mcp: bool = False
+) -> Deployment:
+    """The pipeline that the YAML *text* describes. Blocks. Raises `PipelineError`."""
+    from portico.pipelines import yaml_pipelines
+
+    prepare = yaml_pipelines.prepare_yaml
+    return _guarded(name, lambda: prepare(name, text, path=path, description=description, skip_mcp=skip_mcp))
+
+
+def prepare_found(found: FoundPipeline) -> Deployment:
+    """A pipeline of the pipelines' folder, where it is. Blocks. Raises `PipelineError`."""
+    record = found.record
+    if found.kind == "wrapper":
+        return prepare_folder(found.name, found.path, record.settings if record is not None else {})
+    try:
+        text = found.path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"{found.path} cannot be read: {error}") from error
+    description = record.description if record is not None else None
+    skip_mcp = record is not None and record.skip_mcp
+    return prepare_yaml(found.name, text, path=found.path, description=description, skip_mcp=skip_mcp)
+
+
+def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:
+    """What an author's code raises is the deploy's failure and never the server's, be it `SystemExit`."""
+    try:
+        return cast(Deployment, prepare())
+    except PipelineError as error:
+        log.error("Pipeline '%s' could not be made ready: %s", name, error, exc_info=error)
+        raise
+    except BaseException as error:
+        log.exception("Pipeline '%s' could not be made ready", name)
+        raise PipelineError(f"Failed to load pipeline module '{name}' - {type(error).__name__}: {error}") from error
