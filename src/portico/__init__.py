@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from portico.functions.mark import tool
     from portico.models import chat_server, create_openai_chat_server, model
     from portico.notebook import load_ipython_extension, unload_ipython_extension
+    from portico.pipelines.service_app import pipeline
     from portico.provider.connect import connect_to_server
     from portico.provider.service import Service
     from portico.provider.serving import serve, service
@@ -52,6 +53,7 @@ __all__ = [
     "create_openai_chat_server",
     "load_ipython_extension",
     "model",
+    "pipeline",
     "serve",
     "service",
     "tool",
@@ -68,6 +70,7 @@ _HOMES = {
     "create_openai_chat_server": "portico.models",
     "load_ipython_extension": "portico.notebook",
     "model": "portico.models",
+    "pipeline": "portico.pipelines.service_app",
     "serve": "portico.provider.serving",
     "service": "portico.provider.serving",
     "tool": "portico.functions.mark",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portico.errors import InvalidOption, NoHub
-from portico.provider.discovery import HUB_VARIABLE, TOKEN_VARIABLE, HubAddress, climb, find_hub, find_relay
+from portico.provider.discovery import HUB_VARIABLE, TOKEN_VARIABLE, HubAddress, around, climb, find_hub, find_relay
 
 KERNEL = {
     "PORTICO_HUB_URL": "http://localhost:8888/lab/",
@@ -49,6 +49,27 @@ def test_the_parent_among_several_servers(tmp_path: Path) -> None:
     _server(tmp_path, 2)
     found = find_hub(environ={"JPY_PARENT_PID": str(os.getpid())}, runtime_dir=tmp_path)
     assert found.token == "token-2"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8001/", "http://127.0.0.1:8001/"])
+def test_the_server_whose_terminal_this_is(tmp_path: Path, url: str) -> None:
+    _server(tmp_path, 8001)
+    _server(tmp_path, 8002)
+    found = find_hub(environ={"JUPYTER_SERVER_URL": url}, runtime_dir=tmp_path)
+    assert found.token == "token-8001"
+    with pytest.raises(NoHub, match="no running server of this user is at http://localhost:9/"):
+        find_hub(environ={"JUPYTER_SERVER_URL": "http://localhost:9/"}, runtime_dir=tmp_path)
+
+
+def test_the_server_around_is_never_one_that_merely_runs(tmp_path: Path) -> None:
+    _server(tmp_path, 8001)
+    assert around({}, runtime_dir=tmp_path) is None
+    assert around({"JUPYTER_SERVER_URL": "nonsense"}, runtime_dir=tmp_path) is None
+    in_terminal = around({"JUPYTER_SERVER_URL": "http://localhost:8001/"}, runtime_dir=tmp_path)
+    in_cell = around(KERNEL, runtime_dir=tmp_path)
+    assert in_terminal is not None
+    assert in_cell is not None
+    assert (in_terminal.token, in_cell.token) == ("token-8001", "kernel-token")
 
 
 def test_jupyterhubs_environment(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def take(thing: Any, options: TakeOptions) -> Taken:
     if _is_server(thing):
         server, remarks = thing, []
     else:
-        _check_packages()
+        check_packages()
         from portico.functions.server import FunctionsServer
 
         found = read(thing)
@@ -139,11 +139,11 @@ def take(thing: Any, options: TakeOptions) -> Taken:
         how=_how(tuple(server.functions)),
         remarks=(*remarks, *server.remarks),
         tools=server.tools,
-        call=_call(server.functions),
+        call=call_of(server.functions),
     )
 
 
-def _call(served: Mapping[str, TypedFunction]) -> CallState:
+def call_of(served: Mapping[str, TypedFunction]) -> CallState:
     """How a program calls the first of them."""
     from portico.functions.example import arguments_of, files_of
 
@@ -247,7 +247,7 @@ def _how(names: tuple[str, ...]) -> str:
     return f"function{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
     """Raise `NotServable` if what functions need is not installed."""
     missing = [package for module, package in _NEEDS.items() if importlib.util.find_spec(module) is None]
     if (

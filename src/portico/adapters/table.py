@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portico.adapters import asgi, chat, event_functions, functions, libraries, wsgi
+from portico.adapters import asgi, chat, event_functions, functions, libraries, pipelines, wsgi
 from portico.adapters.callables import is_tool
 from portico.adapters.looking import describe, is_a, look, modules_of
 from portico.adapters.taken import Adapter
 from portico.asgi.adapt import kind_of
 
-TABLE: tuple[Adapter, ...] = (chat, functions, libraries, asgi, wsgi)
+TABLE: tuple[Adapter, ...] = (chat, pipelines, functions, libraries, asgi, wsgi)
 
 ASKED_FOR = {"chat": chat.take, "event_functions": event_functions.take}
 """By the names that `TakeOptions.by` may have."""
@@ -64,7 +64,8 @@ def _what_it_is(thing: Any) -> str:
 
 def _words(thing: Any) -> list[str]:
     """What can be served, in words: what is nearest to *thing* first."""
-    rows = [(look(row.is_near, thing, otherwise=False), row.WORDS) for row in (functions, asgi, wsgi, libraries, chat)]
+    ours = (functions, asgi, wsgi, libraries, chat, pipelines)
+    rows = [(look(row.is_near, thing, otherwise=False), row.WORDS) for row in ours]
     rows += _words_of_others(thing)
     return [words for _, words in sorted(rows, key=lambda row: not row[0])]
 

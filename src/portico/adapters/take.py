@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portico.adapters.looking import look
+from portico.adapters import pipelines
+from portico.adapters.looking import describe, look
 from portico.adapters.table import ASKED_FOR, TABLE, is_plain, refusal
 from portico.adapters.taken import Taken, TakeOptions
+from portico.adapters.wiring import NO_WIRING
 from portico.asgi.mount import check
 from portico.asgi.wsgi import check_threads
 from portico.errors import InvalidOption, NotServable
@@ -27,6 +29,10 @@ def take(thing: Any, options: TakeOptions = _NOTHING) -> Taken:
         if asked_for is None:
             raise InvalidOption(f"things are taken by {' or '.join(ASKED_FOR)}, not by {options.by!r}")
         return asked_for(thing, options)
+    if options.wiring != NO_WIRING and not look(pipelines.claims, thing, otherwise=False):
+        raise InvalidOption(
+            f"Inputs, outputs and settings (--inputs, --outputs, --set) are for pipelines; {describe(thing)} is none."
+        )
     troubles: list[str] = []
     if not is_plain(thing):
         from portico.adapters.others import by_others  # only here: most of what is served is plainly ours

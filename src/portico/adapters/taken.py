@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from portico.adapters.wiring import NO_WIRING, Wiring
 from portico.asgi.carrier import Report
 from portico.asgi.wsgi import THREADS
 from portico.card.state import CallState
@@ -40,6 +41,8 @@ class TakeOptions:
     """For ``event_functions``: what each is told of its caller."""
     require_context: bool = False
     """For ``event_functions``: whether each is given that as an argument of its own."""
+    wiring: Wiring = NO_WIRING
+    """For pipelines."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ _KEY = "PORTICO_KEY"
 
 def curl(service: CardState) -> str:
     """A command line that calls the service."""
-    if service.kind == "chat":
-        return f"curl {quote(service.url + 'v1/models')}" + _authorization(service)
     if service.call is not None:
         return f"curl {quote(service.url + service.call.path)}" + _authorization(service) + _body(service.call)
+    if service.kind in ("chat", "pipeline"):
+        return f"curl {quote(service.url + 'v1/models')}" + _authorization(service)
     return f"curl {quote(service.url)}" + _authorization(service)
 
 
@@ -70,9 +70,13 @@ def openai_snippet(service: CardState) -> str:
     )
 
 
+_WITH_TOOLS = ("functions", "pipeline")
+"""Kinds of services of which it is known where their tools are."""
+
+
 def mcp_url(service: CardState) -> str:
     """Where agents find its tools; empty if it has none."""
-    return service.url + "mcp" if service.kind == "functions" and service.tools else ""
+    return service.url + "mcp" if service.kind in _WITH_TOOLS and service.tools else ""
 
 
 def claude_code(service: CardState) -> str:

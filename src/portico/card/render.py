@@ -42,7 +42,7 @@ _PREVIEWED = (
     "(%serve app --share --relay https://...)"
 )
 
-_PAGES = {"chat": "a page to try it on", "functions": "a page with a form"}
+_PAGES = {"chat": "a page to try it on", "functions": "a page with a form", "pipeline": "a page to try it on"}
 """What is at the URL of services of these kinds."""
 
 _XSS_NOTE = (
@@ -147,7 +147,12 @@ def _kind(service: CardState) -> str:
     """What it is, where that is neither an app nor chat models, which can be seen by their links."""
     if service.kind in ("app", "chat"):
         return ""
-    return service.how if service.kind == "functions" else f"{service.kind}: {service.how}"
+    return service.how if service.kind in ("functions", "pipeline") else f"{service.kind}: {service.how}"
+
+
+def _talks(service: CardState) -> bool:
+    """Whether clients of the OpenAI API talk to it."""
+    return service.kind == "chat" or (service.kind == "pipeline" and bool(service.models))
 
 
 def _who_may(service: CardState) -> str:
@@ -162,6 +167,8 @@ def _programs_text(service: CardState) -> list[str]:
         return ["", *("  " + line if line else "" for line in programs.openai_snippet(service).splitlines())]
     hint = [] if service.access == "public" else [f"  {programs.key_hint(service)}"]
     lines = [f"  {programs.curl(service)}"]
+    if service.kind == "pipeline" and service.models:
+        lines.append(f"  chat clients, by the OpenAI API: {service.url}v1, model {service.models[0]}")
     if mcp := programs.mcp_url(service):
         lines += [f"  agents, by MCP: {mcp}", f"  {programs.claude_code(service)}", f"  {programs.vs_code(service)}"]
     return lines + hint
@@ -170,14 +177,14 @@ def _programs_text(service: CardState) -> list[str]:
 def _programs(service: CardState) -> list[str]:
     """How programs and agents call it."""
     hint = "" if service.access == "public" else programs.key_hint(service)
-    rows = [_code("curl", programs.curl(service), hint, shown=service.kind != "chat")]
+    rows = [_code("curl", programs.curl(service), hint, shown=service.call is not None or not _talks(service))]
     if mcp := programs.mcp_url(service):
         url = f'<code style="{_CODE}" title="Click to select">{escape(mcp)}</code>'
         rows.append(f'<div style="{_DIM};margin-top:.3em">agents, by MCP: {url}</div>')
         rows.append(_code("Claude Code", programs.claude_code(service), shown=False))
         rows.append(_code("VS Code", programs.vs_code(service), shown=False))
-    if service.kind == "chat":
-        rows.insert(0, _code("OpenAI SDK", programs.openai_snippet(service), shown=True))
+    if _talks(service):
+        rows.insert(0, _code("OpenAI SDK", programs.openai_snippet(service), shown=service.call is None))
     return rows
 
 

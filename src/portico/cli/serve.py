@@ -1,7 +1,8 @@
 """Give an app or a function a URL, for as long as this runs.
 
 The app is named as uvicorn has it, module:app. A function (module:predict), a list or dict of functions, or an object
-with typed methods becomes a page with a form, a REST API and tools for agents; with --chat, chat models.
+with typed methods becomes a page with a form, a REST API and tools for agents; with --chat, chat models. So does a
+pipeline (module:pipe), or the wrapper of one (module:MyWrapper).
 
 With --server-url it is served by that relay, from here, with no port opened; without, on this machine alone. Ctrl-C
 takes it down; SIGTERM leaves its name to the next start.
@@ -53,6 +54,31 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--chat",
         action="store_true",
         help="it is a function, or several, to be served as chat models, and not as functions",
+    )
+    app.add_argument(
+        "--inputs",
+        nargs="+",
+        action="extend",
+        metavar="NAME:COMPONENT.SOCKET",
+        default=[],
+        help="of a Haystack pipeline: what callers give, such as question:prompt.query (all that it asks for)",
+    )
+    app.add_argument(
+        "--outputs",
+        nargs="+",
+        action="extend",
+        metavar="NAME:COMPONENT.SOCKET",
+        default=[],
+        help="and what they get, such as answer:llm.replies (all that it gives)",
+    )
+    app.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        dest="settings",
+        metavar="KEY=VALUE",
+        default=[],
+        help="of a pipeline's wrapper: what its setup is given",
     )
     app.add_argument(
         "--mount",

@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from portico.adapters import functions
+from portico.adapters import functions, pipelines
 from portico.adapters.take import take
 from portico.adapters.taken import TakeOptions
 from portico.calls.loops import run_to_the_end
@@ -99,6 +99,7 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
             mount=settings.options.mount,
             threads=settings.options.threads,
             report=service.log.report,
+            wiring=settings.wiring,
         )
         try:
             taken = take(thing, asked)
@@ -126,6 +127,8 @@ async def _serve(thing: Any, options: argparse.Namespace, settings: Settings, en
             print(await _how_to_open(service, settings), file=sys.stderr)
             if service.kind == functions.KIND:
                 print(f"{service.how}: a page with a form; below it run, docs and mcp (for agents)", file=sys.stderr)
+            elif service.kind == pipelines.KIND:
+                print(f"{service.how}; below it run, docs, mcp (for agents) and v1 (for chat clients)", file=sys.stderr)
         ending.published(service)
         watch = _Watch(service)
         provider.subscribe(watch.changed)

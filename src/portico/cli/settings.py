@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from portico.cli.loading import name_for
 
 if TYPE_CHECKING:
+    from portico.adapters.wiring import Wiring
     from portico.provider.discovery import HubAddress
     from portico.provider.options import Options
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 class Settings:
     """What a command line comes to. ``address`` is None for this machine's own relay."""
 
-    def __init__(self, name: Any, options: Options, address: HubAddress | None) -> None:
+    def __init__(self, name: Any, options: Options, address: HubAddress | None, wiring: Wiring) -> None:
         self.name = name
+        self.wiring = wiring
         self.options = options
         self.address = address
         self.embedded = address is None
@@ -31,6 +33,7 @@ class Settings:
 
 def prepare(options: argparse.Namespace) -> Settings:
     """Read and ask for all that is needed before the app is imported. Raises `InvalidOption`, `NoHub` or `Refused`."""
+    from portico.adapters.wiring import wiring_of
     from portico.errors import InvalidName, InvalidOption
     from portico.provider.options import Options, conditions
     from portico.types import service_name
@@ -63,7 +66,8 @@ def prepare(options: argparse.Namespace) -> Settings:
             max_body=options.max_body,
         ),
     )
-    return Settings(service_name(name), settings, _address(options))
+    wiring = wiring_of(options.inputs, options.outputs, options.settings)
+    return Settings(service_name(name), settings, _address(options), wiring)
 
 
 def _address(options: argparse.Namespace) -> HubAddress | None:

@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -26,11 +27,17 @@ class FunctionsPage(NamedTuple):
 
 
 def page(
-    scope: Scope, functions: Mapping[str, TypedFunction], identity: Mapping[str, Any] | None, title: str = ""
+    scope: Scope,
+    functions: Mapping[str, TypedFunction],
+    identity: Mapping[str, Any] | None,
+    title: str = "",
+    links: Mapping[str, str] = MappingProxyType({}),
+    urls: Mapping[str, str] = MappingProxyType({}),
 ) -> FunctionsPage:
     """The page of a service with these *functions*, by name, for one request.
 
-    *identity* is the visitor as the hub has verified it: who came in without being anyone needs no key, and the
+    *links* are other pages of the service, and *urls* are for programs: what each is called, and its path below the
+    root. *identity* is the visitor as the hub has verified it: who came in without being anyone needs no key, and the
     programs show none. Without a *title* the page is called by the last part of its path.
     """
     path: str = scope["path"]
@@ -48,6 +55,11 @@ def page(
         name=escape(name),
         data=_in_script(told),
         base=escape(base),
+        links="".join(f'<a href="{escape(base + path)}">{escape(label)}</a>\n' for label, path in links.items()),
+        urls="".join(
+            f'<div><dt>{escape(label)}</dt><dd data-url="{escape(path)}" data-what="{escape(label)}"></dd></div>\n'
+            for label, path in urls.items()
+        ),
         nonce=nonce,
     ).encode()
     return FunctionsPage(body, [*_HEADERS, (b"content-security-policy", _policy(nonce).encode())])
@@ -113,7 +125,7 @@ _PAGE = """<!doctype html>
 <script nonce="{nonce}" src="{base}static/page.js" defer></script></head>
 <body>
 <header><div class="top"><h1 dir="auto">{name}</h1>
-<nav class="links" aria-label="For programs"><a href="{base}docs">API docs</a>
+<nav class="links" aria-label="For programs">{links}<a href="{base}docs">API docs</a>
 <a href="{base}openapi.json">OpenAPI</a></nav></div></header>
 <noscript><p class="notice">Scripts are off, so there is no form here. The <a href="{base}docs">API</a> can be called
 all the same.</p></noscript>
@@ -121,7 +133,7 @@ all the same.</p></noscript>
 <footer><dl>
 <div><dt>REST API</dt><dd data-url="" data-what="the URL of the API"></dd></div>
 <div><dt>Tools for agents (MCP)</dt><dd data-url="mcp" data-what="the URL of the tools"></dd></div>
-</dl></footer>
+{urls}</dl></footer>
 <p class="away" id="status" role="status"></p><p id="flash" aria-hidden="true" hidden></p>
 <script type="application/json" id="functions">{data}</script>
 </body></html>

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
@@ -22,7 +22,7 @@ from portico.errors import NotServable, PorticoError, UnusableRequest
 from portico.functions import assets, docs
 from portico.functions.as_tools import tools_of
 from portico.functions.calling import succeeding
-from portico.functions.run_route import OnError, RunRoute, answer_refusal
+from portico.functions.run_route import USUAL, Manner, OnError, RunRoute, answer_refusal
 from portico.functions.typed import TypedFunction
 from portico.packages import to_install
 from portico.protocol.offer import ToolList
@@ -42,6 +42,21 @@ _SHOWN = "x-request-id, retry-after, mcp-session-id, mcp-protocol-version"
 """Headers that other sites' pages may read."""
 
 
+class Beside(Protocol):
+    """What a service has besides its functions, for those who look around in it, and its manner of calling them."""
+
+    manner: Manner
+
+    def links(self) -> Mapping[str, str]:
+        """Other pages for people: what each is called, and its path below the service's root."""
+
+    def urls(self) -> Mapping[str, str]:
+        """Other URLs for programs, likewise."""
+
+    def paths(self) -> Mapping[str, Any]:
+        """Other paths of the OpenAPI document, whose schemas refer to nothing."""
+
+
 class FunctionsServer:
     """An ASGI app. One instance belongs to one event loop at a time."""
 
@@ -52,15 +67,18 @@ class FunctionsServer:
         title: str = "",
         on_error: OnError | None = None,
         allow_origins: str | Iterable[str] = "*",
+        beside: Beside | None = None,
     ) -> None:
         """*functions* by the names that their URLs and tools have.
 
         - *title* is what people read of it; by default the one function's own.
         - *on_error* is called with each exception of a function, for its author to see; by default it is logged.
         - *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never allowed.
+        - *beside*: what the service that this is a part of has besides, and in which manner it calls functions.
 
-        Raises `NotServable` if there is no function.
+        Raises `NotServable` if there is no function, unless there is something beside them.
         """
+        self._beside = beside
         self._named = title
         self._report = on_error
         self._origins = Origins(allow_origins, _SHOWN)
@@ -99,16 +117,21 @@ class FunctionsServer:
 
         May be called from any thread. Raises `NotServable` if there is none.
         """
-        if not functions:
+        if not functions and self._beside is None:
             raise NotServable("There is no function to serve: give a function, or a list or dict of them.")
         named = {name: self._taking_over(name, typed) for name, typed in functions.items()}
-        runs = {f"{name}/run": RunRoute(typed, report=self._report) for name, typed in named.items()}
+        manner = USUAL if self._beside is None else self._beside.manner
+        runs = {f"{name}/run": RunRoute(typed, report=self._report, manner=manner) for name, typed in named.items()}
         if len(runs) == 1:
             runs = {"run": next(iter(runs.values())), **runs}
         self._document: tuple[str, bytes] | None = None
         self.functions = named
         self._runs = runs
         self._tools.replace(tools_of(named.values(), self._report))
+
+    def has(self, route: str) -> bool:
+        """Whether a function is called at *route*."""
+        return route in self._runs
 
     def take_over(self, other: FunctionsServer) -> None:
         """Go on in the place of *other*: with the agents that talk to it, and with its lines of calls that wait.
@@ -213,7 +236,8 @@ class FunctionsServer:
         if "text/html" in exchange.headers.get("accept", "").lower():  # a browser that navigates says so
             from portico.functions.page import page  # no program asks for it
 
-            made = page(exchange.scope, self.functions, exchange.identity, self._named)
+            links, urls = ({}, {}) if self._beside is None else (self._beside.links(), self._beside.urls())
+            made = page(exchange.scope, self.functions, exchange.identity, self._named, links, urls)
             await exchange.head(200, [(b"content-length", b"%d" % len(made.body)), *made.headers, *vary])
             await exchange.end(b"" if exchange.scope["method"] == "HEAD" else made.body)
             return
@@ -222,6 +246,8 @@ class FunctionsServer:
             for name, typed in self.functions.items()
         ]
         links = {"docs": "docs", "openapi": "openapi.json", "mcp": "mcp"}
+        if self._beside is not None:
+            links |= {path: path for path in (*self._beside.links().values(), *self._beside.urls().values())}
         await exchange.json({"title": self.title, "functions": listed, **links}, headers=vary)
 
     async def _docs(self, exchange: Exchange) -> None:
@@ -238,7 +264,8 @@ class FunctionsServer:
         known = self._document
         if known is None or known[0] != root:
             runs = self._runs
-            known = root, await _off_loop(_describe, runs, self.title, root)
+            paths = {} if self._beside is None else self._beside.paths()
+            known = root, await _off_loop(_describe, runs, self.title, root, paths)
             if runs is self._runs:
                 self._document = known
         return known[1]
@@ -281,9 +308,11 @@ def _is_preflight(scope: Scope) -> bool:
     return bool(scope["method"] == "OPTIONS")
 
 
-def _describe(runs: Mapping[str, RunRoute], title: str, root: str) -> bytes:
+def _describe(runs: Mapping[str, RunRoute], title: str, root: str, paths: Mapping[str, Any]) -> bytes:
     openapi = importlib.import_module("portico.functions.openapi")  # FastAPI: few ask for it
-    return compact(openapi.document(runs, title, root)).encode("ascii")
+    told = openapi.document(runs, title, root)
+    told["paths"] = {**told.get("paths", {}), **paths}
+    return compact(told).encode("ascii")
 
 
 def _import_ahead() -> None:

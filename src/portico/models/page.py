@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +20,21 @@ from portico.models.registry import Kind
 from portico.types import Scope
 
 
-def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What stands at the top of the page."""
+
+    title: str = ""
+    """By default the last part of its path."""
+    lead: str = "Python functions, served as the OpenAI API."
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Other pages: what each is called, and its path relative to the service's root."""
+
+
+USUAL = Around()
+
+
+def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | None, around: Around = USUAL) -> str:
     """The page of a server with models of these *kinds*, by id, for one request.
 
     *identity* is the visitor as the hub has verified it. Who came in without being anyone needs no key, and the
@@ -27,12 +42,12 @@ def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | 
     """
     path: str = scope["path"]
     root = str(scope.get("root_path", "")).rstrip("/")
-    name = root.rpartition("/")[2] or "Chat models"
+    name = around.title or root.rpartition("/")[2] or "Chat models"
     rows = "".join(
         f"<li><code>{escape(id)}</code>{'' if kind == 'chat' else ' <span class=kind>embeddings</span>'}</li>"
         for id, kind in kinds.items()
     )
-    told = {
+    told: dict[str, Any] = {
         "base": base_of(path, root),
         "chat": [id for id, kind in kinds.items() if kind == "chat"],
         "embedding": [id for id, kind in kinds.items() if kind == "embedding"],
@@ -40,7 +55,18 @@ def page(scope: Scope, kinds: Mapping[str, Kind], identity: Mapping[str, Any] | 
     }
     # A script's text ends at "</script", whatever is around it.
     settings = json.dumps(told).replace("<", "\\u003c")
-    return _PAGE.format(name=escape(name), models=rows, settings=settings, style=_STYLE, script=_SCRIPT)
+    above = told["base"].removesuffix("v1")
+    links = "".join(
+        f' <a href="{escape(above + to or "./")}">{escape(label)}</a>' for label, to in around.links.items()
+    )
+    return _PAGE.format(
+        name=escape(name),
+        lead=escape(around.lead) + links,
+        models=rows,
+        settings=settings,
+        style=_STYLE,
+        script=_SCRIPT,
+    )
 
 
 def base_of(path: str, root: str) -> str:
@@ -59,7 +85,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0; background: light-dark(#
   color: light-dark(#1d1d1f, #ececec); overflow-wrap: anywhere }
 main { max-width: 46rem; margin: 0 auto; padding: 1.5rem 1rem 3rem }
 header { margin: 0 .2rem 1rem } h1 { font-size: 1.5rem; line-height: 1.3; margin: 0 }
-h2 { font-size: 1rem; margin: 0 0 .6rem } p { margin: .4rem 0 } .dim { color: var(--dim) }
+a { color: var(--accent) } h2 { font-size: 1rem; margin: 0 0 .6rem } p { margin: .4rem 0 } .dim { color: var(--dim) }
 section { background: var(--box); border: 1px solid var(--line); border-radius: 12px; padding: 1.1rem 1.3rem;
   margin: 0 0 1rem }
 ul { list-style: none; display: flex; flex-wrap: wrap; gap: .4rem; margin: 0; padding: 0 }
@@ -270,7 +296,7 @@ _PAGE = """<!doctype html>
 <title>{name} · Portico</title>
 <style>{style}</style></head>
 <body><main>
-<header><h1>{name}</h1><p class=dim>Python functions, served as the OpenAI API.</p></header>
+<header><h1>{name}</h1><p class=dim>{lead}</p></header>
 <noscript><section>Scripts are off, so there is no chat here. The base URL for clients is this page's address and
 <code>v1</code>.</section></noscript>
 <section aria-labelledby=models><h2 id=models>Models</h2><ul>{models}</ul></section>

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 
+from portico.adapters.wiring import wiring_of
 from portico.asgi.mount import MOUNTS
 from portico.asgi.wsgi import THREADS
 from portico.errors import PorticoError
@@ -56,6 +57,9 @@ def _parser() -> _Parser:
     parser.add_argument("--access", choices=("private", "key", "public"))
     parser.add_argument("--origin", action="append", default=[])
     parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--inputs", nargs="+", action="extend", default=[])
+    parser.add_argument("--outputs", nargs="+", action="extend", default=[])
+    parser.add_argument("--set", nargs="+", action="extend", default=[], dest="settings")
     parser.add_argument("--pin", action="store_true")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--replica", action="store_true")
@@ -136,10 +140,15 @@ class ServeMagics(Magics):
         %serve Flats()                  the typed methods of an object
         %serve reply --chat             a function as a chat model, for every OpenAI client
         %serve {"a": f, "b": g} --name zoo --chat      several models behind one URL
+        %serve MyWrapper()              a pipeline by its wrapper: a form, POST .../run, a tool, and a chat model
+        %serve pipe --inputs question:prompt.query --outputs answer:llm.replies        a Haystack pipeline as it is
 
           --name NAME      part of the URL; made from the variable's name without it, of a list from the first one's
           --chat           the function, or each of a dict or list, is a chat model; else it is one if it is marked
                            with @portico.model, or has a parameter messages
+          --inputs NAME:COMPONENT.SOCKET, --outputs NAME:COMPONENT.SOCKET       of a Haystack pipeline: what callers
+                           give and get; several are written one after the other
+          --set KEY=VALUE  of a wrapper: what its setup is given
           --title TITLE    for people
           --access private (you, and keys; the default) | key (keys alone) | public
           --origin ORIGIN  another origin whose pages may call it (CORS); may be given again
@@ -206,6 +215,7 @@ class ServeMagics(Magics):
         if options.share and options.login:
             self._login(options)
         name = options.name or _name_of(expression)
+        wiring = wiring_of(options.inputs, options.outputs, options.settings)
         served = self.provider.services.get(name or guess_name(thing))
         before = served.options if served is not None else None
         service = serve(
@@ -216,6 +226,9 @@ class ServeMagics(Magics):
             access=rerun.access(before, None if options.share else options.access),
             origins=options.origin,
             chat=options.chat,
+            inputs=wiring.inputs,
+            outputs=wiring.outputs,
+            settings=wiring.settings,
             replace=options.replace,
             replica=options.replica,
             mount=options.mount,

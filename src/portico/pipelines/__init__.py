@@ -18,4 +18,6 @@ How they come and go while a server runs:
   `making`: which module makes a deployment of what. `threads`: off the event loop.
 - `folder`: the pipelines' folder. `names`: what may lie in it. `file_changes`: several files as one, or none.
   `staging`: where files lie while a wrapper is tried. `file_locks`: who is at it.
+
+Where a hub has them: `service_app` is one pipeline as an app of its own.
 """

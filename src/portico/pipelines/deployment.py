@@ -5,12 +5,16 @@ Here: the records. Not here: how they are made (`preparing`) and kept (`deployme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from portico.functions.typed import TypedFunction
+
+Wires = Mapping[str, str | Sequence[str]]
+"""How what goes into a live pipeline, or comes out, is called from outside: to each name a socket of a component
+(``prompt.query``), or several."""
 
 Kind = Literal["wrapper", "yaml", "object"]
 """A wrapper's file, a YAML file, or an object that lives in this process already."""

@@ -26,9 +26,11 @@ KERNEL_VARIABLE = "PORTICO_KERNEL_ID"
 CERTIFICATE_VARIABLE = "PORTICO_HUB_CERTIFICATE"
 """Set beside them where the server speaks TLS: SHA-256 of its own certificate, in hex."""
 
-
 PREVIEW = "the page of JupyterLite that this kernel belongs to"
 """The rung that leads to no hub: the page itself shows what is served (`portico.provider.preview`)."""
+
+TERMINAL_VARIABLE = "JUPYTER_SERVER_URL"
+"""Set by a Jupyter server in its terminals."""
 
 RELAY_VARIABLE = "PORTICO_RELAY"
 RELAY_TOKEN_VARIABLE = "PORTICO_TOKEN"
@@ -120,6 +122,12 @@ def find_hub(
     )
 
 
+def around(environ: Mapping[str, str] | None = None, *, runtime_dir: Path | None = None) -> HubAddress | None:
+    """The Jupyter server that this process was started from: by a kernel's cell, or in a terminal. None without one."""
+    rungs = climb(environ=environ, runtime_dir=runtime_dir)
+    return next((rung.address for rung in rungs if rung.address is not None and rung.name != _ONLY), None)
+
+
 def find_relay(
     url: str = "",
     token: str = "",
@@ -184,6 +192,7 @@ def climb(
         *rungs,
         _tried(_KERNEL, lambda: _kernel_credential(environ)),
         _tried(_PARENT, lambda: _parent_server(environ, servers)),
+        _tried(_TERMINAL, lambda: _terminals_server(environ, servers)),
         _tried(_JUPYTERHUB, lambda: _jupyterhub(environ)),
         _tried(_ONLY, lambda: _only_server(servers)),
     ]
@@ -191,6 +200,7 @@ def climb(
 
 _KERNEL = "the kernel's own credential"
 _PARENT = "the Jupyter server that is this kernel's parent"
+_TERMINAL = "the Jupyter server whose terminal this is"
 _JUPYTERHUB = "JupyterHub's environment"
 _ONLY = "this user's running Jupyter server"
 
@@ -271,7 +281,6 @@ def _kernel_credential(environ: Mapping[str, str]) -> Rung:
 _JUPYTER_PAGES = re.compile("/(?:lab|notebooks|tree|edit|files|static|view|voila|extensions|lite)/")
 """What follows a Jupyter server's base URL in the addresses of its pages and of their workers."""
 
-
 _LITE_KERNEL = re.compile("((?:/(?!lab/|files/|static/|tree/|view/)[^/]+)*/)extensions/@jupyterlite/.*")
 """The address of a kernel's worker in a site of JupyterLite, and the site's base; not of one in a Jupyter server."""
 
@@ -344,6 +353,14 @@ def _parent_server(environ: Mapping[str, str], servers: list[dict[str, object]])
         if str(info.get("pid")) == parent:
             return _from_info(info, name)
     return Rung(name, f"no running server has the process id {parent}", "Is it another user's, or in a container?")
+
+
+def _terminals_server(environ: Mapping[str, str], servers: list[dict[str, object]]) -> Rung:
+    if not (url := environ.get(TERMINAL_VARIABLE, "")):
+        return Rung(_TERMINAL, f"{TERMINAL_VARIABLE} is not set: this is no terminal of a Jupyter server")
+    here = _base(_on_this_machine(url))
+    found = next((info for info in servers if _same(_on_this_machine(str(info.get("url", ""))), here)), None)
+    return _from_info(found, _TERMINAL) if found else Rung(_TERMINAL, f"no running server of this user is at {url}")
 
 
 def _jupyterhub(environ: Mapping[str, str]) -> Rung:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.adapters.taken import Taken
+from portico.adapters.wiring import NO_WIRING, Wiring
 from portico.asgi import mount
 from portico.asgi.instance import RETIRE_AFTER, Instance
 from portico.calls.log import Log
@@ -55,6 +56,8 @@ class Service(Publication):
     """The tools behind it that agents may call."""
     capabilities: tuple[Mapping[str, Any], ...] = field(default=())
     """What it can do that a request may ask for: sets of attributes."""
+    wiring: Wiring = field(default=NO_WIRING)
+    """What was said of the pipeline behind it, if it is one."""
     call: CallState | None = field(default=None)
     """How a program calls it, as an example, if more is needed than its URL."""
     instance: Instance | None = field(default=None)
@@ -103,7 +106,7 @@ class Service(Publication):
 
     def descriptor(self) -> dict[str, Any]:
         """What the hub is told of it (docs/protocol.md, REGISTER)."""
-        tag = getattr(self.app, "tag", "") if self.kind == "chat" else ""  # a `ChatServer.tag`
+        tag = getattr(self.app, "tag", "") if self.models else ""  # a `ChatServer.tag`, say
         return {
             "name": self.name,
             "title": self.options.title,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from portico.adapters import functions
+from portico.adapters import functions, pipelines
 from portico.adapters.take import take
 from portico.adapters.taken import Taken, TakeOptions
+from portico.adapters.wiring import Wiring
 from portico.asgi.wsgi import THREADS
 from portico.errors import InvalidName, InvalidOption
+from portico.pipelines.deployment import Wires
 from portico.provider import discovery
 from portico.provider.discovery import HubAddress
 from portico.provider.options import Options
@@ -39,6 +41,9 @@ def serve(
     chat: bool = False,
     replace: bool = False,
     replica: bool = False,
+    inputs: Wires | None = None,
+    outputs: Wires | None = None,
+    settings: Mapping[str, Any] | None = None,
     mount: str | None = None,
     threads: int = THREADS,
     loop: str = "own",
@@ -51,11 +56,13 @@ def serve(
     """Give *app* a live URL, and return its `Service`.
 
     *app* is an ASGI app, a WSGI app, an object that carries one, a function, a list or dict of functions, an object
-    with typed methods, a chat function (*chat*), or what another package's adapter takes (`portico.adapters`). *name*
-    becomes part of the URL; without one it is guessed. *access* is ``private`` (the hub's own users and keys), ``key``
-    (keys alone) or ``public``. *origins* are the other origins whose pages may call it (CORS). *hub* is a Jupyter
-    server's URL, found by itself in a notebook. With *relay*, a relay's URL, it is served there instead, in the token's
-    workspace or in *workspace*. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers
+    with typed methods, a chat function (*chat*), a pipeline's wrapper, a Haystack pipeline or agent, or what another
+    package's adapter takes (`portico.adapters`). *name* becomes part of the URL; without one it is guessed. *access* is
+    ``private`` (the hub's own users and keys), ``key`` (keys alone) or ``public``. *origins* are the other origins
+    whose pages may call it (CORS). *hub* is a Jupyter server's URL, found by itself in a notebook. With *relay*, a
+    relay's URL, it is served there instead, in the token's workspace or in *workspace*. *inputs* and *outputs* are a
+    Haystack pipeline's: by name, sockets of its components (``{"question": "prompt.query"}``); *settings* are what a
+    wrapper's ``setup`` is given. *mount* ``strip`` is for an app that does not know of ASGI's root_path, and so answers
     everything with 404; where that is known of its library, it need not be said. *threads* is how many requests a WSGI
     app works on at a time. *loop* is ``own`` (answers while a cell runs) or ``kernel`` (runs on the caller's loop).
 
@@ -79,6 +86,7 @@ def serve(
     )
     checked = service_name(name) if name else guess_name(app)
     service = AwaitableService(checked, options, "app", (), "", provider=provider)
+    service.wiring = Wiring(inputs=inputs, outputs=outputs, settings=settings or {})
     taken = take(app, _asked(service, chat))
     service._takes(taken)
     if (before := provider.services.get(checked)) is not None:
@@ -95,13 +103,18 @@ def serve(
     return service
 
 
+_GOES_ON = (functions.KIND, pipelines.KIND)
+"""Kinds of services whose agents go on when another takes the place."""
+
+
 async def _publish(
     provider: Provider, service: Service, app: ASGIApp, address: HubAddress, before: Service | None
 ) -> None:
     """Publish *service*, whose app is *app*. Agents that talk to the functions of *before* go on with its own."""
     await provider.publish(service, app, address)
-    if before is not None and service.kind == before.kind == functions.KIND and before.status == "stopped":
-        service.app.take_over(before.app)  # type: ignore[union-attr]  # FunctionsServers
+    alike = before is not None and service.kind == before.kind and service.kind in _GOES_ON
+    if alike and before is not None and before.status == "stopped":
+        service.app.take_over(before.app)  # type: ignore[union-attr]  # FunctionsServers, PipelineApps
 
 
 def service(name: str) -> Service:
@@ -153,6 +166,8 @@ def _in_place(server: ASGIApp | None, thing: Any, taken: Taken) -> Taken | None:
         server.replace(thing)  # type: ignore[union-attr]  # a ChatServer
     elif taken.kind == functions.KIND:
         server.replace(taken.app.functions)  # type: ignore[union-attr]  # a FunctionsServer
+    elif taken.kind == pipelines.KIND:
+        server.replace(taken.app.deployment)  # type: ignore[union-attr]  # a PipelineApp
     else:
         return None
     return dataclasses.replace(taken, app=server)
@@ -178,6 +193,7 @@ def _asked(service: Service, chat: bool) -> TakeOptions:
         mount=options.mount,
         threads=options.threads,
         report=service.log.report,
+        wiring=service.wiring,
     )
 
 

@@ -1,0 +1,276 @@
+"""One pipeline as an app of its own: what is at the URL of a service that is a pipeline.
+
+Below that URL: a page with a form, or with a chat where the pipeline only talks; ``run``, ``docs``, ``openapi.json``
+and ``mcp``, as for any typed function; ``v1`` with the OpenAI API, which is at ``chat/completions``, ``responses``,
+``models`` and ``files`` too; ``chat``, the page with a chat, to which programs may post as to ``chat/completions``; and
+``draw``, the pipeline as a picture. Deploying is not among them: whoever may call a service may not change it.
+
+Here: which part a request goes to. The parts are those of the whole server (`portico run`), over a table of one. Not
+here: how a pipeline is made ready (`preparing`, `objects`). Source: ASGI 3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from portico.calls.cors import Origins
+from portico.calls.exchange import Exchange
+from portico.functions.names import title_of
+from portico.functions.run_route import USUAL, Manner
+from portico.functions.server import FunctionsServer, route_of
+from portico.functions.typed import TypedFunction
+from portico.models import ChatServer, chat_server
+from portico.pipelines.deployment import Deployment, Wires
+from portico.protocol.offer import ToolList
+from portico.types import Receive, Scope, Send
+
+OnError = Callable[[BaseException], object]
+"""Shows an exception to the pipeline's author."""
+
+_OPENAI = frozenset(("v1", "models", "chat", "completions", "embeddings", "responses", "files", "health"))
+"""What paths of the OpenAI API begin with."""
+
+_NOT_OF_PIPELINES = ("/v1/completions", "/v1/embeddings", "/health")
+
+_CHAT_PAGE = "chat"
+
+
+class PipelineApp:
+    """An ASGI app. One instance belongs to one event loop at a time."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        title: str = "",
+        on_error: OnError | None = None,
+        allow_origins: str | Iterable[str] = "*",
+        rename: Callable[[str], Deployment] | None = None,
+    ) -> None:
+        """*title* is what people read of it; by default it is made of the pipeline's name.
+
+        - *on_error* is called with each exception of the pipeline, for its author to see; by default it is logged.
+        - *allow_origins*: the origins whose pages may call, or ``"*"``. Credentials of browsers are never allowed.
+        - *rename* makes the deployment under another name, for who serves it as something; None where it has a name
+          that its author gave it.
+        """
+        self.rename = rename
+        self.manner: Manner = USUAL
+        self._report = on_error
+        self._origins = Origins(allow_origins, "x-request-id, retry-after")
+        self._allowed = allow_origins
+        self._models: ChatServer | None = None
+        self.deployment = deployment
+        title = title or title_of(deployment.name)
+        self._functions = FunctionsServer({}, title=title, on_error=on_error, allow_origins=allow_origins, beside=self)
+        self.replace(deployment)
+
+    def replace(self, deployment: Deployment) -> None:
+        """Serve *deployment* in place of the present one, from the next request on. Calls that run go on as they are.
+
+        May be called from any thread.
+        """
+        talks = deployment.chat is not None
+        models = {deployment.name: deployment.chat} if deployment.chat is not None else {}
+        if not talks:
+            self._models = None
+        elif self._models is not None:
+            self._models.replace(models)
+        else:
+            self._models = chat_server(models, on_error=self._report, allow_origins=self._allowed)
+        self.deployment = deployment
+        self._functions.replace(_functions_of(deployment))
+
+    def take_over(self, other: PipelineApp) -> None:
+        """Go on in the place of *other*: with the agents that talk to it, and with its stored responses."""
+        self._functions.take_over(other._functions)
+        if self._models is not None and other._models is not None:
+            self._models.take_over(other._models)
+
+    # --- what is told of it -------------------------------------------------------------------------------------
+
+    @property
+    def model_ids(self) -> list[str]:
+        """The ids of its models: its name, where it talks."""
+        return [] if self._models is None else self._models.model_ids
+
+    @property
+    def tag(self) -> str:
+        """What the ids of the responses that are stored here carry: a hub finds them by it."""
+        return "" if self._models is None else self._models.tag
+
+    @property
+    def tools(self) -> ToolList:
+        """What agents may call, as a hub is told of it."""
+        return self._functions.tools
+
+    @property
+    def functions(self) -> Mapping[str, TypedFunction]:
+        """``run_api`` by the pipeline's name; empty where there is none."""
+        return self._functions.functions
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the author should be told: what is not there for want of a package."""
+        return self._functions.remarks
+
+    @property
+    def docs_url(self) -> str | None:
+        """The path of the description for people, as FastAPI's apps say it; None if it is not there."""
+        return self._functions.docs_url
+
+    @property
+    def pages(self) -> Sequence[str]:
+        """What people find at its URL, in words: ``form``, ``chat``."""
+        return ["form"] * bool(self.functions) + ["chat"] * (self.deployment.chat is not None)
+
+    # --- what the functions' part asks (`portico.functions.server.Beside`) --------------------------------------
+
+    def links(self) -> Mapping[str, str]:
+        """Other pages for people."""
+        return {"Chat": _CHAT_PAGE} if self.deployment.chat is not None else {}
+
+    def urls(self) -> Mapping[str, str]:
+        """Other URLs for programs."""
+        return {"OpenAI API": "v1"} if self._models is not None else {}
+
+    def paths(self) -> Mapping[str, Any]:
+        """Other paths of the OpenAPI document."""
+        if self._models is None:
+            return {}
+        from portico.models.openapi import description
+
+        paths: Mapping[str, Any] = description(self._models.kinds)["paths"]
+        return {path: told for path, told in paths.items() if path not in _NOT_OF_PIPELINES}
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection (ASGI 3.0)."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        route = route_of(scope)
+        models = self._models
+        if models is not None and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
+            if route == _CHAT_PAGE and scope["type"] == "http":
+                await self._chat(models, scope, receive, send)
+            else:
+                await models(scope, receive, send)
+        elif scope["type"] == "http" and not route and not self.functions and _is_navigated(scope):
+            await self._chat_page(Exchange(scope, receive, send, self._origins.headers(scope)))
+        else:
+            await self._functions(scope, receive, send)
+
+    async def _chat(self, models: ChatServer, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page with a chat; programs post to it as to ``chat/completions``."""
+        if scope["method"] in ("GET", "HEAD") and not scope["path"].endswith("/"):
+            await self._chat_page(Exchange(scope, receive, send, self._origins.headers(scope)))
+            return
+        root: str = scope.get("root_path", "").rstrip("/")
+        path = f"{root}/chat/completions"
+        await models({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+    async def _chat_page(self, exchange: Exchange) -> None:
+        from portico.models.page import CSP, Around, page  # few ask for it, and no program does
+
+        kinds = {} if self._models is None else self._models.kinds
+        links = {"API docs": "docs"} if self.docs_url else {}
+        if self.functions:
+            links = {"Form": "", **links}
+        around = Around(title=self._functions.title, lead="A pipeline, served as the OpenAI API.", links=links)
+        body = page(exchange.scope, kinds, exchange.identity, around).encode()
+        await exchange.whole(
+            body,
+            b"text/html; charset=utf-8",
+            200,
+            [
+                (b"cache-control", b"no-cache"),
+                (b"content-security-policy", CSP.encode("ascii")),
+                (b"x-content-type-options", b"nosniff"),
+                (b"x-frame-options", b"SAMEORIGIN"),
+                (b"referrer-policy", b"same-origin"),
+                (b"vary", b"accept"),
+            ],
+        )
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Each part has its own, of which the ends matter."""
+        parts = [self._functions, self._models]
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                for part in parts:
+                    if part is not None:
+                        await _shut_down(part)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def pipeline(
+    pipe: Any,
+    *,
+    inputs: Wires | None = None,
+    outputs: Wires | None = None,
+    name: str = "",
+    description: str = "",
+    title: str = "",
+    on_error: OnError | None = None,
+    allow_origins: str | Iterable[str] = "*",
+) -> PipelineApp:
+    """Make an ASGI app of a live Haystack pipeline or agent: a page, REST, tools, and the OpenAI API where it talks.
+
+    - *inputs*: what callers give, by name, and the inputs of components that get it: ``{"question": "prompt.query"}``,
+      or several of them in a list. *outputs* likewise: ``{"answer": "llm.replies"}``. Without them it is all that the
+      pipeline asks for, and all that it gives.
+    - *name* is what it is called as a tool and as a model; without one, it is what it is served as.
+    - *description* is what people and agents read of it.
+    - *on_error* and *allow_origins*: see `PipelineApp`.
+
+    Raises `PipelineError` for sockets that are not there, or that cannot be used so.
+    """
+    from portico.pipelines.objects import prepare_object
+
+    def prepared(name: str) -> Deployment:
+        return prepare_object(name, pipe, inputs=inputs, outputs=outputs, description=description)
+
+    return PipelineApp(
+        prepared(name or "pipeline"),
+        title=title,
+        on_error=on_error,
+        allow_origins=allow_origins,
+        rename=None if name else prepared,
+    )
+
+
+def _functions_of(deployment: Deployment) -> dict[str, TypedFunction]:
+    """``run_api`` by the pipeline's name; agents are told of it unless its author says otherwise."""
+    if (api := deployment.api) is None:
+        return {}
+    if deployment.skip_mcp:
+        api = replace(api, options=replace(api.options, tool=False))
+    return {deployment.name: api}
+
+
+def _is_navigated(scope: Scope) -> bool:
+    """Whether a browser goes to this address."""
+    if scope["method"] not in ("GET", "HEAD"):
+        return False
+    accept = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return b"text/html" in accept.lower()
+
+
+async def _shut_down(part: Callable[[Scope, Receive, Send], Any]) -> None:
+    """Tell a part's lifespan that the end has come."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    await part({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
