@@ -6,6 +6,7 @@ Here: the record, and how a command line says it. Not here: what becomes of it (
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ class Wiring:
 
 NO_WIRING = Wiring()
 
+_SOCKET = re.compile(r"[^\s.,:]+(?:\.[^\s.,:]+)*")
+"""A socket, with its component's name before it where there are several components."""
+
 
 def wiring_of(inputs: Iterable[str], outputs: Iterable[str], settings: Iterable[str]) -> Wiring:
     """What a command line says: ``--inputs question:prompt.query --outputs answer:llm.replies --set top_k=3``.
@@ -45,19 +49,14 @@ def wires_of(option: str, texts: Iterable[str]) -> dict[str, list[str]]:
     for text in texts:
         name, colon, sockets = text.partition(":")
         places = [place.strip() for place in sockets.split(",")]
-        if not (colon and name.strip().isidentifier() and all(map(_is_socket, places))):
+        if not (colon and name.strip().isidentifier() and all(map(_SOCKET.fullmatch, places))):
             raise InvalidOption(
-                f"{option} {text}: write a name and a component's socket, such as {option} "
+                f"{option} {text}: write a name and a socket of a component, such as {option} "
                 + ("question:prompt.query" if option == "--inputs" else "answer:llm.replies")
             )
         known = wires.setdefault(name.strip(), [])
         known += [place for place in places if place not in known]
     return wires
-
-
-def _is_socket(text: str) -> bool:
-    component, dot, socket = text.rpartition(".")
-    return bool(component and dot and socket)
 
 
 def settings_of(texts: Iterable[str]) -> dict[str, Any]:

@@ -63,8 +63,9 @@ class PipelineApp:
         self._allowed = allow_origins
         self._models: ChatServer | None = None
         self.deployment = deployment
-        title = title or title_of(deployment.name)
-        self._functions = FunctionsServer({}, title=title, on_error=on_error, allow_origins=allow_origins, beside=self)
+        self._title = title
+        named = title or title_of(deployment.name)
+        self._functions = FunctionsServer({}, title=named, on_error=on_error, allow_origins=allow_origins, beside=self)
         self.replace(deployment)
 
     def replace(self, deployment: Deployment) -> None:
@@ -82,6 +83,18 @@ class PipelineApp:
             self._models = chat_server(models, on_error=self._report, allow_origins=self._allowed)
         self.deployment = deployment
         self._functions.replace(_functions_of(deployment))
+
+    def served_as(self, name: str, *, title: str = "", on_error: OnError | None = None) -> PipelineApp:
+        """The same as a service: under that *name*, unless its author named it.
+
+        What its author said already goes before *title* and *on_error*.
+        """
+        return PipelineApp(
+            self.rename(name) if self.rename is not None and name else self.deployment,
+            title=self._title or title,
+            on_error=self._report or on_error,
+            allow_origins=self._allowed,
+        )
 
     def take_over(self, other: PipelineApp) -> None:
         """Go on in the place of *other*: with the agents that talk to it, and with its stored responses."""

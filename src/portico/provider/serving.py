@@ -200,6 +200,7 @@ def _asked(service: Service, chat: bool) -> TakeOptions:
 def guess_name(app: Any) -> Any:
     """The name that *app* is served under if none is given."""
     try:
-        return service_name(suggest_name(functions.own_name(app)) or "app")
+        own = pipelines.own_name(app) if pipelines.claims(app) else functions.own_name(app)
+        return service_name(suggest_name(own) or "app")
     except Exception:  # noqa: BLE001 - it cannot be a name; or it is an object whose own code raises at the question
         return service_name("app")
