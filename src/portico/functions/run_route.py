@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +21,7 @@ from portico.calls.run import Sink
 from portico.calls.sse import STREAM_HEADERS, deliver
 from portico.errors import Busy, FunctionError, PorticoError, UnusableOutput, UnusableRequest
 from portico.functions.calling import Arguments, call, stream, validate
+from portico.functions.failing import fields_of, status_of
 from portico.functions.given import Given, Listener
 from portico.functions.invalid import details_of, is_invalid
 from portico.functions.request import Intake, intake_of, query_arguments, read_body_arguments
@@ -48,10 +48,6 @@ Form = Literal["whole", "text", "events"]
 LOOK_AFTER = 0.1
 """Seconds of a call after which it is looked whether its visitor has left: fewer than anybody waits for, and most calls
 are over before."""
-
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.1
-_OURS = frozenset(("content-length", "content-type", "transfer-encoding", "connection", "x-request-id"))
-"""Headers that a function's HTTPException cannot set, since the answer has its own."""
 
 
 def form_of(accept: str, typed: TypedFunction) -> Form:
@@ -260,11 +256,8 @@ async def answer_refusal(exchange: Exchange, error: PorticoError) -> None:
 
 
 async def _answer_failure(exchange: Exchange, error: FunctionError, detail: Any) -> None:
-    status = error.status if isinstance(error.status, int) and 200 <= error.status <= 599 else 500
-    headers: Headers = []
-    for name, value in error.headers.items():
-        if _FIELD.fullmatch(name) and name.lower() not in _OURS and value.isprintable() and _is_latin(value):
-            headers.append((name.lower().encode(), value.encode("latin-1")))
+    status = status_of(error)
+    headers = fields_of(error)
     if status in (204, 205, 304):  # these have no body (RFC 9110 §6.4.1)
         await exchange.head(status, headers)
         await exchange.end()
@@ -282,7 +275,3 @@ def _any_answer() -> type[BaseModel]:
     from pydantic import create_model
 
     return create_model("AnyRunResponse", result=(Any, ...))
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(letter) < 256 for letter in text)

@@ -7,7 +7,7 @@ reference for the paths.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from portico.calls.body import read_body
@@ -19,11 +19,9 @@ from portico.models.chat_completions import chat_completions
 from portico.models.completions import completions
 from portico.models.embeddings import embeddings
 from portico.models.engine import Engine, EngineSettings, OnError
-from portico.models.fields import fields_of
 from portico.models.openapi import description
 from portico.models.registry import AnyTokenizer, Kind, Models, ServedModel
-from portico.models.responses import Responses, methods_of_stored
-from portico.models.wire import answer_error
+from portico.models.responses import Ask, Responses, ask_model, methods_of_stored
 from portico.types import Headers, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -89,9 +87,10 @@ def chat_server(
 class ChatServer:
     """An ASGI app. Made by `chat_server`; one instance belongs to one event loop at a time."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, posts: Mapping[str, Post] | None = None, ask: Ask = ask_model) -> None:
+        """*posts* and *ask* are what another room does in the place of our own endpoints."""
         self._engine = engine
-        self._responses = Responses(engine)
+        self._responses = Responses(engine, ask)
         self._origins = Origins(engine.settings.allow_origins, "x-request-id, retry-after, x-should-retry")
         self._posts: dict[str, Post] = {
             "": chat_completions,  # some browser clients post to the base URL itself
@@ -99,6 +98,7 @@ class ChatServer:
             "completions": completions,
             "embeddings": embeddings,
             "responses": self._responses.create,
+            **(posts or {}),
         }
 
     @property
@@ -154,12 +154,12 @@ class ChatServer:
         except EOFError:
             log.debug("The client left while sending %s", exchange.id)
         except (APIError, UnusableRequest) as error:
-            await answer_error(exchange, error)
+            await self._engine.refuse(exchange, error)
         except Exception:  # a defect of ours: the client gets an answer, the log the traceback
             log.exception("Request %s failed", exchange.id)
             if exchange.started:
                 raise
-            await answer_error(exchange, APIError("The server failed.", 500, code="internal_error"))
+            await self._engine.refuse(exchange, APIError("The server failed.", 500, code="internal_error"))
 
     async def _route(self, exchange: Exchange, route: str, method: str) -> None:
         if method == "OPTIONS":
@@ -177,7 +177,7 @@ class ChatServer:
             if allowed:
                 allow = [(b"allow", ", ".join([*allowed, "OPTIONS"]).encode())]
                 error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
-                await answer_error(exchange, error, allow)
+                await self._engine.refuse(exchange, error, allow)
             elif route.partition("/")[0] in ELSEWHERE:
                 raise APIError(f"'/{route}' is no part of what this server does.", 501, code="not_implemented")
             else:
@@ -233,7 +233,7 @@ class ChatServer:
 
     async def _post(self, exchange: Exchange, post: Post) -> None:
         raw = await read_body(exchange.receive, exchange.headers, self._engine.settings.max_body, exchange.scope)
-        body = fields_of(raw)
+        body = self._engine.settings.dialect.read(raw)
         del raw
         with self._engine.slot():
             async with Leaving(exchange.receive) as leaving:
@@ -270,11 +270,12 @@ def route_of(scope: Scope) -> str:
 
 
 def model_object(entry: ServedModel) -> dict[str, Any]:
-    """The API's model object; ``kind`` is ours."""
+    """The API's model object; ``kind`` is ours, and so is ``name``."""
     return {
         "id": entry.info.id,
         "object": "model",
         "created": entry.created,
         "owned_by": entry.info.owned_by,
         "kind": entry.info.kind,
+        **({"name": entry.info.name} if entry.info.name is not None else {}),
     }

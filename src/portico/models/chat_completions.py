@@ -6,7 +6,7 @@ object".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -21,7 +21,7 @@ from portico.models.engine import Engine
 from portico.models.fields import check_fields, limit_of, stops_of
 from portico.models.generation import Generation, Wanted
 from portico.models.messages import check_messages, get_last_user_message
-from portico.models.parts import Item, Reasoning, Text
+from portico.models.parts import Item, PageEvent, Reasoning, Text
 from portico.models.structured import check_of
 from portico.models.tool_calls import CalledTool, ToolArguments, ToolBegin
 from portico.models.tool_deltas import begun, call_of, delta_of
@@ -59,16 +59,20 @@ async def chat_completions(engine: Engine, exchange: Exchange, body: dict[str, A
         threads=engine.settings.threads,
         offers=offers_of(request.get("tools")),
     )
-    generation = Generation(wanted, cancel)
-    envelope = {"id": new_id("chatcmpl-"), "created": now(), "model": entry.info.id}
+    await answer_chat(engine, exchange, Generation(wanted, cancel), entry.info.id, body, legacy)
+
+
+async def answer_chat(
+    engine: Engine, exchange: Exchange, generation: Generation, model: str, body: Mapping[str, Any], legacy: bool
+) -> None:
+    """Make the answer and send it, as a stream or whole. *legacy* says that the client asked with ``functions``."""
+    envelope = {"id": new_id("chatcmpl-"), "created": now(), "model": model}
     if body.get("stream"):
         options = body.get("stream_options") or {}
-        writer = ChatChunks(envelope, len(wanted.calls), bool(options.get("include_usage")), legacy)
-        await deliver_stream(engine, exchange, generation, writer, entry.info.id)
+        writer = ChatChunks(envelope, len(generation.choices), bool(options.get("include_usage")), legacy)
+        await deliver_stream(engine, exchange, generation, writer, model)
     else:
-        await deliver_whole(
-            engine, exchange, generation, lambda: completion(envelope, generation, legacy), entry.info.id
-        )
+        await deliver_whole(engine, exchange, generation, lambda: completion(envelope, generation, legacy), model)
 
 
 def completion(envelope: dict[str, Any], generation: Generation, legacy: bool) -> dict[str, Any]:
@@ -157,6 +161,8 @@ class ChatChunks:
             return self._tool(index, event.tool, first=True, piece="")
         if isinstance(event, ToolArguments):
             return self._tool(index, event.tool, first=False, piece=event.piece)
+        if isinstance(event, PageEvent):
+            return [data({"event": event.fields})]
         if isinstance(event, Item):
             delta: dict[str, Any] = {"output_items": [event.item]}
         else:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.errors import UnusableOutput
-from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall, Usage
+from portico.models.parts import Extra, Finish, Item, Meta, PageEvent, Part, Reasoning, Text, ToolCall, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.stop import StopFilter
 from portico.models.surrogates import Halves
@@ -35,7 +35,7 @@ LOOKED_AT = 64
 _DELTA = "delta."
 """What the channels of texts in other keys of a delta begin with, as `Halves` knows them."""
 
-Event = Text | Reasoning | ToolBegin | ToolArguments | Extra | Item
+Event = Text | Reasoning | ToolBegin | ToolArguments | Extra | Item | PageEvent
 """What is new for the client."""
 
 
@@ -111,6 +111,8 @@ class Choice:
             return [part]
         elif isinstance(part, Item):
             self.items.append(part.item)
+            return [part]
+        elif isinstance(part, PageEvent):
             return [part]
         elif not isinstance(part, Usage | Meta):
             raise AssertionError(part)

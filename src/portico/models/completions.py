@@ -21,7 +21,7 @@ from portico.models.delivery import deliver_stream, deliver_whole
 from portico.models.engine import Engine
 from portico.models.fields import MAX_CHOICES, check_fields, limit_of, stops_of
 from portico.models.generation import Generation, Wanted
-from portico.models.parts import Item, Reasoning, Text
+from portico.models.parts import Item, PageEvent, Reasoning, Text
 from portico.models.registry import AnyTokenizer
 from portico.models.structured import check_of
 from portico.models.tokens import are_ids, text_of
@@ -184,6 +184,8 @@ class CompletionChunks:
         if isinstance(event, Text):
             logprobs = compact(_older_logprobs(event.logprobs)) if event.logprobs else "null"
             return [self._chunk(index, quoted(event.text), logprobs)]
+        if isinstance(event, PageEvent):
+            return [data({"event": event.fields})]
         rest: dict[str, Any]
         if isinstance(event, Reasoning):
             rest = {"reasoning_content": event.text, "reasoning": event.text}

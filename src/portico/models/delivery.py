@@ -15,7 +15,6 @@ from portico.calls.sse import Write, deliver
 from portico.errors import PorticoError
 from portico.models.engine import Engine
 from portico.models.generation import Generation, Writer
-from portico.models.wire import answer_error
 
 
 class _OverHTTP:
@@ -39,7 +38,7 @@ class _OverHTTP:
         return self._engine.answerable(error, self._model)
 
     async def refuse(self, error: PorticoError) -> None:
-        await answer_error(self._exchange, error)
+        await self._engine.refuse(self._exchange, error)
 
 
 async def deliver_stream(
@@ -65,6 +64,6 @@ async def deliver_whole(
         await generation.run(writer)
         text = compact(answer())  # here, as a model may have given what JSON does not know
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-        await answer_error(exchange, engine.answerable(error, model))
+        await engine.refuse(exchange, engine.answerable(error, model))
         return
     await exchange.json_text(text)

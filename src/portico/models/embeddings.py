@@ -24,7 +24,6 @@ from portico.models.foreign.wording import usage_of
 from portico.models.parts import Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.tokens import are_ids, count, text_of, usage_object
-from portico.models.wire import answer_error
 
 MAX_INPUTS = 2048
 """The OpenAI API's own limit of texts in a request."""
@@ -54,7 +53,7 @@ async def embeddings(engine: Engine, exchange: Exchange, body: dict[str, Any]) -
             for index, vector in enumerate(vectors)
         ]
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything; answerable() logs
-        await answer_error(exchange, engine.answerable(error, entry.info.id))
+        await engine.refuse(exchange, engine.answerable(error, entry.info.id))
         return
     finally:
         cancel.set()

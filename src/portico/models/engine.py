@@ -15,18 +15,54 @@ from portico.calls.exchange import Exchange
 from portico.calls.other_loop import explain
 from portico.calls.run import THREADS, Cancel, runs_on_loop
 from portico.errors import APIError, PorticoError, UnusableOutput
+from portico.models.fields import fields_of
 from portico.models.injection import Plan, plan, remark
 from portico.models.messages import history_before_last
 from portico.models.registry import AnyTokenizer, Function, Models, ModelTable, ServedModel
+from portico.models.wire import Told, answer_error, told
+from portico.types import Headers
 
 log = logging.getLogger(__name__)
 
 OnError = Callable[[BaseException], object]
 
 
+def failed(error: BaseException, model: str) -> PorticoError:
+    """What clients are told of an exception of *model*, whose text is kept back."""
+    if isinstance(error, UnusableOutput):
+        return APIError(str(error), 500, code="unusable_output")
+    return APIError(
+        f"The model {model!r} failed with {type(error).__name__}. Its author has been shown the details.",
+        500,
+        code="model_error",
+    )
+
+
+def as_answer(error: BaseException) -> PorticoError | None:
+    """The answer that a model means by an exception; None where the exception is a failure."""
+    return error if isinstance(error, APIError) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What a room that serves models does in its own way."""
+
+    read: Callable[[bytes], dict[str, Any]] = fields_of
+    """Reads the body of a request. Raises `UnusableRequest`."""
+    as_answer: Callable[[BaseException], PorticoError | None] = as_answer
+    failed: Callable[[BaseException, str], PorticoError] = failed
+    """What clients are told of an exception of a model, whose author has been shown it; given the model's id."""
+    told: Callable[[PorticoError], Told] = told
+    may_be_empty: bool = False
+    """Whether there may be no model at all."""
+
+
+USUAL = Dialect()
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """See `chat_server`, whose keyword arguments these are."""
+    """See `chat_server`, whose keyword arguments these are, but for the last one."""
 
     on_error: OnError | None = None
     tokenizer: AnyTokenizer | None = None
@@ -37,6 +73,7 @@ class EngineSettings:
     threads: bool = THREADS
     stored_responses: int = 1000
     stored_bytes: int = 64 * 1024 * 1024
+    dialect: Dialect = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +91,7 @@ class Engine:
 
     def __init__(self, models: Models, settings: EngineSettings) -> None:
         self.settings = settings
-        self.registry = ModelTable(models, settings.tokenizer)
+        self.registry = ModelTable(models, settings.tokenizer, settings.dialect.may_be_empty)
         self.active = 0
         self._plans: dict[str, tuple[Function, Plan, bool]] = {}
 
@@ -135,16 +172,16 @@ class Engine:
 
     def answerable(self, error: BaseException, model: str) -> PorticoError:
         """The error to tell the client of. A model's own exception is reported to its author, its text kept back."""
-        if isinstance(error, APIError):
-            return error
+        dialect = self.settings.dialect
+        answer = dialect.as_answer(error)
+        if answer is not None:
+            return answer
         self.report(error)
-        if isinstance(error, UnusableOutput):
-            return APIError(str(error), 500, code="unusable_output")
-        return APIError(
-            f"The model {model!r} failed with {type(error).__name__}. Its author has been shown the details.",
-            500,
-            code="model_error",
-        )
+        return dialect.failed(error, model)
+
+    async def refuse(self, exchange: Exchange, error: PorticoError, headers: Headers | None = None) -> None:
+        """Answer with *error* alone; *headers* go out with it."""
+        await answer_error(exchange, self.settings.dialect.told(error), headers)
 
     def report(self, error: BaseException) -> None:
         """Show an exception of a model to its author: by ``on_error``, else in the log."""

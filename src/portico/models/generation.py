@@ -20,7 +20,7 @@ from portico.calls.sse import Write
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
 from portico.models.foreign.wording import check_json
-from portico.models.parts import Extra, Finish, Meta, Part, Text, Usage
+from portico.models.parts import Extra, Finish, Meta, PageEvent, Part, Text, Usage
 from portico.models.registry import AnyTokenizer
 from portico.models.shapes import Reading, gives_choices
 from portico.models.surrogates import has_half
@@ -205,6 +205,10 @@ class Generation:
             if part.__class__ is not Text:
                 if isinstance(part, Usage | Meta):
                     self.take_of_all(base, part)
+                    continue
+                if isinstance(part, PageEvent):
+                    check_json(part.fields)
+                    frames += writer.event(base, part) if writer is not None else ()
                     continue
                 if isinstance(part, Extra):
                     check_json(part.delta)

@@ -1,4 +1,4 @@
-"""What an answer is made of: five small dataclasses that a model function may give, and three that others become.
+"""What an answer is made of: five small dataclasses that a model function may give, and four that others become.
 
 Here: plain data, with no rule of the wire. How they, and every other shape, are understood is in `shapes`; how they
 are written to a client is in each endpoint's own module.
@@ -96,5 +96,15 @@ class Item:
     item: dict[str, Any]
 
 
-Part = Text | Reasoning | ToolCall | Usage | Finish | Extra | Meta | Item
+@dataclass(slots=True)
+class PageEvent:
+    """An event for the page that shows the answer (Open WebUI's, say), as an object with ``to_event_dict()`` gives it.
+
+    It is no part of the answer: streams pass it on, whole answers leave it out.
+    """
+
+    fields: dict[str, Any]
+
+
+Part = Text | Reasoning | ToolCall | Usage | Finish | Extra | Meta | Item | PageEvent
 """What is understood of an item that a function gives."""

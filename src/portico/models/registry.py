@@ -38,6 +38,8 @@ class ModelInfo:
     kind: Kind = "chat"
     tokenizer: AnyTokenizer | None = None
     owned_by: str = "portico"
+    name: str | None = None
+    """For people, where it is told beside the id."""
 
 
 class Live:
@@ -152,8 +154,9 @@ class ServedModel:
 class ModelTable:
     """The models of one server, in the order in which they were given."""
 
-    def __init__(self, models: Models, tokenizer: AnyTokenizer | None = None) -> None:
+    def __init__(self, models: Models, tokenizer: AnyTokenizer | None = None, may_be_empty: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._may_be_empty = may_be_empty
         self.entries: dict[str, ServedModel] = {}
         self.replace(models)
 
@@ -168,7 +171,7 @@ class ModelTable:
                 info = replace(info, tokenizer=self._tokenizer)
             old = self.entries.get(id)
             entries[id] = ServedModel(replace(info, id=id), servable, old.created if old else int(time.time()))
-        if not entries:
+        if not entries and not self._may_be_empty:
             raise NotServable("There is no model to serve: give a function, or a dict of them.")
         self.entries = entries
 

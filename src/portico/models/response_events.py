@@ -6,7 +6,7 @@ API reference, "Streaming events"; Open Responses specification, "Streaming".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -15,7 +15,7 @@ from portico.calls.json_text import compact, quoted
 from portico.errors import PorticoError
 from portico.models.choice import Event
 from portico.models.generation import Aborted, Generation
-from portico.models.parts import Extra, Item, Reasoning, Text
+from portico.models.parts import Extra, Item, PageEvent, Reasoning, Text
 from portico.models.response_parts import OpenItem, part_of, response_usage, summary_part
 from portico.models.tool_calls import CalledTool, ToolArguments, ToolBegin, is_whole
 from portico.models.tool_items import begun_item, hosted_item
@@ -34,10 +34,13 @@ class ResponseEvents:
     """A `Writer` of one choice.
 
     ``response`` is the response object, whole at the end. Without *lines*, frames are bare JSON, as WebSocket messages
-    are; with them, server-sent events. *stream_id* is the WebSocket's lane, repeated in each event.
+    are; with them, server-sent events. *stream_id* is the WebSocket's lane, repeated in each event. With *summary*,
+    reasoning is told as a summary too, as it is where the request asks for that.
     """
 
-    def __init__(self, response: dict[str, Any], lines: bool = True, stream_id: str | None = None) -> None:
+    def __init__(
+        self, response: dict[str, Any], lines: bool = True, stream_id: str | None = None, summary: bool = False
+    ) -> None:
         self.response = response
         self.ended: Callable[[], None] = _nothing
         """Called when ``response`` has come to its end, before the event that says so goes out."""
@@ -50,7 +53,7 @@ class ResponseEvents:
         self._calls: dict[int, OpenItem] = {}
         self._hosted: list[CalledTool] = []
         """Calls whose items go out whole, when all of their arguments have come."""
-        self._summary = bool(response["reasoning"].get("summary"))
+        self._summary = summary or bool(response["reasoning"].get("summary"))
         """Whether the client wants reasoning as a summary too: some read nothing else of it."""
         self._before = ""
         # Written now, as they go out with the first item, when the response already holds it.
@@ -89,6 +92,8 @@ class ResponseEvents:
             return self._go_on_with_call(event)
         if isinstance(event, Item):
             return self._whole_item(event.item)
+        if isinstance(event, PageEvent):
+            return [self._page_event(event.fields)]
         return self._other(event)
 
     def finish(self, index: int, generation: Generation) -> list[bytes]:
@@ -351,6 +356,11 @@ class ResponseEvents:
     def _part_event(self, what: str, opened: OpenItem) -> bytes:
         place = {"item_id": opened.item["id"], "output_index": opened.index, "content_index": 0}
         return self._write(f"response.content_part.{what}", {**place, "part": part_of(opened)})
+
+    def _page_event(self, fields: Mapping[str, Any]) -> bytes:
+        name = fields.get("type")
+        name = name if isinstance(name, str) and name.isprintable() else "event"
+        return self._write(name, {key: value for key, value in fields.items() if key != "type"})
 
     def _summary_event(self, what: str, opened: OpenItem, **fields: Any) -> bytes:
         place = {"item_id": opened.item["id"], "output_index": opened.index, "summary_index": 0}

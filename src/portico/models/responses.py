@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,7 +30,6 @@ from portico.models.response_tape import Tape
 from portico.models.structured import check_of
 from portico.models.tool_items import found_tools
 from portico.models.tools import offers_of
-from portico.models.wire import answer_error
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +61,25 @@ class Turn:
             self.store.put(response, self.input, conversation, self.owner, self.tape)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for a response, as it is understood: how it is made, its own items, and those of its conversation."""
+
+    model: str
+    wanted: Wanted
+    cancel: Cancel
+    items: list[dict[str, Any]]
+    earlier: list[dict[str, Any]]
+    summary: bool = False
+    """Whether reasoning is told as a summary too, though the client did not ask for that."""
+
+
 class Responses:
     """The responses API of one server."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, ask: Ask) -> None:
         self.engine = engine
+        self._ask = ask
         self.store = Store(engine.settings.stored_responses, engine.settings.stored_bytes)
         self._running: dict[str, Turn] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -119,51 +132,16 @@ class Responses:
         *unstored* is where a WebSocket keeps its responses of ``store: false``; *stream_id* and *lines* are those of
         `ResponseEvents`. Raises `APIError`.
         """
-        engine = self.engine
-        entry = engine.registry.find(body.get("model"), "chat")
-        check_fields(body)
-        for name in ("conversation", "prompt"):
-            if body.get(name) is not None:
-                raise APIError(f"{name!r} is not supported by this server.", 501, param=name, code="not_implemented")
-        if not isinstance(body.get("reasoning"), dict | None):
-            raise InvalidRequest(f"'reasoning' must be an object, not {kind(body['reasoning'])}.", "reasoning")
+        asked = self._ask(self, exchange, body, unstored)
         owner = owner_of(exchange.identity)
-        earlier: list[dict[str, Any]] = []
-        previous = body.get("previous_response_id")
-        if previous is not None:
-            own = unstored if unstored is not None and unstored.has(previous) else self.store
-            earlier = own.get(previous, owner, "previous_response_id").conversation
-        items = items_of(body.get("input"), lambda id: self.store.item(id, owner))
-        if not items and not earlier and body.get("input") is None:
-            raise InvalidRequest("You must provide 'input'.", "input")
-        check = check_of((body.get("text") or {}).get("format"), "text.format")
-        messages = messages_of([*earlier, *items], body.get("instructions"))
-        if not messages and items:
-            raise InvalidRequest("'input' holds no message.", "input")
-        if not messages:  # an empty array: functions may still count on a message
-            messages = [{"role": "user", "content": ""}]
-        cancel = Cancel()
-        request = chat_request(body, messages)
-        injected = engine.injected(exchange, request, entry, cancel)
-        injected["prompt"] = get_last_user_message(messages)
-        call = engine.call(entry, request, injected, request)
-        wanted = Wanted(
-            calls=[call.run],
-            on_loop=call.on_loop,
-            messages=messages,
-            stops=stops_of(body),
-            limit=limit_of(body),
-            tokenizer=entry.info.tokenizer,
-            check=check,
-            threads=engine.settings.threads,
-            offers=offers_of([*(body.get("tools") or ()), *found_tools([*earlier, *items])]),
-        )
         kept = body.get("store") is not False
         if body.get("background") and not kept:
             raise InvalidRequest("'background' needs 'store'.", "background")
-        events = ResponseEvents(response_object(self.store.new_id(), body, entry.info.id), lines, stream_id)
+        response = response_object(self.store.new_id(), body, asked.model)
+        events = ResponseEvents(response, lines, stream_id, asked.summary)
         store = self.store if kept else unstored
-        turn = Turn(Generation(wanted, cancel), events, entry.info.id, items, earlier, owner, store)
+        generation = Generation(asked.wanted, asked.cancel)
+        turn = Turn(generation, events, asked.model, asked.items, asked.earlier, owner, store)
         events.ended = turn.keep
         return turn
 
@@ -221,7 +199,8 @@ class Responses:
             await exchange.json({"id": id, "object": "response", "deleted": True})
         else:
             error = APIError(f"{method} is not allowed here.", 405, code="method_not_allowed")
-            await answer_error(exchange, error, [(b"allow", ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode())])
+            allow = ", ".join([*methods_of_stored(rest), "OPTIONS"]).encode()
+            await self.engine.refuse(exchange, error, [(b"allow", allow)])
 
     async def _read(self, exchange: Exchange, stored: Stored, query_string: bytes) -> None:
         start = events_from(query_string)
@@ -251,6 +230,54 @@ class Responses:
             task.cancel()
         if self._background:
             await asyncio.wait(self._background)
+
+
+def ask_model(responses: Responses, exchange: Exchange, body: dict[str, Any], unstored: Store | None) -> Asked:
+    """A request to one of the server's models. See `Ask`."""
+    engine = responses.engine
+    entry = engine.registry.find(body.get("model"), "chat")
+    check_fields(body)
+    for name in ("conversation", "prompt"):
+        if body.get(name) is not None:
+            raise APIError(f"{name!r} is not supported by this server.", 501, param=name, code="not_implemented")
+    if not isinstance(body.get("reasoning"), dict | None):
+        raise InvalidRequest(f"'reasoning' must be an object, not {kind(body['reasoning'])}.", "reasoning")
+    owner = owner_of(exchange.identity)
+    earlier: list[dict[str, Any]] = []
+    previous = body.get("previous_response_id")
+    if previous is not None:
+        own = unstored if unstored is not None and unstored.has(previous) else responses.store
+        earlier = own.get(previous, owner, "previous_response_id").conversation
+    items = items_of(body.get("input"), lambda id: responses.store.item(id, owner))
+    if not items and not earlier and body.get("input") is None:
+        raise InvalidRequest("You must provide 'input'.", "input")
+    check = check_of((body.get("text") or {}).get("format"), "text.format")
+    messages = messages_of([*earlier, *items], body.get("instructions"))
+    if not messages and items:
+        raise InvalidRequest("'input' holds no message.", "input")
+    if not messages:  # an empty array: functions may still count on a message
+        messages = [{"role": "user", "content": ""}]
+    cancel = Cancel()
+    request = chat_request(body, messages)
+    injected = engine.injected(exchange, request, entry, cancel)
+    injected["prompt"] = get_last_user_message(messages)
+    call = engine.call(entry, request, injected, request)
+    wanted = Wanted(
+        calls=[call.run],
+        on_loop=call.on_loop,
+        messages=messages,
+        stops=stops_of(body),
+        limit=limit_of(body),
+        tokenizer=entry.info.tokenizer,
+        check=check,
+        threads=engine.settings.threads,
+        offers=offers_of([*(body.get("tools") or ()), *found_tools([*earlier, *items])]),
+    )
+    return Asked(model=entry.info.id, wanted=wanted, cancel=cancel, items=items, earlier=earlier)
+
+
+Ask = Callable[[Responses, Exchange, dict[str, Any], Store | None], Asked]
+"""Understands a request's body; given where a WebSocket keeps its responses, too. Raises `APIError`."""
 
 
 def methods_of_stored(rest: str) -> list[str]:

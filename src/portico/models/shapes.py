@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from portico.errors import UnusableOutput
 from portico.models.foreign import Parts, Reader, module_for, module_of_dict, reader_of
 from portico.models.foreign.completions import DELTA_KEYS, from_answer, from_choice, from_delta, is_answer, is_choice
-from portico.models.foreign.wording import as_json, reason_of
-from portico.models.parts import Extra, Finish, Item, Meta, Part, Reasoning, Text, ToolCall, Usage
+from portico.models.foreign.wording import article, as_json, reason_of
+from portico.models.parts import Extra, Finish, Item, Meta, PageEvent, Part, Reasoning, Text, ToolCall, Usage
 
 
 class Reading:
@@ -59,6 +60,8 @@ class Reading:
         for known in (str, Text, Reasoning, ToolCall, Usage, Finish):
             if issubclass(cls, known):
                 return self._by_type[known]
+        if callable(getattr(cls, "to_event_dict", None)):
+            return _page_event
         if isinstance(item, Mapping):
             return self._mapping
         if isinstance(item, tuple) and cls is not tuple:  # a tuple with names: a library's, or the author's own record
@@ -114,6 +117,13 @@ def _text(item: str) -> Parts:
 
 def _as_it_is(item: Part) -> Parts:
     return ((0, item),)
+
+
+def _page_event(item: Any) -> Parts:
+    fields = item.to_event_dict()
+    if not isinstance(fields, Mapping):
+        raise UnusableOutput(f"{article(type(item).__name__).capitalize()} gave no dict as its event.")
+    return ((0, PageEvent(dict(fields))),)
 
 
 def _finish(item: Finish) -> Parts:

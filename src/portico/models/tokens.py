@@ -111,7 +111,9 @@ def _texts(message: Mapping[str, Any]) -> Iterable[str]:
         for part in content:
             if isinstance(part, Mapping) and isinstance(part.get("text"), str):
                 yield part["text"]
-    for call in message.get("tool_calls") or ():
-        arguments = (call.get("function") or {}).get("arguments") if isinstance(call, Mapping) else None
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        arguments = function.get("arguments") if isinstance(function, Mapping) else None
         if isinstance(arguments, str):
             yield arguments

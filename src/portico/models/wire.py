@@ -6,6 +6,7 @@ Here: the OpenAI API's own forms. Source: OpenAI API reference, "Error codes", "
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Any
 
 from portico.calls.exchange import Exchange
@@ -26,18 +27,37 @@ def error_object(error: PorticoError) -> dict[str, Any]:
     return {"message": str(error), "type": kind, "param": None, "code": None}
 
 
-async def answer_error(exchange: Exchange, error: PorticoError, headers: Headers | None = None) -> None:
-    """Answer with an error object; *headers* go out with it.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer that is an error."""
+
+    status: int
+    body: dict[str, Any]
+    headers: Headers = field(default_factory=list)
+
+
+def told(error: PorticoError) -> Told:
+    """An error as the API answers with it.
 
     A failure that trying again will not mend says so, in the header that OpenAI's SDKs obey: they would run the model
     three times otherwise.
     """
-    extra = list(headers or [])
+    headers: Headers = []
     retry_after = error.retry_after if isinstance(error, APIError) else None
     if retry_after is not None:
-        extra.append((b"retry-after", b"%d" % max(0, math.ceil(retry_after))))
+        headers.append((b"retry-after", b"%d" % max(0, math.ceil(retry_after))))
     elif error.status >= 500:
-        extra.append((b"x-should-retry", b"false"))
+        headers.append((b"x-should-retry", b"false"))
     if isinstance(error, UnusableRequest):
-        extra += error.headers
-    await exchange.json({"error": error_object(error)}, error.status, extra)
+        headers += error.headers
+    return Told(error.status, {"error": error_object(error)}, headers)
+
+
+async def answer_error(exchange: Exchange, answer: Told, headers: Headers | None = None) -> None:
+    """Answer with an error; *headers* go out with its own."""
+    extra = [*(headers or []), *answer.headers]
+    if answer.status in (204, 205, 304):  # these have no body (RFC 9110 §6.4.1)
+        await exchange.head(answer.status, extra)
+        await exchange.end()
+    else:
+        await exchange.json(answer.body, answer.status, extra)
