@@ -146,6 +146,7 @@ PROVEN_IN = {
     "protocol/offer": "hub/test_descriptor.py",
     "protocol/receiver": "protocol/test_flow_control.py",
     "protocol/streams": "protocol/test_connection_delivery.py",
+    "pipelines/chat_requests": "pipelines/test_chat.py",
     "pipelines/candidate": "pipelines/test_deploying.py",
     "pipelines/deployment": "pipelines/test_deployments.py",
     "pipelines/file_locks": "pipelines/test_file_changes.py",

@@ -129,6 +129,10 @@ class ChatServer:
         """Serve *models* in place of the present ones, from the next request on. Raises what `chat_server` raises."""
         self._engine.registry.replace(models)
 
+    async def shut_down(self) -> None:
+        """Cancel the responses that are made in the background, and wait for them."""
+        await self._responses.shut_down()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
         if scope["type"] == "http":
@@ -144,7 +148,7 @@ class ChatServer:
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await self._responses.shut_down()
+                await self.shut_down()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -197,17 +201,20 @@ class ChatServer:
         if route == "health":
             return {"status": "ok", "models": len(entries)}
         if route == "models":
-            return {"object": "list", "data": [model_object(entry) for entry in entries.values()]}
+            return {"object": "list", "data": [self._model(entry) for entry in entries.values()]}
         if route.startswith("models/"):
             id = route.removeprefix("models/")
             if id not in entries:
                 raise ModelNotFound(f"The model {id[:200]!r} does not exist.")
-            return model_object(entries[id])
+            return self._model(entries[id])
         if route == "openapi.json":
             return description(self.kinds)
         if route == "":
             return {"object": "server", "models": self.model_ids, "openapi": "openapi.json"}
         return None
+
+    def _model(self, entry: ServedModel) -> dict[str, Any]:
+        return {**model_object(entry), **self._engine.settings.dialect.extra(entry.info.id)}
 
     async def _base(self, exchange: Exchange) -> None:
         """The base URL itself: a page for people, JSON for programs."""
@@ -270,12 +277,11 @@ def route_of(scope: Scope) -> str:
 
 
 def model_object(entry: ServedModel) -> dict[str, Any]:
-    """The API's model object; ``kind`` is ours, and so is ``name``."""
+    """The API's model object; ``kind`` is ours."""
     return {
         "id": entry.info.id,
         "object": "model",
         "created": entry.created,
         "owned_by": entry.info.owned_by,
         "kind": entry.info.kind,
-        **({"name": entry.info.name} if entry.info.name is not None else {}),
     }

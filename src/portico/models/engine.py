@@ -19,7 +19,7 @@ from portico.models.fields import fields_of
 from portico.models.injection import Plan, plan, remark
 from portico.models.messages import history_before_last
 from portico.models.registry import AnyTokenizer, Function, Models, ModelTable, ServedModel
-from portico.models.wire import Told, answer_error, told
+from portico.models.wire import ErrorAnswer, answer_error, told
 from portico.types import Headers
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,9 @@ class Dialect:
     as_answer: Callable[[BaseException], PorticoError | None] = as_answer
     failed: Callable[[BaseException, str], PorticoError] = failed
     """What clients are told of an exception of a model, whose author has been shown it; given the model's id."""
-    told: Callable[[PorticoError], Told] = told
+    told: Callable[[PorticoError], ErrorAnswer] = told
+    extra: Callable[[str], Mapping[str, Any]] = lambda id: {}
+    """Fields of a model object besides the API's, by the model's id."""
     may_be_empty: bool = False
     """Whether there may be no model at all."""
 

@@ -38,8 +38,6 @@ class ModelInfo:
     kind: Kind = "chat"
     tokenizer: AnyTokenizer | None = None
     owned_by: str = "portico"
-    name: str | None = None
-    """For people, where it is told beside the id."""
 
 
 class Live:

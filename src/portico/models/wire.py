@@ -28,7 +28,7 @@ def error_object(error: PorticoError) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ErrorAnswer:
     """An answer that is an error."""
 
     status: int
@@ -36,7 +36,7 @@ class Told:
     headers: Headers = field(default_factory=list)
 
 
-def told(error: PorticoError) -> Told:
+def told(error: PorticoError) -> ErrorAnswer:
     """An error as the API answers with it.
 
     A failure that trying again will not mend says so, in the header that OpenAI's SDKs obey: they would run the model
@@ -50,10 +50,10 @@ def told(error: PorticoError) -> Told:
         headers.append((b"x-should-retry", b"false"))
     if isinstance(error, UnusableRequest):
         headers += error.headers
-    return Told(error.status, {"error": error_object(error)}, headers)
+    return ErrorAnswer(error.status, {"error": error_object(error)}, headers)
 
 
-async def answer_error(exchange: Exchange, answer: Told, headers: Headers | None = None) -> None:
+async def answer_error(exchange: Exchange, answer: ErrorAnswer, headers: Headers | None = None) -> None:
     """Answer with an error; *headers* go out with its own."""
     extra = [*(headers or []), *answer.headers]
     if answer.status in (204, 205, 304):  # these have no body (RFC 9110 §6.4.1)
