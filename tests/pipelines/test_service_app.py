@@ -34,6 +34,9 @@ class Wrapper:
         yield f"{self.says} "
         yield messages[-1]["content"]
 
+    def run_response(self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]) -> str:
+        return f"{self.says} response"
+
 
 def deployment(*methods: str, says: str = "meow", **more: Any) -> Deployment:
     wrapper = Wrapper(says)
@@ -44,6 +47,7 @@ def deployment(*methods: str, says: str = "meow", **more: Any) -> Deployment:
         source=Source(kind="object"),
         api=typed_function(wrapper.run_api, "docs_qa") if "api" in methods else None,
         chat=wrapper.run_chat_completion if "chat" in methods else None,
+        response=wrapper.run_response if "response" in methods else None,
         **more,
     )
 
@@ -97,9 +101,22 @@ def test_the_page_of_one_that_only_talks_is_its_chat() -> None:
 
 def test_one_that_does_not_talk_has_no_models() -> None:
     app = PipelineApp(deployment("api"))
-    assert (app.model_ids, app.tag) == ([], "")
+    assert app.model_ids == []
     assert ask(app, "POST", "/v1/chat/completions", {"messages": MESSAGES}).status == 404
     assert "Chat" not in ask(app, "GET", "/", accept=HTML["accept"]).body.decode()
+
+
+def test_one_that_only_answers_the_responses_api_leads_people_to_its_description() -> None:
+    app = PipelineApp(deployment("response"))
+    assert (app.model_ids, app.pages) == (["docs_qa"], [])
+    for path, root, to in (("/", "", "docs"), ("/apps/x", "/apps/x", "./x/docs"), ("/apps/x/", "/apps/x", "docs")):
+        answer = asyncio.run(visit(app, "GET", path, headers=HTML, root_path=root))
+        assert (answer.status, answer.headers["location"]) == (307, to)
+    assert ask(app, "POST", "/chat", {"messages": MESSAGES}).status == 501
+    assert ask(app, "GET", "/chat", accept=HTML["accept"]).status != 200
+    described = ask(app, "GET", "/openapi.json").json["paths"]
+    assert "/v1/responses" in described
+    assert "/v1/chat/completions" not in described
 
 
 def test_a_pipeline_that_is_called_like_a_path_of_the_api_is_called_all_the_same() -> None:
@@ -148,14 +165,16 @@ def test_another_deployment_takes_its_place_from_the_next_request_on(app: Pipeli
     assert ask(app, "POST", "/chat", body).status == 200
 
 
-def test_stored_responses_are_there_for_who_takes_the_place(app: PipelineApp) -> None:
+def test_stored_responses_are_there_for_who_takes_the_place() -> None:
+    app = PipelineApp(deployment("chat", "response"))
+
     async def told() -> Any:
         made = (await visit(app, "POST", "/v1/responses", {"input": "hello"}, headers=JSON)).json
-        after = PipelineApp(deployment("api", "chat", says="woof"))
+        after = PipelineApp(deployment("response", says="woof"))
         after.take_over(app)
         return (await visit(after, "GET", f"/v1/responses/{made['id']}", headers=JSON)).json
 
-    assert asyncio.run(told())["output"][0]["content"][0]["text"] == "meow hello"
+    assert asyncio.run(told())["output"][0]["content"][0]["text"] == "meow response"
 
 
 def test_the_author_sees_what_goes_wrong_and_the_visitor_no_traceback() -> None:

@@ -177,13 +177,17 @@ class FunctionsServer:
             # Not a daemon: the interpreter waits for it, as an import that is cut off holds its lock for ever.
             threading.Thread(target=_import_ahead, name="portico-functions-imports").start()
 
+    async def shut_down(self) -> None:
+        """End what agents have open."""
+        await self._tools.close()
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                await self._tools.close()
+                await self.shut_down()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 

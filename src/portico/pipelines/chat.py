@@ -9,7 +9,7 @@ Source: OpenAI API reference; Hayhooks 2.1 for the texts of errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,17 +96,24 @@ def _below_root(scope: Scope) -> str:
     return (path[len(root) :] if root and path.startswith(f"{root}/") else path).strip("/")
 
 
-def models_of(deployments: Deployments, on_error: OnError | None = None, *, strict: bool = False) -> ChatServer:
+def models_of(
+    deployments: Deployments,
+    on_error: OnError | None = None,
+    *,
+    strict: bool = False,
+    allow_origins: str | Iterable[str] = (),
+) -> ChatServer:
     """A server of the OpenAI API whose models are *deployments*, as they come and go.
 
     With *strict*, all of them are listed, and a request must say which it is for, as Hayhooks has it. Else those alone
-    are models that have something for the API, and where there is one, it need not be named.
+    are models that have something for the API, and where there is one, it need not be named. *allow_origins*: whose
+    pages may call, or ``"*"``; none where a gate stands before all of a server's routes and says so.
     """
     dialect = Dialect(
         read=read, as_answer=_as_answer, failed=_failed, told=_told, extra=lambda id: {"name": id}, may_be_empty=True
     )
-    # No origin: which pages may call is said by the gate that stands before all of a server's routes.
-    engine = Engine({}, EngineSettings(on_error=on_error, dialect=dialect, allow_origins=()))
+    origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
+    engine = Engine({}, EngineSettings(on_error=on_error, dialect=dialect, allow_origins=origins))
     pipelines = _Pipelines(deployments, strict)
     server = ChatServer(
         engine, posts={"": pipelines.chat, "chat/completions": pipelines.chat}, ask=pipelines.ask_response

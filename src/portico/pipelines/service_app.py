@@ -21,8 +21,9 @@ from portico.functions.names import title_of
 from portico.functions.run_route import USUAL, Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
-from portico.models import ChatServer, chat_server
+from portico.pipelines.chat import models_of
 from portico.pipelines.deployment import Deployment, Wires
+from portico.pipelines.deployments import Deployments
 from portico.protocol.offer import ToolList
 from portico.types import Receive, Scope, Send
 
@@ -31,8 +32,6 @@ OnError = Callable[[BaseException], object]
 
 _OPENAI = frozenset(("v1", "models", "chat", "completions", "embeddings", "responses", "files", "health"))
 """What paths of the OpenAI API begin with."""
-
-_NOT_OF_PIPELINES = ("/v1/completions", "/v1/embeddings", "/health")
 
 _CHAT_PAGE = "chat"
 
@@ -61,8 +60,9 @@ class PipelineApp:
         self._report = on_error
         self._origins = Origins(allow_origins, "x-request-id, retry-after")
         self._allowed = allow_origins
-        self._models: ChatServer | None = None
         self.deployment = deployment
+        self._table = Deployments()
+        self._models = models_of(self._table, on_error, allow_origins=allow_origins)
         self._title = title
         named = title or title_of(deployment.name)
         self._functions = FunctionsServer({}, title=named, on_error=on_error, allow_origins=allow_origins, beside=self)
@@ -73,15 +73,10 @@ class PipelineApp:
 
         May be called from any thread.
         """
-        talks = deployment.chat is not None
-        models = {deployment.name: deployment.chat} if deployment.chat is not None else {}
-        if not talks:
-            self._models = None
-        elif self._models is not None:
-            self._models.replace(models)
-        else:
-            self._models = chat_server(models, on_error=self._report, allow_origins=self._allowed)
         self.deployment = deployment
+        self._table.add(deployment, replace=True)
+        for name in [name for name in self._table.present if name != deployment.name]:
+            self._table.remove(name)
         self._functions.replace(_functions_of(deployment))
 
     def served_as(self, name: str, *, title: str = "", on_error: OnError | None = None) -> PipelineApp:
@@ -99,20 +94,19 @@ class PipelineApp:
     def take_over(self, other: PipelineApp) -> None:
         """Go on in the place of *other*: with the agents that talk to it, and with its stored responses."""
         self._functions.take_over(other._functions)
-        if self._models is not None and other._models is not None:
-            self._models.take_over(other._models)
+        self._models.take_over(other._models)
 
     # --- what is told of it -------------------------------------------------------------------------------------
 
     @property
     def model_ids(self) -> list[str]:
-        """The ids of its models: its name, where it talks."""
-        return [] if self._models is None else self._models.model_ids
+        """The ids of its models: its name, where it has something for the OpenAI API."""
+        return self._models.model_ids
 
     @property
     def tag(self) -> str:
         """What the ids of the responses that are stored here carry: a hub finds them by it."""
-        return "" if self._models is None else self._models.tag
+        return self._models.tag
 
     @property
     def tools(self) -> ToolList:
@@ -137,26 +131,36 @@ class PipelineApp:
     @property
     def pages(self) -> Sequence[str]:
         """What people find at its URL, in words: ``form``, ``chat``."""
-        return ["form"] * bool(self.functions) + ["chat"] * (self.deployment.chat is not None)
+        return ["form"] * bool(self.functions) + ["chat"] * self._talks
+
+    @property
+    def _talks(self) -> bool:
+        return self.deployment.chat is not None
 
     # --- what the functions' part asks (`portico.functions.server.Beside`) --------------------------------------
 
     def links(self) -> Mapping[str, str]:
         """Other pages for people."""
-        return {"Chat": _CHAT_PAGE} if self.deployment.chat is not None else {}
+        return {"Chat": _CHAT_PAGE} if self._talks else {}
 
     def urls(self) -> Mapping[str, str]:
         """Other URLs for programs."""
-        return {"OpenAI API": "v1"} if self._models is not None else {}
+        return {"OpenAI API": "v1"} if self.model_ids else {}
 
     def paths(self) -> Mapping[str, Any]:
         """Other paths of the OpenAPI document."""
-        if self._models is None:
+        if not self.model_ids:
             return {}
         from portico.models.openapi import description
 
         paths: Mapping[str, Any] = description(self._models.kinds)["paths"]
-        return {path: told for path, told in paths.items() if path not in _NOT_OF_PIPELINES}
+        parts = [
+            ("/v1/models", True),
+            ("/v1/chat/", self._talks),
+            ("/v1/responses", self.deployment.response is not None),
+        ]
+        begin = tuple(beginning for beginning, is_there in parts if is_there)
+        return {path: told for path, told in paths.items() if path.startswith(begin)}
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -166,35 +170,34 @@ class PipelineApp:
             await self._lifespan(receive, send)
             return
         route = route_of(scope)
-        models = self._models
-        if models is not None and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
+        if self.model_ids and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
             if route == _CHAT_PAGE and scope["type"] == "http":
-                await self._chat(models, scope, receive, send)
+                await self._chat(scope, receive, send)
             else:
-                await models(scope, receive, send)
+                await self._models(scope, receive, send)
         elif scope["type"] == "http" and not route and not self.functions and _is_navigated(scope):
-            await self._chat_page(Exchange(scope, receive, send, self._origins.headers(scope)))
+            exchange = Exchange(scope, receive, send, self._origins.headers(scope))
+            await (self._chat_page(exchange) if self._talks else _to_docs(exchange))
         else:
             await self._functions(scope, receive, send)
 
-    async def _chat(self, models: ChatServer, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page with a chat; programs post to it as to ``chat/completions``."""
-        if scope["method"] in ("GET", "HEAD") and not scope["path"].endswith("/"):
+        if scope["method"] in ("GET", "HEAD") and self._talks and not scope["path"].endswith("/"):
             await self._chat_page(Exchange(scope, receive, send, self._origins.headers(scope)))
             return
         root: str = scope.get("root_path", "").rstrip("/")
         path = f"{root}/chat/completions"
-        await models({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+        await self._models({**scope, "path": path, "raw_path": path.encode()}, receive, send)
 
     async def _chat_page(self, exchange: Exchange) -> None:
         from portico.models.page import CSP, Around, page  # few ask for it, and no program does
 
-        kinds = {} if self._models is None else self._models.kinds
         links = {"API docs": "docs"} if self.docs_url else {}
         if self.functions:
             links = {"Form": "", **links}
         around = Around(title=self._functions.title, lead="A pipeline, served as the OpenAI API.", links=links)
-        body = page(exchange.scope, kinds, exchange.identity, around).encode()
+        body = page(exchange.scope, self._models.kinds, exchange.identity, around).encode()
         await exchange.whole(
             body,
             b"text/html; charset=utf-8",
@@ -210,16 +213,13 @@ class PipelineApp:
         )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Each part has its own, of which the ends matter."""
-        parts = [self._functions, self._models]
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
-                for part in parts:
-                    if part is not None:
-                        await _shut_down(part)
+                await self._functions.shut_down()
+                await self._models.shut_down()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -277,13 +277,8 @@ def _is_navigated(scope: Scope) -> bool:
     return b"text/html" in accept.lower()
 
 
-async def _shut_down(part: Callable[[Scope, Receive, Send], Any]) -> None:
-    """Tell a part's lifespan that the end has come."""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "lifespan.shutdown"}
-
-    async def send(message: Any) -> None:
-        pass
-
-    await part({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+async def _to_docs(exchange: Exchange) -> None:
+    """Lead a person to the description, of a service that has no page of its own."""
+    to = "docs" if exchange.scope["path"].endswith("/") else f"./{exchange.scope['path'].rpartition('/')[2]}/docs"
+    await exchange.head(307, [(b"location", to.encode("ascii", "replace")), (b"content-length", b"0")])
+    await exchange.end()
