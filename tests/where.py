@@ -171,6 +171,7 @@ PROVEN_IN = {
     "relay/api": "relay/test_control.py",
     "relay/cors": "security/test_relay_routes.py",
     "relay/counters": "relay/operate/test_metrics.py",
+    "pipelines/deploy_requests": "pipelines/test_endpoints.py",
     "relay/database": "relay/test_store.py",
     "relay/edge/asgi_link": "relay/edge/test_asgi_http_elsewhere.py",
     "relay/edge/asgi_socket": "relay/edge/test_asgi_http_elsewhere.py",

@@ -7,6 +7,7 @@ what an answer looks like, which is up to who calls.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,9 @@ from portico.functions.typed import TypedFunction
 
 Arguments = tuple[list[Any], dict[str, Any]]
 """What goes by position, and what goes by name."""
+
+Opened = Callable[[Any], Any]
+"""Gives what stands for what a function gave."""
 
 Report = Callable[[BaseException], object]
 """Shows an exception to the function's author."""
@@ -143,14 +147,22 @@ async def call(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], gi
     return whole.result
 
 
-async def stream(typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], given: Given, sink: Sink) -> None:
+async def stream(
+    typed: TypedFunction,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    given: Given,
+    sink: Sink,
+    opened: Opened | None = None,
+) -> None:
     """As `call`, but *sink* gets each item as it comes, and by its ``final`` what is no item.
 
     That is what a generator returned, unless it is None; or the result of a function that gave no iterator, None too.
-    What *sink* raises is raised as it is, and is no failure of the function.
+    What *sink* raises is raised as it is, and is no failure of the function. *opened* gives what stands for what the
+    function gave, before any of it is iterated; where the function runs, on its thread.
     """
     told = Told(sink)
-    await _run(typed, args, kwargs, given, told, told.iterate)
+    await _run(typed, args, kwargs, given, told, told.iterate, opened)
 
 
 async def _run(
@@ -160,12 +172,15 @@ async def _run(
     given: Given,
     sink: Whole | Told,
     iterate: Callable[[Any], Any],
+    opened: Opened | None = None,
 ) -> None:
     cancel = Cancel()
     progress = _give(typed, args, kwargs, given, cancel) if typed.injected else None
     line = typed.line
     await line.enter()
     run: Callable[[], Any] = partial(typed.function, *args, **kwargs)
+    if opened is not None:
+        run = partial(_open, run, opened)
     turn = None
     if not typed.on_loop and THREADS:
         turn = ThreadTurn(run, cancel, line)
@@ -191,6 +206,17 @@ async def _run(
             turn.over()
         else:
             line.leave()
+
+
+def _open(run: Callable[[], Any], opened: Opened) -> Any:
+    produced = run()
+    return _open_later(produced, opened) if inspect.isawaitable(produced) else opened(produced)
+
+
+async def _open_later(produced: Any, opened: Opened) -> Any:
+    while inspect.isawaitable(produced):
+        produced = await produced
+    return opened(produced)
 
 
 def _give(

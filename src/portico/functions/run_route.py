@@ -20,12 +20,22 @@ from portico.calls.json_text import compact
 from portico.calls.run import Sink
 from portico.calls.sse import STREAM_HEADERS, deliver
 from portico.errors import Busy, FunctionError, PorticoError, UnusableOutput, UnusableRequest
-from portico.functions.calling import Arguments, call, stream, validate
+from portico.functions.calling import Arguments, Opened, call, stream, validate
 from portico.functions.failing import fields_of, status_of
 from portico.functions.given import Given, Listener
 from portico.functions.invalid import details_of, is_invalid
 from portico.functions.request import Intake, intake_of, query_arguments, read_body_arguments
-from portico.functions.streams import KEEP_ALIVE, TEXT_HEADERS, EventStream, TextStream
+from portico.functions.streams import (
+    KEEP_ALIVE,
+    TEXT_HEADERS,
+    AsGiven,
+    EventStream,
+    Failed,
+    Give,
+    Make,
+    Refuse,
+    TextStream,
+)
 from portico.functions.typed import TypedFunction
 from portico.functions.values.accepting import choose, names
 from portico.functions.values.encodings import DISPLAY, JSON, Encoded, encode, is_quick
@@ -42,8 +52,8 @@ log = logging.getLogger(__name__)
 OnError = Callable[[BaseException], object]
 """Shows an exception to the function's author."""
 
-Form = Literal["whole", "text", "events"]
-"""How a result goes out: at once, in pieces of text, or as events."""
+Form = Literal["whole", "text", "events", "given"]
+"""How a result goes out: at once, in pieces of text, or as events; or as what the function gives wants it."""
 
 LOOK_AFTER = 0.1
 """Seconds of a call after which it is looked whether its visitor has left: fewer than anybody waits for, and most calls
@@ -78,6 +88,11 @@ def told_of(error: FunctionError) -> Any:
     return error.detail
 
 
+def refused(error: PorticoError) -> PorticoError:
+    """What the visitor is told of *error*, for which a request is refused."""
+    return error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
     """What a room does in its own way."""
@@ -87,6 +102,9 @@ class Manner:
     encode: Callable[[Any, str, TypedFunction, OnError | None], Encoded] = encode
     """Gives the whole answer. Raises `UnusableRequest` (406) and `UnusableOutput`."""
     told_of: Callable[[FunctionError], Any] = told_of
+    refused: Callable[[PorticoError], PorticoError] = refused
+    as_given: Callable[[Exchange, Make, Failed, Refuse, Give], AsGiven] = AsGiven
+    """Makes the answer of the form ``given``."""
     keep_alive: float = KEEP_ALIVE
 
 
@@ -191,8 +209,8 @@ class RunRoute:
     async def _stream(self, exchange: Exchange, arguments: Arguments, form: Form, accept: str) -> None:
         manner, typed = self._manner, self.typed
 
-        async def make(sink: Sink, listener: Listener | None) -> None:
-            await stream(typed, *arguments, self._given(exchange, listener), sink)
+        async def make(sink: Sink, listener: Listener | None, opened: Opened | None = None) -> None:
+            await stream(typed, *arguments, self._given(exchange, listener), sink, opened)
 
         async def refuse(error: PorticoError) -> None:
             await self._refuse(exchange, error)
@@ -202,6 +220,15 @@ class RunRoute:
                 return '{"result":null}'
             return (await self._encoded(value, wanted, returned)).body.decode()
 
+        async def give(value: Any) -> None:
+            told = replace(typed, answer=_any_answer()) if typed.streams else typed
+            encoded = await self._encoded(value, accept, told)
+            await exchange.whole(encoded.body, encoded.media_type.encode("latin-1"), 200, [*encoded.headers])
+
+        if form == "given":
+            as_given = manner.as_given(exchange, make, self._failed, refuse, give)
+            await deliver(exchange, as_given, 0, as_given.headers)
+            return
         if form == "text":
             await deliver(exchange, TextStream(make, manner.text_of, self._failed, refuse), 0, TEXT_HEADERS)
             return
@@ -231,7 +258,9 @@ class RunRoute:
             log.error("The result of %r cannot be sent", self.typed.name, exc_info=error)
         else:
             self._report(error)
-        return FunctionError("", str(error))
+        failure = FunctionError("", str(error))
+        failure.__cause__ = error
+        return failure
 
     async def _refuse(self, exchange: Exchange, error: PorticoError) -> None:
         """Answer with *error* alone."""
@@ -240,7 +269,7 @@ class RunRoute:
         elif isinstance(error, Busy):
             await exchange.json({"detail": str(error)}, error.status, [(b"retry-after", b"%d" % error.retry_after)])
         else:
-            await answer_refusal(exchange, error)
+            await answer_refusal(exchange, self._manner.refused(error))
 
 
 async def answer_refusal(exchange: Exchange, error: PorticoError) -> None:

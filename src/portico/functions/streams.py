@@ -17,12 +17,14 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
+from portico.calls.exchange import Exchange
 from portico.calls.json_text import compact
 from portico.calls.run import Frames, Sink
 from portico.calls.sse import ClientLeft, Write
 from portico.errors import PorticoError
+from portico.functions.calling import Opened
 from portico.functions.given import Listener
 from portico.types import Headers
 
@@ -45,8 +47,15 @@ _BEAT = b": \n\n"
 TextOf = Callable[[Any], str]
 """What is written for one piece."""
 
-Make = Callable[[Sink, Listener | None], Awaitable[None]]
-"""Runs the function: hands its pieces to a sink, and how far it is to a listener."""
+
+class Make(Protocol):
+    """Runs the function: hands its pieces to a sink, and how far it is to a listener."""
+
+    def __call__(self, sink: Sink, listener: Listener | None, opened: Opened | None = None) -> Awaitable[None]: ...
+
+
+Give = Callable[[Any], Coroutine[Any, Any, None]]
+"""Answers with a result, at once."""
 
 Failed = Callable[[BaseException], PorticoError]
 """What to tell the visitor of an error. Raises it again if it is a defect of ours."""
@@ -96,6 +105,41 @@ class TextStream:
 
     def beat(self) -> bytes:
         raise AssertionError("text has no sign of life")
+
+
+class AsGiven(TextStream):
+    """Pieces as text where the function gives an iterator; where it gives anything else, that at once."""
+
+    def __init__(self, exchange: Exchange, make: Make, failed: Failed, refuse: Refuse, give: Give) -> None:
+        super().__init__(make, str, failed, refuse)
+        self.headers: Headers = [*TEXT_HEADERS]
+        """Those of the stream, until its first piece has come."""
+        self.exchange = exchange
+        self._give = give
+        self._value: Any = None
+        self._is_value = False
+
+    def opened(self, produced: Any) -> Any:
+        """What is iterated, or given, in the place of what the function gave."""
+        return produced
+
+    async def give(self, value: Any) -> None:
+        """Answer with *value*, which is no iterator."""
+        await self._give(value)
+
+    async def make(self, write: Write) -> list[bytes]:
+        self.write = write
+        await self._make(self, None, self.opened)
+        if not self._is_value:
+            return [b""]
+        await self.give(self._value)
+        return []
+
+    def final(self, value: Any) -> Frames:
+        """The result of a function that gave no pieces."""
+        if not self._some:
+            self._value, self._is_value = value, True
+        return None
 
 
 class EventStream:

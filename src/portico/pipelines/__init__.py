@@ -13,6 +13,12 @@ Pipelines that are served as they are, without a wrapper:
   types.
 - `pipeline_function`: such a pipeline as a typed function.
 
+The plain server of them:
+
+- `app`: it as a FastAPI app. `gate`: who may call, and deploy. `server`: its routes.
+- `runs`: what ``{name}/run`` does in its own way. `endpoints`: what is there whatever is deployed.
+  `deploy_requests`: what that reads and answers.
+
 How they come and go while a server runs:
 
 - `deploying`: one of them. `startup`: those of the folder. `candidate`: one that is ready and not served yet.

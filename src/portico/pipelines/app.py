@@ -1,0 +1,152 @@
+"""The FastAPI app of a server of pipelines: what authors give routes, middleware and a lifespan of their own.
+
+Here: how the two fit together. Each request goes by the gate first, the author's routes among them. What the server of
+pipelines answers is its own; anything else is FastAPI's. Where the author has no middleware, the server is called
+before FastAPI is, whose layers cost a small request more than all else.
+
+Imports FastAPI, so that it is imported only where such an app is made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Match
+
+from portico.calls.exchange import Exchange
+from portico.functions.server import route_of
+from portico.pipelines.deploying import Deploying
+from portico.pipelines.deployments import Deployments
+from portico.pipelines.gate import Gate, refusal_headers
+from portico.pipelines.server import PipelinesServer
+from portico.pipelines.settings import PipelinesSettings
+from portico.pipelines.startup import Tell, deploy_all
+from portico.types import ASGIApp, Receive, Scope, Send
+
+TITLE = "Pipelines"
+DESCRIPTION = "Haystack pipelines as REST, as models of the OpenAI API, and as tools for agents."
+
+
+def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell: Tell | None = None) -> PipelinesApp:
+    """A FastAPI app that serves the pipelines of a folder, and those that are deployed while it runs.
+
+    - *settings* are read from the environment and ``.env`` if they are not given.
+    - *key* is what deploying asks for, if *settings* name none. Without either nothing can be deployed by a request.
+    - *tell* is told of each pipeline of the folder at the start: when the app's lifespan begins.
+    """
+    settings = settings or PipelinesSettings.read()
+    deployments = Deployments()
+    deploying = Deploying(deployments, settings)
+    server = PipelinesServer(deployments, deploying, show_tracebacks=settings.show_tracebacks)
+    gate = Gate.of(settings, settings.api_key or key)
+    app = PipelinesApp(server, gate, settings.root_path, title=TITLE, description=DESCRIPTION)
+    if settings.cors_allow_origins or settings.cors_allow_origin_regex:
+        app.let_pages_in(settings)
+    authors = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(of: Any) -> AsyncIterator[Any]:
+        _import_from(settings.additional_python_path)
+        await deploy_all(deploying, tell, settings.startup_deploy_workers if _in_parallel(settings) else 1)
+        try:
+            async with authors(of) as state:
+                yield state
+        finally:
+            await deploying.close()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _in_parallel(settings: PipelinesSettings) -> bool:
+    return settings.startup_deploy_strategy == "parallel"
+
+
+def _import_from(folders: str) -> None:
+    """Let pipelines import from *folders*, which are written as in PYTHONPATH."""
+    for folder in reversed([folder for folder in folders.split(os.pathsep) if folder]):
+        path = os.path.abspath(folder)
+        if path not in sys.path:
+            sys.path.insert(0, path)
+
+
+class PipelinesApp(FastAPI):
+    """A FastAPI app before whose own routes stand those of a server of pipelines."""
+
+    def __init__(self, server: PipelinesServer, gate: Gate, root: str = "", **options: Any) -> None:
+        """*root* is the path under which a proxy shows it, whether or not the proxy takes that away."""
+        super().__init__(**{"docs_url": None, "redoc_url": None, **options})
+        self.pipelines = server
+        self.gate = gate
+        self.router.routes.insert(0, PipelineRoutes(server))
+        self.router.default = self._not_found
+        self._root = root
+        self._first: ASGIApp = self._gated
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection (ASGI 3.0)."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            if self._root:
+                scope["root_path"] = self._root
+            await self._first(scope, receive, send)
+
+    def let_pages_in(self, settings: PipelinesSettings) -> None:
+        """Answer pages of the origins that *settings* name: before the gate, as browsers ask without a key first."""
+        self._first = CORSMiddleware(
+            self._gated,
+            allow_origins=settings.cors_allow_origins,
+            allow_origin_regex=settings.cors_allow_origin_regex or None,
+            allow_methods=settings.cors_allow_methods,
+            allow_headers=settings.cors_allow_headers,
+            allow_credentials=settings.cors_allow_credentials,
+            expose_headers=settings.cors_expose_headers,
+            max_age=settings.cors_max_age,
+        )
+
+    async def _gated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self.gate.look(scope)
+        if refusal is not None:
+            if scope["type"] == "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.detail[:120]})
+                return
+            exchange = Exchange(scope, receive, send, [])
+            await exchange.json({"detail": refusal.detail}, refusal.status, refusal_headers(refusal))
+            return
+        if not self.user_middleware and scope["type"] == "http":
+            way = self.pipelines.way(scope)
+            if way is not None and way.kind != "method":
+                await self.pipelines.answer(way, scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        raise HTTPException(404, self.pipelines.why_not(route_of(scope)))
+
+
+class PipelineRoutes(BaseRoute):
+    """All routes of a server of pipelines, as one route of Starlette's router: which there are changes all the time."""
+
+    def __init__(self, server: PipelinesServer) -> None:
+        self._server = server
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        way = self._server.way(scope)
+        if way is None:
+            return Match.NONE, {}
+        return Match.PARTIAL if way.kind == "method" else Match.FULL, {"portico.way": way}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._server.answer(scope["portico.way"], scope, receive, send)

@@ -1,0 +1,160 @@
+"""The plain server of pipelines: which of its routes a request goes to, and what a refusal looks like.
+
+Here: the routes that pipelines have (``{name}/run``), beside those of `endpoints` and the apps that stand for parts of
+the whole (the OpenAI API, tools). Not here: who may call (`gate`), and the FastAPI app around it (`app`).
+
+Source: ASGI 3.0; Hayhooks 2.1 for the paths and the texts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from portico.calls.exchange import Exchange
+from portico.errors import PorticoError, UnusableRequest
+from portico.functions.invalid import details_of, is_invalid
+from portico.functions.run_route import OnError, RunRoute, answer_refusal
+from portico.functions.server import route_of
+from portico.pipelines.deployment import Deployment
+from portico.pipelines.deployments import Deployments
+from portico.pipelines.endpoints import Deploys, Endpoints, FixedRoute
+from portico.pipelines.gate import NEEDS_KEY, may_deploy, refusal_headers
+from portico.pipelines.runs import refused, run_route
+from portico.types import Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+
+class Part(Protocol):
+    """An ASGI app that answers some of the routes."""
+
+    def handles(self, method: str, route: str) -> bool:
+        """Whether a request with *method* to *route*, a path below the root without slashes at its ends, is its own."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a request goes."""
+
+    kind: str
+    """``run``, ``endpoint``, ``part``, or ``method``: there is something, but not for this method."""
+    target: Any
+    rest: str = ""
+    """The last part of the path, where the endpoint has one of any text."""
+
+
+class PipelinesServer:
+    """An ASGI app for one table of deployments, on its event loop. Who may call has been decided before it."""
+
+    def __init__(
+        self,
+        deployments: Deployments,
+        deploying: Deploys,
+        *,
+        parts: Sequence[Part] = (),
+        report: OnError | None = None,
+        show_tracebacks: bool = False,
+    ) -> None:
+        """*report* shows an author what a pipeline raises; by default it is logged.
+
+        With *show_tracebacks* visitors are shown it, too.
+        """
+        self.deployments = deployments
+        self.endpoints = Endpoints(deployments, deploying)
+        self.parts = [*parts]
+        self.runs: MappingProxyType[str, RunRoute] = MappingProxyType({})
+        """The routes of pipelines, by path. Replaced whole at each change."""
+        self._report = report
+        self._show_tracebacks = show_tracebacks
+        self._made: dict[str, tuple[Deployment, RunRoute | None]] = {}
+        self._fixed = {endpoint.path: endpoint for endpoint in self.endpoints.table}
+        deployments.listeners.append(self._changed)
+        self._changed()
+
+    def _changed(self) -> None:
+        made: dict[str, tuple[Deployment, RunRoute | None]] = {}
+        for name, deployment in self.deployments.present.items():
+            known = self._made.get(name)
+            if known is None or known[0] is not deployment:
+                known = deployment, run_route(deployment, report=self._report, show_tracebacks=self._show_tracebacks)
+            made[name] = known
+        self._made = made
+        self.runs = MappingProxyType({f"{name}/run": run for name, (_, run) in made.items() if run is not None})
+
+    def way(self, scope: Scope) -> Destination | None:
+        """Where the request goes; None if it is not for this server."""
+        if scope["type"] != "http":
+            return None
+        method, route = scope["method"], route_of(scope)
+        endpoint, rest = self._endpoint(route)
+        if endpoint is not None and (method == endpoint.method or (method == "HEAD" and endpoint.method == "GET")):
+            return Destination("endpoint", endpoint, rest)
+        run = self.runs.get(route)
+        if run is not None and method in run.methods:
+            return Destination("run", run)
+        for part in self.parts:
+            if part.handles(method, route):
+                return Destination("part", part)
+        if endpoint is not None or run is not None:
+            return Destination("method", run.methods if run is not None else (endpoint.method,) if endpoint else ())
+        return None
+
+    def _endpoint(self, route: str) -> tuple[FixedRoute | None, str]:
+        found = self._fixed.get(route)
+        if found is not None:
+            return found, ""
+        first, slash, rest = route.partition("/")
+        return self._fixed.get(f"{first}/{{pipeline_name}}") if slash and rest and "/" not in rest else None, rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3.0)."""
+        await self.answer(self.way(scope), scope, receive, send)
+
+    async def answer(self, way: Destination | None, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request that goes that *way*."""
+        if way is not None and way.kind == "run":
+            await way.target.answer(Exchange(scope, receive, send, []))
+        elif way is not None and way.kind == "part":
+            await way.target(scope, receive, send)
+        else:
+            await self._answer_cold(way, Exchange(scope, receive, send, []))
+
+    async def _answer_cold(self, way: Destination | None, exchange: Exchange) -> None:
+        try:
+            if way is None:
+                raise UnusableRequest(self.why_not(route_of(exchange.scope)), 404)
+            if way.kind == "method":
+                allow = ", ".join(way.target).encode()
+                raise UnusableRequest("Method Not Allowed", 405, headers=((b"allow", allow),))
+            if way.target.needs_key and not may_deploy(exchange.scope):
+                headers = refusal_headers(NEEDS_KEY)
+                await exchange.json({"detail": NEEDS_KEY.detail}, NEEDS_KEY.status, headers)
+                return
+            await way.target.answer(exchange, way.rest)
+        except EOFError:
+            log.debug("The visitor left while sending %s", exchange.id)
+        except PorticoError as error:
+            await answer_refusal(exchange, refused(error))
+        except Exception as error:
+            if is_invalid(error):
+                await exchange.json({"detail": details_of(error, "body")}, 422)
+                return
+            log.exception("Request %s failed", exchange.id)  # a defect of ours: the log has the traceback
+            if exchange.started:
+                raise
+            await exchange.json({"detail": "The server failed."}, 500)
+
+    def why_not(self, route: str) -> str:
+        """Why there is nothing at *route*."""
+        name, _, verb = route.rpartition("/")
+        if verb != "run" or not name or "/" in name:
+            return "Not Found"
+        if name in self.deployments.present:
+            return f"Pipeline '{name}' has neither run_api nor run_api_async, so that it has no /{name}/run"
+        return f"Pipeline '{name[:200]}' not found"

@@ -1,0 +1,132 @@
+"""The FastAPI app: an author's own routes, middleware, dependencies and lifespan beside the pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.testclient import TestClient
+
+from portico.pipelines.app import create_app
+from portico.pipelines.settings import PipelinesSettings
+from tests.pipelines.serving import KEY
+
+YAML = """
+components:
+  prompt:
+    type: haystack.components.builders.prompt_builder.PromptBuilder
+    init_parameters: {template: "Hello {{ name }}", required_variables: "*"}
+inputs:
+  name: [prompt.name]
+outputs:
+  greeting: prompt.prompt
+"""
+
+
+def settings(folder: Path, **more: Any) -> PipelinesSettings:
+    return PipelinesSettings(pipelines_dir=str(folder), api_key=KEY, **more)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "hello.yml").write_text(YAML)
+    return tmp_path
+
+
+def test_the_folder_is_deployed_when_it_starts_and_an_authors_routes_stand_beside_it(
+    folder: Path,
+) -> None:
+    app = create_app(settings(folder))
+    assert isinstance(app, FastAPI)
+    named = {"n": 1}
+
+    def number() -> int:
+        return named["n"]
+
+    @app.get("/own/{what}")
+    async def own(what: str, n: int = Depends(number)) -> dict[str, Any]:
+        return {"what": what, "n": n}
+
+    app.dependency_overrides[number] = lambda: 5
+    with TestClient(app) as client:
+        assert client.get("/status").json()["pipelines"] == ["hello"]
+        assert client.post("/hello/run", json={"name": "you"}).json() == {"result": {"prompt": {"prompt": "Hello you"}}}
+        assert client.get("/own/thing").json() == {"what": "thing", "n": 5}
+        assert client.get("/nothing").json() == {"detail": "Not Found"}
+        assert client.post("/other/run", json={}).json() == {"detail": "Pipeline 'other' not found"}
+        assert client.get("/hello/run").status_code == 405
+        assert client.post("/status").headers["allow"] == "GET"
+
+
+def test_middleware_sees_every_request_and_handlers_those_that_fail(folder: Path) -> None:
+    app = create_app(settings(folder))
+    seen: list[str] = []
+
+    @app.middleware("http")
+    async def watch(request: Request, call_next: Any) -> Any:
+        seen.append(request.url.path)
+        return await call_next(request)
+
+    @app.exception_handler(404)
+    async def lost(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"lost": True}, 404)
+
+    with TestClient(app) as client:
+        assert client.post("/hello/run", json={"name": "x"}).status_code == 200
+        assert client.get("/status").status_code == 200
+        assert client.get("/nothing").json() == {"lost": True}
+    assert seen == ["/hello/run", "/status", "/nothing"]
+
+
+def test_a_lifespan_of_the_authors_runs_within_its_own(folder: Path) -> None:
+    app = create_app(settings(folder))
+    log: list[Any] = []
+    ours = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def around(of: Any) -> AsyncIterator[Any]:
+        async with ours(of) as state:
+            log.append([*app.pipelines.deployments.present])
+            yield state
+            log.append("over")
+
+    app.router.lifespan_context = around
+    with TestClient(app):
+        pass
+    assert log == [["hello"], "over"]
+
+
+def test_pages_of_named_origins_may_call_and_ask_first(folder: Path) -> None:
+    app = create_app(settings(folder, cors_allow_origins=("https://ui.example",)))
+    with TestClient(app, base_url="http://192.168.1.7") as client:
+        asked = client.options(
+            "/hello/run",
+            headers={
+                "origin": "https://ui.example",
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization",
+            },
+        )
+        assert asked.status_code == 200
+        headers = {"origin": "https://ui.example", "authorization": f"Bearer {KEY}"}
+        answer = client.post("/hello/run", json={"name": "you"}, headers=headers)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://ui.example")
+        assert client.get("/status", headers={**headers, "origin": "https://evil.example"}).status_code == 403
+
+
+def test_by_default_no_answer_lets_a_page_read_it(folder: Path) -> None:
+    with TestClient(create_app(settings(folder))) as client:
+        for headers in ({}, {"origin": "http://testserver"}, {"origin": "http://evil.example"}):
+            assert not [name for name in client.get("/status", headers=headers).headers if "access-control" in name]
+
+
+def test_below_a_root_path_all_is_found_with_it_and_without(folder: Path) -> None:
+    with TestClient(create_app(settings(folder, root_path="/api"))) as client:
+        for path in ("/status", "/api/status"):
+            assert client.get(path).json()["pipelines"] == ["hello"]
+        assert client.post("/api/deploy_files", json={}).status_code == 401

@@ -1,0 +1,110 @@
+"""Status, deploying and undeploying over HTTP: what each is asked and answers, as Hayhooks has it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from portico.pipelines.app import create_app
+from portico.pipelines.settings import PipelinesSettings
+from tests.pipelines.serving import BEARER, KEY
+from tests.pipelines.test_app import YAML
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    app = create_app(PipelinesSettings(pipelines_dir=str(tmp_path), api_key=KEY))
+    with TestClient(app, headers=BEARER) as client:
+        yield client
+
+
+def yaml(**more: Any) -> dict[str, Any]:
+    return {"name": "hello", "source_code": YAML, **more}
+
+
+def test_a_yaml_comes_and_goes(client: TestClient) -> None:
+    answer = client.post("/deploy-yaml", json=yaml(description="Greets."))
+    assert answer.json() == {"name": "hello", "success": True, "endpoint": "/hello/run"}
+    assert client.get("/status/hello").json() == {"status": "Up!", "pipeline": "hello"}
+    status = client.get("/status").json()
+    assert (status["status"], status["pipelines"]) == ("Up!", ["hello"])
+    (summary,) = status["deployments"]
+    assert (summary["name"], summary["description"]) == ("hello", "Greets.")
+    assert summary["capabilities"] == ["run_api", "mcp_eligible"]
+    again = client.post("/deploy-yaml", json=yaml())
+    assert (again.status_code, again.json()) == (409, {"detail": "Pipeline 'hello' already exists"})
+    assert client.post("/deploy-yaml", json=yaml(overwrite=True, more=1)).status_code == 200
+    assert client.post("/undeploy/hello").json() == {"success": True, "name": "hello"}
+    for method, path in (("POST", "/undeploy/hello"), ("GET", "/status/hello"), ("POST", "/hello/run")):
+        gone = client.request(method, path, json={})
+        assert (gone.status_code, gone.json()) == (404, {"detail": "Pipeline 'hello' not found"}), path
+
+
+def test_names_of_any_letters_are_found_by_their_paths(client: TestClient) -> None:
+    assert client.post("/deploy-yaml", json=yaml(name="grüß dich")).json()["name"] == "grüß dich"
+    assert client.get("/status/grüß dich").json()["pipeline"] == "grüß dich"
+    assert client.post("/grüß dich/run", json={"name": "you"}).status_code == 200
+    assert client.post("/undeploy/grüß dich").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "loc", "text"),
+    [
+        ({"name": "n", "files": {}}, ["body", "files"], "Missing required file: pipeline_wrapper.py"),
+        ({"name": "n", "files": {"a.txt": "x"}}, ["body", "files"], "Missing required file: pipeline_wrapper.py"),
+        ({"name": "n"}, ["body", "files"], "Field required"),
+        ({"files": {"pipeline_wrapper.py": "x"}}, ["body", "name"], "Field required"),
+        ({"name": "n", "files": {"pipeline_wrapper.py": 5}}, ["body", "files"], "valid"),
+        ({"name": 5, "files": {"pipeline_wrapper.py": ""}}, ["body", "name"], "valid string"),
+        ([], ["body"], "valid dictionary"),
+    ],
+)
+def test_a_wrong_field_of_a_deploy_is_told_with_its_place(
+    client: TestClient, body: Any, loc: list[str], text: str
+) -> None:
+    answer = client.post("/deploy_files", json=body)
+    assert answer.status_code == 422
+    first = answer.json()["detail"][0]
+    assert first["loc"][: len(loc)] == loc
+    assert text in first["msg"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "/a"])
+def test_a_name_that_leads_elsewhere_is_refused(client: TestClient, name: str) -> None:
+    for path, body in (
+        ("/deploy_files", {"name": name, "files": {"pipeline_wrapper.py": "x = 1"}}),
+        ("/deploy-yaml", yaml(name=name)),
+    ):
+        assert client.post(path, json=body).status_code == 422
+
+
+@pytest.mark.parametrize("key", ["../x.py", "/etc/x", "a/../../x", "a\\..\\x", "", "./x/"])
+def test_a_file_that_leads_elsewhere_is_refused(client: TestClient, key: str) -> None:
+    body = {"name": "n", "files": {"pipeline_wrapper.py": "x = 1", key: "y"}}
+    assert client.post("/deploy_files", json=body).status_code == 422
+
+
+def test_what_is_no_json_is_refused_and_tells_why(client: TestClient) -> None:
+    json = {"content-type": "application/json"}
+    assert client.post("/deploy_files", content=b'{"name', headers=json).json()["detail"][0]["type"] == "json_invalid"
+    assert client.post("/deploy_files", content=b"\xff", headers=json).status_code == 422
+    assert client.post("/deploy_files", content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
+    assert (
+        client.post("/deploy_files", content=b"{}", headers={**json, "content-length": "999999999"}).status_code == 413
+    )
+
+
+def test_bytes_that_are_not_utf_8_come_in_base64(client: TestClient) -> None:
+    wrong = {"name": "n", "files": {"pipeline_wrapper.py": "", "b.bin": {"encoding": "base64", "content": "%%"}}}
+    assert client.post("/deploy_files", json=wrong).status_code == 422
+    content = base64.b64encode(b"\xff\x00").decode()
+    from portico.pipelines.deploy_requests import PipelineFilesRequest
+
+    files: Any = {"pipeline_wrapper.py": "ä", "b.bin": {"encoding": "base64", "content": content}}
+    read = PipelineFilesRequest(name="n", files=files)
+    assert [file.encode() for file in read.files.values()] == ["ä".encode(), b"\xff\x00"]
