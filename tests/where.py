@@ -147,6 +147,7 @@ PROVEN_IN = {
     "protocol/receiver": "protocol/test_flow_control.py",
     "protocol/streams": "protocol/test_connection_delivery.py",
     "pipelines/chat_requests": "pipelines/test_chat.py",
+    "pipelines/openai_errors": "pipelines/test_chat.py",
     "pipelines/candidate": "pipelines/test_deploying.py",
     "pipelines/deployment": "pipelines/test_deployments.py",
     "pipelines/file_locks": "pipelines/test_file_changes.py",

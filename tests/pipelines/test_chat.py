@@ -317,21 +317,11 @@ def test_a_service_of_one_pipeline_needs_no_model():
 
 
 def test_which_requests_are_for_it():
-    handles = PipelineModels(table()).handles
-    for path in ("/models", "/v1/models/p", "/chat/completions", "/v1/responses", "/p/chat", "/p/chat/completions"):
-        assert handles(path), path
-    for path in (
-        "/",
-        "/status",
-        "/p/run",
-        "/files",
-        "/v1/files",
-        "/v1/files/file-1",
-        "/p",
-        "/chat",
-        "/v1/chat/run/x/y",
-    ):
-        assert handles(path) == path.startswith("/v1/chat"), path
+    app = PipelineModels(table(p=Echo()))
+    for route in ("models", "v1/models/p", "chat/completions", "v1/responses", "p/chat", "p/chat/completions"):
+        assert app.handles("POST", route), route
+    for route in ("", "status", "p/run", "files", "v1/files", "v1/files/file-1", "p", "chat", "q/chat", "v1/chat/x"):
+        assert app.handles("POST", route) == route.startswith("v1/chat"), route
 
 
 def test_completions_of_prompts_work_too():

@@ -84,9 +84,9 @@ async def read_body_arguments(
         return json_arguments(raw) if raw.strip() else {}
     if media_type and not (intake.form and media_type == "multipart/form-data"):
         raise _unsupported(intake, media_type)
-    _refuse_other_sites(headers)
     if media_type:
-        return await _read_form(exchange, typed, intake, files)
+        return values_of(await read_form(exchange, intake, files), typed)
+    _refuse_other_sites(headers)
     if await read_body(exchange.receive, headers, intake.max_body, exchange.scope):
         raise _unsupported(intake, "")
     return {}
@@ -146,18 +146,27 @@ def _host_of(url: str) -> str:
 # --- forms ----------------------------------------------------------------------------------------------------------
 
 
-async def _read_form(exchange: Exchange, typed: TypedFunction, intake: Intake, files: CallFiles) -> dict[str, Any]:
+async def read_form(exchange: Exchange, intake: Intake, files: CallFiles) -> dict[str, list[Any]]:
+    """The parts of a form by name, texts and files; each file is added to *files*.
+
+    Raises `UnusableRequest`: 400 for what cannot be read, 403 for another site's form, 413 for too much, 415 for what
+    is no form; `EOFError` if the visitor leaves.
+    """
     from starlette.datastructures import UploadFile
 
-    texts: dict[str, list[Any]] = {}
+    media_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "multipart/form-data":
+        raise _unsupported(intake, media_type)
+    _refuse_other_sites(exchange.headers)
+    parts: dict[str, list[Any]] = {}
     for name, part in (await _parse_form(exchange, intake)).multi_items():
         given: Any = part
         if isinstance(part, UploadFile):
             given = files.add(part.filename or "", part.content_type or "", part.file, part.size)
             if not part.filename and not part.size:
                 continue  # what browsers send for a field where nothing was chosen
-        texts.setdefault(name, []).append(given)
-    return values_of(texts, typed)
+        parts.setdefault(name, []).append(given)
+    return parts
 
 
 async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:

@@ -4,6 +4,7 @@
 - `settings`: what a server and the commands are told. `key_file`: the key that the commands find.
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `chat`: the OpenAI API over the wrappers' chat and responses. `chat_requests`: what they are called with.
+  `files`: files for a wrapper. `openai_errors`: how errors of all these look.
 - `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
 
 Pipelines that are served as they are, without a wrapper:

@@ -1,10 +1,9 @@
 """The OpenAI API over a server's pipelines: chat completions and responses, by what their wrappers have for them.
 
-Here: the endpoints, which pipeline a request is for, and how errors look: as Hayhooks' clients read them (``detail``)
-and as OpenAI's do (``error``). Not here: what a wrapper is called with (`chat_requests`), files (`files`), and all that
-happens to an answer, which is `portico.models`.
+Here: the endpoints, and which pipeline a request is for. Not here: what a wrapper is called with (`chat_requests`), how
+errors look (`openai_errors`), files (`files`), and all that happens to an answer, which is `portico.models`.
 
-Source: OpenAI API reference; Hayhooks 2.1 for the texts of errors.
+Source: OpenAI API reference; Hayhooks 2.1.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from typing import Any
 
 from portico.calls.exchange import Exchange
 from portico.calls.run import Cancel
-from portico.errors import APIError, FunctionError, InvalidRequest, ModelNotFound, PorticoError, UnusableRequest
-from portico.functions.failing import failure_of, fields_of, status_of
+from portico.errors import APIError, InvalidRequest, ModelNotFound
 from portico.models.app import ChatServer
 from portico.models.chat_completions import answer_chat
 from portico.models.engine import Dialect, Engine, EngineSettings, OnError
@@ -24,8 +22,6 @@ from portico.models.generation import Generation, Wanted
 from portico.models.response_store import Store, owner_of
 from portico.models.responses import Asked, Responses
 from portico.models.tools import offers_of
-from portico.models.wire import ErrorAnswer, error_object
-from portico.models.wire import told as told_usually
 from portico.pipelines.chat_requests import (
     call_of,
     chat_body,
@@ -37,6 +33,7 @@ from portico.pipelines.chat_requests import (
 )
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.openai_errors import as_answer, failed, told
 from portico.types import Receive, Scope, Send
 
 NO_CHAT = "Chat endpoint not implemented for this model"
@@ -59,13 +56,15 @@ class PipelineModels:
     def __init__(self, deployments: Deployments, on_error: OnError | None = None) -> None:
         """*on_error* is called with each exception of a pipeline, for its author; by default it is logged."""
         self.server = models_of(deployments, on_error, strict=True)
+        self._deployments = deployments
 
-    def handles(self, path: str) -> bool:
-        """Whether a request to *path*, below the server's root, is for this app."""
-        route = path.strip("/")
+    def handles(self, method: str, route: str) -> bool:
+        """Whether a request with *method* to *route*, a path below the root without slashes at its ends, is its own."""
         if route.startswith("v1/"):
             return not is_files(route.removeprefix("v1/"))
-        return route in _ROUTES or route.startswith(("models/", "responses/")) or pipeline_of(route) is not None
+        if route in _ROUTES or route.startswith(("models/", "responses/")):
+            return True
+        return pipeline_of(route) in self._deployments.present
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
@@ -110,7 +109,7 @@ def models_of(
     pages may call, or ``"*"``; none where a gate stands before all of a server's routes and says so.
     """
     dialect = Dialect(
-        read=read, as_answer=_as_answer, failed=_failed, told=_told, extra=lambda id: {"name": id}, may_be_empty=True
+        read=read, as_answer=as_answer, failed=failed, told=told, extra=lambda id: {"name": id}, may_be_empty=True
     )
     origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
     engine = Engine({}, EngineSettings(on_error=on_error, dialect=dialect, allow_origins=origins))
@@ -208,7 +207,7 @@ class _Pipelines:
             if name is None and not self._strict and len(listed := self.listed()) == 1:
                 name = listed[0].name
             if name is None:
-                raise InvalidRequest("Field required: 'model', the name of a pipeline.", "model")
+                raise InvalidRequest("Field required: 'model', the name of a pipeline.", "model", "missing")
             if not isinstance(name, str):
                 raise InvalidRequest("'model' must be a string, the name of a pipeline.", "model")
         deployment = self._deployments.present.get(name)
@@ -254,38 +253,3 @@ def _as_model(deployment: Deployment) -> Callable[..., Any]:
         return run()
 
     return chat
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def _as_answer(error: BaseException) -> PorticoError | None:
-    if isinstance(error, APIError):
-        return error
-    failure = failure_of(error)
-    return None if failure.type else failure  # an HTTPException has none
-
-
-def _failed(error: BaseException, model: str) -> PorticoError:
-    failure = failure_of(error)
-    return FunctionError("", f"Pipeline execution failed: {failure.message or failure.type}")
-
-
-def _told(error: PorticoError) -> ErrorAnswer:
-    if isinstance(error, FunctionError):
-        status = status_of(error)
-        headers = fields_of(error)
-        if status >= 500 and not any(name == b"retry-after" for name, _ in headers):
-            headers.append((b"x-should-retry", b"false"))
-        return ErrorAnswer(status, {"detail": error.detail, "error": error_object(error)}, headers)
-    usual = told_usually(error)
-    status, detail = usual.status, str(error)
-    if status == 400 and isinstance(error, InvalidRequest | UnusableRequest):
-        status = 422  # as FastAPI has it
-    return ErrorAnswer(status, {"detail": _details(error) if status == 422 else detail, **usual.body}, usual.headers)
-
-
-def _details(error: PorticoError) -> list[dict[str, Any]]:
-    """What is wrong with a body, as FastAPI's clients read it."""
-    field = error.param if isinstance(error, APIError) else getattr(error, "field", None)
-    return [{"type": "value_error", "loc": ["body", field] if field else ["body"], "msg": str(error)}]

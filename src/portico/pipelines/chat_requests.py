@@ -70,7 +70,7 @@ def chat_body(body: dict[str, Any], model: str) -> dict[str, Any]:
     """The body of a chat request as a wrapper gets it: all its fields, and the defaults. Raises `InvalidRequest`."""
     messages = body.get("messages")
     if "messages" not in body:
-        raise InvalidRequest("Field required: 'messages', an array of objects.", "messages")
+        raise InvalidRequest("Field required: 'messages', an array of objects.", "messages", "missing")
     _check_objects(messages, "messages")
     return {"model": model, "messages": messages, **_CHAT_DEFAULTS, **body, "stream": _checked(body)}
 
