@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 
 from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.service_app import PipelineApp
+from portico.pipelines.sse_stream import SSEStream
 from tests.models.visitor import MESSAGES, Answer, visit
 
 JSON = {"content-type": "application/json"}
@@ -210,3 +212,54 @@ def test_its_lifespan_ends_what_is_open(app: PipelineApp) -> None:
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/deploy_files"), ("POST", "/undeploy/x")])
 def test_what_is_not_there_is_404_and_nothing_deploys(app: PipelineApp, method: str, path: str) -> None:
     assert ask(app, method, path, {}).status == 404
+
+
+PAGE = "text/event-stream, application/vnd.portico.display+json;q=0.9"
+"""What the page of a form asks for."""
+
+
+class Streams:
+    def run_api(self, framed: bool = False) -> Any:
+        pieces = (piece for piece in ["a", None, {"b": 1}])
+        return SSEStream(pieces) if framed else pieces
+
+    def fails(self) -> str:
+        raise LookupError("no such page")
+
+    def refuses(self) -> str:
+        raise HTTPException(418, "short and stout")
+
+
+def served(function: Any, name: str = "x") -> PipelineApp:
+    one = Deployment(
+        name=name, pipeline=None, wrapper=None, source=Source(kind="object"), api=typed_function(function, name)
+    )
+    return PipelineApp(one, on_error=lambda error: None)
+
+
+def test_what_a_pipeline_gives_decides_how_programs_are_answered() -> None:
+    app = served(Streams().run_api)
+    text = ask(app, "POST", "/run", {})
+    assert (text.headers["content-type"], text.body) == ("text/plain; charset=utf-8", b'a{"b": 1}')
+    framed = ask(app, "POST", "/run", {"framed": True}, accept="text/event-stream")
+    assert framed.headers["content-type"].startswith("text/event-stream")
+    assert framed.body.startswith(b"data: a\n\n")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"framed": True}])
+def test_the_page_is_given_pieces_and_a_result_whatever_it_is(arguments: dict[str, Any]) -> None:
+    body = ask(served(Streams().run_api), "POST", "/run", arguments, accept=PAGE).body.decode()
+    assert body.startswith("data: a\n\n")
+    assert 'data: {"b": 1}' in body
+    assert body.rstrip().endswith('"result":null}') or "event: result" in body
+    whole = ask(PipelineApp(deployment("api")), "POST", "/run", {"question": "why"}, accept=PAGE).body.decode()
+    assert whole.startswith("event: result")
+    assert '"why"' in whole
+
+
+def test_failures_are_told_as_by_the_server_of_pipelines() -> None:
+    failed = ask(served(Streams().fails), "POST", "/run", {})
+    assert (failed.status, failed.json["detail"]) == (500, "Pipeline execution failed: no such page")
+    assert ask(served(Streams().fails), "POST", "/run", {}, accept=PAGE).status == 500
+    refused = ask(served(Streams().refuses), "POST", "/run", {})
+    assert (refused.status, refused.json["detail"]) == (418, "short and stout")

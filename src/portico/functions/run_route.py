@@ -105,6 +105,8 @@ class Manner:
     refused: Callable[[PorticoError], PorticoError] = refused
     as_given: Callable[[Exchange, Make, Failed, Refuse, Give], AsGiven] = AsGiven
     """Makes the answer of the form ``given``."""
+    opened: Opened | None = None
+    """Gets at the stream in what a function gave, for the other forms in pieces."""
     keep_alive: float = KEEP_ALIVE
 
 
@@ -210,7 +212,7 @@ class RunRoute:
         manner, typed = self._manner, self.typed
 
         async def make(sink: Sink, listener: Listener | None, opened: Opened | None = None) -> None:
-            await stream(typed, *arguments, self._given(exchange, listener), sink, opened)
+            await stream(typed, *arguments, self._given(exchange, listener), sink, opened or manner.opened)
 
         async def refuse(error: PorticoError) -> None:
             await self._refuse(exchange, error)

@@ -21,7 +21,8 @@ from portico.functions.results import MOST_ITEMS
 from portico.functions.run_route import Form, Manner, OnError, RunRoute
 from portico.functions.streams import AsGiven, event
 from portico.functions.typed import TypedFunction
-from portico.functions.values.encodings import Encoded, encode
+from portico.functions.values.accepting import names
+from portico.functions.values.encodings import DISPLAY, Encoded, encode
 from portico.packages import loaded
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.sse_stream import SSEStream
@@ -163,8 +164,28 @@ def refused(error: PorticoError) -> PorticoError:
     return error
 
 
+def _form_in_service(accept: str, typed: TypedFunction) -> Form:
+    """Events for the page of a form, which alone asks for how a result is shown."""
+    return "events" if names(accept, DISPLAY) else "given"
+
+
+def _opened(produced: Any) -> Any:
+    return produced.stream if isinstance(produced, SSEStream) else produced
+
+
 QUIET: Final = Manner(form_of=_form_of, encode=_encode, told_of=told_of, refused=refused, as_given=RunStream)
 SHOWING: Final = Manner(
     form_of=_form_of, encode=_encode, told_of=_told_with_traceback, refused=refused, as_given=RunStream
 )
 """With tracebacks, for those who write pipelines."""
+
+IN_SERVICE: Final = Manner(
+    form_of=_form_in_service,
+    text_of=piece_text,
+    encode=encode,
+    told_of=told_of,
+    refused=refused,
+    as_given=RunStream,
+    opened=_opened,
+)
+"""Where a pipeline is a service with a page: results are given as a caller asks for them, as those of functions."""

@@ -18,12 +18,13 @@ from typing import Any
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
 from portico.functions.names import title_of
-from portico.functions.run_route import USUAL, Manner
+from portico.functions.run_route import Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
 from portico.pipelines.chat import models_of
 from portico.pipelines.deployment import Deployment, Wires
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.runs import IN_SERVICE
 from portico.protocol.offer import ToolList
 from portico.types import Receive, Scope, Send
 
@@ -56,7 +57,7 @@ class PipelineApp:
           that its author gave it.
         """
         self.rename = rename
-        self.manner: Manner = USUAL
+        self.manner: Manner = IN_SERVICE
         self._report = on_error
         self._origins = Origins(allow_origins, "x-request-id, retry-after")
         self._allowed = allow_origins
