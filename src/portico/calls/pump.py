@@ -79,7 +79,7 @@ class Pump:
                 finally:
                     close_iterator(iterator, produced)
         except BaseException as error:
-            if self._closed:
+            if self._closed and not isinstance(error, asyncio.CancelledError):  # which is the end that we asked for
                 log.warning("A function raised while it was being closed", exc_info=error)
             self._error = error
         with self._changed:

@@ -12,6 +12,7 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from portico.calls.endings import UNUSUAL, raise_failure
@@ -72,9 +73,12 @@ class Cancel:
     ``is_set()`` may be called from any thread; ``await wait()`` from the event loop.
     """
 
+    __slots__ = ("_listeners", "_set", "_waiters")
+
     def __init__(self) -> None:
         self._set = False
         self._waiters: list[asyncio.Future[None]] = []
+        self._listeners: list[Callable[[], object]] = []
 
     def is_set(self) -> bool:
         """True once the client has left or nothing more is wanted."""
@@ -96,6 +100,27 @@ class Cancel:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+        for listener in [*self._listeners]:
+            listener()
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Have *listener* called, at least once, when this is set; at once if it is. It must not wait, nor raise."""
+        self._listeners.append(listener)  # first, since `set` may be called meanwhile, on another thread
+        if self._set:
+            listener()
+
+    def ignore(self, listener: Callable[[], object]) -> None:
+        """Call *listener* no more."""
+        self._listeners.remove(listener)
+
+
+LEFT: ContextVar[Cancel | None] = ContextVar("portico_call_left", default=None)
+"""Set once nobody waits any more for the call that runs here, which has not ended by itself.
+
+For code below the function, as a library that it calls: on the thread or the task of the call, and on those that get a
+copy of its context. Unlike a function's own ``cancel``, it is not set when the call ends well: what the function has
+started in the background goes on.
+"""
 
 
 def runs_on_loop(function: Callable[..., Any]) -> bool:
@@ -129,10 +154,19 @@ async def drive(
     the task, becomes a RuntimeError.
     """
     task = asyncio.current_task()
+    outer = LEFT.get()
+    left = Cancel()
+    LEFT.set(left)
+    ended = False
     try:
         await _drive(call, on_loop, sink, threads, iterate)
+        ended = not sink.done
     except UNUSUAL as error:
         raise_failure(error, task)
+    finally:
+        LEFT.set(outer)  # and no reset of a token: a coroutine that is dropped may end in another context
+        if not ended:
+            left.set()
 
 
 async def _drive(call: Callable[[], Any], on_loop: bool, sink: Sink, threads: bool, iterate: Iterate) -> None:

@@ -5,6 +5,8 @@
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `chat`: the OpenAI API over the wrappers' chat and responses. `chat_requests`: what they are called with.
   `files`: files for a wrapper. `openai_errors`: how errors of all these look.
+- `streaming`, `async_streaming`: a run as a generator of its chunks, by `thread_run` and `task_run`. `pipeline_kinds`,
+  `streaming_components`, `stream_callbacks`: what runs, what of it streams, who is told. `stopping`: its early end.
 - `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
 
 Pipelines that are served as they are, without a wrapper:
