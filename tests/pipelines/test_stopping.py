@@ -16,6 +16,11 @@ from tests.pipelines.haystack_parts import USER, agent, chain
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
 def left() -> Any:
     """The present call's, which a test may say that nobody waits for."""
     before, cancel = LEFT.get(), Cancel()
