@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Any
 
-from portico.pipelines.pipeline_kinds import Streamed, streamed, streams_async
+from portico.pipelines.pipeline_kinds import StreamedRun, streamed, streams_async
 from portico.pipelines.stopping import watch_haystack
 from portico.pipelines.stream_callbacks import Callbacks, OnPipelineEnd, OnReasoning, OnToolCallEnd, OnToolCallStart
 from portico.pipelines.streaming import POLL, waiting
@@ -56,7 +56,9 @@ def async_streaming_generator(
     return _pieces(run, callbacks, external_event_queue, shield_pipeline_task)
 
 
-async def _pieces(streamed: Streamed, callbacks: Callbacks, external: Any, shield: bool) -> AsyncGenerator[Any, None]:
+async def _pieces(
+    streamed: StreamedRun, callbacks: Callbacks, external: Any, shield: bool
+) -> AsyncGenerator[Any, None]:
     watch_haystack()
     run = TaskRun(streamed, shield)
     try:

@@ -21,7 +21,7 @@ from portico.pipelines.streaming_components import (
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed:
+class StreamedRun:
     """A pipeline or an agent, and what is to be streamed of it."""
 
     pipeline: Any
@@ -58,12 +58,12 @@ def streamed(
     components: Choice,
     outputs: Collection[str] | None,
     check: Callable[[list[tuple[Any, str]]], object] = lambda capable: None,
-) -> Streamed:
+) -> StreamedRun:
     """Read what is to be run. *check* is given all components that can stream, and may raise.
 
     Raises `ValueError` for what is neither a pipeline nor an agent, and for a pipeline of which nothing can stream.
     """
-    make = partial(Streamed, pipeline, args=args or {}, outputs=outputs)
+    make = partial(StreamedRun, pipeline, args=args or {}, outputs=outputs)
     agent, base = (
         loaded("haystack.components.agents.agent", "Agent"),
         loaded("haystack.core.pipeline.base", "PipelineBase"),

@@ -10,7 +10,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from typing import Any
 
 from portico.calls.run import THREADS
-from portico.pipelines.pipeline_kinds import Streamed, streamed
+from portico.pipelines.pipeline_kinds import StreamedRun, streamed
 from portico.pipelines.stopping import watch_haystack
 from portico.pipelines.stream_callbacks import Callbacks, OnPipelineEnd, OnReasoning, OnToolCallEnd, OnToolCallStart
 from portico.pipelines.streaming_components import Choice, serializable
@@ -55,7 +55,7 @@ def streaming_generator(
     return pieces(run, callbacks, external_event_queue)
 
 
-def _on_thread(streamed: Streamed, callbacks: Callbacks, external: Any) -> Generator[Any, None, None]:
+def _on_thread(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Generator[Any, None, None]:
     from portico.pipelines.thread_run import ThreadRun  # not where there are no threads
 
     watch_haystack()
@@ -78,7 +78,7 @@ def _on_thread(streamed: Streamed, callbacks: Callbacks, external: Any) -> Gener
         run.close()
 
 
-def _inline(streamed: Streamed, callbacks: Callbacks, external: Any) -> Generator[Any, None, None]:
+def _inline(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Generator[Any, None, None]:
     """Where there are no threads: the run first, and its chunks after it."""
     pieces: list[Any] = []
     last = callbacks.last(streamed.run(serializable(pieces.append)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from portico.calls.endings import as_exception
 from portico.calls.run import LEFT, THREADS, Cancel
-from portico.pipelines.pipeline_kinds import Streamed, streams_async
+from portico.pipelines.pipeline_kinds import StreamedRun, streams_async
 from portico.pipelines.stopping import RunStopped
 from portico.pipelines.streaming_components import Callback, serializable, serializable_async
 
@@ -38,7 +38,7 @@ _shielded: set[asyncio.Task[Any]] = set()
 class TaskRun:
     """Runs a pipeline in a task of its own. Its chunks are in `pieces`, from which only the loop's thread takes."""
 
-    def __init__(self, streamed: Streamed, shield: bool) -> None:
+    def __init__(self, streamed: StreamedRun, shield: bool) -> None:
         self.pieces: deque[Any] = deque()
         self.left = Cancel()
         self._shield = shield
@@ -57,7 +57,7 @@ class TaskRun:
         if self._call is not None:
             self._call.listen(self.left.set)
 
-    async def _run(self, streamed: Streamed) -> Any:
+    async def _run(self, streamed: StreamedRun) -> Any:
         if not streamed.has_async:
             return await asyncio.to_thread(streamed.run, serializable(self._put_from_thread))
         return await streamed.run_async(self._callback_for)
