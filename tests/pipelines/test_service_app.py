@@ -14,6 +14,7 @@ from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.service_app import PipelineApp
 from portico.pipelines.sse_stream import SSEStream
+from tests.functions.visiting import form
 from tests.models.visitor import MESSAGES, Answer, visit
 
 JSON = {"content-type": "application/json"}
@@ -39,6 +40,9 @@ class Wrapper:
     def run_response(self, model: str, input_items: list[dict[str, Any]], body: dict[str, Any]) -> str:
         return f"{self.says} response"
 
+    def run_file_upload(self, filename: str, content_type: str | None, content: bytes, purpose: str) -> dict[str, Any]:
+        return {"id": "file-1", "bytes": len(content), "filename": filename}
+
 
 def deployment(*methods: str, says: str = "meow", **more: Any) -> Deployment:
     wrapper = Wrapper(says)
@@ -50,6 +54,7 @@ def deployment(*methods: str, says: str = "meow", **more: Any) -> Deployment:
         api=typed_function(wrapper.run_api, "docs_qa") if "api" in methods else None,
         chat=wrapper.run_chat_completion if "chat" in methods else None,
         response=wrapper.run_response if "response" in methods else None,
+        upload=wrapper.run_file_upload if "upload" in methods else None,
         **more,
     )
 
@@ -255,6 +260,15 @@ def test_the_page_is_given_pieces_and_a_result_whatever_it_is(arguments: dict[st
     whole = ask(PipelineApp(deployment("api")), "POST", "/run", {"question": "why"}, accept=PAGE).body.decode()
     assert whole.startswith("event: result")
     assert '"why"' in whole
+
+
+@pytest.mark.parametrize("path", ["/files", "/v1/files"])
+def test_files_are_for_one_that_takes_them(path: str) -> None:
+    body, headers = form(("purpose", "user_data"), ("file", "a.txt", b"abc", "text/plain"))
+    taken = asyncio.run(visit(PipelineApp(deployment("chat", "upload")), "POST", path, body, headers=headers))
+    assert (taken.status, taken.json["id"], taken.json["bytes"]) == (200, "file-1", 3)
+    other = asyncio.run(visit(PipelineApp(deployment("api")), "POST", path, body, headers=headers))
+    assert other.status == 404
 
 
 def test_failures_are_told_as_by_the_server_of_pipelines() -> None:

@@ -21,9 +21,10 @@ from portico.functions.names import title_of
 from portico.functions.run_route import Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
-from portico.pipelines.chat import models_of
+from portico.pipelines.chat import is_files, models_of
 from portico.pipelines.deployment import Deployment, Wires
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.files import FilesRoute
 from portico.pipelines.runs import IN_SERVICE
 from portico.protocol.offer import ToolList
 from portico.types import Receive, Scope, Send
@@ -63,6 +64,7 @@ class PipelineApp:
         self._allowed = allow_origins
         self.deployment = deployment
         self._table = Deployments()
+        self._files = FilesRoute(self._table, on_error)
         self._models = models_of(self._table, on_error, allow_origins=allow_origins)
         self._title = title
         named = title or title_of(deployment.name)
@@ -171,7 +173,9 @@ class PipelineApp:
             await self._lifespan(receive, send)
             return
         route = route_of(scope)
-        if self.model_ids and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
+        if self.deployment.upload is not None and is_files(route.removeprefix("v1/")):
+            await self._files(scope, receive, send)
+        elif self.model_ids and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
             if route == _CHAT_PAGE and scope["type"] == "http":
                 await self._chat(scope, receive, send)
             else:
