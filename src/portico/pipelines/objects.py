@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from portico.errors import NotServable
+from portico.pipelines.agents import AgentChat, is_agent
 from portico.pipelines.declared import (
     declared_inputs,
     declared_outputs,
@@ -46,7 +47,8 @@ def prepare_object(
       the variables of prompts.
     - *outputs* are such names as well: ``{"answer": "llm.replies"}``. Without it they are what no component takes.
 
-    The sockets of a component by itself have no component's name before them: ``{"messages": "messages"}``.
+    The sockets of a component by itself have no component's name before them: ``{"messages": "messages"}``. An agent is
+    a chat model as well.
 
     Raises `NotServable` if *pipe* is no pipeline, and `PipelineError` for inputs and outputs that cannot be.
     """
@@ -65,5 +67,6 @@ def prepare_object(
         source=Source(kind="object"),
         description=description,
         api=api,
+        chat=AgentChat(pipe) if is_agent(pipe) else None,
         created=int(time.time()),
     )

@@ -173,14 +173,15 @@ class PipelineApp:
             await self._lifespan(receive, send)
             return
         route = route_of(scope)
-        if self.deployment.upload is not None and is_files(route.removeprefix("v1/")):
+        is_http = scope["type"] == "http"
+        if is_http and self.deployment.upload is not None and is_files(route.removeprefix("v1/")):
             await self._files(scope, receive, send)
         elif self.model_ids and route.partition("/")[0] in _OPENAI and not self._functions.has(route):
-            if route == _CHAT_PAGE and scope["type"] == "http":
+            if is_http and route == _CHAT_PAGE:
                 await self._chat(scope, receive, send)
             else:
                 await self._models(scope, receive, send)
-        elif scope["type"] == "http" and not route and not self.functions and _is_navigated(scope):
+        elif is_http and not route and not self.functions and _is_navigated(scope):
             exchange = Exchange(scope, receive, send, self._origins.headers(scope))
             await (self._chat_page(exchange) if self._talks else _to_docs(exchange))
         else:
