@@ -34,3 +34,33 @@ def test_it_needs_setup() -> None:
 
     with pytest.raises(TypeError, match="setup"):
         Without()  # type: ignore[abstract]
+
+
+class HayhooksBase:
+    """As Hayhooks has it: with each method there, to say that it is not implemented."""
+
+    def setup(self) -> None:
+        raise NotImplementedError
+
+    def run_api(self) -> str:
+        raise NotImplementedError
+
+    def run_response(self) -> str:
+        raise NotImplementedError
+
+
+HayhooksBase.__name__ = "BasePipelineWrapper"
+
+
+def test_what_a_base_class_has_to_say_that_it_has_not_is_not_there() -> None:
+    class Theirs(HayhooksBase):
+        def run_api(self) -> str:
+            return "mine"
+
+    one = Theirs()
+    assert has(one, "run_api")
+    assert has(Theirs, "run_api")
+    assert not has(one, "run_response")
+    assert not has(Theirs, "run_response")
+    one.run_response = lambda: "mine, too"  # type: ignore[method-assign]
+    assert has(one, "run_response")

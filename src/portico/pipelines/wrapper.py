@@ -53,5 +53,9 @@ class BasePipelineWrapper(ABC):
 
 
 def has(wrapper: BasePipelineWrapper | type[BasePipelineWrapper], method: Method) -> bool:
-    """Whether the author of *wrapper* wrote *method*."""
-    return callable(getattr(wrapper, method, None))
+    """Whether the author of *wrapper* wrote *method*. The base class of Hayhooks has all of them, and none is meant."""
+    if not callable(getattr(wrapper, method, None)):
+        return False
+    kind = wrapper if isinstance(wrapper, type) else type(wrapper)
+    owner = next((base for base in kind.__mro__ if method in vars(base)), None)
+    return owner is None or owner.__name__ != "BasePipelineWrapper" or method in getattr(wrapper, "__dict__", {})
