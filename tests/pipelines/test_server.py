@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from portico.pipelines.deployments import Deployments
@@ -47,16 +48,22 @@ def test_names_of_the_servers_own_routes_do_as_names_of_pipelines() -> None:
 def test_an_app_that_stands_for_a_part_is_asked_for_its_routes() -> None:
     class Part:
         def handles(self, method: str, route: str) -> bool:
-            return route == "part" and method == "GET"
+            return route == "part"
 
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
+        async def shut_down(self) -> None:
+            log.append("over")
+
+    log: list[str] = []
     served = app()
     served.pipelines.parts.append(Part())
     assert ask(served, "GET", "/part").status == 204
-    assert ask(served, "POST", "/part").status == 404
+    assert ask(served, "GET", "/parts").status == 404
+    asyncio.run(served.pipelines.close())
+    assert log == ["over"]
 
 
 def test_heads_are_answered_without_a_body_and_other_methods_are_named() -> None:

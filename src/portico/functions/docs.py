@@ -28,6 +28,9 @@ SwaggerUIBundle({
 
 _SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
 
+REDOC = "redoc.standalone.js"
+"""ReDoc's file, for a page of it: pipelines have one."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex">
@@ -50,12 +53,12 @@ _WITHOUT = """<!doctype html>
 
 
 def files() -> dict[str, Path]:
-    """Swagger UI's files by name; none, if the package that brings them is not installed. It is not imported."""
+    """The files of Swagger UI and ReDoc by name; none without the package that brings them. It is not imported."""
     found = importlib.util.find_spec("fastapi_offline")
     if found is None or not found.submodule_search_locations:
         return {}
     folder = Path(found.submodule_search_locations[0], "static")
-    return {name: folder / name for name in _SWAGGER if (folder / name).is_file()}
+    return {name: folder / name for name in (*_SWAGGER, REDOC) if (folder / name).is_file()}
 
 
 def command() -> str:
@@ -66,14 +69,19 @@ def command() -> str:
 def page(title: str) -> tuple[str, Headers]:
     """The page, and the headers that go with it."""
     nonce = secrets.token_urlsafe(16)
-    template = _PAGE if len(files()) == len(_SWAGGER) else _WITHOUT
+    template = _PAGE if files().keys() >= set(_SWAGGER) else _WITHOUT
     text = template.format(title=escape(title), nonce=nonce, folder=FOLDER, command=escape(command(), quote=False))
     # Only the page's own files run, by the nonce of this one answer. Swagger UI has its icons in data: URLs.
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
         "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
     )
-    return text, [
+    return text, page_headers(policy)
+
+
+def page_headers(policy: str) -> Headers:
+    """The headers of a page with that Content-Security-Policy."""
+    return [
         (b"content-security-policy", policy.encode("ascii")),
         (b"cache-control", b"no-store"),  # a nonce is for one answer
         (b"x-content-type-options", b"nosniff"),

@@ -21,10 +21,10 @@ from portico.functions.texts import TextWanted
 from portico.functions.typed import TypedFunction
 
 VERSION = "3.1.0"
-_SCHEMAS = "#/components/schemas/"
+SCHEMAS = "#/components/schemas/"
 _DEFS = "#/$defs/"
 
-_ERRORS: dict[str, Any] = {
+ERRORS: dict[str, Any] = {
     "ValidationError": {
         "title": "ValidationError",
         "type": "object",
@@ -39,7 +39,7 @@ _ERRORS: dict[str, Any] = {
         "title": "HTTPValidationError",
         "type": "object",
         "properties": {
-            "detail": {"title": "Detail", "type": "array", "items": {"$ref": f"{_SCHEMAS}ValidationError"}},
+            "detail": {"title": "Detail", "type": "array", "items": {"$ref": f"{SCHEMAS}ValidationError"}},
         },
     },
 }
@@ -87,7 +87,7 @@ def document(routes: Mapping[str, RunRoute], title: str, root_path: str = "") ->
     for route in made:  # it leaves out what is null, and a default or a constant may be
         (method,) = route.methods or ("POST",)
         told["paths"][route.path][method.lower()].update(route.openapi_extra or {})
-    told["components"] = {"schemas": dict(sorted({**_ERRORS, **schemas.all}.items()))}
+    told["components"] = {"schemas": dict(sorted({**ERRORS, **schemas.all}.items()))}
     return told
 
 
@@ -106,7 +106,7 @@ class Schemas:
             print_ = _print_of(name, definitions)
             free = name
             number = 1
-            while self._prints.get(free, print_) != print_ or free in _ERRORS:
+            while self._prints.get(free, print_) != print_ or free in ERRORS:
                 free = f"{owner}-{name}" if number == 1 else f"{owner}-{name}-{number}"
                 number += 1
             names[name] = free
@@ -121,7 +121,7 @@ class Schemas:
         """Keep *schema*, whose own references lead here already, under *name*; returns a reference to it."""
         self.all[name] = dict(schema)
         self._prints[name] = json.dumps(schema, sort_keys=True, default=str)
-        return {"$ref": f"{_SCHEMAS}{name}"}
+        return {"$ref": f"{SCHEMAS}{name}"}
 
 
 def _print_of(name: str, definitions: Mapping[str, Any]) -> str:
@@ -143,7 +143,7 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
         return [_renamed(value, names) for value in schema]
     if isinstance(schema, str) and schema.startswith(_DEFS):  # ``$ref``, and a discriminator's mapping
         name = schema.removeprefix(_DEFS)
-        return f"{_SCHEMAS}{names.get(name, name)}"
+        return f"{SCHEMAS}{names.get(name, name)}"
     return schema
 
 
@@ -168,7 +168,7 @@ def _operation(run: RunRoute, schemas: Schemas, method: str) -> dict[str, Any]:
         reference = schemas.name(typed.arguments.__name__, {"title": typed.arguments.__name__, **given})
         content["application/json"] = {"schema": reference}
     if run.intake.form:
-        content["multipart/form-data"] = {"schema": _form_schema(typed, given)}
+        content["multipart/form-data"] = {"schema": form_schema(typed, given)}
     told["requestBody"] = {"required": bool(given.get("required")), "content": content}
     return told
 
@@ -185,7 +185,7 @@ def _query_parameter(name: str, schema: Mapping[str, Any], required: bool, typed
     return told
 
 
-def _form_schema(typed: TypedFunction, given: Mapping[str, Any]) -> dict[str, Any]:
+def form_schema(typed: TypedFunction, given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a form: as in JSON, but for files."""
     from portico.functions.values.annotations import takes_several
 
@@ -216,7 +216,7 @@ def _responses(typed: TypedFunction, schemas: Schemas) -> dict[str, Any]:
         "200": {"description": "The result.", "content": content},
         "422": {
             "description": "Some fields are wrong; each is named.",
-            "content": {"application/json": {"schema": {"$ref": f"{_SCHEMAS}HTTPValidationError"}}},
+            "content": {"application/json": {"schema": {"$ref": f"{SCHEMAS}HTTPValidationError"}}},
         },
         "500": {"description": "The function failed: `detail` is its exception's type and text.", "content": _DETAIL},
         "default": {"description": "The request is refused: `detail` says why.", "content": _DETAIL},

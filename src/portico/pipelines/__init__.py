@@ -21,7 +21,7 @@ The plain server of them:
 
 - `app`: it as a FastAPI app. `gate`: who may call, and deploy. `server`: its routes.
 - `runs`: what ``{name}/run`` does in its own way. `endpoints`: what is there whatever is deployed.
-  `deploy_requests`: what that reads and answers.
+  `deploy_requests`: what that reads and answers. `documents`, `openapi`: what describes it.
 
 How they come and go while a server runs:
 

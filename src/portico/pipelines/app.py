@@ -22,10 +22,12 @@ from starlette.routing import BaseRoute, Match
 
 from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
+from portico.pipelines.chat import PipelineModels
 from portico.pipelines.deploying import Deploying
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.files import FilesRoute
 from portico.pipelines.gate import Gate, refusal_headers
-from portico.pipelines.server import PipelinesServer
+from portico.pipelines.server import Part, PipelinesServer
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import Tell, deploy_all
 from portico.types import ASGIApp, Receive, Scope, Send
@@ -44,7 +46,8 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     settings = settings or PipelinesSettings.read()
     deployments = Deployments()
     deploying = Deploying(deployments, settings)
-    server = PipelinesServer(deployments, deploying, show_tracebacks=settings.show_tracebacks)
+    parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments)]
+    server = PipelinesServer(deployments, deploying, parts=parts, show_tracebacks=settings.show_tracebacks)
     gate = Gate.of(settings, settings.api_key or key)
     app = PipelinesApp(server, gate, settings.root_path, title=TITLE, description=DESCRIPTION)
     if settings.cors_allow_origins or settings.cors_allow_origin_regex:
@@ -59,6 +62,7 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
             async with authors(of) as state:
                 yield state
         finally:
+            await server.close()
             await deploying.close()
 
     app.router.lifespan_context = lifespan
@@ -88,6 +92,9 @@ class PipelinesApp(FastAPI):
         self.router.routes.insert(0, PipelineRoutes(server))
         self.router.default = self._not_found
         self._root = root
+        self._described: tuple[object, list[BaseRoute], dict[str, Any]] | None = None
+        server.documents.title = self.title
+        server.documents.describe = lambda: self.openapi()
         self._first: ASGIApp = self._gated
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,12 +129,33 @@ class PipelinesApp(FastAPI):
             exchange = Exchange(scope, receive, send, [])
             await exchange.json({"detail": refusal.detail}, refusal.status, refusal_headers(refusal))
             return
-        if not self.user_middleware and scope["type"] == "http":
+        if not self.user_middleware:
             way = self.pipelines.way(scope)
             if way is not None and way.kind != "method":
                 await self.pipelines.answer(way, scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of all routes, pipelines' and the author's. Made anew when either have changed."""
+        present = self.pipelines.runs
+        authors = [route for route in self.routes if not isinstance(route, PipelineRoutes)]
+        known = self._described
+        if known is None or known[0] is not present or known[1] != authors:
+            told = self.pipelines.document(
+                authors,
+                title=self.title,
+                version=self.version,
+                summary=self.summary,
+                description=self.description,
+                webhooks=self.webhooks.routes,
+                tags=self.openapi_tags,
+                contact=self.contact,
+                license_info=self.license_info,
+                terms_of_service=self.terms_of_service,
+            )
+            known = self._described = present, authors, told
+        return known[2]
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

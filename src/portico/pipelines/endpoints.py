@@ -73,7 +73,11 @@ class FixedRoute:
     """The model of its body, in `deploy_requests`."""
     response: str = ""
     """The model of its answer; empty for one that is no JSON."""
+    description: str = ""
+    """More than the summary; may be empty."""
     media_type: str = "application/json"
+    """Of an answer that is no JSON."""
+    is_described: bool = True
     needs_key: bool = True
     """Whether it needs the key on loopback, too."""
 

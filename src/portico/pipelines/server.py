@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from portico.calls.exchange import Exchange
 from portico.errors import PorticoError, UnusableRequest
@@ -21,6 +21,7 @@ from portico.functions.run_route import OnError, RunRoute, answer_refusal
 from portico.functions.server import route_of
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.documents import Documents
 from portico.pipelines.endpoints import Deploys, Endpoints, FixedRoute
 from portico.pipelines.gate import NEEDS_KEY, may_deploy, refusal_headers
 from portico.pipelines.runs import refused, run_route
@@ -36,6 +37,14 @@ class Part(Protocol):
         """Whether a request with *method* to *route*, a path below the root without slashes at its ends, is its own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+@runtime_checkable
+class LastingPart(Protocol):
+    """A part that goes on with something between requests."""
+
+    async def shut_down(self) -> None:
+        """End what its clients have open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class PipelinesServer:
         deploying: Deploys,
         *,
         parts: Sequence[Part] = (),
+        title: str = "Pipelines",
         report: OnError | None = None,
         show_tracebacks: bool = False,
     ) -> None:
@@ -73,7 +83,10 @@ class PipelinesServer:
         self._report = report
         self._show_tracebacks = show_tracebacks
         self._made: dict[str, tuple[Deployment, RunRoute | None]] = {}
-        self._fixed = {endpoint.path: endpoint for endpoint in self.endpoints.table}
+        self.documents = Documents(title, lambda: self.document(()))
+        self.fixed: tuple[FixedRoute, ...] = (*self.endpoints.table, *self.documents.table)
+        """The routes that are always there."""
+        self._fixed = {_key_of(route.path): route for route in self.fixed}
         deployments.listeners.append(self._changed)
         self._changed()
 
@@ -89,9 +102,10 @@ class PipelinesServer:
 
     def way(self, scope: Scope) -> Destination | None:
         """Where the request goes; None if it is not for this server."""
+        route = route_of(scope)
         if scope["type"] != "http":
-            return None
-        method, route = scope["method"], route_of(scope)
+            return next((Destination("part", part) for part in self.parts if part.handles("GET", route)), None)
+        method = scope["method"]
         endpoint, rest = self._endpoint(route)
         if endpoint is not None and (method == endpoint.method or (method == "HEAD" and endpoint.method == "GET")):
             return Destination("endpoint", endpoint, rest)
@@ -109,8 +123,17 @@ class PipelinesServer:
         found = self._fixed.get(route)
         if found is not None:
             return found, ""
-        first, slash, rest = route.partition("/")
-        return self._fixed.get(f"{first}/{{pipeline_name}}") if slash and rest and "/" not in rest else None, rest
+        before, slash, rest = route.rpartition("/")
+        return self._fixed.get(f"{before}/") if slash else None, rest
+
+    def document(self, authors: Sequence[Any], **told: Any) -> dict[str, Any]:
+        """The description of all routes, in OpenAPI: its own, and *authors*, an app's that it is a part of.
+
+        *told* is what FastAPI's ``get_openapi`` takes besides. Not for an event loop: it may import FastAPI.
+        """
+        from portico.pipelines.openapi import document
+
+        return document(self.fixed, self.runs, authors, **{"title": self.documents.title, "version": "1", **told})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0)."""
@@ -150,6 +173,12 @@ class PipelinesServer:
                 raise
             await exchange.json({"detail": "The server failed."}, 500)
 
+    async def close(self) -> None:
+        """End what its parts have open."""
+        for part in self.parts:
+            if isinstance(part, LastingPart):
+                await part.shut_down()
+
     def why_not(self, route: str) -> str:
         """Why there is nothing at *route*."""
         name, _, verb = route.rpartition("/")
@@ -158,3 +187,8 @@ class PipelinesServer:
         if name in self.deployments.present:
             return f"Pipeline '{name}' has neither run_api nor run_api_async, so that it has no /{name}/run"
         return f"Pipeline '{name[:200]}' not found"
+
+
+def _key_of(path: str) -> str:
+    """Where a fixed route is found: its path, or what of it stands before a part of any text."""
+    return path.partition("{")[0]
