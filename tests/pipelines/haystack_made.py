@@ -40,3 +40,21 @@ def replier() -> Any:
     pipe = Pipeline()
     pipe.add_component("llm", MockChatGenerator())
     return pipe
+
+
+def looping() -> Any:
+    """Adds 3 to a number until it is above 10, and doubles that."""
+    from haystack import Pipeline
+    from haystack.components.joiners import BranchJoiner
+    from haystack.testing.sample_components import AddFixedValue, Double, Threshold
+
+    pipe = Pipeline()
+    pipe.add_component("start", BranchJoiner(int))
+    pipe.add_component("add", AddFixedValue(add=3))
+    pipe.add_component("check", Threshold(threshold=10))
+    pipe.add_component("end", Double())
+    pipe.connect("start.value", "add.value")
+    pipe.connect("add.result", "check.value")
+    pipe.connect("check.below", "start.value")
+    pipe.connect("check.above", "end.value")
+    return pipe

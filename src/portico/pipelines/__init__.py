@@ -31,4 +31,8 @@ How they come and go while a server runs:
   `staging`: where files lie while a wrapper is tried. `file_locks`: who is at it.
 
 Where a hub has them: `service_app` is one pipeline as an app of its own.
+A pipeline as a picture:
+
+- `drawing`: which form of it a client gets. `graph`: what is in it. `graph_layout`: where.
+- `graph_svg`, `graph_png`, `mermaid`: how it looks.
 """

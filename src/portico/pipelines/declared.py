@@ -20,7 +20,16 @@ from typing import Any
 
 from portico.errors import PipelineError
 from portico.pipelines.socket_types import field_type, most_exact
-from portico.pipelines.sockets import EMPTY, InputSocket, SocketPath, components_of, inputs_of, is_component, outputs_of
+from portico.pipelines.sockets import (
+    EMPTY,
+    InputSocket,
+    SocketPath,
+    components_of,
+    following,
+    inputs_of,
+    is_component,
+    outputs_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +95,7 @@ def missing_inputs(pipe: Any, inputs: Inputs) -> list[SocketPath]:
     return [
         socket.target
         for socket in inputs_of(pipe).values()
-        if socket.default is EMPTY and not socket.connected and socket.target not in given
+        if socket.default is EMPTY and not socket.senders and socket.target not in given
     ]
 
 
@@ -98,9 +107,7 @@ def usual_inputs(pipe: Any) -> Inputs:
     model's call, a template, tools. A value of the same name and type for several components is one field; otherwise
     the component's name comes first: ``ranker_query``.
     """
-    open_sockets = [
-        one for one in inputs_of(pipe).values() if not one.connected and (one.default is EMPTY or not one.own)
-    ]
+    open_sockets = [one for one in inputs_of(pipe).values() if is_needed(pipe, one)]
     by_name: dict[str, list[InputSocket]] = {}
     for one in open_sockets:
         by_name.setdefault(one.target.socket, []).append(one)
@@ -116,6 +123,13 @@ def usual_inputs(pipe: Any) -> Inputs:
                 EMPTY if required else group[0].default,
             )
     return found
+
+
+def is_needed(pipe: Any, socket: InputSocket) -> bool:
+    """Whether a pipeline's caller gives it, if its author says nothing else."""
+    if socket.senders:  # where a loop begins, all that is given comes round again, and nothing comes first
+        return socket.many and socket.default is EMPTY and {*socket.senders} <= following(pipe, socket.target.component)
+    return socket.default is EMPTY or not socket.own
 
 
 def usual_outputs(pipe: Any) -> Outputs:

@@ -34,8 +34,10 @@ class InputSocket:
     annotation: Any
     default: Any
     """`EMPTY` where the component cannot run without it."""
-    connected: bool
-    """Whether another component gives it."""
+    senders: tuple[str, ...]
+    """The components that give it."""
+    many: bool
+    """Whether it may be given by several, as a joiner's is."""
     own: bool
     """Whether it is a parameter of the component's ``run``; else this one instance has it, as a prompt's variables."""
 
@@ -73,9 +75,25 @@ def _inputs(components: Mapping[str, Any]) -> Iterator[InputSocket]:
                 target=SocketPath(name, socket_name),
                 annotation=socket.type,
                 default=EMPTY if socket.is_mandatory else socket.default_value,
-                connected=bool(socket.senders),
+                senders=tuple(socket.senders),
+                many=bool(socket.is_variadic),
                 own=parameters is None or socket_name in parameters,
             )
+
+
+def following(pipe: Any, component: str) -> set[str]:
+    """All components that *component* gives something to, directly or by way of others."""
+    onward = {
+        name: {receiver for _, socket in sockets(one.__haystack_output__) for receiver in socket.receivers}
+        for name, one in components_of(pipe).items()
+    }
+    found: set[str] = set()
+    waiting = [component]
+    while waiting:
+        new = onward.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def outputs_of(pipe: Any) -> dict[SocketPath, bool]:
