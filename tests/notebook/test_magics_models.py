@@ -94,7 +94,8 @@ def test_the_cell_run_again_keeps_stored_responses(run: Run, get: Get, post: Pos
 
 def test_a_client_made_in_a_cell_names_the_kernels_loop(run: Run, post: Post, jupyter_server: JupyterServer) -> None:
     run(
-        "import httpx\nclient = httpx.AsyncClient()\n"
+        # Its connection stays, however long the cell takes: a new one would belong to whichever loop opens it.
+        "import httpx\nclient = httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=None))\n"
         f"await client.get('{jupyter_server.url}api', timeout=20)\n"
         f"async def proxy(messages):\n    return (await client.get('{jupyter_server.url}api')).text\n"
         "%serve proxy --chat"

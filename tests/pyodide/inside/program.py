@@ -14,7 +14,7 @@ with loop.installed():
     status = pytest.main(
         [
             "/repo/tests", "--rootdir=/repo", "-c", "/repo/pytest.ini",
-            "-p", "no:cacheprovider", "-p", "no:faulthandler", "-q", "--no-header", "-rs", "--durations=10",
+            "-p", "no:cacheprovider", "-p", "no:faulthandler", "-q", "--no-header", "-rsfE", "--durations=10",
         ]
     )  # fmt: skip
 
