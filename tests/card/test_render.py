@@ -184,3 +184,34 @@ def test_all_that_is_in_a_record_is_shown_somewhere_or_is_for_what_shows_more(fi
     """A panel and a widget show more than a card does; what they alone show is named here."""
     source = Path(render.__file__).read_text("utf-8") + Path(programs.__file__).read_text("utf-8")
     assert (f"service.{field}" in source) is (field not in ("origins", "requests"))
+
+
+PIPELINE = a_card(
+    kind="pipeline",
+    how="DocsQA: form and chat",
+    models=("docs_qa",),
+    tools=("docs_qa",),
+    call=CallState(path="run", body='{"question": "text"}'),
+)
+
+
+@BOTH
+def test_a_pipeline_says_how_programs_chat_clients_and_agents_call_it(show: Any) -> None:
+    shown = html.unescape(show(PIPELINE))
+    for said in ("DocsQA: form and chat", "a page to try it on", PIPELINE.url + "run", PIPELINE.url + "mcp"):
+        assert said in shown
+    assert PIPELINE.url + "v1" in shown
+    assert "docs_qa" in shown
+    assert "pipeline: " not in shown
+    assert "Jupyter's own origin" not in html.unescape(show(a_card(kind="pipeline", how="x", access="public"))), (
+        "its pages are Portico's own"
+    )
+
+
+@BOTH
+def test_a_pipeline_that_only_talks_or_never_does(show: Any) -> None:
+    talks = html.unescape(show(a_card(kind="pipeline", how="x: chat", models=("cat",))))
+    assert "v1/models" in talks
+    assert "/mcp" not in talks
+    silent = show(a_card(kind="pipeline", how="x: form", tools=("x",), call=PIPELINE.call))
+    assert "v1" not in silent

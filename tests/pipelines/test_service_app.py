@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi import HTTPException
+from haystack import Pipeline
+from haystack.components.builders import PromptBuilder
 
 from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
@@ -277,3 +280,21 @@ def test_failures_are_told_as_by_the_server_of_pipelines() -> None:
     assert ask(served(Streams().fails), "POST", "/run", {}, accept=PAGE).status == 500
     refused = ask(served(Streams().refuses), "POST", "/run", {})
     assert (refused.status, refused.json["detail"]) == (418, "short and stout")
+
+
+def test_its_picture_is_drawn_where_it_has_one() -> None:
+    pipe = Pipeline()
+    pipe.add_component("prompt", PromptBuilder("Hello {{ name }}", required_variables=["name"]))
+    app = PipelineApp(replace(deployment("api", "chat"), pipeline=pipe))
+    assert ask(app, "GET", "/draw").headers["content-type"] == "image/png"
+    seen = ask(app, "GET", "/draw", accept=HTML["accept"])
+    assert seen.headers["content-type"].startswith("image/svg")
+    assert b"prompt" in seen.body
+    assert asyncio.run(visit(app, "GET", "/draw?format=mermaid")).status == 200
+    assert asyncio.run(visit(app, "GET", "/draw?format=gif")).status == 422
+    assert ask(app, "POST", "/draw", {}).status == 405
+    assert '<a href="draw">Picture</a>' in ask(app, "GET", "/", accept=HTML["accept"]).body.decode()
+    assert '<a href="draw">Picture</a>' in ask(app, "GET", "/chat", accept=HTML["accept"]).body.decode()
+    without = PipelineApp(deployment("api"))
+    assert ask(without, "GET", "/draw").status == 404
+    assert "Picture" not in ask(without, "GET", "/", accept=HTML["accept"]).body.decode()

@@ -14,18 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
+from portico.errors import PipelineError
 from portico.functions.names import title_of
 from portico.functions.run_route import Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
+from portico.functions.values.off_loop import off_loop
 from portico.pipelines.chat import is_files, models_of
 from portico.pipelines.deployment import Deployment, Wires
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.files import FilesRoute
 from portico.pipelines.runs import IN_SERVICE
+from portico.pipelines.sockets import is_component, is_pipeline
 from portico.protocol.offer import ToolList
 from portico.types import Receive, Scope, Send
 
@@ -35,7 +39,7 @@ OnError = Callable[[BaseException], object]
 _OPENAI = frozenset(("v1", "models", "chat", "completions", "embeddings", "responses", "files", "health"))
 """What paths of the OpenAI API begin with."""
 
-_CHAT_PAGE = "chat"
+_CHAT_PAGE, _DRAWING = "chat", "draw"
 
 
 class PipelineApp:
@@ -144,7 +148,12 @@ class PipelineApp:
 
     def links(self) -> Mapping[str, str]:
         """Other pages for people."""
-        return {"Chat": _CHAT_PAGE} if self._talks else {}
+        links = {"Chat": _CHAT_PAGE} if self._talks else {}
+        return {**links, "Picture": _DRAWING} if self._is_drawn else links
+
+    @property
+    def _is_drawn(self) -> bool:
+        return is_pipeline(self.deployment.pipeline) or is_component(self.deployment.pipeline)
 
     def urls(self) -> Mapping[str, str]:
         """Other URLs for programs."""
@@ -181,11 +190,29 @@ class PipelineApp:
                 await self._chat(scope, receive, send)
             else:
                 await self._models(scope, receive, send)
+        elif is_http and route == _DRAWING:
+            await self._draw(Exchange(scope, receive, send, self._origins.headers(scope)))
         elif is_http and not route and not self.functions and _is_navigated(scope):
             exchange = Exchange(scope, receive, send, self._origins.headers(scope))
             await (self._chat_page(exchange) if self._talks else _to_docs(exchange))
         else:
             await self._functions(scope, receive, send)
+
+    async def _draw(self, exchange: Exchange) -> None:
+        from portico.pipelines.drawing import draw  # few ask for it
+
+        if exchange.scope["method"] not in ("GET", "HEAD"):
+            await exchange.json({"detail": "It is read alone: send a GET."}, 405, [(b"allow", b"GET, HEAD")])
+            return
+        form = dict(parse_qsl(exchange.scope.get("query_string", b"").decode("latin-1"))).get("format", "")
+        try:
+            picture = await off_loop(
+                lambda: draw(self.deployment, accept=exchange.headers.get("accept", ""), form=form)
+            )
+        except PipelineError as error:
+            await exchange.json({"detail": str(error)}, error.status)
+        else:
+            await exchange.whole(picture.body, picture.media_type.encode("latin-1"), 200, picture.headers)
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page with a chat; programs post to it as to ``chat/completions``."""
@@ -199,9 +226,9 @@ class PipelineApp:
     async def _chat_page(self, exchange: Exchange) -> None:
         from portico.models.page import CSP, Around, page  # few ask for it, and no program does
 
-        links = {"API docs": "docs"} if self.docs_url else {}
-        if self.functions:
-            links = {"Form": "", **links}
+        links = {"Form": ""} if self.functions else {}
+        links |= {"Picture": _DRAWING} if self._is_drawn else {}
+        links |= {"API docs": "docs"} if self.docs_url else {}
         around = Around(title=self._functions.title, lead="A pipeline, served as the OpenAI API.", links=links)
         body = page(exchange.scope, self._models.kinds, exchange.identity, around).encode()
         await exchange.whole(
