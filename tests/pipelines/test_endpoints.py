@@ -108,3 +108,14 @@ def test_bytes_that_are_not_utf_8_come_in_base64(client: TestClient) -> None:
     files: Any = {"pipeline_wrapper.py": "ä", "b.bin": {"encoding": "base64", "content": content}}
     read = PipelineFilesRequest(name="n", files=files)
     assert [file.encode() for file in read.files.values()] == ["ä".encode(), b"\xff\x00"]
+
+
+def test_a_pipeline_is_drawn(client: TestClient) -> None:
+    client.post("/deploy-yaml", json=yaml())
+    picture = client.get("/draw/hello")
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
+    assert picture.content.startswith(b"\x89PNG")
+    assert client.get("/draw/hello?form=mermaid").text.count("prompt")
+    assert client.get("/draw/hello", headers={"accept": "image/svg+xml"}).headers["content-type"] == "image/svg+xml"
+    assert client.get("/draw/hello?form=gif").status_code == 422
+    assert client.get("/draw/other").json() == {"detail": "Pipeline 'other' not found"}

@@ -19,6 +19,7 @@ UPLOAD = {"name": "n", "files": {"pipeline_wrapper.py": "x"}}
 OPEN = {
     ("GET", "status"),
     ("GET", "status/{pipeline_name}"),
+    ("GET", "draw/{pipeline_name}"),
     ("POST", "n/run"),
     ("GET", "docs"),
     ("GET", "redoc"),

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qs
 
 from portico.calls.body import load, read_body
 from portico.calls.exchange import Exchange
@@ -21,6 +22,8 @@ from portico.pipelines.deployments import Deployments
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from portico.pipelines.drawing import Picture
 
 MOST_DEPLOYED: Final = 96 << 20
 """Bytes of a request that deploys: those of all its files (`names.MOST_BYTES`) in base64, and their names."""
@@ -52,6 +55,9 @@ class Deploys(Protocol):
 
     async def undeploy(self, name: str) -> object: ...
 
+
+MOST_QUERY: Final = 200
+"""Characters of a query that are read: the longest that means something has twelve."""
 
 Answer = Callable[[Exchange, str], Awaitable[None]]
 """Answers a request; given the last part of its path, where the route has one of any text."""
@@ -110,6 +116,17 @@ class Endpoints:
                 needs_key=False,
             ),
             FixedRoute(
+                path="draw/{pipeline_name}",
+                method="GET",
+                answer=self._draw,
+                tag="config",
+                id="pipeline_draw",
+                summary="A pipeline as a picture",
+                description="A PNG; or what `form` or Accept ask for: `svg`, `mermaid`.",
+                media_type="image/png",
+                needs_key=False,
+            ),
+            FixedRoute(
                 path="deploy_files",
                 method="POST",
                 answer=self._deploy_files,
@@ -148,6 +165,13 @@ class Endpoints:
     async def _status_of(self, exchange: Exchange, name: str) -> None:
         await exchange.json({"status": "Up!", "pipeline": self._deployments.find(name).name})
 
+    async def _draw(self, exchange: Exchange, name: str) -> None:
+        deployment = self._deployments.find(name)
+        asked = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1")[:MOST_QUERY])
+        accept = exchange.headers.get("accept", "")
+        picture = await _off_loop(_drawn, deployment, accept, asked.get("form", [""])[-1])
+        await exchange.whole(picture.body, picture.media_type.encode("ascii"), 200, picture.headers)
+
     async def _deploy_files(self, exchange: Exchange, name: str) -> None:
         asked: Any = await _read(exchange, "PipelineFilesRequest")
         deployment = await self._deploying.deploy_files(
@@ -174,6 +198,12 @@ class Endpoints:
     async def _undeploy(self, exchange: Exchange, name: str) -> None:
         await self._deploying.undeploy(name)
         await exchange.json({"success": True, "name": name})
+
+
+def _drawn(deployment: Deployment, accept: str, form: str) -> Picture:
+    from portico.pipelines.drawing import draw  # few ask for it
+
+    return draw(deployment, accept=accept, form=form)
 
 
 async def _answer_deployed(exchange: Exchange, deployment: Deployment) -> None:
