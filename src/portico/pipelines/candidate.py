@@ -23,6 +23,11 @@ from portico.pipelines.staging import Staged
 log = logging.getLogger("portico.pipelines")
 
 
+Laid = Callable[[Path | None, Path | None], object]
+"""Told, on the thread, of the folder in which a wrapper is about to be made ready, and of where its files, or the YAML
+file, will be: None for what is not saved."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """Both functions may block, and raise `OSError`; then what was there before is there again."""
@@ -43,14 +48,16 @@ def make_wrapper(
     folder: PipelinesFolder | None,
     *,
     overwrite: bool,
+    laid: Laid,
+    unsaved: Path | None = None,
 ) -> Candidate:
-    """Of *files*, to be saved in *folder* if there is one.
+    """Of *files*, to be saved in *folder* if there is one; else they lie in a folder in *unsaved*, or the system's own.
 
     Raises `PipelineError` and `OSError`; then all is as before.
     """
     if folder is None:
-        staged = Staged(name, files)
-        return _prepared_in(staged, name, settings, lambda deployment: deployment)
+        staged = Staged(name, files, unsaved)
+        return _prepared_in(staged, name, settings, laid, lambda deployment: deployment)
     record = PipelineRecord(kind="wrapper", settings=settings)
     changes = folder.wrapper_changes(name, files, record, overwrite=overwrite)
     place = folder.path / name
@@ -58,6 +65,7 @@ def make_wrapper(
         # nobody's files are replaced
         change = _applied(FileChanges(folder.path, folder.state, changes))
         try:
+            laid(place, place)
             deployment = prepare_folder(name, place, settings)
         except BaseException:
             change.undo()
@@ -71,13 +79,14 @@ def make_wrapper(
         staged.moved(place)
         return replace(deployment, source=replace(deployment.source, path=place))
 
-    return _prepared_in(staged, name, settings, move, place, gone)
+    return _prepared_in(staged, name, settings, laid, move, place, gone)
 
 
 def _prepared_in(
     staged: Staged,
     name: str,
     settings: Mapping[str, Any],
+    laid: Laid,
     keep: Callable[[Deployment], Deployment],
     place: Path | None = None,
     gone: frozenset[str] | set[str] = frozenset(),
@@ -85,6 +94,7 @@ def _prepared_in(
     try:
         if place is not None:
             staged.link(place, gone)
+        laid(staged.path, place)
         deployment = prepare_folder(name, staged.path, settings)
     except BaseException:
         staged.remove()
@@ -108,6 +118,7 @@ def make_yaml(
     description: str | None,
     skip_mcp: bool,
     overwrite: bool,
+    laid: Laid,
 ) -> Candidate:
     """Of the YAML *text*; the same otherwise."""
     try:
@@ -115,11 +126,13 @@ def make_yaml(
     except UnicodeEncodeError:
         raise PipelineError("The YAML holds half a character (a lone surrogate)") from None
     if folder is None:
+        laid(None, None)
         deployment = prepare_yaml(name, text, description=description, skip_mcp=skip_mcp)
         return Candidate(deployment=deployment, keep=lambda: deployment, drop=_nothing)
     record = PipelineRecord(kind="yaml", description=description, skip_mcp=skip_mcp)
     changes = folder.yaml_changes(name, content, record, overwrite=overwrite)
     path = folder.yaml_path(name)
+    laid(None, path)
     deployment = prepare_yaml(name, text, path=path, description=description, skip_mcp=skip_mcp)
 
     def keep() -> Deployment:

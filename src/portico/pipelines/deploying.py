@@ -16,17 +16,21 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from portico.errors import Busy, PipelineError, PipelineExists, PipelineNotSaved
-from portico.pipelines.candidate import Candidate, make_wrapper, make_yaml
+from portico.pipelines.candidate import Candidate, Laid, make_wrapper, make_yaml
+from portico.pipelines.crew import Crew, CrewChange
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.folder import PipelinesFolder
+from portico.pipelines.following import Following, Proposal
 from portico.pipelines.names import MOST_BYTES, WRAPPER_FILE, check_keys, check_name
-from portico.pipelines.staging import Staged
+from portico.pipelines.staging import Staged, remove_left
 from portico.pipelines.threads import on_thread
 
 log = logging.getLogger("portico.pipelines")
@@ -59,10 +63,12 @@ class Deploying:
     A deploy that was begun goes on to its end, though whoever asked for it has left.
     """
 
-    def __init__(self, deployments: Deployments, settings: DeploysInto | None = None) -> None:
-        """Without *settings* there is no folder, and nothing is ever saved."""
+    def __init__(self, deployments: Deployments, settings: DeploysInto | None = None, crew: Crew | None = None) -> None:
+        """Without *settings* there is no folder, and nothing is ever saved. *crew* has the server's other processes."""
         self.deployments = deployments
         self.folder = PipelinesFolder(Path(settings.pipelines_dir)) if settings is not None else None
+        self._crew = crew
+        self._following = Following(crew, deployments) if crew is not None else None
         self._turns: dict[str, _Turn] = {}
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -70,13 +76,24 @@ class Deploying:
 
     async def start(self) -> None:
         """Mend what a server before has left half done. Call it before the folder is read."""
+        if self._following is not None:
+            self._following.begin()
         if self.folder is not None:
             await on_thread(self.folder.mend)
+            if self._crew is None or not self._crew.others():  # theirs may be staged where one was killed
+                await on_thread(partial(remove_left, self.folder.state))
+
+    async def join(self) -> None:
+        """Go with the server's other processes from here on. Call it once the folder's pipelines are served."""
+        if self._following is not None:
+            await self._following.join()
 
     async def close(self) -> None:
         """Remove what was needed while it ran. What is not made ready yet is undone at the next start."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_ENDS_WITHIN)
+        if self._following is not None:
+            await self._following.leave()
         for of_name in self._staged.values():
             for each in of_name:
                 await on_thread(each.remove)
@@ -102,11 +119,13 @@ class Deploying:
             raise PipelineError(f"Missing required file: {WRAPPER_FILE}")
         settings = _checked(settings)
         folder = self.folder if save else None
+        unsaved = self._crew.place / "staged" if self._crew is not None else None
 
-        def make() -> Candidate:
-            return make_wrapper(name, files, settings, folder, overwrite=overwrite)
+        def make(laid: Laid) -> Candidate:
+            return make_wrapper(name, files, settings, folder, overwrite=overwrite, laid=laid, unsaved=unsaved)
 
-        return await self._run(name, lambda: self._deploy(name, make, overwrite))
+        change = self._change(name, "wrapper", settings=dict(settings))
+        return await self._run(name, lambda: self._deploy(name, make, overwrite, change))
 
     async def deploy_yaml(
         self,
@@ -127,27 +146,48 @@ class Deploying:
             raise PipelineError(f"The YAML has more than {MOST_BYTES} characters")
         folder = self.folder if save else None
 
-        def make() -> Candidate:
-            return make_yaml(name, text, folder, description=description, skip_mcp=skip_mcp, overwrite=overwrite)
+        def make(laid: Laid) -> Candidate:
+            return make_yaml(
+                name, text, folder, description=description, skip_mcp=skip_mcp, overwrite=overwrite, laid=laid
+            )
 
-        return await self._run(name, lambda: self._deploy(name, make, overwrite))
+        change = self._change(name, "yaml", description=description, skip_mcp=skip_mcp)
+        return await self._run(name, lambda: self._deploy(name, make, overwrite, change, text))
 
     async def undeploy(self, name: str) -> Deployment:
         """Serve *name* no more, from the next request on; files stay. Raises `NoSuchPipeline`."""
         return await self._run(name, lambda: self._undeploy(name))
 
-    async def _deploy(self, name: str, make: Callable[[], Candidate], overwrite: bool) -> Deployment:
+    async def _deploy(
+        self,
+        name: str,
+        make: Callable[[Laid], Candidate],
+        overwrite: bool,
+        change: CrewChange | None,
+        text: str | None = None,
+    ) -> Deployment:
         present = self.deployments.present
         if name in present and not overwrite:
             raise PipelineExists(f"Pipeline '{name}' already exists")
         if name not in present and len(present) >= MOST_DEPLOYMENTS:
             raise PipelineError(f"There are {MOST_DEPLOYMENTS} pipelines already, and no more are served. Undeploy one")
-        candidate = await on_thread(_saving(name, make))
-        deployment = await on_thread(_saving(name, candidate.keep))
+        proposal = Proposal(self._crew, change, text)
+        try:
+            candidate = await on_thread(_saving(name, partial(make, proposal.laid)))
+            try:
+                await proposal.agree()
+            except BaseException:
+                await on_thread(_saving(name, candidate.drop))
+                raise
+            deployment = await on_thread(_saving(name, candidate.keep))
+        except BaseException:
+            proposal.withdraw()
+            raise
         self.deployments.add(deployment, replace=True)
         log.info("Pipeline '%s' is deployed", name)
         if candidate.staged is not None:
             self._staged.setdefault(name, []).append(candidate.staged)
+        await self._tell(proposal.change)
         await self._remove_staged(name)
         return deployment
 
@@ -160,7 +200,19 @@ class Deploying:
                 log.warning("Pipeline '%s' will be back at the next start: %s cannot be written", name, folder.state)
         gone = self.deployments.remove(name)
         log.info("Pipeline '%s' is undeployed", name)
+        await self._tell(self._change(name, "undeploy"))
         return gone
+
+    def _change(self, name: str, kind: Literal["wrapper", "yaml", "undeploy"], **told: Any) -> CrewChange | None:
+        """What the other processes are told, if there are any."""
+        if self._crew is None:
+            return None
+        return CrewChange(id=token_hex(8), by=self._crew.id, name=name, kind=kind, **told)
+
+    async def _tell(self, change: CrewChange | None) -> None:
+        """Have the other processes serve what this one serves, and wait until they do."""
+        if self._following is not None and change is not None:
+            await self._following.tell(change)
 
     async def _remove_staged(self, name: str) -> None:
         of_name = self._staged.get(name, [])
@@ -184,7 +236,11 @@ class Deploying:
 
     async def _in_turn(self, name: str, job: Callable[[], Awaitable[Deployment]]) -> Deployment:
         async with self.turn(name), self._places:
-            return await job()
+            if self._crew is None or self._following is None:
+                return await job()
+            async with self._crew.turn(name):
+                await self._following.catch_up()
+                return await job()
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[None]:

@@ -23,7 +23,6 @@ from typing import Any, Final, Literal
 from portico.errors import PipelineError, PipelineExists
 from portico.pipelines import file_changes
 from portico.pipelines.names import WRAPPER_FILE, YAML_SUFFIXES
-from portico.pipelines.staging import remove_left
 
 log = logging.getLogger("portico.pipelines")
 
@@ -70,7 +69,6 @@ class PipelinesFolder:
         """Undo what deploys have left half done whose process was killed."""
         for path in file_changes.mend(self.state):
             log.warning("A deploy was cut short: %s is as it was before", path)
-        remove_left(self.state)
 
     def found(self) -> list[FoundPipeline]:
         """All pipelines of the folder, undeployed ones as well, in the order of their names. Raises `OSError`."""

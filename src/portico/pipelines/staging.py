@@ -37,7 +37,7 @@ class Staged:
     """One such folder: `path`, called as the pipeline. It is there until `remove`. Each call may block."""
 
     def __init__(self, name: str, files: Mapping[str, bytes], among: Path | None = None) -> None:
-        """*among* is a folder to make it in, on the file system of what it is to replace; None for the system's own.
+        """*among* is a folder to make it in, on the file system of what it may replace; None for the system's own.
 
         Raises `OSError`.
         """

@@ -50,10 +50,11 @@ async def deploy_all(
     that were undeployed are passed over. What a deploy has left half done is undone first. Raises `OSError` where the
     folder cannot be read.
     """
+    await deploying.start()
     folder = deploying.folder
     if folder is None:
+        await deploying.join()
         return {}
-    await deploying.start()
     wanted = []
     for found in await on_thread(folder.found):
         if found.is_undeployed:
@@ -82,6 +83,7 @@ async def deploy_all(
     async with asyncio.TaskGroup() as group:
         for found in wanted:
             group.create_task(deploy_one(found))
+    await deploying.join()
     return failed
 
 
