@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -23,6 +24,7 @@ from starlette.routing import BaseRoute, Match
 from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
 from portico.pipelines.chat import PipelineModels
+from portico.pipelines.crew import Crew
 from portico.pipelines.deploying import Deploying
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.files import FilesRoute
@@ -30,6 +32,7 @@ from portico.pipelines.gate import Gate, refusal_headers
 from portico.pipelines.server import Part, PipelinesServer
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import Tell, deploy_all
+from portico.pipelines.watching import Watching
 from portico.types import ASGIApp, Receive, Scope, Send
 
 TITLE = "Pipelines"
@@ -45,7 +48,8 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     """
     settings = settings or PipelinesSettings.read()
     deployments = Deployments()
-    deploying = Deploying(deployments, settings)
+    deploying = Deploying(deployments, settings, Crew(Path(settings.crew_dir)) if settings.crew_dir else None)
+    watching = Watching(deploying, settings.files_to_ignore_patterns) if settings.reload else None
     parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments)]
     server = PipelinesServer(deployments, deploying, parts=parts, show_tracebacks=settings.show_tracebacks)
     gate = Gate.of(settings, settings.api_key or key)
@@ -58,11 +62,15 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     async def lifespan(of: Any) -> AsyncIterator[Any]:
         _import_from(settings.additional_python_path)
         await deploy_all(deploying, tell, settings.startup_deploy_workers if _in_parallel(settings) else 1)
+        if watching is not None:
+            watching.start()
         try:
             async with authors(of) as state:
                 yield state
         finally:
             await server.close()
+            if watching is not None:
+                await watching.stop()
             await deploying.close()
 
     app.router.lifespan_context = lifespan

@@ -27,8 +27,10 @@ from portico.pipelines.candidate import Candidate, Laid, make_wrapper, make_yaml
 from portico.pipelines.crew import Crew, CrewChange
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
+from portico.pipelines.fingerprint import fingerprint
 from portico.pipelines.folder import PipelinesFolder
 from portico.pipelines.following import Following, Proposal
+from portico.pipelines.making import prepare_found
 from portico.pipelines.names import MOST_BYTES, WRAPPER_FILE, check_keys, check_name
 from portico.pipelines.staging import Staged, remove_left
 from portico.pipelines.threads import on_thread
@@ -73,6 +75,8 @@ class Deploying:
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._staged: dict[str, list[Staged]] = {}
+        self.tried: set[str] = set()
+        """The pipelines of the folder that were to be served at the start, whether or not they are."""
 
     async def start(self) -> None:
         """Mend what a server before has left half done. Call it before the folder is read."""
@@ -117,14 +121,14 @@ class Deploying:
         check_keys(files)
         if WRAPPER_FILE not in files:
             raise PipelineError(f"Missing required file: {WRAPPER_FILE}")
-        settings = _checked(settings)
+        checked = _checked(settings)
         folder = self.folder if save else None
         unsaved = self._crew.place / "staged" if self._crew is not None else None
 
         def make(laid: Laid) -> Candidate:
-            return make_wrapper(name, files, settings, folder, overwrite=overwrite, laid=laid, unsaved=unsaved)
+            return make_wrapper(name, files, checked, folder, overwrite=overwrite, laid=laid, unsaved=unsaved)
 
-        change = self._change(name, "wrapper", settings=dict(settings))
+        change = self._change(name, "wrapper", settings=checked)
         return await self._run(name, lambda: self._deploy(name, make, overwrite, change))
 
     async def deploy_yaml(
@@ -153,6 +157,14 @@ class Deploying:
 
         change = self._change(name, "yaml", description=description, skip_mcp=skip_mcp)
         return await self._run(name, lambda: self._deploy(name, make, overwrite, change, text))
+
+    async def reload(self, name: str, *, at_any_rate: bool = False) -> None:
+        """Serve *name* as it lies in the folder now, if its files are others than those that it is served of.
+
+        *at_any_rate*: in that case as well. Raises `PipelineError`; then what is served stays.
+        """
+        if self.folder is not None:
+            await self._run(name, partial(self._reload, name, self.folder, at_any_rate))
 
     async def undeploy(self, name: str) -> Deployment:
         """Serve *name* no more, from the next request on; files stay. Raises `NoSuchPipeline`."""
@@ -191,6 +203,20 @@ class Deploying:
         await self._remove_staged(name)
         return deployment
 
+    async def _reload(self, name: str, folder: PipelinesFolder, at_any_rate: bool) -> None:
+        found = await on_thread(lambda: folder.find(name))
+        served = self.deployments.present.get(name)
+        if found is None:
+            path = served.source.path if served is not None else None
+            if path is not None and path.is_relative_to(folder.path):  # its owner has taken it out
+                self.deployments.remove(name)
+                log.info("Pipeline '%s' is not served any more: it is not in its folder", name)
+        elif not found.is_undeployed:
+            now = await on_thread(lambda: fingerprint(found.path))
+            if at_any_rate or served is None or served.source.fingerprint != now:
+                self.deployments.add(await on_thread(lambda: prepare_found(found)), replace=True)
+                log.info("Pipeline '%s' is served as its files are now", name)
+
     async def _undeploy(self, name: str) -> Deployment:
         self.deployments.find(name)
         if (folder := self.folder) is not None:
@@ -220,7 +246,7 @@ class Deploying:
         for each in old:
             await on_thread(each.remove)
 
-    async def _run(self, name: str, job: Callable[[], Awaitable[Deployment]]) -> Deployment:
+    async def _run(self, name: str, job: Callable[[], Awaitable[T]]) -> T:
         """Do *job* to its end when it is its turn, whether or not anybody still waits for it."""
         if len(self._tasks) >= MOST_WAITING:
             raise Busy(f"{MOST_WAITING} deploys wait already. Try again later")
@@ -229,12 +255,12 @@ class Deploying:
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
-    def _ended(self, task: asyncio.Task[Deployment]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # its visitor may have left: what it is was logged where it was raised
 
-    async def _in_turn(self, name: str, job: Callable[[], Awaitable[Deployment]]) -> Deployment:
+    async def _in_turn(self, name: str, job: Callable[[], Awaitable[T]]) -> T:
         async with self.turn(name), self._places:
             if self._crew is None or self._following is None:
                 return await job()
@@ -275,7 +301,7 @@ def _saving(name: str, act: Callable[[], T]) -> Callable[[], T]:
     return acting
 
 
-def _checked(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they will be read at the next start. Raises `PipelineError` for what JSON does not hold."""
     try:
         text = json.dumps(dict(settings))
@@ -283,4 +309,5 @@ def _checked(settings: Mapping[str, Any]) -> Mapping[str, Any]:
         raise PipelineError(f"The settings of a pipeline must be JSON: {error}") from error
     if len(text) > MOST_SETTINGS:
         raise PipelineError(f"The settings of a pipeline may have {MOST_SETTINGS} characters as JSON, and have more")
-    return MappingProxyType(json.loads(text))
+    read: dict[str, Any] = json.loads(text)
+    return read

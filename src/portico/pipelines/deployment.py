@@ -29,6 +29,8 @@ class Source:
     """The wrapper's folder or the YAML file, where it is and stays; None for an object."""
     text: str = ""
     """What the YAML file holds."""
+    fingerprint: str = ""
+    """A digest of the files that it was made of (`portico.pipelines.fingerprint`)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What `BasePipelineWrapper.setup` is given, by name."""
 

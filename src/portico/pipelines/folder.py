@@ -62,7 +62,7 @@ class PipelinesFolder:
     """Each call may block. All but `found`, `record_of` and `mend` are for one name in one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(os.path.abspath(path))  # as `__file__` of the wrappers in it: links stay links
+        self.path = path.resolve()  # as `__file__` of the wrappers in it
         self.state = self.path / STATE
 
     def mend(self) -> None:

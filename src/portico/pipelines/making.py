@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from portico.errors import PipelineError
 from portico.pipelines.deployment import Deployment
+from portico.pipelines.fingerprint import fingerprint, fingerprint_of
 from portico.pipelines.folder import FoundPipeline
 
 log = logging.getLogger("portico.pipelines")
@@ -21,7 +23,7 @@ log = logging.getLogger("portico.pipelines")
 def prepare_folder(name: str, folder: Path, settings: Mapping[str, Any]) -> Deployment:
     """The wrapper in *folder*, set up. Blocks as long as its ``setup`` does. Raises `PipelineError`."""
     prepare = import_module("portico.pipelines.preparing").prepare_folder
-    return _guarded(name, lambda: prepare(name, folder, settings))
+    return _guarded(name, lambda: _with(fingerprint(folder), prepare(name, folder, settings)))
 
 
 def prepare_yaml(
@@ -31,7 +33,13 @@ def prepare_yaml(
     from portico.pipelines import yaml_pipelines
 
     prepare = yaml_pipelines.prepare_yaml
-    return _guarded(name, lambda: prepare(name, text, path=path, description=description, skip_mcp=skip_mcp))
+    return _guarded(
+        name,
+        lambda: _with(
+            fingerprint_of(text.encode()),
+            prepare(name, text, path=path, description=description, skip_mcp=skip_mcp),
+        ),
+    )
 
 
 def prepare_found(found: FoundPipeline) -> Deployment:
@@ -46,6 +54,10 @@ def prepare_found(found: FoundPipeline) -> Deployment:
     description = record.description if record is not None else None
     skip_mcp = record is not None and record.skip_mcp
     return prepare_yaml(found.name, text, path=found.path, description=description, skip_mcp=skip_mcp)
+
+
+def _with(made_of: str, deployment: Deployment) -> Deployment:
+    return replace(deployment, source=replace(deployment.source, fingerprint=made_of))
 
 
 def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:

@@ -43,7 +43,8 @@ class Staged:
         """
         if among is not None:
             among.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX if among is not None else f"portico-{PREFIX}", dir=among))
+        prefix = PREFIX if among is not None else f"portico-{PREFIX}"
+        self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=among)).resolve()
         self._lock = FileLock(self._folder / _LOCK)
         self._files = files
         self.path = self._folder / name
@@ -112,12 +113,14 @@ def remove_left(among: Path) -> None:
 def rename_modules(old: Path, new: Path) -> None:
     """Have the modules that were imported from the folder *old* say that they lie in *new*."""
     for module in [*sys.modules.values()]:
-        if isinstance(module, ModuleType) and (file := _renamed(getattr(module, "__file__", None), old, new)):
-            module.__file__ = file
-            if isinstance(paths := getattr(module, "__path__", None), list):
+        if isinstance(module, ModuleType):
+            file, paths, spec = (vars(module).get(name) for name in ("__file__", "__path__", "__spec__"))
+            if (renamed := _renamed(file, old, new)) is not None:
+                module.__file__ = renamed
+            if isinstance(paths, list):
                 paths[:] = [_renamed(path, old, new) or path for path in paths]
-            if (spec := module.__spec__) is not None and (origin := _renamed(spec.origin, old, new)):
-                spec.origin = origin
+            if spec is not None and (renamed := _renamed(spec.origin, old, new)) is not None:
+                spec.origin = renamed
 
 
 def _renamed(path: object, old: Path, new: Path) -> str | None:

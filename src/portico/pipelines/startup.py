@@ -64,6 +64,7 @@ async def deploy_all(
     for found in wanted[MOST_DEPLOYMENTS:]:
         log.warning("%s is passed over: no more than %d pipelines are served", found.path, MOST_DEPLOYMENTS)
     wanted = wanted[:MOST_DEPLOYMENTS]
+    deploying.tried.update(found.name for found in wanted)
     failed: dict[str, PipelineError] = {}
     places = asyncio.Semaphore(max(at_once, 1))
     done = 0
