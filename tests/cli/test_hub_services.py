@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from portico.cli.hub_services import HubServices, hub_of, hub_services
+from portico.cli.hub_services import HubServices, hub_services
 from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
@@ -146,13 +146,3 @@ def test_what_was_refused_is_tried_when_it_is_deployed_anew() -> None:
                 assert list(services.services) == ["taken"], said
 
     asyncio.run(main())
-
-
-def test_the_hub_that_is_meant() -> None:
-    assert hub_of(environ={}) is None
-    relay = hub_of("https://relay.example.org", {"PORTICO_TOKEN": "t"})
-    kernel = hub_of(environ={"PORTICO_HUB_URL": "http://localhost:1/", "PORTICO_HUB_TOKEN": "k"})
-    assert relay is not None
-    assert kernel is not None
-    assert (relay.url, relay.token) == ("https://relay.example.org/", "t")
-    assert (kernel.url, kernel.token) == ("http://localhost:1/", "k")

@@ -8,7 +8,7 @@ Serving an app:
 
 - `serve`: the command and its flags. `settings`: what they come to. `loading`: finds the app.
 - `serving`: serves it until the end. `reload`: does so in a child, which is started anew when a file changes.
-- `hub_services`: pipelines as services of a hub, for as long as they are deployed.
+- `hub_services`: pipelines as services of a hub, for as long as they are deployed. `hub_flags`: of which.
 - `embedded`: a relay in this process, where no other is named.
 
 A relay's account: `login`, `logout`, `status`, `services`, `keys`, `stop`; `account` is what they share.

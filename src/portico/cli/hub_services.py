@@ -1,7 +1,7 @@
 """The pipelines of ``portico run`` as services of a hub: each is one, for as long as it is deployed.
 
-Here: what keeps the two alike, and where that hub is. Not here: the server of its own that the same pipelines have
-(`portico.pipelines.server`), by which they are deployed; a hub's visitors can only call them.
+Here: what keeps the two alike. Not here: which hub it is (`hub_flags`), and the server of its own that the same
+pipelines have (`portico.pipelines.server`), by which they are deployed; a hub's visitors can only call them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from portico.errors import PorticoError
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.service_app import PipelineApp
-from portico.provider import discovery
 from portico.provider.dial import Dial, dial_websocket
 from portico.provider.discovery import HubAddress
 from portico.provider.options import Options
@@ -31,15 +30,6 @@ _GRACE = 3.0
 
 Say = Callable[[str], object]
 """Tells whoever started the server."""
-
-
-def hub_of(server_url: str = "", environ: Mapping[str, str] | None = None) -> HubAddress | None:
-    """The hub that pipelines are to be services of: the relay at *server_url*, or the Jupyter server around.
-
-    That is the one that started this kernel, or the one whose terminal this is. None if neither is there. Raises
-    `InvalidOption` or `NoHub` for a relay that cannot be used.
-    """
-    return discovery.find_relay(server_url, environ=environ) if server_url else discovery.around(environ)
 
 
 @asynccontextmanager
