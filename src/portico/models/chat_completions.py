@@ -28,6 +28,9 @@ from portico.models.tool_deltas import begun, call_of, delta_of
 from portico.models.tools import offers_of
 from portico.models.wire import DONE, error_object
 
+_SDK = "x-stainless-lang"
+"""A header that OpenAI's SDKs send with each request."""
+
 
 async def chat_completions(engine: Engine, exchange: Exchange, body: dict[str, Any]) -> None:
     """Answer a chat request. Raises `APIError` before anything is sent if the request cannot be served."""
@@ -69,7 +72,8 @@ async def answer_chat(
     envelope = {"id": new_id("chatcmpl-"), "created": now(), "model": model}
     if body.get("stream"):
         options = body.get("stream_options") or {}
-        writer = ChatChunks(envelope, len(generation.choices), bool(options.get("include_usage")), legacy)
+        usage, by_sdk = bool(options.get("include_usage")), _SDK in exchange.headers
+        writer = ChatChunks(envelope, len(generation.choices), usage, legacy, by_sdk)
         await deliver_stream(engine, exchange, generation, writer, model)
     else:
         await deliver_whole(engine, exchange, generation, lambda: completion(envelope, generation, legacy), model)
@@ -124,8 +128,12 @@ def reason_of(choice: Choice, legacy: bool) -> str:
 class ChatChunks:
     """Writes chunks. All but the text of the usual chunk is made into JSON once, at the beginning."""
 
-    def __init__(self, envelope: dict[str, Any], choices: int, include_usage: bool, legacy: bool) -> None:
+    def __init__(
+        self, envelope: dict[str, Any], choices: int, include_usage: bool, legacy: bool, by_sdk: bool = False
+    ) -> None:
+        """*by_sdk* says that one of OpenAI's SDKs reads them."""
         self._choices = choices
+        self._by_sdk = by_sdk
         self._legacy = legacy
         self._include_usage = include_usage
         self._numbers: dict[str, int] = {}
@@ -162,6 +170,8 @@ class ChatChunks:
         if isinstance(event, ToolArguments):
             return self._tool(index, event.tool, first=False, piece=event.piece)
         if isinstance(event, PageEvent):
+            if self._by_sdk:  # to which all is a chunk, so that it has what chunks have
+                return [f'data: {self._start}],"event":{compact(event.fields)}}}\n\n'.encode("ascii")]
             return [data({"event": event.fields})]
         if isinstance(event, Item):
             delta: dict[str, Any] = {"output_items": [event.item]}
