@@ -158,6 +158,10 @@ def test_headers_are_given_to_those_who_ask_for_them_and_cannot_be_forged():
 
     class AsksInText(Wrapper):
         def run_chat_completion(self, model, messages, body, headers: "Headers | None" = None):
+            return headers["x-a"]
+
+    class NamesNothing(Wrapper):
+        def run_chat_completion(self, model, messages, body, headers: "Nowhere | None" = None):  # noqa: F821
             return str(headers)
 
     class HasADict(Wrapper):
@@ -169,7 +173,9 @@ def test_headers_are_given_to_those_who_ask_for_them_and_cannot_be_forged():
     assert answer.json["choices"][0]["message"]["content"] == "Headers ['1', '2']"
     answer = ask(HasADict(), **sent)
     assert answer.json["choices"][0]["message"]["content"] == "(None, 0.5, {})"
-    answer = ask(AsksInText(), **sent)  # a name that the module does not have asks for nothing
+    answer = ask(AsksInText(), **sent)
+    assert answer.json["choices"][0]["message"]["content"] == "2"
+    answer = ask(NamesNothing(), **sent)
     assert answer.json["choices"][0]["message"]["content"] == "None"
     forged = {"model": "p", "messages": MESSAGES, "headers": {"x-a": "forged"}}
     answer = request(PipelineModels(table(p=Asks())), "/v1/chat/completions", forged)

@@ -9,16 +9,15 @@ not applied a second time here. Source: Hayhooks 2.1, whose bodies have the same
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 from portico.calls.body import kind, parse
 from portico.calls.exchange import new_id
 from portico.calls.run import runs_on_loop
 from portico.errors import InvalidRequest, UnusableOutput
 from portico.functions.given import headers_of, role_of
+from portico.functions.hints import definition_of, resolve, signature_of
 from portico.models.foreign.completions import DELTA_KEYS, is_answer
 
 _BOOLEANS: Mapping[Any, bool] = {
@@ -135,26 +134,13 @@ def _checked(body: Mapping[str, Any]) -> bool:
 def wants_headers(method: Callable[..., Any]) -> bool:
     """Whether *method* asks for the request's headers: ``headers: Headers | None = None``, with Starlette's type."""
     try:
-        parameter = inspect.signature(method).parameters.get("headers")
-    except (TypeError, ValueError):
+        parameter = signature_of(method).parameters.get("headers")
+        if parameter is None or parameter.default is not None:
+            return False
+        annotation = resolve(parameter.annotation, definition_of(method))
+    except Exception:  # noqa: BLE001 - an annotation is code; one that cannot be read asks for nothing
         return False
-    if parameter is None or parameter.default is not None:
-        return False
-    annotation = parameter.annotation
-    if isinstance(annotation, str):
-        annotation = _evaluated(annotation, method)
-    is_optional = get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
-    return is_optional and role_of(annotation) == "headers"
-
-
-def _evaluated(annotation: str, method: Callable[..., Any]) -> Any:
-    """An annotation that is a text (PEP 563), by the names of the module that it is in; None if it cannot be had."""
-    holder = types.SimpleNamespace(__annotations__={"headers": annotation})
-    names = getattr(inspect.unwrap(method), "__globals__", {})
-    try:
-        return typing.get_type_hints(holder, globalns=names)["headers"]
-    except Exception:  # noqa: BLE001 - it is code of the author's, for whatever reads it; it asks for nothing then
-        return None
+    return type(None) in get_args(annotation) and role_of(annotation) == "headers"
 
 
 def call_of(
