@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http.client import HTTPConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from fastapi import Depends, FastAPI, Request
@@ -14,7 +17,9 @@ from starlette.testclient import TestClient
 
 from portico.pipelines.app import create_app
 from portico.pipelines.settings import PipelinesSettings
-from tests.pipelines.serving import KEY
+from tests.models.conftest import uvicorn_on_loopback
+from tests.pipelines.serving import KEY, app
+from tests.pipelines.test_runs import Echo, Pieces
 
 YAML = """
 components:
@@ -41,19 +46,19 @@ def folder(tmp_path: Path) -> Path:
 def test_the_folder_is_deployed_when_it_starts_and_an_authors_routes_stand_beside_it(
     folder: Path,
 ) -> None:
-    app = create_app(settings(folder))
-    assert isinstance(app, FastAPI)
+    served = create_app(settings(folder))
+    assert isinstance(served, FastAPI)
     named = {"n": 1}
 
     def number() -> int:
         return named["n"]
 
-    @app.get("/own/{what}")
+    @served.get("/own/{what}")
     async def own(what: str, n: int = Depends(number)) -> dict[str, Any]:
         return {"what": what, "n": n}
 
-    app.dependency_overrides[number] = lambda: 5
-    with TestClient(app) as client:
+    served.dependency_overrides[number] = lambda: 5
+    with TestClient(served) as client:
         assert client.get("/status").json()["pipelines"] == ["hello"]
         assert client.post("/hello/run", json={"name": "you"}).json() == {"result": {"prompt": {"prompt": "Hello you"}}}
         assert client.get("/own/thing").json() == {"what": "thing", "n": 5}
@@ -64,19 +69,19 @@ def test_the_folder_is_deployed_when_it_starts_and_an_authors_routes_stand_besid
 
 
 def test_middleware_sees_every_request_and_handlers_those_that_fail(folder: Path) -> None:
-    app = create_app(settings(folder))
+    served = create_app(settings(folder))
     seen: list[str] = []
 
-    @app.middleware("http")
+    @served.middleware("http")
     async def watch(request: Request, call_next: Any) -> Any:
         seen.append(request.url.path)
         return await call_next(request)
 
-    @app.exception_handler(404)
+    @served.exception_handler(404)
     async def lost(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"lost": True}, 404)
 
-    with TestClient(app) as client:
+    with TestClient(served) as client:
         assert client.post("/hello/run", json={"name": "x"}).status_code == 200
         assert client.get("/status").status_code == 200
         assert client.get("/nothing").json() == {"lost": True}
@@ -84,26 +89,26 @@ def test_middleware_sees_every_request_and_handlers_those_that_fail(folder: Path
 
 
 def test_a_lifespan_of_the_authors_runs_within_its_own(folder: Path) -> None:
-    app = create_app(settings(folder))
+    served = create_app(settings(folder))
     log: list[Any] = []
-    ours = app.router.lifespan_context
+    ours = served.router.lifespan_context
 
     @asynccontextmanager
     async def around(of: Any) -> AsyncIterator[Any]:
         async with ours(of) as state:
-            log.append([*app.pipelines.deployments.present])
+            log.append([*served.pipelines.deployments.present])
             yield state
             log.append("over")
 
-    app.router.lifespan_context = around
-    with TestClient(app):
+    served.router.lifespan_context = around
+    with TestClient(served):
         pass
     assert log == [["hello"], "over"]
 
 
 def test_pages_of_named_origins_may_call_and_ask_first(folder: Path) -> None:
-    app = create_app(settings(folder, cors_allow_origins=("https://ui.example",)))
-    with TestClient(app, base_url="http://192.168.1.7") as client:
+    served = create_app(settings(folder, cors_allow_origins=("https://ui.example",)))
+    with TestClient(served, base_url="http://192.168.1.7") as client:
         asked = client.options(
             "/hello/run",
             headers={
@@ -130,3 +135,47 @@ def test_below_a_root_path_all_is_found_with_it_and_without(folder: Path) -> Non
         for path in ("/status", "/api/status"):
             assert client.get(path).json()["pipelines"] == ["hello"]
         assert client.post("/api/deploy_files", json={}).status_code == 401
+
+
+def test_after_a_failure_the_connection_goes_on() -> None:
+    with uvicorn_on_loopback(app(n=Echo())) as url:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
+        for text, status in (("boom", 500), ("a", 200), ("http", 418), ("exit", 500), ("a", 200)):
+            connection.request("POST", "/n/run", json.dumps({"text": text}), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert (answer.status, answer.getheader("connection")) == (status, None)
+            answer.read()
+            assert connection.sock is not None
+        connection.close()
+
+
+def test_a_stream_that_fails_is_cut_and_ends_its_connection() -> None:
+    with uvicorn_on_loopback(app(n=Pieces())) as url:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
+        connection.request("POST", "/n/run", json.dumps({"kind": "fail"}), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        with pytest.raises(IncompleteRead):
+            answer.read()
+        connection.close()
+
+
+def test_what_was_begun_is_ended_where_the_authors_startup_fails(folder: Path) -> None:
+    served = create_app(settings(folder))
+    closed: list[bool] = []
+    close = served.pipelines.close
+
+    async def note() -> None:
+        closed.append(True)
+        await close()
+
+    served.pipelines.close = note  # type: ignore[method-assign]
+
+    async def fail() -> None:
+        raise ValueError("not today")
+
+    served.router.on_startup.append(fail)
+
+    with pytest.raises(ValueError, match="not today"), TestClient(served):
+        pass
+    assert closed == [True]

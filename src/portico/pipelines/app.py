@@ -61,10 +61,10 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     @asynccontextmanager
     async def lifespan(of: Any) -> AsyncIterator[Any]:
         _import_from(settings.additional_python_path)
-        await deploy_all(deploying, tell, settings.startup_deploy_workers if _in_parallel(settings) else 1)
-        if watching is not None:
-            watching.start()
         try:
+            await deploy_all(deploying, tell, settings.startup_deploy_workers if _in_parallel(settings) else 1)
+            if watching is not None:
+                watching.start()
             async with authors(of) as state:
                 yield state
         finally:

@@ -207,7 +207,7 @@ def _is_near(server: str | None, client: str | None) -> bool:
 @lru_cache(maxsize=4096)
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
+        address = ipaddress.ip_address(host.strip("[]").partition("%")[0] if ":" in host else host)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -151,16 +151,19 @@ def told_of(error: FunctionError) -> Any:
 
 def _told_with_traceback(error: FunctionError) -> Any:
     told = told_of(error)
+    return told if not error.type and not isinstance(error.__cause__, UnusableOutput) else with_traceback(told, error)
+
+
+def with_traceback(told: str, error: BaseException) -> str:
+    """*told* and the traceback of what *error* comes of."""
     cause = error.__cause__
-    if cause is None or not error.type:
-        return told
-    return f"{told}\n{''.join(traceback.format_exception(cause))[-MOST_TOLD:]}"
+    return told if cause is None else f"{told}\n{''.join(traceback.format_exception(cause))[-MOST_TOLD:]}"
 
 
 def refused(error: PorticoError) -> PorticoError:
     """A body that is not JSON is told as one whose value is wrong: at 422, with its place."""
     if isinstance(error, UnusableRequest) and error.status == 400 and error.code is None:
-        return UnusableRequest(str(error), 422, field=error.field, code="json_invalid")
+        return UnusableRequest(str(error), 422, field=error.field, code=None if error.field else "json_invalid")
     return error
 
 

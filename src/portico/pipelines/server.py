@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from portico.calls.exchange import Exchange
-from portico.errors import PorticoError, UnusableRequest
+from portico.errors import Busy, PipelineError, PorticoError, UnusableRequest
 from portico.functions.invalid import details_of, is_invalid
 from portico.functions.run_route import OnError, RunRoute, answer_refusal
 from portico.functions.server import route_of
@@ -24,7 +24,7 @@ from portico.pipelines.deployments import Deployments
 from portico.pipelines.documents import Documents
 from portico.pipelines.endpoints import Deploys, Endpoints, FixedRoute
 from portico.pipelines.gate import NEEDS_KEY, may_deploy, refusal_headers
-from portico.pipelines.runs import refused, run_route
+from portico.pipelines.runs import refused, run_route, with_traceback
 from portico.types import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -162,8 +162,13 @@ class PipelinesServer:
             await way.target.answer(exchange, way.rest)
         except EOFError:
             log.debug("The visitor left while sending %s", exchange.id)
+        except Busy as error:
+            await exchange.json({"detail": str(error)}, error.status, [(b"retry-after", b"%d" % error.retry_after)])
         except PorticoError as error:
-            await answer_refusal(exchange, refused(error))
+            if self._show_tracebacks and isinstance(error, PipelineError) and error.__cause__ is not None:
+                await exchange.json({"detail": with_traceback(str(error), error)}, error.status)
+            else:
+                await answer_refusal(exchange, refused(error))
         except Exception as error:
             if is_invalid(error):
                 await exchange.json({"detail": details_of(error, "body")}, 422)
