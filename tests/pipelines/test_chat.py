@@ -174,7 +174,7 @@ def test_headers_are_given_to_those_who_ask_for_them_and_cannot_be_forged():
     answer = ask(HasADict(), **sent)
     assert answer.json["choices"][0]["message"]["content"] == "(None, 0.5, {})"
     answer = ask(AsksInText(), **sent)
-    assert answer.json["choices"][0]["message"]["content"] == "2"
+    assert answer.json["choices"][0]["message"]["content"] == "1"
     answer = ask(NamesNothing(), **sent)
     assert answer.json["choices"][0]["message"]["content"] == "None"
     forged = {"model": "p", "messages": MESSAGES, "headers": {"x-a": "forged"}}
