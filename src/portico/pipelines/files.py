@@ -115,7 +115,7 @@ class FilesRoute:
             if answer is not None:
                 raise answer from error
             self._tell(taker.name, error)
-            raise error if isinstance(error, FunctionError) else failure("File upload failed", error) from error
+            raise error if isinstance(error, FunctionError) else failure("File upload failed: ", error) from error
 
     def _tell(self, name: str, error: BaseException) -> None:
         """Show the author an exception."""

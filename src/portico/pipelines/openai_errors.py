@@ -6,15 +6,13 @@ FastAPI's answers to bodies that cannot be used; Hayhooks 2.1 for the texts.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from portico.errors import APIError, FunctionError, InvalidRequest, PorticoError, UnusableRequest
 from portico.functions.failing import failure_of, fields_of, status_of
 from portico.models.wire import ErrorAnswer, error_object
 from portico.models.wire import told as told_usually
-
-MOST_TOLD: Final = 10_000
-"""Characters of an exception's text that a client is told: errors of pydantic and of YAML have many lines."""
+from portico.pipelines.runs import FAILED, MOST_TOLD
 
 
 def as_answer(error: BaseException) -> PorticoError | None:
@@ -27,16 +25,16 @@ def as_answer(error: BaseException) -> PorticoError | None:
 
 def failed(error: BaseException, model: str) -> PorticoError:
     """What clients are told of a pipeline's exception."""
-    return failure("Pipeline execution failed", error)
+    return failure(FAILED, error)
 
 
 def failure(what: str, error: BaseException) -> FunctionError:
-    """An error that says *what* has failed, and the text of the exception."""
+    """An error that begins with *what* has failed, and goes on with the text of the exception."""
     try:
         text = str(error)[:MOST_TOLD]
     except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything
         text = ""
-    return FunctionError("", f"{what}: {text or type(error).__name__}")
+    return FunctionError("", f"{what}{text or type(error).__name__}")
 
 
 def told(error: PorticoError) -> ErrorAnswer:
