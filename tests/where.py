@@ -163,6 +163,7 @@ PROVEN_IN = {
     "pipelines/fingerprint": "pipelines/test_watching.py",
     "pipelines/folder": "pipelines/test_deploying.py",
     "pipelines/making": "pipelines/test_deploying.py",
+    "pipelines/results": "pipelines/test_preparing.py",
     "pipelines/staging": "pipelines/test_deploying.py",
     "pipelines/startup": "pipelines/test_deploying.py",
     "pipelines/threads": "pipelines/test_deploying.py",

@@ -15,8 +15,13 @@ def to_install(extra: str, *packages: str) -> str:
     In a browser tab it names the packages: micropip does not look at extras of what the site itself brings, as it
     brings Portico; and an extra may ask for packages that have no wheel for Pyodide.
     """
+    return pip_install(*packages) if IN_TAB else pip_install(f"'portico[{extra}]'")
+
+
+def pip_install(*packages: str) -> str:
+    """The command that installs *packages*, each as a shell takes it: in a notebook it is a magic."""
     pip = "%pip" if IN_TAB or getattr(builtins, "__IPYTHON__", False) else "pip"
-    return f"{pip} install {' '.join(packages)}" if IN_TAB else f"{pip} install 'portico[{extra}]'"
+    return f"{pip} install {' '.join(packages)}"
 
 
 def loaded(module: str, name: str) -> Any:

@@ -22,6 +22,7 @@ from portico.errors import FunctionError, InvalidOption, NotServable
 from portico.functions.calling import call, validate
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, User, user_of
 from portico.functions.signature import typed_function
+from portico.functions.typed import Conventions
 from tests.waiting import until
 
 ADA = {"access": "user", "user": {"id": "ada", "name": "Ada"}}
@@ -112,7 +113,7 @@ def test_each_gets_what_it_asks_for(function: Any) -> None:
 @pytest.mark.parametrize("extra", ["forbid", "ignore"])
 def test_no_field_forges_it(function: Any, extra: Any) -> None:
     """A field of its name is refused, or ignored where that was asked for; the function gets the real one."""
-    typed = typed_function(function, extra=extra)
+    typed = typed_function(function, conventions=Conventions(extra=extra))
     for name in typed.injected:
         for forged in ({"id": "eve", "access": "user"}, "eve", None, [["x-who", "eve"]]):
             given = {name: forged, **({"x": 1} if function is by_position else {})}

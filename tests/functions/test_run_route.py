@@ -17,6 +17,7 @@ from portico.functions.given import User
 from portico.functions.mark import tool
 from portico.functions.run_route import Manner, RunRoute, form_of
 from portico.functions.signature import typed_function
+from portico.functions.typed import Conventions
 from tests.functions.visiting import JSON, get, post, run, server
 from tests.waiting import until
 
@@ -478,7 +479,8 @@ def test_a_room_has_a_manner_of_its_own():
         raise ValueError("no")
 
     manner = Manner(told_of=lambda error: f"Pipeline execution failed: {error.message}")
-    route = RunRoute(typed_function(fail, extra="ignore"), manner=manner, report=lambda error: None)
+    typed = typed_function(fail, conventions=Conventions(extra="ignore"))
+    route = RunRoute(typed, manner=manner, report=lambda error: None)
     answer = run(route, "/anything", {"x": 1, "more": 2})
     assert (answer.status, answer.json) == (500, {"detail": "Pipeline execution failed: no"})
 

@@ -17,7 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 from portico.errors import InvalidName, NotServable
 from portico.functions.calling import call, validate
 from portico.functions.signature import typed_function
-from portico.functions.typed import FunctionOptions
+from portico.functions.typed import Conventions, FunctionOptions
 
 
 def called(function: Any, given: dict[str, Any]) -> Any:
@@ -145,7 +145,7 @@ def test_a_wrong_field_is_named_as_its_caller_wrote_it(function: Any, given: dic
 
 
 def test_what_no_parameter_is_for_is_ignored_where_that_was_asked_for() -> None:
-    typed = typed_function(two_by_position, extra="ignore")
+    typed = typed_function(two_by_position, conventions=Conventions(extra="ignore"))
     assert validate(typed, {"a": 3, "c": 1}) == ([3], {})
 
 

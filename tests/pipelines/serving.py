@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from portico.functions.signature import typed_function
+from portico.functions.typed import Conventions
 from portico.pipelines.app import PipelinesApp
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
@@ -37,7 +38,7 @@ def wrapped(name: str, wrapper: BasePipelineWrapper) -> Deployment:
         pipeline=wrapper.pipeline,
         wrapper=wrapper,
         source=Source(kind="object"),
-        api=typed_function(run, name, extra="ignore") if run is not None else None,
+        api=typed_function(run, name, conventions=Conventions(extra="ignore")) if run is not None else None,
         chat=getattr(wrapper, "run_chat_completion", None),
     )
 

@@ -7,23 +7,28 @@ what an answer looks like, which is up to who calls.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portico.calls.endings import UNUSUAL, is_failure
 from portico.calls.run import THREADS, Cancel, Sink, drive
 from portico.errors import PorticoError, UnusableRequest
 from portico.functions.choices import is_too_deep
 from portico.functions.failing import failure_of, report_failure
+from portico.functions.fields import NOT_PASSED
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, headers_of, user_of
 from portico.functions.invalid import is_invalid
 from portico.functions.mistakes import validator_of
 from portico.functions.results import Told, Whole
 from portico.functions.turn import ThreadTurn
 from portico.functions.typed import TypedFunction
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaSerializer
 
 Arguments = tuple[list[Any], dict[str, Any]]
 """What goes by position, and what goes by name."""
@@ -95,6 +100,11 @@ def _passed(typed: TypedFunction, read: Any) -> Arguments:
     names = passing.names
     wanted = [*read.__pydantic_fields_set__, *passing.always]
     kwargs = {names[name]: values[name] for name in wanted if name in names}
+    for name in passing.as_dicts:
+        if (value := kwargs[names[name]]) is not NOT_PASSED:
+            kwargs[names[name]] = as_dicts(value)
+        else:
+            del kwargs[names[name]]
     if passing.more:
         _take_more(typed, kwargs, read.__pydantic_extra__ or {})
     args: list[Any] = []
@@ -111,6 +121,18 @@ def _passed(typed: TypedFunction, read: Any) -> Arguments:
     elif missing:
         del args[-missing:]
     return args, kwargs
+
+
+def as_dicts(value: Any) -> Any:
+    """*value* with a dict in place of each pydantic model and dataclass in it."""
+    return _dumper().to_python(value, warnings=False)
+
+
+@functools.cache
+def _dumper() -> SchemaSerializer:
+    from pydantic_core import SchemaSerializer, core_schema
+
+    return SchemaSerializer(core_schema.any_schema())
 
 
 def succeeding(new: TypedFunction, old: TypedFunction) -> TypedFunction:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from portico.functions.hints import fields_of
 from portico.functions.schema import generator, is_json
 from portico.functions.values import annotations as values
+from portico.functions.values.families import Family
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -61,6 +62,12 @@ class FieldOfParameter:
     always: bool
     """Whether it is passed if callers gave nothing: its default is that of a ``Field(...)``, and not the function's."""
 
+    def has_models(self) -> bool:
+        """Whether its values may be, or hold, pydantic models or dataclasses."""
+        from pydantic import TypeAdapter
+
+        return _holds_models(TypeAdapter(self.annotation).core_schema)
+
 
 def annotation_of(parameter: inspect.Parameter, annotation: Any) -> Any:
     """The type of *parameter*, whose own annotation is *annotation*; `EMPTY` if it has none."""
@@ -80,13 +87,13 @@ def _or_none(annotation: Any) -> Any:
     return Union[annotation, None]  # noqa: UP007 -- not each type has an operator for it
 
 
-def taken(annotation: Any, *, result: bool = False) -> Any:
+def taken(annotation: Any, *, result: bool = False, plain: frozenset[Family] = values.NO_FAMILIES) -> Any:
     """*annotation* as pydantic takes it: with lists, where anything iterable would do, and values that no JSON holds.
 
-    *result* says that it is what a function returns.
+    *result* says that it is what a function returns. Values of the families *plain* are pydantic's own.
     """
     annotation = _listed(annotation)
-    special = values.annotation(annotation, result=result)
+    special = values.annotation(annotation, result=result, plain=plain)
     return annotation if special is None else special
 
 
@@ -212,6 +219,13 @@ def can_be_sent(annotation: Any, default: Any) -> bool:
     except Exception:  # noqa: BLE001 - a type may be anything
         return False
     return bool(_as_json(kind, default))
+
+
+def _holds_models(schema: Any) -> bool:
+    """Whether pydantic's own schema (a core schema) has such a part."""
+    if isinstance(schema, dict):
+        return schema.get("type") in ("model", "dataclass") or any(map(_holds_models, schema.values()))
+    return isinstance(schema, list | tuple) and any(map(_holds_models, schema))
 
 
 def _is_free(name: str) -> bool:

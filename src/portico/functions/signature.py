@@ -11,7 +11,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from portico.calls.run import runs_on_loop
 from portico.errors import NotServable
@@ -34,13 +34,19 @@ from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
 from portico.functions.schema import generator, input_schema, is_strict, output_schema
-from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
+from portico.functions.typed import (
+    USUAL,
+    Conventions,
+    FunctionOptions,
+    Parameter,
+    Passing,
+    Role,
+    TypedFunction,
+)
 from portico.functions.values.annotations import is_upload
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-Extra = Literal["forbid", "ignore"]
 
 WOULD_DO = (
     "What would do: numbers, texts, lists, dicts, dates, Enum, Literal, dataclasses, TypedDict, pydantic models, "
@@ -61,23 +67,25 @@ def typed_function(
     name: str = "",
     options: FunctionOptions | None = None,
     *,
-    extra: Extra = "forbid",
+    conventions: Conventions = USUAL,
 ) -> TypedFunction:
     """Read *function*'s signature and docstring.
 
     *name* comes before that of *options*, which come before what ``@portico.tool`` noted, and before the function's
-    own. *extra* says what becomes of fields that it has no parameter for: an error, or nothing.
+    own. *conventions* are those of the room that serves it.
 
     Raises `NotServable` if it has no signature, or a parameter of a type that callers cannot send, and `InvalidName`.
     """
     if not callable(function):
         raise NotServable(f"What is no function cannot be served as one: {function!r:.60} cannot be called.")
     options = options or options_of(function) or FunctionOptions()
-    name = function_name(name or options.name or name_of(function))
+    name = name or options.name or name_of(function)
+    if not conventions.any_name:
+        name = function_name(name)
     options = replace(options, name=name)
-    reading = _Reading(function, name)
+    reading = _Reading(function, name, conventions)
     told = reading.told
-    arguments = reading.arguments(extra)
+    arguments = reading.arguments()
     answer, output_schema = reading.answer()
     description = options.description or told.description
     return TypedFunction(
@@ -103,9 +111,10 @@ def typed_function(
 class _Reading:
     """One signature as it is read."""
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, conventions: Conventions) -> None:
         self._function = function
         self._name = name
+        self._conventions = conventions
         self._definition = definition_of(function)
         self._signature = signature_of(function)
         self.told = _told(function, self._definition)
@@ -117,7 +126,7 @@ class _Reading:
         self._bound = bound_by_name(function)
         for parameter in self._signature.parameters.values():
             self._take(parameter)
-        self.result = awaited(self._result_annotation())
+        self.result = conventions.result(awaited(self._result_annotation()))
         self.streams = _is_generator(function) or _says_iterator(self.result)
 
     def _take(self, parameter: inspect.Parameter) -> None:
@@ -154,15 +163,16 @@ class _Reading:
     def _take_more(self, annotation: Any) -> None:
         named = named_fields(annotation)
         if named is None:
-            self._more = Any if annotation is EMPTY else taken(annotation)
+            self._more = Any if annotation is EMPTY else taken(annotation, plain=self._conventions.plain)
             return
         for name, (kind, required) in named.items():
             self._add(name, kind, EMPTY if required else NOT_PASSED)
 
     def _add(self, name: str, annotation: Any, default: Any) -> None:
-        described = self.told.parameters.get(name, "")
+        described = self.told.parameters.get(name) or self._conventions.describe(name)
         try:
-            self.fields.append(field_of(name, taken(annotation), default, described, len(self.fields)))
+            kind = taken(annotation, plain=self._conventions.plain)
+            self.fields.append(field_of(name, kind, default, described, len(self.fields)))
         except Exception as error:  # pydantic's own complaints of a Field
             raise self._refusal(name, annotation, error) from error
 
@@ -184,7 +194,7 @@ class _Reading:
         except NotServable:
             return EMPTY
 
-    def arguments(self, extra: Extra) -> type[BaseModel]:
+    def arguments(self) -> type[BaseModel]:
         """The model that reads what callers give."""
         from pydantic import BaseModel, ConfigDict, create_model
 
@@ -195,7 +205,9 @@ class _Reading:
             {
                 "__module__": __name__,
                 "__annotations__": {"__pydantic_extra__": dict[str, self._more]} if takes_more else {},  # type: ignore[name-defined]
-                "model_config": ConfigDict(extra="allow" if takes_more else extra, protected_namespaces=()),
+                "model_config": ConfigDict(
+                    extra="allow" if takes_more else self._conventions.extra, protected_namespaces=()
+                ),
             },
         )
         definitions: dict[str, Any] = {field.name: (field.annotation, field.info) for field in self.fields}
@@ -293,7 +305,8 @@ class _Reading:
         if self._rest:
             by_position += [one for one in every.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
         positional = tuple((one.name, None if one.default is EMPTY else one.default) for one in by_position)
-        always = tuple(field.name for field in self.fields if field.always)
+        as_dicts = tuple(one.name for one in self.fields if self._conventions.models_as_dicts and one.has_models())
+        always = tuple(field.name for field in self.fields if field.always or field.name in as_dicts)
         more = self._more is not EMPTY
         same = all(field.name == field.parameter for field in self.fields)
         return Passing(
@@ -304,6 +317,7 @@ class _Reading:
             rest=self._rest,
             more=more,
             always=always,
+            as_dicts=as_dicts,
             strict=is_strict(arguments.__pydantic_core_schema__),
             choices=most_choices(arguments.__pydantic_core_schema__),
             taken=frozenset(

@@ -1,6 +1,8 @@
 """Pipelines: a wrapper class, or a Haystack pipeline as it is, behind REST, the OpenAI API and MCP.
 
 - `wrapper`: the class that people write. `deployment`: what becomes of it. `deployments`: those that a server has.
+- `loading`: imports a wrapper's file. `requirements`: what that says that it needs. `preparing`: makes a deployment of
+  it. `results`: which type the result of a run is checked against.
 - `settings`: what a server and the commands are told. `key_file`: the key that the commands find.
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `chat`: the OpenAI API over the wrappers' chat and responses. `chat_requests`: what they are called with.

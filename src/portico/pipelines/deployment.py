@@ -58,3 +58,5 @@ class Deployment:
     """Whether agents are not told of it."""
     created: int = 0
     """Unix seconds of its deployment."""
+    discard: Callable[[], object] = lambda: None
+    """Lets go of the modules that it was loaded with. Called once it is served no more; its calls may still run."""

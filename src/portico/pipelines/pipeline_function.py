@@ -12,7 +12,7 @@ from typing import Any
 from portico.errors import NotServable, PipelineError
 from portico.functions.names import suggested, title_of
 from portico.functions.signature import typed_function
-from portico.functions.typed import FunctionOptions, TypedFunction
+from portico.functions.typed import Conventions, FunctionOptions, TypedFunction
 from portico.pipelines.declared import Inputs, Outputs
 from portico.pipelines.sockets import EMPTY, components_of, is_component
 
@@ -57,7 +57,7 @@ def pipeline_function(
     run.__annotations__ = {"values": _fields(inputs), "return": Result}
     options = FunctionOptions(title=title_of(name), description=description or _described(name, pipe))
     try:
-        return typed_function(run, suggested(name), options, extra="ignore")
+        return typed_function(run, suggested(name), options, conventions=Conventions(extra="ignore"))
     except NotServable as error:
         raise PipelineError(str(error)) from error
 

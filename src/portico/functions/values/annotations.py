@@ -75,18 +75,22 @@ class SpecialType:
             raise PydanticCustomError("value", "{reason}", {"reason": str(error)}) from None
 
 
-def annotation(kind: Any, *, result: bool = False) -> Any | None:
+NO_FAMILIES: Final[frozenset[Family]] = frozenset()
+
+
+def annotation(kind: Any, *, result: bool = False, plain: frozenset[Family] = NO_FAMILIES) -> Any | None:
     """What pydantic is to be given in place of the type *kind*; None where nothing in it is special.
 
     With *result*, of what a function returns: there a value has to be what the annotation says, and is not read.
+    Types of the families *plain* are left to pydantic.
     """
-    changed = _changed(kind, result)
+    changed = _changed(kind, result, plain)
     return None if changed is kind else changed
 
 
 def result_schema(kind: Any) -> dict[str, Any]:
     """JSON Schema of the instances of a class as results have them; empty where nothing is known."""
-    changed = _changed(kind, True)
+    changed = _changed(kind, True, NO_FAMILIES)
     if changed is kind:
         return {}
     return next((dict(each.schema) for each in changed.__metadata__ if isinstance(each, SpecialType)), {})
@@ -121,7 +125,7 @@ def _is_list(kind: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, Mapping)
 
 
-def _changed(kind: Any, result: bool) -> Any:
+def _changed(kind: Any, result: bool, plain: frozenset[Family]) -> Any:
     origin = get_origin(kind)
     if origin is Annotated:
         inner, *metadata = get_args(kind)
@@ -129,20 +133,20 @@ def _changed(kind: Any, result: bool) -> Any:
             return kind
         if inner is bytes and any(base.__name__ == "EncodedBytes" for each in metadata for base in type(each).__mro__):
             return kind  # pydantic.Base64Bytes and its like, which say themselves how bytes are written
-        changed = _changed(inner, result)
+        changed = _changed(inner, result, plain)
         return kind if changed is inner else Annotated[(changed, *metadata)]
     if isinstance(kind, type) and origin is None:
-        made = _special(kind, result)
+        made = _special(kind, result, plain)
         if made is None and not result:
-            made = changed_class(kind, lambda inner: _changed(inner, False))
+            made = changed_class(kind, lambda inner: _changed(inner, False, plain))
         return kind if made is None else made
     if kind is typing.BinaryIO or kind == typing.IO[bytes]:
         return kind if result else _made(kind, "stream", False)
     if type(kind).__name__ == "TypeAliasType" and origin is None:
-        changed = _changed(kind.__value__, result)
+        changed = _changed(kind.__value__, result, plain)
         return kind if changed is kind.__value__ else changed
     if isinstance(kind, typing.NewType):
-        changed = _changed(kind.__supertype__, result)
+        changed = _changed(kind.__supertype__, result, plain)
         return kind if changed is kind.__supertype__ else changed
     if origin is None or origin is typing.Literal:
         return kind
@@ -150,7 +154,7 @@ def _changed(kind: Any, result: bool) -> Any:
         return _array(kind, origin, result)
     arguments = get_args(kind)
     changed = tuple(
-        each if each is Ellipsis or isinstance(each, list) else _changed(each, result) for each in arguments
+        each if each is Ellipsis or isinstance(each, list) else _changed(each, result, plain) for each in arguments
     )
     if all(new is old for new, old in zip(changed, arguments, strict=True)):
         return kind
@@ -161,7 +165,7 @@ def _changed(kind: Any, result: bool) -> Any:
     return origin[changed]
 
 
-def _special(kind: type, result: bool) -> Any | None:
+def _special(kind: type, result: bool, plain: frozenset[Family]) -> Any | None:
     """The `Annotated` type for a class; None for one that pydantic may take as it is."""
     family = FAMILIES.get(name_of(kind))
     if family is None and (_is_scalar(kind) or _is_upload_class(kind)):
@@ -170,7 +174,7 @@ def _special(kind: type, result: bool) -> Any | None:
         family = family_of(kind)  # a subclass may be returned; which arguments would make one is not known
         if family == "path":
             family = None
-    if family is None or (family == "path" and result):
+    if family is None or family in plain or (family == "path" and result):
         return None
     return _made(kind, family, result)
 
