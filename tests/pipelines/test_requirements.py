@@ -68,5 +68,5 @@ def test_a_wrapper_that_lacks_something_is_not_even_imported(tmp_path) -> None: 
     with pytest.raises(PipelineError, match="nothing-of-this-name"):
         prepare_folder("chat", folder)
     (folder / "pipeline_wrapper.py").write_bytes(b"# \xff")
-    with pytest.raises(PipelineError, match="^Failed to load pipeline module 'chat' - "):
+    with pytest.raises(PipelineError, match=r"^Failed to load pipeline module 'chat' - "):
         prepare_folder("chat", folder)
