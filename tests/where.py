@@ -48,6 +48,7 @@ PROVEN_IN = {
     "cli/status": "cli/test_login.py",
     "cli/stop": "cli/test_login.py",
     "errors": "docs/test_reference.py",
+    "functions/conventions": "functions/test_signature_kinds.py",
     "functions/assets": "functions/test_server.py",
     "functions/failing": "functions/test_calling_isolation.py",
     "functions/fields": "functions/test_signature_kinds.py",

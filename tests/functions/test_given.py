@@ -20,9 +20,9 @@ from starlette.datastructures import Headers
 from portico.calls.run import Cancel
 from portico.errors import FunctionError, InvalidOption, NotServable
 from portico.functions.calling import call, validate
+from portico.functions.conventions import Conventions
 from portico.functions.given import NOTHING_GIVEN, Given, Progress, User, user_of
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions
 from tests.waiting import until
 
 ADA = {"access": "user", "user": {"id": "ada", "name": "Ada"}}

@@ -13,11 +13,11 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from portico.functions.conventions import Conventions
 from portico.functions.given import User
 from portico.functions.mark import tool
 from portico.functions.run_route import Manner, RunRoute, form_of
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions
 from tests.functions.visiting import JSON, get, post, run, server
 from tests.waiting import until
 

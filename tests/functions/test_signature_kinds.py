@@ -16,8 +16,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from portico.errors import InvalidName, NotServable
 from portico.functions.calling import call, validate
+from portico.functions.conventions import Conventions
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions, FunctionOptions
+from portico.functions.typed import FunctionOptions
 
 
 def called(function: Any, given: dict[str, Any]) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from portico.functions.conventions import Conventions
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions
 from portico.pipelines.app import PipelinesApp
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments

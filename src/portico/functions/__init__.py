@@ -2,7 +2,7 @@
 
 What a function is:
 
-- `typed`: one function, as its signature and its docstring tell it.
+- `typed`: one function, as its signature and its docstring tell it. `conventions`: what a room reads in its own way.
 - `signature`: makes that of a function. `hints`: what its annotations mean. `fields`: its parameters, one by one.
   `schema`: JSON Schema of what it takes and gives. `docstrings`: what its docstring says.
 - `example`: a call of it that a person can paste.

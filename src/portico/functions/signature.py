@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Union
 from portico.calls.run import runs_on_loop
 from portico.errors import NotServable
 from portico.functions.choices import most_choices
+from portico.functions.conventions import USUAL, Conventions
 from portico.functions.docstrings import Docstring, docstring_of
 from portico.functions.fields import (
     EMPTY,
@@ -34,15 +35,7 @@ from portico.functions.line import CallLine
 from portico.functions.mark import options_of
 from portico.functions.names import function_name, name_of, title_of
 from portico.functions.schema import generator, input_schema, is_strict, output_schema
-from portico.functions.typed import (
-    USUAL,
-    Conventions,
-    FunctionOptions,
-    Parameter,
-    Passing,
-    Role,
-    TypedFunction,
-)
+from portico.functions.typed import FunctionOptions, Parameter, Passing, Role, TypedFunction
 from portico.functions.values.annotations import is_upload
 
 if TYPE_CHECKING:

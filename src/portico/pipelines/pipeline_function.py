@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from portico.errors import NotServable, PipelineError
+from portico.functions.conventions import Conventions
 from portico.functions.names import suggested, title_of
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions, FunctionOptions, TypedFunction
+from portico.functions.typed import FunctionOptions, TypedFunction
 from portico.pipelines.declared import Inputs, Outputs
 from portico.pipelines.sockets import EMPTY, components_of, is_component
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
 from portico.errors import PipelineError, PorticoError
+from portico.functions.conventions import Conventions
 from portico.functions.docstrings import docstring_of, parse
 from portico.functions.given import role_of
 from portico.functions.hints import definition_of, resolve, signature_of
 from portico.functions.mark import options_of
 from portico.functions.signature import typed_function
-from portico.functions.typed import Conventions, FunctionOptions, TypedFunction
+from portico.functions.typed import FunctionOptions, TypedFunction
 from portico.pipelines import requirements
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.loading import load_wrapper, told
