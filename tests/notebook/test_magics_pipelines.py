@@ -104,3 +104,69 @@ def test_an_error_says_what_to_do_and_has_no_traceback(notebook: Kernel, cell: s
     assert output.error[0] == "ServeError"
     assert says in output.error[1]
     assert 'File "' not in output.error[2]
+
+
+WRAPPER = """
+from portico.pipelines import BasePipelineWrapper
+
+class DocsQA(BasePipelineWrapper):
+    def setup(self, word: str = "meow") -> None:
+        print("set up with", word)
+        self.word = word
+
+    def run_api(self, question: str) -> str:
+        return f"{self.word} {question}"
+
+    def run_chat_completion(self, model: str, messages: list[dict], body: dict):
+        yield self.word
+        yield " " + messages[-1]["content"]
+"""
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def test_a_wrapper_is_a_form_a_tool_and_a_model_of_the_one_base_url(
+    run: Run, post: Post, jupyter_server: JupyterServer
+) -> None:
+    output = run(WRAPPER + "%serve DocsQA()")
+    card = card_of(output)
+    assert output.text.count("set up with meow") == 1
+    assert "DocsQA: form and chat" in card
+    assert "/portico/apps/docs-qa/v1, model docs-qa" in card
+    assert post("apps/docs-qa/run", {"question": "me", "more": 1}) == (200, {"result": "meow me"})
+    for path in ("v1/chat/completions", "apps/docs-qa/v1/chat/completions", "apps/docs-qa/chat"):
+        status, answer = post(path, {"model": "docs-qa", "messages": HELLO})
+        assert (status, answer["choices"][0]["message"]["content"]) == (200, "meow hello")
+    shown = jupyter_server.api("GET", "portico/api/services/docs-qa")
+    assert (shown["kind"], shown["models"], shown["tools"]) == ("pipeline", ["docs-qa"], ["docs-qa"])
+
+
+def test_running_the_cell_again_swaps_in_place(run: Run, post: Post) -> None:
+    run(WRAPPER + "%serve DocsQA() --name swapped")
+    stored = post("apps/swapped/v1/chat/completions", {"messages": HELLO})
+    run(WRAPPER.replace("meow", "woof") + "%serve DocsQA() --name swapped")
+    assert post("apps/swapped/run", {"question": "me"}) == (200, {"result": "woof me"})
+    assert stored[0] == 200
+    run("%serve DocsQA --name swapped --set word=Arr")
+    assert post("apps/swapped/run", {"question": "me"}) == (200, {"result": "Arr me"})
+
+
+def test_the_class_follows_its_definition_with_its_settings(run: Run, post: Post) -> None:
+    run(WRAPPER + '%serve DocsQA --name followed --set word="Ahoy there"')
+    app = run("print(id(portico.service('followed').app))").text
+    assert post("apps/followed/run", {"question": "me"}) == (200, {"result": "Ahoy there me"})
+    assert "answers with the new DocsQA" in run(WRAPPER.replace("{question}", "{question}!")).text
+    assert post("apps/followed/run", {"question": "me"}) == (200, {"result": "Ahoy there me!"})
+    assert run("print(id(portico.service('followed').app))").text == app
+    failed = run(WRAPPER.replace("self.word = word", "raise LookupError('no model')")).text
+    assert "LookupError: no model" in failed
+    assert "the one before stays live" in failed
+    assert post("apps/followed/run", {"question": "me"}) == (200, {"result": "Ahoy there me!"})
+
+
+def test_what_a_wrapper_raises_is_in_the_card_and_its_log(run: Run, post: Post) -> None:
+    run(WRAPPER.replace("return f", "raise LookupError('no page')\n        return f") + "%serve DocsQA() --name raises")
+    status, told = post("apps/raises/run", {"question": "me"})
+    assert (status, told) == (500, {"detail": "Pipeline execution failed: no page"})
+    assert "LookupError: no page" in now(run, "raises")
+    assert "in run_api" in now(run, "raises")

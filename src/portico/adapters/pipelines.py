@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from portico.adapters.callables import answers_to_all
 from portico.adapters.functions import call_of, check_packages
@@ -17,25 +17,43 @@ from portico.adapters.taken import Taken, TakeOptions
 from portico.adapters.wiring import NO_WIRING
 from portico.errors import InvalidOption, NotServable, PipelineError, PorticoError, StartupFailed
 from portico.packages import loaded
+from portico.pipelines.deployment import Source
 
 if TYPE_CHECKING:
     from portico.pipelines.deployment import Deployment
     from portico.pipelines.service_app import PipelineApp
 
-WORDS = "a Haystack pipeline or agent"
+WORDS = "a Haystack pipeline or agent, or a wrapper of one"
 
 KIND = "pipeline"
+
+_BASE = "BasePipelineWrapper"
+_BASES = ("portico", "hayhooks")
+"""The packages whose class of that name wrappers inherit from."""
 
 
 def claims(thing: Any) -> bool:
     """Whether *thing* is a wrapper (a class or an object), a pipeline or agent of Haystack, or an app of one."""
-    return is_app(thing) or is_haystack(thing)
+    return is_app(thing) or is_wrapper(thing) or is_haystack(thing)
 
 
 def is_app(thing: Any) -> bool:
     """Whether *thing* is what ``portico.pipeline`` gives."""
     app = loaded("portico.pipelines.service_app", "PipelineApp")
     return app is not None and is_a(thing, app)
+
+
+def is_wrapper(thing: Any) -> bool:
+    """Whether *thing* is a wrapper, or a class of such: it inherits from a base, or has what a wrapper has."""
+    kind = thing if is_a(thing, type) else type(thing)
+    bases = mro(kind)
+    if any(name_of(base) == _BASE and _top(base) in _BASES for base in bases[1:]):
+        return True
+    from portico.pipelines.wrapper import Method  # not needed for most of what is served
+
+    named = {name for base in bases for name in type.__dict__["__dict__"].__get__(base)}
+    methods = {*get_args(Method)} - {"run_file_upload"}
+    return "setup" in named and not named.isdisjoint(methods) and not answers_to_all(thing)
 
 
 def is_haystack(thing: Any) -> bool:
@@ -55,7 +73,7 @@ def own_name(thing: Any) -> str:
 
 
 def is_near(thing: Any) -> bool:
-    """Whether *thing* comes from Haystack, or is a class that is half a wrapper."""
+    """Whether *thing* comes from Haystack."""
     kind = thing if is_a(thing, type) else type(thing)
     return any(_top(base) == "haystack" for base in mro(kind))
 
@@ -110,6 +128,15 @@ def _app_of(thing: Any, options: TakeOptions) -> PipelineApp:
 def _deployment(thing: Any, options: TakeOptions) -> Deployment:
     wiring = options.wiring
     name = options.name or "pipeline"
+    if is_wrapper(thing):
+        if wiring.inputs is not None or wiring.outputs is not None:
+            raise InvalidOption(
+                f"{_what(thing)} is a wrapper, whose methods say what it takes: inputs and outputs (--inputs, "
+                "--outputs) are for a Haystack pipeline as it is."
+            )
+        from portico.pipelines.preparing import prepare
+
+        return prepare(name, thing, Source(kind="object", settings=wiring.settings))
     if wiring.settings:
         raise InvalidOption("Settings (--set) are for a wrapper's setup; a Haystack pipeline has none.")
     from portico.pipelines.objects import prepare_object
