@@ -12,6 +12,7 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -26,6 +27,10 @@ Frames = bytes | list[bytes] | None
 
 Iterate = Callable[[Any], Any]
 """Gives an iterator over what a function returned; None where that is one single item. See `iterator_of`."""
+
+
+Around = Callable[[], AbstractContextManager[object]]
+"""Gives, for one call, what is entered around it: in the task of the call, whose context its thread has a copy of."""
 
 
 class Sink(Protocol):
@@ -142,13 +147,14 @@ async def drive(
     *,
     threads: bool = THREADS,
     iterate: Iterate = iterator_of,
+    around: Around | None = None,
 ) -> None:
     """Call *call* once and hand to *sink* each item of what it returns.
 
     Accepted are a value, an awaitable of anything accepted, an async iterator or generator, and whatever *iterate*
     makes an iterator of; where that gives None, the value is the one item. *on_loop* is what `runs_on_loop` says of
-    the function. A synchronous one runs on a thread unless *threads* is false. However this ends, the generator is
-    closed.
+    the function. A synchronous one runs on a thread unless *threads* is false. What *around* gives is around all of it.
+    However this ends, the generator is closed.
 
     Raises what the function and the sink raise. A CancelledError of the function's own, where nobody has cancelled
     the task, becomes a RuntimeError.
@@ -159,7 +165,11 @@ async def drive(
     LEFT.set(left)
     ended = False
     try:
-        await _drive(call, on_loop, sink, threads, iterate)
+        if around is None:
+            await _drive(call, on_loop, sink, threads, iterate)
+        else:
+            with around():
+                await _drive(call, on_loop, sink, threads, iterate)
         ended = not sink.done
     except UNUSUAL as error:
         raise_failure(error, task)

@@ -208,7 +208,7 @@ async def _run(
         turn = ThreadTurn(run, cancel, line)
         run = turn.run
     try:
-        await drive(run, typed.on_loop, sink, threads=THREADS, iterate=iterate)
+        await drive(run, typed.on_loop, sink, threads=THREADS, iterate=iterate, around=typed.around)
     except UNUSUAL:  # `drive` has made a failure of what is one
         raise
     except BaseException as error:  # whatever a function raises is its call's failure, and its author is told

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from portico.calls.run import Around
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -113,3 +115,5 @@ class TypedFunction:
     passing: Passing
     line: CallLine
     """Where calls wait for their turn, if only so many may run at a time."""
+    around: Around | None = None
+    """Called for each call: what it gives is entered around it."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from portico.calls.endings import as_exception
 from portico.calls.exchange import Leaving
 from portico.calls.iterating import TURN
-from portico.calls.run import Cancel, Frames, drive
+from portico.calls.run import Around, Cancel, Frames, drive
 from portico.calls.sse import Write
 from portico.errors import APIError, PorticoError
 from portico.models.choice import Choice, Event
@@ -60,7 +60,7 @@ class Wanted:
     ``calls`` has one entry a choice: call it to run the function. ``n`` of them, one after the other, are choices for
     the same prompt. ``sees_n`` says that the function can know that number, and so may give all of them in one run.
     ``limit`` is in tokens. ``offers`` are the client's tools. ``check`` is given each whole text and raises if it is
-    not what the response format says.
+    not what the response format says. ``around`` gives what is around each run.
     """
 
     calls: Sequence[Callable[[], Any]]
@@ -74,6 +74,7 @@ class Wanted:
     check: Callable[[str], None] | None = None
     threads: bool = True
     offers: Offers = field(default_factory=dict)
+    around: Around | None = None
 
 
 class Aborted(APIError):
@@ -161,7 +162,7 @@ class Generation:
     async def _run_once(self, run: _Run) -> None:
         if not self._skipped:
             call = self.wanted.calls[run.base]
-            await drive(call, self.wanted.on_loop, run, threads=self.wanted.threads)
+            await drive(call, self.wanted.on_loop, run, threads=self.wanted.threads, around=self.wanted.around)
         for frame in self._end(run):
             await run.write(frame)
 

@@ -9,6 +9,7 @@
   `files`: files for a wrapper. `openai_errors`: how errors of all these look.
 - `streaming`, `async_streaming`: a run as a generator of its chunks, by `thread_run` and `task_run`. `pipeline_kinds`,
   `streaming_components`, `stream_callbacks`: what runs, what of it streams, who is told. `stopping`: its early end.
+- `run_scope`: what is around each call. `tracing`: its spans, and those of deploys, for OpenTelemetry.
 - `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
 
 Pipelines that are served as they are, without a wrapper:

@@ -32,6 +32,7 @@ from portico.pipelines.gate import Gate, refusal_headers
 from portico.pipelines.server import Part, PipelinesServer
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import Tell, deploy_all
+from portico.pipelines.tracing import trace_as_the_environment_says
 from portico.pipelines.watching import Watching
 from portico.types import ASGIApp, Receive, Scope, Send
 
@@ -47,7 +48,8 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     - *tell* is told of each pipeline of the folder at the start: when the app's lifespan begins.
     """
     settings = settings or PipelinesSettings.read()
-    deployments = Deployments()
+    trace_as_the_environment_says()
+    deployments = Deployments(settings.streaming_components)
     deploying = Deploying(deployments, settings, Crew(Path(settings.crew_dir)) if settings.crew_dir else None)
     watching = Watching(deploying, settings.files_to_ignore_patterns) if settings.reload else None
     parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments)]

@@ -34,6 +34,7 @@ from portico.pipelines.chat_requests import (
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.openai_errors import as_answer, failed, told
+from portico.pipelines.run_scope import RunScope
 from portico.types import Receive, Scope, Send
 
 NO_CHAT = "Chat endpoint not implemented for this model"
@@ -166,6 +167,7 @@ class _Pipelines:
             on_loop=on_loop,
             messages=body["messages"],
             threads=engine.settings.threads,
+            around=RunScope(deployment.name, "chat", self._deployments.streaming_components),
             offers=offers_of(body.get("functions" if legacy else "tools")),
         )
         await answer_chat(engine, exchange, Generation(wanted, Cancel()), deployment.name, body, legacy)
@@ -195,6 +197,7 @@ class _Pipelines:
             on_loop=on_loop,
             messages=[*earlier, *items],
             threads=responses.engine.settings.threads,
+            around=RunScope(deployment.name, "response", self._deployments.streaming_components),
             offers=offers_of(whole["tools"]),
         )
         return Asked(model=deployment.name, wanted=wanted, cancel=Cancel(), items=items, earlier=earlier, summary=True)

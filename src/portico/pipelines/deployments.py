@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from portico.errors import NoSuchPipeline, PipelineExists
 from portico.pipelines.deployment import Deployment
+from portico.pipelines.run_scope import scoped
+from portico.pipelines.streaming_components import Choice
 
 Listener = Callable[[], object]
 
@@ -17,7 +19,9 @@ Listener = Callable[[], object]
 class Deployments:
     """Changed on the event loop of its server alone; `present` is a record that may be read anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, streaming_components: Choice = None) -> None:
+        """*streaming_components*: which components of a pipeline stream, where its author does not say."""
+        self.streaming_components = streaming_components
         self.present: MappingProxyType[str, Deployment] = MappingProxyType({})
         """The pipelines by name, in the order of their first deployment. Replaced whole at each change."""
         self.listeners: list[Listener] = []
@@ -34,7 +38,7 @@ class Deployments:
         """Serve *deployment* from the next request on. Raises `PipelineExists`."""
         if deployment.name in self.present and not replace:
             raise PipelineExists(f"Pipeline '{deployment.name}' already exists")
-        self._set({**self.present, deployment.name: deployment})
+        self._set({**self.present, deployment.name: scoped(deployment, self.streaming_components)})
 
     def remove(self, name: str) -> Deployment:
         """Serve it no more; calls that run go on. Raises `NoSuchPipeline`."""

@@ -16,6 +16,7 @@ from portico.errors import PipelineError
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.fingerprint import fingerprint, fingerprint_of
 from portico.pipelines.folder import FoundPipeline
+from portico.pipelines.tracing import span
 
 log = logging.getLogger("portico.pipelines")
 
@@ -63,7 +64,8 @@ def _with(made_of: str, deployment: Deployment) -> Deployment:
 def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:
     """What an author's code raises is the deploy's failure and never the server's, be it `SystemExit`."""
     try:
-        return cast(Deployment, prepare())
+        with span("deploy", name):
+            return cast(Deployment, prepare())
     except PipelineError as error:
         log.error("Pipeline '%s' could not be made ready: %s", name, error, exc_info=error)
         raise
