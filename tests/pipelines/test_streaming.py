@@ -143,7 +143,7 @@ def test_nothing_that_can_stream_is_an_error_at_once() -> None:
         streaming_generator(Pipeline())
 
 
-@pytest.mark.parametrize("thing", [None, "pipeline", MockChatGenerator()], ids=repr)
+@pytest.mark.parametrize("thing", [None, "pipeline", MockChatGenerator()], ids=["None", "text", "component"])
 def test_neither_a_pipeline_nor_an_agent_is_an_error_at_once(thing: Any) -> None:
     with pytest.raises(ValueError, match="Unsupported pipeline type"):
         streaming_generator(thing)

@@ -191,11 +191,11 @@ class Deploying:
             except BaseException:
                 await on_thread(_saving(name, candidate.drop))
                 raise
-            deployment = await on_thread(_saving(name, candidate.keep))
+            made = await on_thread(_saving(name, candidate.keep))
         except BaseException:
             proposal.withdraw()
             raise
-        self.deployments.add(deployment, replace=True)
+        deployment = self.deployments.add(made, replace=True)
         log.info("Pipeline '%s' is deployed", name)
         if candidate.staged is not None:
             self._staged.setdefault(name, []).append(candidate.staged)

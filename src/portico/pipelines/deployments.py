@@ -34,11 +34,13 @@ class Deployments:
             raise NoSuchPipeline(f"Pipeline '{name}' not found")
         return found
 
-    def add(self, deployment: Deployment, *, replace: bool = False) -> None:
-        """Serve *deployment* from the next request on. Raises `PipelineExists`."""
+    def add(self, deployment: Deployment, *, replace: bool = False) -> Deployment:
+        """Serve *deployment* from the next request on; returns it as it is served. Raises `PipelineExists`."""
         if deployment.name in self.present and not replace:
             raise PipelineExists(f"Pipeline '{deployment.name}' already exists")
-        self._set({**self.present, deployment.name: scoped(deployment, self.streaming_components)})
+        served = scoped(deployment, self.streaming_components)
+        self._set({**self.present, served.name: served})
+        return served
 
     def remove(self, name: str) -> Deployment:
         """Serve it no more; calls that run go on. Raises `NoSuchPipeline`."""
