@@ -30,14 +30,19 @@ from tests.pipelines.openai_wrappers import request, table
 from tests.pipelines.serving import app, run
 
 
+@pytest.fixture(autouse=True)
+def haystack_is_left_as_it_was() -> Iterator[None]:
+    yield
+    disable_tracing()
+
+
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Those that have ended, of a process that has OpenTelemetry set up."""
     exporter, made = InMemorySpanExporter(), TracerProvider()
     made.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", made)
-    yield exporter
-    disable_tracing()
+    return exporter
 
 
 def tree(spans: InMemorySpanExporter) -> list[str]:
