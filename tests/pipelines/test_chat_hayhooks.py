@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +18,6 @@ import pytest
 from portico.pipelines.app import create_app
 from portico.pipelines.settings import PipelinesSettings
 from tests.environments import ROOT, python
-from tests.live_jupyter import free_port
 from tests.models.conftest import uvicorn_on_loopback
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]  # the environment may have to be made first
@@ -121,7 +121,9 @@ class PipelineWrapper(BasePipelineWrapper):
 @contextmanager
 def hayhooks(folder: Path) -> Iterator[str]:
     """The real one, with the pipelines of *folder*."""
-    port = free_port()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [str(python("hayhooks", REQUIREMENTS).with_name("hayhooks")), "run", "--port", str(port)]
     variables = os.environ | {"HAYSTACK_TELEMETRY_ENABLED": "False", "HAYHOOKS_PIPELINES_DIR": str(folder)}
     with (folder / "log").open("wb") as log:

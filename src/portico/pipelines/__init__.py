@@ -6,7 +6,8 @@
 - `settings`: what a server and the commands are told. `key_file`: the key that the commands find.
 - `sse_stream`, `events`, `open_webui`: what a stream may hold besides text. `callbacks`: its words for tools.
 - `chat`: the OpenAI API over the wrappers' chat and responses. `chat_requests`: what they are called with.
-  `files`: files for a wrapper. `openai_errors`: how errors of all these look.
+  `files`: files for a wrapper. `openai_errors`: how errors of all these look. `openai_paths`: their
+  description.
 - `streaming`, `async_streaming`: a run as a generator of its chunks, by `thread_run` and `task_run`. `pipeline_kinds`,
   `streaming_components`, `stream_callbacks`: what runs, what of it streams, who is told. `stopping`: its early end.
 - `run_scope`: what is around each call. `tracing`: its spans, and those of deploys, for OpenTelemetry.

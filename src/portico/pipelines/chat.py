@@ -74,6 +74,12 @@ class PipelineModels:
             scope = {**scope, "path": path, "raw_path": path.encode(), _NAMED: name}
         await self.server(scope, receive, send)
 
+    def paths(self) -> Mapping[str, Mapping[str, Any]]:
+        """The operations of the OpenAI API, files among them, as OpenAPI describes them, by path and method."""
+        from portico.pipelines.openai_paths import openai_paths  # few ask for them
+
+        return openai_paths(self._deployments.present.values())
+
     async def shut_down(self) -> None:
         """Cancel the responses that are made in the background, and wait for them."""
         await self.server.shut_down()

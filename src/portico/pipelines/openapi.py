@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
@@ -50,11 +51,13 @@ def document(
     fixed: Iterable[FixedRoute],
     runs: Mapping[str, RunRoute],
     authors: Sequence[BaseRoute] = (),
+    parts: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     **told: Any,
 ) -> dict[str, Any]:
     """Describe all routes, and *told* of the whole, as ``get_openapi`` takes it.
 
-    *runs* are by their paths; *authors* are those of an app that the server is a part of.
+    *runs* are by their paths; *authors* are those of an app that the server is a part of. *parts* are operations that
+    are described already, by path and method.
     """
     schemas = Schemas()
     made = [_described(route, schemas, number) for number, route in enumerate(fixed) if route.is_described]
@@ -67,7 +70,7 @@ def document(
         operation = given.pop(route.path)[route.method]
         operation.update(route.openapi_extra or {})  # it leaves out what is null, and a default may be
         paths.setdefault(route.shown, {})[route.method] = operation
-    for path, operations in given.items():
+    for path, operations in [*parts.items(), *given.items()]:
         paths[path] = {**operations, **paths.get(path, {})}
     found["paths"] = paths
     components = found.setdefault("components", {})

@@ -9,7 +9,7 @@ Source: ASGI 3.0; Hayhooks 2.1 for the paths and the texts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -45,6 +45,14 @@ class LastingPart(Protocol):
 
     async def shut_down(self) -> None:
         """End what its clients have open."""
+
+
+@runtime_checkable
+class DescribedPart(Protocol):
+    """A part whose routes are in the description of all."""
+
+    def paths(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its operations as OpenAPI has them, by path and method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,12 @@ class PipelinesServer:
         """
         from portico.pipelines.openapi import document
 
-        return document(self.fixed, self.runs, authors, **{"title": self.documents.title, "version": "1", **told})
+        paths: dict[str, Any] = {}
+        for part in self.parts:
+            if isinstance(part, DescribedPart):
+                paths.update(part.paths())
+        told = {"title": self.documents.title, "version": "1", **told}
+        return document(self.fixed, self.runs, authors, paths, **told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3.0)."""
