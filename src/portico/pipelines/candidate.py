@@ -70,7 +70,7 @@ def make_wrapper(
         except BaseException:
             change.undo()
             raise
-        return Candidate(deployment=deployment, keep=_keeping(change, deployment), drop=change.undo)
+        return _candidate(deployment, _keeping(change, deployment), change.undo)
     staged = Staged(name, files, folder.state)
     gone = {path.removeprefix(f"{name}/") for path, content in changes.items() if content is None}
 
@@ -107,7 +107,7 @@ def _prepared_in(
             staged.remove()
             raise
 
-    return Candidate(deployment=deployment, keep=kept, drop=staged.remove, staged=staged)
+    return _candidate(deployment, kept, staged.remove, staged)
 
 
 def make_yaml(
@@ -128,7 +128,7 @@ def make_yaml(
     if folder is None:
         laid(None, None)
         deployment = prepare_yaml(name, text, description=description, skip_mcp=skip_mcp)
-        return Candidate(deployment=deployment, keep=lambda: deployment, drop=_nothing)
+        return _candidate(deployment, lambda: deployment)
     record = PipelineRecord(kind="yaml", description=description, skip_mcp=skip_mcp)
     changes = folder.yaml_changes(name, content, record, overwrite=overwrite)
     path = folder.yaml_path(name)
@@ -139,7 +139,29 @@ def make_yaml(
         _applied(FileChanges(folder.path, folder.state, changes)).keep()
         return deployment
 
-    return Candidate(deployment=deployment, keep=keep, drop=_nothing)
+    return _candidate(deployment, keep)
+
+
+def _candidate(
+    deployment: Deployment,
+    keep: Callable[[], Deployment],
+    undo: Callable[[], None] = lambda: None,
+    staged: Staged | None = None,
+) -> Candidate:
+    """One whose modules go where it is not kept."""
+
+    def kept() -> Deployment:
+        try:
+            return keep()
+        except BaseException:
+            deployment.discard()
+            raise
+
+    def drop() -> None:
+        deployment.discard()
+        undo()
+
+    return Candidate(deployment=deployment, keep=kept, drop=drop, staged=staged)
 
 
 def _applied(change: FileChanges) -> FileChanges:
@@ -161,7 +183,3 @@ def _keeping(change: FileChanges, deployment: Deployment) -> Callable[[], Deploy
         return deployment
 
     return keep
-
-
-def _nothing() -> None:
-    pass

@@ -36,16 +36,20 @@ class Deployments:
 
     def add(self, deployment: Deployment, *, replace: bool = False) -> Deployment:
         """Serve *deployment* from the next request on; returns it as it is served. Raises `PipelineExists`."""
-        if deployment.name in self.present and not replace:
+        before = self.present.get(deployment.name)
+        if before is not None and not replace:
             raise PipelineExists(f"Pipeline '{deployment.name}' already exists")
         served = scoped(deployment, self.streaming_components)
         self._set({**self.present, served.name: served})
+        if before is not None and before.wrapper is not deployment.wrapper:
+            before.discard()
         return served
 
     def remove(self, name: str) -> Deployment:
         """Serve it no more; calls that run go on. Raises `NoSuchPipeline`."""
         found = self.find(name)
         self._set({key: value for key, value in self.present.items() if key != name})
+        found.discard()
         return found
 
     def _set(self, present: dict[str, Deployment]) -> None:

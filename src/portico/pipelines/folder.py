@@ -87,6 +87,7 @@ class PipelinesFolder:
 
     def _found(self, name: str, paths: list[Path]) -> FoundPipeline:
         record = self.record_of(name)
+        paths = sorted(paths, key=lambda path: ("", *YAML_SUFFIXES).index(path.suffix if path.is_file() else ""))
         as_deployed = [path for path in paths if record is not None and _kind(path) == record.kind]
         path = (as_deployed or paths)[0]
         for other in paths:
@@ -104,11 +105,15 @@ class PipelinesFolder:
         """What is remembered of *name*; None if it is nothing, or cannot be read."""
         path = self.path / self._record_path(name)
         try:
-            read = json.loads(path.read_bytes())
-            return PipelineRecord(**{key: read[key] for key in PipelineRecord.__slots__ if key in read})
+            return _record(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError):  # somebody has written into it: the pipeline's files are what counts
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ):  # somebody has written into it: the pipeline's files are what counts
             log.warning("%s cannot be read, and is passed over", path, exc_info=True)
             return None
 
@@ -187,10 +192,22 @@ class PipelinesFolder:
         place = self.path
         for part in path.split("/"):
             folder, place = place, place / part
+            if folder.exists() and not folder.is_dir():
+                raise PipelineError(f"{folder} is a file, and a folder was to be made there")
             if place.is_symlink():
                 raise PipelineError(f"{place} is a link, and a deploy does not write through links. Put a folder there")
             if place.exists() and not _is_listed(folder, part):
                 raise PipelineExists(f"{place} already exists, with a name that this system takes for the same")
+
+
+def _record(read: Any) -> PipelineRecord:
+    """Raises `TypeError` and `ValueError`."""
+    record = PipelineRecord(**{key: read[key] for key in PipelineRecord.__slots__ if key in read})
+    texts = isinstance(record.files, dict) and all(isinstance(each, str) for each in record.files.values())
+    told = isinstance(record.settings, dict) and isinstance(record.description, str | None)
+    if record.kind not in ("wrapper", "yaml") or not texts or not told:
+        raise ValueError("it is not as a server has written it")
+    return record
 
 
 def _kind(path: Path) -> Literal["wrapper", "yaml"]:

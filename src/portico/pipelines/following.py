@@ -83,7 +83,8 @@ class Following:
             with suppress(asyncio.CancelledError):
                 await self._task
         for task in self._ready.values():
-            task.cancel()
+            task.add_done_callback(_drop)
+        self._ready.clear()
         self._crew.leave()
 
     async def tell(self, change: CrewChange) -> None:
@@ -124,15 +125,13 @@ class Following:
         proposals = {change.id: change for change in self._crew.proposals()}
         agreed = {change.id for change in self._crew.table().changes.values()}
         for gone in self._ready.keys() - proposals.keys() - agreed:
-            self._ready.pop(gone).cancel()
+            self._ready.pop(gone).add_done_callback(_drop)
         for change in proposals.values():
             if change.id not in self._ready and change.id not in self._served.values():
                 self._ready[change.id] = asyncio.create_task(on_thread(partial(_make, change)))
                 self._ready[change.id].add_done_callback(partial(self._answer, change))
 
     def _answer(self, change: CrewChange, task: asyncio.Task[Deployment]) -> None:
-        if task.cancelled():
-            return
         error = task.exception()
         try:
             self._crew.answer(change, "" if error is None else str(error) or type(error).__name__)
@@ -157,6 +156,12 @@ class Following:
             rename_modules(Path(change.laid), Path(change.place))
             deployment = replace(deployment, source=replace(deployment.source, path=Path(change.place)))
         self._deployments.add(deployment, replace=True)
+
+
+def _drop(task: asyncio.Task[Deployment]) -> None:
+    """Nothing has come of what was made ready."""
+    if task.exception() is None:
+        task.result().discard()
 
 
 def _make(change: CrewChange, *, settled: bool = False) -> Deployment:

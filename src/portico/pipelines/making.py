@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +22,9 @@ log = logging.getLogger("portico.pipelines")
 
 def prepare_folder(name: str, folder: Path, settings: Mapping[str, Any]) -> Deployment:
     """The wrapper in *folder*, set up. Blocks as long as its ``setup`` does. Raises `PipelineError`."""
-    prepare = import_module("portico.pipelines.preparing").prepare_folder
+    from portico.pipelines import preparing
+
+    prepare = preparing.prepare_folder
     return _guarded(name, lambda: _with(fingerprint(folder), prepare(name, folder, settings)))
 
 
