@@ -7,7 +7,7 @@ a function that is busy. Source: MCP specification, "Tools", "Error Handling".
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from portico.errors import Busy, FunctionError, UnusableOutput, UnusableRequest
@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 Report = Callable[[BaseException], object]
 """Shows an exception to the function's author."""
 
+Give = Callable[[TypedFunction, list[Any], dict[str, Any], Given, ResultForm], Awaitable[ToolResult]]
+"""Calls the function with arguments that were read, and makes of its result what an agent gets.
+
+Raises `FunctionError`, `Busy` and `UnusableOutput`, whose texts the agent is told.
+"""
+
 _MOST_ERRORS = 20
 """Wrong arguments that are told: what a model reads costs."""
 _MOST_PLACE = 200
@@ -37,19 +43,19 @@ def tools_of(functions: Iterable[TypedFunction], report: Report | None = None) -
     return [tool_of(typed, report) for typed in functions if typed.options.tool]
 
 
-def tool_of(typed: TypedFunction, report: Report | None = None) -> Tool:
-    """One function as a tool."""
+def tool_of(typed: TypedFunction, report: Report | None = None, *, name: str = "", give: Give | None = None) -> Tool:
+    """One function as a tool. *name* is the tool's, if it is not the function's; *give* is another way to call it."""
     form = result_form(typed)
     uploads = any(parameter.upload for parameter in typed.parameters)
 
     async def run(arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
         if uploads:
             with CallFiles() as files:
-                return await _called(typed, arguments, caller, form, report, files)
-        return await _called(typed, arguments, caller, form, report, None)
+                return await _called(typed, arguments, caller, form, report, files, give or _give)
+        return await _called(typed, arguments, caller, form, report, None, give or _give)
 
     return Tool(
-        name=typed.name,
+        name=name or typed.name,
         call=run,
         title=typed.title,
         description=typed.description,
@@ -66,6 +72,7 @@ async def _called(
     form: ResultForm,
     report: Report | None,
     files: CallFiles | None,
+    give: Give,
 ) -> ToolResult:
     from pydantic import ValidationError
 
@@ -75,33 +82,40 @@ async def _called(
         else:
             args, kwargs = await off_loop(validate, typed, arguments, files, report)
     except ValidationError as error:
-        return _failed(_wrong_arguments(typed, error))
+        return failed(wrong_arguments(typed.name, error))
     except (FunctionError, UnusableRequest) as error:  # a type's own code failed, or there was no room for a file
-        return _failed(str(error))
+        return failed(str(error))
     given = Given(headers=caller.headers, identity=caller.identity, progress=caller.progress, report=report)
     try:
-        value = await call(typed, args, kwargs, given)
-        if is_quick(value):
-            return tool_result(value, typed, form)
-        return await off_loop(tool_result, value, typed, form)
+        return await give(typed, args, kwargs, given, form)
     except (FunctionError, Busy) as error:
-        return _failed(str(error))
+        return failed(str(error))
     except UnusableOutput as error:
         if report is not None:
             report(error)
         else:
             log.error("The result of %r cannot be told", typed.name, exc_info=error)
-        return _failed(str(error))
+        return failed(str(error))
 
 
-def _failed(text: str) -> ToolResult:
+async def _give(
+    typed: TypedFunction, args: list[Any], kwargs: dict[str, Any], given: Given, form: ResultForm
+) -> ToolResult:
+    value = await call(typed, args, kwargs, given)
+    if is_quick(value):
+        return tool_result(value, typed, form)
+    return await off_loop(tool_result, value, typed, form)
+
+
+def failed(text: str) -> ToolResult:
+    """What an agent is told of a call that went wrong."""
     return ToolResult(content=({"type": "text", "text": text},), is_error=True)
 
 
-def _wrong_arguments(typed: TypedFunction, error: Any) -> str:
+def wrong_arguments(name: str, error: Any) -> str:
     """Which arguments are wrong, and how. What was given is not repeated."""
     told = []
     for one in details_of(error, "arguments")[:_MOST_ERRORS]:
         where = ".".join(str(part) for part in one["loc"][1:])
         told.append(f"- {where[:_MOST_PLACE] or 'arguments'}: {one['msg']}")
-    return "\n".join([f"{typed.name} cannot be called with these arguments:", *told])
+    return "\n".join([f"{name} cannot be called with these arguments:", *told])

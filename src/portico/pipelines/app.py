@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Match
 
 from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
+from portico.pipelines.as_tools import PipelineTools
 from portico.pipelines.chat import PipelineModels
 from portico.pipelines.crew import Crew
 from portico.pipelines.deploying import Deploying
@@ -52,7 +53,7 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     deployments = Deployments(settings.streaming_components)
     deploying = Deploying(deployments, settings, Crew(Path(settings.crew_dir)) if settings.crew_dir else None)
     watching = Watching(deploying, settings.files_to_ignore_patterns) if settings.reload else None
-    parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments)]
+    parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments), PipelineTools(deployments, deploying)]
     server = PipelinesServer(deployments, deploying, parts=parts, show_tracebacks=settings.show_tracebacks)
     gate = Gate.of(settings, settings.api_key or key)
     app = PipelinesApp(server, gate, settings.root_path, title=TITLE, description=DESCRIPTION)

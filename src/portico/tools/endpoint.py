@@ -53,8 +53,12 @@ class Endpoint:
         name: str,
         instructions: str,
         on_error: Callable[[BaseException], object],
+        *,
+        stateless: bool = False,
+        unknown: Callable[[str], Tool] | None = None,
     ) -> None:
         self._tools = tools
+        self._unknown = unknown
         self._on_error = on_error
         self._calls = Calls()
         self._changes = Changes()
@@ -70,7 +74,7 @@ class Endpoint:
         self._seen: Mapping[str, Tool] | None = None
         self._heading: dict[str, Mapping[str, Any]] = {}
         """The schemas of `_seen` that ask for headers."""
-        self._handshake = Handshake(self._server, self._changes, MAX_BODY)
+        self._handshake = Handshake(self._server, self._changes, MAX_BODY, stateless=stateless)
         self._modern = Modern(self._server, self._schema, MAX_BODY)
 
     async def close(self) -> None:
@@ -112,6 +116,8 @@ class Endpoint:
 
     async def _call(self, context: _Context, params: types.CallToolRequestParams) -> HandlerResult:
         tool = self._tools().get(params.name)
+        if tool is None and self._unknown is not None:
+            tool = self._unknown(params.name[:200])
         if tool is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:200]}")
         scope = _scope(context)

@@ -4,6 +4,10 @@ Each request is answered in the task that brought it: with JSON, or as a stream 
 tell before the answer. The SDK's `Server` does what is asked. The SDK's own transport for these versions keeps tasks
 and queues for each session, which cost several times as much, and does not know whose a session is.
 
+Where it is stateless, a client is given no session, and needs none: what it asks is answered as if the hands were
+shaken, in the newest of these versions unless it names another. Two processes may then answer one client in turn, and
+a client goes on after its server was started anew. To cancel a call it leaves.
+
 What differs from the letter of the specification: a client whose stream breaks is taken to have left, and its call is
 cancelled, since streams cannot be resumed here, and so its result could never be told. Source: MCP specification
 2025-11-25, "Transports", "Cancellation"; JSON-RPC 2.0.
@@ -18,6 +22,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server.connection import Connection
 from mcp.server.lowlevel import Server
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from portico.calls.body import read_body
@@ -28,6 +33,7 @@ from portico.tools.changes import Changes, Listener, TooManyListeners
 from portico.tools.reply import Reply
 from portico.tools.sessions import ClientSession, ClientSessions, TooManySessions
 from portico.tools.wire import SILENCE, Refusal, accepted, beat, decoded, event, is_json, message_of, notification
+from portico.types import Headers
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +48,11 @@ CHANGED = event(notification("notifications/tools/list_changed"))
 class Handshake:
     """Answers such clients."""
 
-    def __init__(self, server: Server[Any], changes: Changes, max_body: int) -> None:
+    def __init__(self, server: Server[Any], changes: Changes, max_body: int, *, stateless: bool = False) -> None:
         self._server = server
         self._changes = changes
         self._max_body = max_body
+        self._stateless = stateless
         self.sessions = ClientSessions(asyncio.get_running_loop().time)
 
     def close(self) -> None:
@@ -59,14 +66,18 @@ class Handshake:
             await self._post(exchange)
         elif method == "GET":
             await self._get(exchange)
-        elif method == "DELETE":
+        elif method == "DELETE" and not self._stateless:
             self.sessions.remove(self._session(exchange))
             await exchange.head(200, [(b"content-length", b"0")])
             await exchange.end()
         else:
-            raise Refusal(f"{method[:20]} is not allowed here.", 405, headers=[(b"allow", b"DELETE, GET, POST")])
+            allow = b"GET, POST" if self._stateless else b"DELETE, GET, POST"
+            raise Refusal(f"{method[:20]} is not allowed here.", 405, headers=[(b"allow", allow)])
 
     def _session(self, exchange: Exchange) -> ClientSession:
+        if self._stateless:
+            version = exchange.headers.get(MCP_PROTOCOL_VERSION_HEADER) or LATEST_HANDSHAKE_VERSION
+            return ClientSession(owner_of(exchange.scope), caller_of(exchange.scope), version)
         id = exchange.headers.get(SESSION)
         if id is None:
             raise Refusal(
@@ -110,7 +121,8 @@ class Handshake:
 
         def shaken(result: dict[str, Any]) -> None:
             session.version = result["protocolVersion"]
-            self._keep(session)
+            if not self._stateless:
+                self._keep(session)
 
         reply = Reply(
             self._server,
@@ -118,7 +130,7 @@ class Handshake:
             Connection.from_envelope(session.version, None, None),
             message,
             events=events,
-            headers=[(SESSION.encode(), session.id.encode())],
+            headers=self._heading(session),
             done=shaken if begins else None,
         )
         session.calls[message.id] = reply.cancel
@@ -126,6 +138,10 @@ class Handshake:
             await reply.give()
         finally:
             del session.calls[message.id]
+
+    def _heading(self, session: ClientSession) -> Headers:
+        """What tells the client which session it has."""
+        return [] if self._stateless else [(SESSION.encode(), session.id.encode())]
 
     def _keep(self, session: ClientSession) -> None:
         try:
@@ -140,7 +156,7 @@ class Handshake:
         session = self._session(exchange)
 
         async def open() -> None:
-            await exchange.head(200, [*STREAM_HEADERS, (SESSION.encode(), session.id.encode())])
+            await exchange.head(200, [*STREAM_HEADERS, *self._heading(session)])
 
         try:
             with self._changes.listening(caller_of(exchange.scope)) as listener:

@@ -34,6 +34,9 @@ THREADS = sys.platform != "emscripten"
 OnError = Callable[[BaseException], object]
 """Shows an exception to the author."""
 
+Unknown = Callable[[str], Tool]
+"""Makes a tool that says that there is none of that name."""
+
 MISSING = "Agents cannot call it as a tool: that needs the package mcp. {command} brings it."
 
 UNAVAILABLE = -32603
@@ -51,17 +54,25 @@ class ToolServer:
         instructions: str = "",
         on_error: OnError | None = None,
         allow_origins: str | Iterable[str] = (),
+        stateless: bool = False,
+        unknown: Unknown | None = None,
     ) -> None:
         """*name* is what clients are told that they talk to; *instructions* is for the model that calls.
 
         *on_error* is called with each exception that is none of a tool's own, for the author to see; by default it is
         logged. *allow_origins*: the origins whose pages may call, or ``"*"``, where it stands alone: none where the app
         that it is a part of says so for all of its routes. Credentials of browsers are never allowed.
+
+        *stateless*: nothing is remembered of a client between its requests, so that any process may answer each; see
+        `portico.tools.handshake`. *unknown* makes a tool for a name that is none of *tools*, to say so in a result;
+        by default that is an error of the protocol.
         """
         self.name = name
         self.instructions = instructions
         self.tools: dict[str, Tool] = {tool.name: tool for tool in tools}
         self._on_error = on_error or _log
+        self._stateless = stateless
+        self._unknown = unknown
         self._origins = Origins(allow_origins, "mcp-session-id, mcp-protocol-version, x-request-id, retry-after")
         self._endpoint: Endpoint | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,7 +159,14 @@ class ToolServer:
 
         if self._endpoint is None or self._loop is not asyncio.get_running_loop():  # else another client was faster
             self._loop = asyncio.get_running_loop()
-            self._endpoint = Endpoint(lambda: self.tools, self.name, self.instructions, self._on_error)
+            self._endpoint = Endpoint(
+                lambda: self.tools,
+                self.name,
+                self.instructions,
+                self._on_error,
+                stateless=self._stateless,
+                unknown=self._unknown,
+            )
         return self._endpoint
 
 
