@@ -141,6 +141,7 @@ PROVEN_IN = {
     "pipelines/declared": "pipelines/test_yaml_pipelines.py",
     "pipelines/graph_png": "pipelines/test_drawing.py",
     "pipelines/graph_svg": "pipelines/test_drawing.py",
+    "pipelines/life": "pipelines/test_tools_app.py",
     "pipelines/mermaid": "pipelines/test_drawing.py",
     "pipelines/pipeline_function": "pipelines/test_yaml_pipelines.py",
     "pipelines/socket_types": "pipelines/test_yaml_pipelines.py",

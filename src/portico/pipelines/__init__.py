@@ -15,8 +15,8 @@
 
 Pipelines that are served as they are, without a wrapper:
 
-- `yaml_pipelines`: those that a YAML file describes. `objects`: live ones. `agents`:
-  such as chat models.
+- `yaml_pipelines`: those that a YAML file describes. `objects`: live ones. `agents`: such as
+  chat models.
 - `sockets`: what their components take and give. `declared`: which of that callers know, `socket_types`: as which
   types.
 - `pipeline_function`: such a pipeline as a typed function.
@@ -26,6 +26,8 @@ The plain server of them:
 - `app`: it as a FastAPI app. `gate`: who may call, and deploy. `server`: its routes.
 - `runs`: what ``{name}/run`` does in its own way. `endpoints`: what is there whatever is deployed.
   `deploy_requests`: what that reads and answers. `documents`, `openapi`: what describes it.
+- `as_tools`: pipelines as tools for agents, and tools that deploy. `tools_app`: a server of these alone.
+- `life`: what such a process deploys, watches and ends.
 
 How they come and go while a server runs:
 
@@ -37,6 +39,7 @@ How they come and go while a server runs:
   `staging`: where files lie while a wrapper is tried. `file_locks`: who is at it.
 
 Where a hub has them: `service_app` is one pipeline as an app of its own.
+
 A pipeline as a picture:
 
 - `drawing`: which form of it a client gets. `graph`: what is in it. `graph_layout`: where.

@@ -9,11 +9,8 @@ Imports FastAPI, so that it is imported only where such an app is made.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,16 +22,12 @@ from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
 from portico.pipelines.as_tools import PipelineTools
 from portico.pipelines.chat import PipelineModels
-from portico.pipelines.crew import Crew
-from portico.pipelines.deploying import Deploying
-from portico.pipelines.deployments import Deployments
 from portico.pipelines.files import FilesRoute
 from portico.pipelines.gate import Gate, refusal_headers
+from portico.pipelines.life import alive, begin
 from portico.pipelines.server import Part, PipelinesServer
 from portico.pipelines.settings import PipelinesSettings
-from portico.pipelines.startup import Tell, deploy_all
-from portico.pipelines.tracing import trace_as_the_environment_says
-from portico.pipelines.watching import Watching
+from portico.pipelines.startup import Tell
 from portico.types import ASGIApp, Receive, Scope, Send
 
 TITLE = "Pipelines"
@@ -49,10 +42,8 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     - *tell* is told of each pipeline of the folder at the start: when the app's lifespan begins.
     """
     settings = settings or PipelinesSettings.read()
-    trace_as_the_environment_says()
-    deployments = Deployments(settings.streaming_components)
-    deploying = Deploying(deployments, settings, Crew(Path(settings.crew_dir)) if settings.crew_dir else None)
-    watching = Watching(deploying, settings.files_to_ignore_patterns) if settings.reload else None
+    deploying = begin(settings)
+    deployments = deploying.deployments
     parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments), PipelineTools(deployments, deploying)]
     server = PipelinesServer(deployments, deploying, parts=parts, show_tracebacks=settings.show_tracebacks)
     gate = Gate.of(settings, settings.api_key or key)
@@ -63,33 +54,11 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
 
     @asynccontextmanager
     async def lifespan(of: Any) -> AsyncIterator[Any]:
-        _import_from(settings.additional_python_path)
-        try:
-            await deploy_all(deploying, tell, settings.startup_deploy_workers if _in_parallel(settings) else 1)
-            if watching is not None:
-                watching.start()
-            async with authors(of) as state:
-                yield state
-        finally:
-            await server.close()
-            if watching is not None:
-                await watching.stop()
-            await deploying.close()
+        async with alive(settings, deploying, tell, server.close), authors(of) as state:
+            yield state
 
     app.router.lifespan_context = lifespan
     return app
-
-
-def _in_parallel(settings: PipelinesSettings) -> bool:
-    return settings.startup_deploy_strategy == "parallel"
-
-
-def _import_from(folders: str) -> None:
-    """Let pipelines import from *folders*, which are written as in PYTHONPATH."""
-    for folder in reversed([folder for folder in folders.split(os.pathsep) if folder]):
-        path = os.path.abspath(folder)
-        if path not in sys.path:
-            sys.path.insert(0, path)
 
 
 class PipelinesApp(FastAPI):

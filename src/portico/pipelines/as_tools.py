@@ -295,13 +295,12 @@ class _Told:
     done = False
 
     def __init__(self) -> None:
-        self.pieces: list[str] | None = None
+        self.pieces: list[str] = []
         self.value: Any = None
+        self.is_value = False
         self._left = MOST_TEXT
 
     def feed(self, item: Any) -> Frames:
-        if self.pieces is None:
-            self.pieces = []
         text = piece_text(item)
         self._left -= len(text)
         if self._left < 0:
@@ -310,7 +309,7 @@ class _Told:
         return None
 
     def final(self, value: Any) -> Frames:
-        self.value = value
+        self.value, self.is_value = value, True
         return None
 
     async def write(self, frame: bytes) -> None:
@@ -322,7 +321,7 @@ async def _give(
 ) -> ToolResult:
     told = _Told()
     await stream(typed, args, kwargs, given, told, _opened)
-    if told.pieces is not None:
+    if told.pieces or not told.is_value:
         return _joined("".join(told.pieces), form)
     return await off_loop(_result, told.value, typed, form)
 
@@ -342,8 +341,6 @@ def _joined(text: str, form: ResultForm) -> ToolResult:
 
 
 def _result(value: Any, typed: TypedFunction, form: ResultForm) -> ToolResult:
-    if value is None and typed.streams:  # a stream of nothing
-        return _joined("", form)
     try:
         result = tool_result(value, typed, form)
     except UnusableOutput:

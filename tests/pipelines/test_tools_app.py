@@ -1,0 +1,121 @@
+"""The server of tools alone: the pipelines of a folder at ``/mcp``, its health, its gate and its life."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portico.pipelines.folder import PipelinesFolder
+from portico.pipelines.settings import PipelinesSettings
+from portico.pipelines.tools_app import ToolsApp, create_tools_app
+from tests.pipelines.serving import AWAY, BEARER, KEY, ask
+from tests.pipelines.test_app import YAML
+from tests.pipelines.test_as_tools import MCP, message
+from tests.tools.served import listening
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "hello.yml").write_text(YAML)
+    return tmp_path
+
+
+def served(folder: Path) -> ToolsApp:
+    return create_tools_app(PipelinesSettings(pipelines_dir=str(folder), api_key=KEY))
+
+
+async def living(app: ToolsApp, within: Any) -> None:
+    """Run *within* while *app* is up."""
+    inbox: asyncio.Queue[Any] = asyncio.Queue()
+    said: asyncio.Queue[Any] = asyncio.Queue()
+    inbox.put_nowait({"type": "lifespan.startup"})
+    life = asyncio.create_task(app({"type": "lifespan"}, inbox.get, said.put))
+    assert (await said.get())["type"] == "lifespan.startup.complete"
+    await within()
+    inbox.put_nowait({"type": "lifespan.shutdown"})
+    assert (await said.get())["type"] == "lifespan.shutdown.complete"
+    await life
+
+
+def test_it_deploys_its_folder_when_it_starts(folder: Path) -> None:
+    app = served(folder)
+
+    async def within() -> None:
+        assert list(app.deployments.present) == ["hello"]
+        assert "hello" in app.tools.tools
+
+    asyncio.run(living(app, within))
+
+
+def test_its_routes_are_tools_and_health(folder: Path) -> None:
+    app = served(folder)
+    listed = ask(app, "POST", "/mcp", message("tools/list"), headers=MCP)
+    assert len(listed.json["result"]["tools"]) == 4
+    for path in ("/health", "/status", "/mcp/health"):
+        answer = ask(app, "GET", path)
+        assert (answer.status, answer.json["status"]) == (200, "ok")
+    assert ask(app, "POST", "/health", {}).status == 405
+    missing = ask(app, "POST", "/hello/run", {"name": "you"})
+    assert missing.status == 404
+    assert "The tools are at /mcp" in missing.json["detail"]
+
+
+def test_its_gate_is_that_of_the_whole_server(folder: Path) -> None:
+    app = served(folder)
+    asked = message("tools/list")
+    assert ask(app, "POST", "/mcp", asked, headers=MCP, **AWAY).status == 401
+    assert ask(app, "GET", "/health", **AWAY).status == 401
+    assert ask(app, "POST", "/mcp", asked, headers={**MCP, **BEARER}, **AWAY).status == 200
+    assert ask(app, "POST", "/mcp", asked, headers={**MCP, "origin": "https://evil.example"}).status == 403
+    assert ask(app, "POST", "/mcp", asked, headers={**MCP, "host": "evil.example"}).status == 421
+
+
+def test_a_folder_that_cannot_be_read_is_said_at_the_start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(of: PipelinesFolder) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))  # who runs these tests may read everything
+
+    monkeypatch.setattr(PipelinesFolder, "found", refuse)
+    app = served(folder)
+
+    async def test() -> list[Any]:
+        said: list[Any] = []
+
+        inbox = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+        async def receive() -> Any:
+            return inbox.pop(0)
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await app({"type": "lifespan"}, receive, send)
+        return said
+
+    first, *_ = asyncio.run(test())
+    assert first["type"] == "lifespan.startup.failed"
+    assert "Permission denied" in first["message"]
+
+
+def test_it_needs_no_fastapi() -> None:
+    code = (
+        "import sys, portico.pipelines.tools_app as app\n"
+        "sys.exit('fastapi' in sys.modules or 'haystack' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_under_uvicorn(folder: Path) -> None:
+    from mcp import Client
+
+    async def test() -> None:
+        async with listening(served(folder)) as url, Client(f"{url}/mcp") as client:
+            assert "hello" in [tool.name for tool in (await client.list_tools()).tools]
+            result = await client.call_tool("hello", {"name": "you"})
+            assert "Hello you" in result.content[0].text  # type: ignore[union-attr]
+
+    asyncio.run(test())
