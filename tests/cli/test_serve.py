@@ -278,6 +278,56 @@ def test_functions_as_chat_models(shell: Shell, interrupt: Interrupt) -> None:
     assert "reply has the parameter messages, so it is served as a chat model" in interrupt(process)
 
 
+PIPELINES = """\
+import os
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+from haystack import Pipeline
+from haystack.components.builders import PromptBuilder
+from portico.pipelines.wrapper import BasePipelineWrapper
+
+pipe = Pipeline()
+pipe.add_component("prompt", PromptBuilder("Hello {{ name }}", required_variables=["name"]))
+
+class Greets(BasePipelineWrapper):
+    def setup(self, word: str = "Hello") -> None:
+        self.word = word
+
+    def run_api(self, name: str) -> str:
+        return f"{self.word} {name}"
+
+    def run_chat_completion(self, model, messages, body):
+        yield self.word
+
+class Fails(Greets):
+    def setup(self):
+        raise LookupError("no model file")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "sent", "answer"),
+    [
+        (["pipes:Greets", "--set", "word=Ahoy"], "greets", {"name": "me"}, "Ahoy me"),
+        (
+            ["pipes:pipe", "--inputs", "who:prompt.name", "--outputs", "said:prompt.prompt"],
+            "pipe",
+            {"who": "me"},
+            {"said": "Hello me"},
+        ),
+    ],
+)
+def test_pipelines(
+    shell: Shell, interrupt: Interrupt, arguments: list[str], name: str, sent: dict[str, str], answer: object
+) -> None:
+    (shell.folder / "pipes.py").write_text(PIPELINES)
+    process, url = shell.serve(*arguments, "--port=0")
+    assert url.endswith(f"/apps/{name}/")
+    assert httpx.post(url + "run", json=sent, trust_env=False, timeout=30).json() == {"result": answer}
+    models = get(url + "v1/models")
+    assert models.status_code == 404 if name == "pipe" else [one["id"] for one in models.json()["data"]] == [name]
+    assert "below it run, docs, mcp" in interrupt(process)
+
+
 OWN = """\
 def broken():
     raise ValueError("my own mistake")
@@ -307,6 +357,14 @@ app = FastAPI(lifespan=lifespan)
         (("typed:mixed",), 1, r"portico: predict is a function, and reply is a chat model .*--chat.*\n"),
         (("typed:Needs",), 1, r"portico: Needs is a class, and an object of it needs arguments \(rate\).*\n"),
         (("typed:Fails",), 1, r"portico: Fails is a class, .* failed: no model file\n.*typed.py.*: no model file\n"),
+        (
+            ("pipes:Fails",),
+            1,
+            r"portico: Failed to call setup\(\) on .*: no model file\n.*pipes.py.*: no model file\n",
+        ),
+        (("pipes:Greets", "--inputs=name:prompt.name"), 2, r"portico: Greets is a wrapper, .*--inputs.*\n"),
+        (("typed:predict", "--set=a=1"), 2, r"portico: Inputs, outputs and settings .* are for pipelines; .*\n"),
+        (("typed:predict", "--set=a"), 2, r"portico: --set a: write it as key=value, .*\n"),
         (("typed:unfit",), 1, r"portico: The parameter 'db' of unfit is annotated with sqlite3.Connection.*\n"),
         (("myapp:app", "--id=My App"), 2, r"portico: 'My App' cannot be a service name.*'my-app'\.\n"),
         (("myapp:app", "--expires=soon"), 2, r"portico: 'soon' is no duration.*\n"),
@@ -322,6 +380,7 @@ def test_what_does_not_work_is_said(shell: Shell, arguments: tuple[str, ...], st
     (shell.folder / "own.py").write_text(OWN)
     (shell.folder / "failing.py").write_text(FAILING)
     (shell.folder / "typed.py").write_text(TYPED)
+    (shell.folder / "pipes.py").write_text(PIPELINES)
     done = shell.run("serve", *arguments, status=status)
     assert done.stdout == ""
     assert re.fullmatch(said, done.stderr, re.DOTALL), done.stderr
