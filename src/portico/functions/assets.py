@@ -81,4 +81,6 @@ def _own_files() -> dict[str, Path]:
 @functools.cache
 def _read(route: str, path: Path | None) -> Asset:
     body = docs.START.encode() if path is None else path.read_bytes()
+    if path is not None and path.name == docs.REDOC:
+        body = body.replace(docs.LOGO, b"data:,")
     return Asset(body, _TYPES[route[route.rindex(".") :]], f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -31,6 +31,9 @@ _SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
 REDOC = "redoc.standalone.js"
 """ReDoc's file, for a page of it: pipelines have one."""
 
+LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+"""A picture that ReDoc would load from its maker, and is not given: nothing is loaded from elsewhere."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex">
