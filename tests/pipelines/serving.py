@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 from portico.functions.conventions import Conventions
-from portico.functions.signature import typed_function
 from portico.pipelines.app import PipelinesApp
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.gate import Gate
+from portico.pipelines.preparing import prepare
 from portico.pipelines.server import PipelinesServer
 from portico.pipelines.wrapper import BasePipelineWrapper
 from tests.models.visitor import Answer, visit
@@ -31,16 +31,7 @@ class Undeployable:
 
 def wrapped(name: str, wrapper: BasePipelineWrapper) -> Deployment:
     """*wrapper*, set up and deployed under *name*."""
-    wrapper.setup()
-    run = getattr(wrapper, "run_api_async", None) or getattr(wrapper, "run_api", None)
-    return Deployment(
-        name=name,
-        pipeline=wrapper.pipeline,
-        wrapper=wrapper,
-        source=Source(kind="object"),
-        api=typed_function(run, name, conventions=Conventions(extra="ignore")) if run is not None else None,
-        chat=getattr(wrapper, "run_chat_completion", None),
-    )
+    return prepare(name, wrapper, Source(kind="object"))
 
 
 def app(gate: Gate | None = None, deploying: Any = None, **wrappers: BasePipelineWrapper) -> PipelinesApp:

@@ -38,8 +38,8 @@ def test_routes_follow_the_table_and_a_pipeline_that_stays_keeps_its_route() -> 
 
 
 def test_names_of_the_servers_own_routes_do_as_names_of_pipelines() -> None:
-    served = app(status=Echo(), draw=Echo())
-    for name in ("status", "draw"):
+    served = app(status=Echo(), draw=Echo(), docs=Echo(), v1=Echo())
+    for name in ("status", "draw", "docs", "v1"):
         assert run(served, name, {"text": "a"}).json == {"result": "aa"}
     assert ask(served, "GET", "/status/draw").json == {"status": "Up!", "pipeline": "draw"}
     assert run(app(undeploy=Echo()), "undeploy", {"text": "a"}).status == 401
