@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from portico.functions.conventions import Conventions
 from portico.pipelines.app import PipelinesApp
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
