@@ -74,8 +74,14 @@ class Shell:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PORTICO_", "JPY_"))}
-        return kept | {"XDG_CONFIG_HOME": str(self.folder / "config"), "PYTHONUNBUFFERED": "1"}
+        gone = ("PORTICO_", "HAYHOOKS_", "JPY_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(gone)}
+        return kept | {
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "PYTHONUNBUFFERED": "1",
+            "HAYSTACK_TELEMETRY_ENABLED": "False",
+        }
 
     def run(self, *arguments: str, status: int = 0, stdin: str = "", **variables: str) -> Done:
         """Run ``portico`` with *arguments* to its end."""

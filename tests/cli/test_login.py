@@ -15,6 +15,9 @@ from portico.errors import LinkClosed, Refused
 from portico.provider.login import DeviceLogin
 from tests.live_commands import PASSWORD, Relay, Shell, allow, last_words
 
+NOBODY = "1"
+"""A port on which no server of pipelines listens: `status` says so of it, and of logins in any case."""
+
 
 def read_page(stderr: object) -> str:
     """The page that the person is asked to open."""
@@ -32,7 +35,9 @@ def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> Non
     assert stat.S_IMODE(where.stat().st_mode) == 0o600
     token = json.loads(where.read_text())["relays"][relay.url + "/"]["token"]
     assert token not in said
-    assert re.search(rf"{re.escape(relay.url)}/\s+alice\s+alice\s+20", shell.run("status").stdout)
+    assert re.search(
+        rf"{re.escape(relay.url)}/\s+alice\s+alice\s+20", shell.run("status", "--port", NOBODY, status=1).stdout
+    )
     process, url = shell.serve("myapp:app", "--id=logged-in", f"--server-url={relay.url}", "--access=private")
     assert re.search(r"^logged-in\s+live\s+private", shell.run("services").stdout, re.MULTILINE)
     key = shell.run("keys", "create", "*").stdout.strip()
@@ -42,7 +47,7 @@ def test_logged_in_once_and_used_from_then_on(shell: Shell, relay: Relay) -> Non
     last_words(process)
     assert process.returncode == 1
     assert shell.run("logout", relay.url).stdout.startswith("You are logged out")
-    assert "logged in nowhere" in shell.run("status").stdout
+    assert "logged in nowhere" in shell.run("status", "--port", NOBODY, status=1).stdout
     refused = shell.run("services", "--server-url", relay.url, status=1, PORTICO_TOKEN=token).stderr
     assert "revoked" in refused
     said = shell.run("services", "--server-url", relay.url, status=1).stderr
@@ -76,7 +81,7 @@ def test_declined(shell: Shell, relay: Relay) -> None:
     _, said = last_words(process)
     assert process.returncode == 1
     assert said.endswith("portico: the login was declined\n")
-    assert "logged in nowhere" in shell.run("status").stdout
+    assert "logged in nowhere" in shell.run("status", "--port", NOBODY, status=1).stdout
 
 
 def test_who_asks_too_often_is_slowed_down_and_the_code_expires(relay: Relay) -> None:

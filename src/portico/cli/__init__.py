@@ -11,6 +11,9 @@ Serving an app:
 - `hub_services`: pipelines as services of a hub, for as long as they are deployed. `hub_flags`: of which.
 - `embedded`: a relay in this process, where no other is named.
 
+Pipelines: `run` serves those of a folder; `pipeline` deploys and runs them, `status` lists them;
+`pipelines_server` is what these share, `upload` the files that they send.
+
 A relay's account: `login`, `logout`, `status`, `services`, `keys`, `stop`; `account` is what they share.
 
 Running a relay: `relay`.
@@ -31,9 +34,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "serve": "give an app a URL: portico serve module:app",
+    "run": "serve all pipelines of a folder, as REST, OpenAI's API and tools for agents",
+    "pipeline": "deploy, undeploy and run pipelines of that server",
     "login": "log in at a relay, and keep its token",
     "logout": "forget the token",
-    "status": "which relays you are logged in at",
+    "status": "which pipelines are up, and which relays you are logged in at",
     "services": "what your workspace serves",
     "keys": "make, list and revoke visitors' keys",
     "stop": "take a service down, whichever program serves it",
@@ -43,9 +48,18 @@ COMMANDS = {
 }
 
 
+SERVER_OPTIONS = {"--host": True, "--port": True, "--use-https": False, "--disable-ssl": False}
+"""What may stand before a command's name, too, as in Hayhooks: whether a value goes with it."""
+
+OF_A_SERVER = ("run", "status", "pipeline")
+"""The commands that take these."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status. Raises `SystemExit` as argparse does."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    before = _options_before(given)
+    given = given[len(before) :]
     name = given[0] if given else "--help"
     if name in ("--version", "-V"):
         from portico.version import __version__
@@ -58,7 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"portico: there is no command {name!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    return _run(name, given[1:])
+    if before and name not in OF_A_SERVER:
+        print(f"portico: {before[0]} goes after {name}: portico {name} --help tells more", file=sys.stderr)
+        return 2
+    return _run(name, before + given[1:])
+
+
+def _options_before(given: list[str]) -> list[str]:
+    """The options of `SERVER_OPTIONS` that *given* begins with, and their values."""
+    count = 0
+    while count < len(given):
+        option, has_value, _ = given[count].partition("=")
+        if option not in SERVER_OPTIONS:
+            break
+        count += 2 if SERVER_OPTIONS[option] and not has_value else 1
+    return given[:count]
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -71,6 +99,7 @@ def _run(name: str, arguments: list[str]) -> int:
         prog=f"portico {name}",
         description=command.__doc__.partition("\n\n")[0] if command.__doc__ else None,
         allow_abbrev=False,
+        conflict_handler="resolve",  # a command may mean something else by -h
     )
     command.configure(parser)
     try:

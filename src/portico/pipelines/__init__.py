@@ -28,6 +28,7 @@ The plain server of them:
   `deploy_requests`: what that reads and answers. `documents`, `openapi`: what describes it.
 - `as_tools`: pipelines as tools for agents, and tools that deploy. `tools_app`: a server of these alone.
 - `life`: what such a process deploys, watches and ends.
+- `running`: it from start to end. `addresses`: where it listens. `process`: one that serves, `processes`: several.
 
 How they come and go while a server runs:
 

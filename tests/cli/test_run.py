@@ -1,0 +1,148 @@
+"""`portico run` as a process: its start, what it says, its key, its processes, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.live_commands import Shell
+from tests.live_jupyter import free_port
+from tests.live_pipelines import YAML, LivePipelines, start_pipelines
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def two(shell: Shell) -> Path:
+    """A folder with one pipeline that is right, and one that is not."""
+    folder = shell.folder / "pipelines"
+    folder.mkdir()
+    (folder / "double.yml").write_text(YAML)
+    (folder / "broken.yml").write_text("components: {}\n")
+    return folder
+
+
+def test_it_says_how_far_it_is_and_where_it_is(shell: Shell, two: Path) -> None:
+    live = start_pipelines(shell)
+    assert live.url == f"http://localhost:{live.port}"
+    assert live.request("POST", "/double/run", json={"value": 2}).json() == {"result": {"add": {"result": 7}}}
+    path = shell.folder / "state" / "portico" / "keys" / f"{live.port}.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert live.request("POST", "/undeploy/double").status_code == 401
+    assert live.request("POST", "/undeploy/double", key=True).status_code == 200
+    key = live.key
+    said = live.end()
+    assert re.search(r"^portico: \[\d/2\] double is up \(\d\.\d s\)$", said, re.MULTILINE)
+    assert re.search(r"^portico: \[\d/2\] broken failed: YAML pipeline must declare", said, re.MULTILINE)
+    assert re.search(r"^portico: 1 of 2 pipelines are up after \d+\.\d s; failed: broken$", said, re.MULTILINE)
+    assert f"portico: deploying needs a key: the commands find it in {path}" in said
+    assert key not in said
+    assert not path.exists(), "the key ends with the server"
+
+
+def test_settings_come_from_flags_the_environment_and_the_file(shell: Shell, two: Path) -> None:
+    (shell.folder / ".env").write_text("HAYHOOKS_PIPELINES_DIR=nowhere\nPORTICO_API_KEY=of-the-file\nSOME_KEY=secret\n")
+    live = start_pipelines(
+        shell, "-h", "127.0.0.1", "-d", "pipelines", "-w", "1", HAYHOOKS_ROOT_PATH="/api", HAYHOOKS_CHAINLIT_PATH="/x"
+    )
+    assert live.url == f"http://127.0.0.1:{live.port}/api"
+    assert not (shell.folder / "state").exists(), "a key that was given is left nowhere"
+    said = live.end(signal.SIGTERM)
+    assert "HAYHOOKS_CHAINLIT_PATH is set, which means nothing here" in said
+    assert "deploying needs a key: the one that was given" in said
+    assert "of-the-file" not in said
+
+
+def test_without_a_key_it_says_so_aloud(shell: Shell) -> None:
+    live = start_pipelines(shell, "--no-auth", "--host", "127.0.0.1")
+    answer = live.request("POST", "/deploy-yaml", json={"name": "double", "source_code": YAML})
+    assert answer.json() == {"name": "double", "success": True, "endpoint": "/double/run"}
+    said = live.end()
+    assert re.search(r"^portico: WARNING: no key is asked for .* may deploy, .*127\.0\.0\.1$", said, re.MULTILINE)
+    assert "no pipelines are in pipelines yet" in said
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_is_said_in_one_line(shell: Shell, address: str) -> None:
+    """Of either address that localhost has: the other program might be somebody else's."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as other:
+        if address not in {found[4][0] for found in socket.getaddrinfo("localhost", 80)}:
+            pytest.skip("localhost has no such address here")
+        other.bind((address, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        said = shell.run("run", "--port", str(port), status=1).stderr
+    assert said == (
+        f"portico: cannot listen on localhost, port {port}: another program does. "
+        f"End it, or take another port: --port {port + 1}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--host", "192.0.2.1"), 1, r"cannot listen on 192\.0\.2\.1, port 14\d+: .*--host"),
+        (("--host", "no.such.host.invalid"), 1, r"cannot listen on no\.such\.host\.invalid"),
+        (("--port", "http"), 2, r"--port: 'http' is no whole number from 0 to 65535"),
+        (("--workers", "0"), 2, r"--workers: '0' is no whole number from 1"),
+    ],
+)
+def test_what_is_wrong_is_one_line(shell: Shell, arguments: tuple[str, ...], status: int, said: str) -> None:
+    done = shell.run("run", *arguments, status=status)
+    assert re.fullmatch(rf"portico: {said}.*\n", done.stderr), done.stderr
+
+
+def test_h_alone_shows_the_help(shell: Shell) -> None:
+    """It is the host's, as Hayhooks has it."""
+    assert "--pipelines-dir" in shell.run("run", "-h").stdout
+
+
+def children(live: LivePipelines) -> list[psutil.Process]:
+    """The processes that serve, besides the one that started them."""
+    found = []
+    for one in psutil.Process(live.process.pid).children():
+        try:
+            if "spawn_main" in " ".join(one.cmdline()):
+                found.append(one)
+        except psutil.Error:
+            pass  # it ends just now
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_several_processes_serve_and_end_together(shell: Shell, two: Path) -> None:
+    live = start_pipelines(shell, "--workers", "2", "--host", "127.0.0.1")
+    assert len(children(live)) == 2
+    assert live.request("POST", "/double/run", json={"value": 1}).status_code == 200
+    dead = children(live)[0]
+    dead.kill()
+    eventually(lambda: len(children(live)) == 2 and dead not in children(live))
+    eventually(lambda: "is replaced" in "".join(live.said))
+    assert live.request("GET", "/status").status_code == 200
+    served = children(live)
+    said = live.end(signal.SIGTERM)
+    assert not any(one.is_running() for one in served)
+    assert len(re.findall(r"^portico: \[\d/2\] double is up", said, re.MULTILINE)) == 1, "the first one alone says it"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_processes_end_with_the_one_that_started_them(shell: Shell) -> None:
+    live = start_pipelines(shell, "--workers", "2", "--host", "127.0.0.1")
+    served = children(live)
+    os.kill(live.process.pid, signal.SIGKILL)
+    eventually(lambda: not any(one.is_running() for one in served), 20)
+    done = live.portico("status", "--host", "127.0.0.1", status=1)
+    assert "not responding" in done.stderr
+
+
+def test_a_file_in_the_place_of_the_folder(shell: Shell) -> None:
+    (shell.folder / "pipelines").write_text("a file")
+    done = shell.run("run", "--port", str(free_port()), status=2)
+    assert done.stderr == "portico: --pipelines-dir: pipelines is no folder\n"
