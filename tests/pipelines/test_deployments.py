@@ -35,3 +35,22 @@ def test_a_name_that_is_taken_or_unknown_is_refused_and_changes_nothing() -> Non
         table.remove("b")
     assert table.remove("a").name == "a"
     assert told == [["a"], []]
+
+
+def test_what_is_served_no_more_lets_go_of_its_modules() -> None:
+    table = Deployments()
+    told: list[str] = []
+
+    def made(wrapper: object) -> Deployment:
+        source = Source(kind="object")
+        return Deployment(
+            name="a", pipeline=None, wrapper=wrapper, source=source, discard=lambda: told.append(str(wrapper))
+        )
+
+    table.add(made("first"))
+    table.add(made("first"), replace=True)
+    assert told == []
+    table.add(made("second"), replace=True)
+    assert told == ["first"]
+    table.remove("a")
+    assert told == ["first", "second"]

@@ -11,7 +11,8 @@
 - `streaming`, `async_streaming`: a run as a generator of its chunks, by `thread_run` and `task_run`. `pipeline_kinds`,
   `streaming_components`, `stream_callbacks`: what runs, what of it streams, who is told. `stopping`: its early end.
 - `run_scope`: what is around each call. `tracing`: its spans, and those of deploys, for OpenTelemetry.
-- `openai_messages`, `serialized_inputs`: what a wrapper reads of requests.
+- `openai_messages`, `serialized_inputs`: what a wrapper reads of requests. `logger`: what it writes its log with.
+- `aliases`: the names of Hayhooks, for files that import from it.
 
 Pipelines that are served as they are, without a wrapper:
 
@@ -46,3 +47,87 @@ A pipeline as a picture:
 - `drawing`: which form of it a client gets. `graph`: what is in it. `graph_layout`: where.
 - `graph_svg`, `graph_png`, `mermaid`: how it looks.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from portico.pipelines.aliases import install
+
+if TYPE_CHECKING:
+    from haystack import Pipeline
+    from haystack import Pipeline as AsyncPipeline
+
+    from portico.pipelines.app import create_app
+    from portico.pipelines.async_streaming import async_streaming_generator
+    from portico.pipelines.callbacks import (
+        default_on_pipeline_end,
+        default_on_tool_call_end,
+        default_on_tool_call_start,
+    )
+    from portico.pipelines.events import PipelineEvent, create_notification_event, create_status_event
+    from portico.pipelines.logger import log
+    from portico.pipelines.open_webui import (
+        OpenWebUIEvent,
+        create_chat_completion_event,
+        create_citation_events,
+        create_details_tag,
+        create_message_event,
+        create_replace_event,
+        create_source_event,
+    )
+    from portico.pipelines.openai_messages import (
+        chat_messages_from_openai_response,
+        get_input_files,
+        get_last_user_input_text,
+        get_last_user_message,
+        is_user_message,
+    )
+    from portico.pipelines.serialized_inputs import coerce_pipeline_inputs
+    from portico.pipelines.settings import PipelinesSettings
+    from portico.pipelines.sse_stream import SSEStream
+    from portico.pipelines.streaming import streaming_generator
+    from portico.pipelines.wrapper import BasePipelineWrapper
+
+__all__ = [
+    "AsyncPipeline",
+    "BasePipelineWrapper",
+    "OpenWebUIEvent",
+    "Pipeline",
+    "PipelineEvent",
+    "PipelinesSettings",
+    "SSEStream",
+    "async_streaming_generator",
+    "chat_messages_from_openai_response",
+    "coerce_pipeline_inputs",
+    "create_app",
+    "create_chat_completion_event",
+    "create_citation_events",
+    "create_details_tag",
+    "create_message_event",
+    "create_notification_event",
+    "create_replace_event",
+    "create_source_event",
+    "create_status_event",
+    "default_on_pipeline_end",
+    "default_on_tool_call_end",
+    "default_on_tool_call_start",
+    "get_input_files",
+    "get_last_user_input_text",
+    "get_last_user_message",
+    "is_user_message",
+    "log",
+    "streaming_generator",
+]
+
+install()
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for the first time (PEP 562): most of it needs pydantic, some Haystack or FastAPI."""
+    from portico.pipelines.aliases import PUBLIC, find
+
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = find(name, PUBLIC[name])
+    return value

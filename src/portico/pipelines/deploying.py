@@ -187,11 +187,15 @@ class Deploying:
         try:
             candidate = await on_thread(_saving(name, partial(make, proposal.laid)))
             try:
-                await proposal.agree()
+                try:
+                    await proposal.agree()
+                except BaseException:
+                    await on_thread(_saving(name, candidate.drop))
+                    raise
+                made = await on_thread(_saving(name, candidate.keep))
             except BaseException:
-                await on_thread(_saving(name, candidate.drop))
+                candidate.deployment.discard()
                 raise
-            made = await on_thread(_saving(name, candidate.keep))
         except BaseException:
             proposal.withdraw()
             raise

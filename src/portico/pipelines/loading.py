@@ -38,7 +38,8 @@ CLASS = "PipelineWrapper"
 
 _import = builtins.__import__
 _lock = threading.RLock()
-"""Held while names of packages are given out, and while modules that were let go of are put back for a moment."""
+"""Held for a moment, while modules come into ``sys.modules`` or go: never while a module is
+imported. One thread may take it twice: the garbage collector runs code at any time."""
 _packages: dict[str, Package] = {}
 """Those whose modules are in ``sys.modules``, by name."""
 _alive: WeakValueDictionary[str, Package] = WeakValueDictionary()
@@ -111,14 +112,15 @@ class Package:
         self.folder = folder
         self.modules: dict[str, ModuleType] = {}
         """Those that were loaded from the folder, by their names in ``sys.modules``."""
-        self._discarded = False
-        self._present_for = 0
+        self._is_discarded = False
+        self._imports = 0
+        """Import statements that are being carried out, and need the modules to be found."""
         self._names = frozenset(one for one in (name, folder.name) if one.isidentifier() and not _is_regular(one, self))
         self._builtins = {**vars(builtins), "__import__": self._import}
+        _install()
         with _lock:
             self.name = _free_name(name)
             _packages[self.name] = _alive[self.name] = self
-        _install()
 
     def load(self) -> ModuleType:
         """Import the folder's ``__init__.py``, if there is one, and its wrapper's file."""
@@ -127,14 +129,9 @@ class Package:
     def discard(self) -> None:
         """Take its modules out of ``sys.modules``. What runs keeps them, and may import more of the folder."""
         with _lock:
-            self._discarded = True
-            self._keep()
-            for name in self.modules:
-                sys.modules.pop(name, None)
-            _packages.pop(self.name, None)
-            parent = sys.modules.get(ROOT)
-            if parent is not None:
-                vars(parent).pop(self.name.rpartition(".")[2], None)
+            self._is_discarded = True
+            if not self._imports:
+                self._remove()
 
     def spec(self, fullname: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
         """Where *fullname*, a module of this package, lies."""
@@ -211,26 +208,28 @@ class Package:
     @contextmanager
     def _present(self) -> Iterator[None]:
         """The modules are in ``sys.modules``, where Python looks for the package of a relative import."""
-        if not self._discarded:
+        with _lock:
+            self._imports += 1
+            if self._is_discarded:
+                sys.modules.update(self.modules)
+                _packages[self.name] = self
+        try:
             yield
-            return
-        with _lock:  # what is imported imports more, on this thread
-            self._present_for += 1
-            try:
-                if self._present_for == 1:
-                    sys.modules.update(self.modules)
-                    _packages[self.name] = self
-                yield
-            finally:
-                self._present_for -= 1
-                if not self._present_for:
-                    self.discard()
+        finally:
+            with _lock:
+                self._imports -= 1
+                if self._is_discarded and not self._imports:
+                    self._remove()
 
-    def _keep(self) -> None:
+    def _remove(self) -> None:
         prefix = f"{self.name}."
         for name, module in [*sys.modules.items()]:
             if name == self.name or name.startswith(prefix):
                 self.modules[name] = module
+                del sys.modules[name]
+        _packages.pop(self.name, None)
+        if (parent := sys.modules.get(ROOT)) is not None:
+            vars(parent).pop(self.name.rpartition(".")[2], None)
 
 
 def _free_name(name: str) -> str:
