@@ -126,6 +126,7 @@ def hayhooks(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [str(python("hayhooks", REQUIREMENTS).with_name("hayhooks")), "run", "--port", str(port)]
     variables = os.environ | {"HAYSTACK_TELEMETRY_ENABLED": "False", "HAYHOOKS_PIPELINES_DIR": str(folder)}
+    variables.pop("PYTHONPATH", None)  # it has its own packages
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=variables, stdout=log, stderr=log, cwd=folder)
         try:
