@@ -40,6 +40,10 @@ _import = builtins.__import__
 _lock = threading.RLock()
 """Held for a moment, while modules come into ``sys.modules`` or go: never while a module is
 imported. One thread may take it twice: the garbage collector runs code at any time."""
+_importing = threading.RLock()
+"""Held while a wrapper's file is imported, one after the other. Packages that import their parts lazily, as Haystack's
+do, put another module in their own place when they are imported: a thread that waits for the first then gets the
+module that was replaced, and misses its names. So deploys at once may set up at once, but not import."""
 _packages: dict[str, Package] = {}
 """Those whose modules are in ``sys.modules``, by name."""
 _alive: WeakValueDictionary[str, Package] = WeakValueDictionary()
@@ -124,7 +128,8 @@ class Package:
 
     def load(self) -> ModuleType:
         """Import the folder's ``__init__.py``, if there is one, and its wrapper's file."""
-        return importlib.import_module(f"{self.name}.{FILE.removesuffix('.py')}")
+        with _importing:
+            return importlib.import_module(f"{self.name}.{FILE.removesuffix('.py')}")
 
     def discard(self) -> None:
         """Take its modules out of ``sys.modules``. What runs keeps them, and may import more of the folder."""
