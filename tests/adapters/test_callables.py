@@ -636,3 +636,25 @@ def test_the_example_on_the_card_is_a_call_of_the_first() -> None:
     assert take(predict).call == CallState(path="run", body='{"area": 1}')
     assert take([later, predict]).call == CallState(path="later/run", body='{"area": 1}')
     assert take(photo).call == CallState(path="run", body='{"size": 1}', files=("picture",))
+
+
+def test_a_lambda_is_called_as_its_service() -> None:
+    assert tuple(take(lambda area: area, TakeOptions(name="double")).app.functions) == ("double",)
+    assert tuple(take(predict, TakeOptions(name="double")).app.functions) == ("predict",)
+
+
+def test_the_author_is_told_of_parameters_that_say_no_type() -> None:
+    def clean(df, rows=3, *, scale):  # type: ignore[no-untyped-def]
+        return df
+
+    said = [remark for remark in take(clean).remarks if "takes any JSON" in remark]
+    assert said == [
+        "clean takes any JSON as 'df' and 'scale': a type makes a field of it, and reads what is sent. "
+        "For example: def clean(df: float), or a pandas.DataFrame."
+    ]
+    assert not [remark for remark in take([predict, later]).remarks if "any JSON" in remark]
+
+
+def test_agents_are_told_the_name_of_a_single_function() -> None:
+    assert take(predict).app._tools.name == "predict"
+    assert take([predict, later], TakeOptions(name="flats")).app._tools.name == "flats"

@@ -218,6 +218,8 @@ def test_a_typed_dict_that_refers_to_itself_says_what_to_do() -> None:
         ("Undefined", "'Undefined' of the parameter 'value'"),
         ("1 +", "SyntaxError"),
         (3, "annotated with 3"),
+        (datetime, "annotated with datetime, which is a module. Name a class of it, as in datetime.datetime."),
+        (ipaddress, "annotated with ipaddress, which is a module. Name a class of it."),
         (Annotated[str, Field(ge="x", pattern="(")], "'value'"),
     ],
     ids=str,

@@ -79,6 +79,10 @@ def test_the_doctor_says_how_the_hub_was_found(run: Run) -> None:
         ("answering('x') --name x --replace --replica", "choose one of replace and replica"),
         ("--stop nobody", "no service named 'nobody' here"),
         ("answering('x') --access open", "invalid choice: 'open'"),
+        ("answering('x') --public", "there is no --public: write --access public"),
+        ("answering('x') --help", "%serve? shows what there is"),
+        ("answering len", "several are served as a list: %serve [answering, len] --name NAME"),
+        ("'answering'", "write the name without quotes, %serve answering"),
     ],
 )
 def test_an_error_is_one_message_and_fails_the_cell(notebook: Kernel, line: str, says: str) -> None:

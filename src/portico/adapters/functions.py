@@ -17,7 +17,9 @@ from portico.adapters.taken import Taken, TakeOptions
 from portico.asgi.adapt import kind_of
 from portico.card.state import CallState
 from portico.errors import NotServable
+from portico.functions.hints import signature_of
 from portico.functions.mark import options_of
+from portico.functions.names import suggested
 from portico.functions.typed import FunctionOptions, TypedFunction
 from portico.packages import IN_TAB, loaded, to_install
 
@@ -127,12 +129,12 @@ def take(thing: Any, options: TakeOptions) -> Taken:
         check_packages()
         from portico.functions.server import FunctionsServer
 
-        found = read(thing)
+        found = read(thing, options.name)
         title = options.title or (options.name if len(found.functions) > 1 else "")
         server = FunctionsServer(
             found.functions, title=title, on_error=lambda error: options.report("the function", error)
         )
-        remarks = found.remarks
+        remarks = [*found.remarks, *_untyped(found.functions)]
     return Taken(
         server,
         KIND,
@@ -162,11 +164,15 @@ class Gathered:
     """What their author should know."""
 
 
-def read(thing: Any) -> Gathered:
-    """The functions of *thing*, by name. Raises as `take` does."""
+def read(thing: Any, service: str = "") -> Gathered:
+    """The functions of *thing*, by name. A single one that has no name is called as its *service*.
+
+    Raises as `take` does.
+    """
     found = Gathered()
     for name, function, options in _functions(thing, found.remarks):
-        typed = _typed(function, name, options)
+        is_lambda = function is thing and look(lambda one: one.__name__, thing, otherwise="") == "<lambda>"
+        typed = _typed(function, suggested(service) if service and is_lambda else name, options)
         if typed.name in found.functions:
             raise NotServable(
                 f"Two functions are called {typed.name!r}. Give a dict that names them: "
@@ -205,6 +211,25 @@ def _typed(function: Any, name: str, options: FunctionOptions | None) -> TypedFu
 def _unwrap(thing: Any) -> tuple[Any, FunctionOptions | None]:
     """The function itself, where *thing* is a tool of some library that holds it, and what that says of it."""
     return tool_objects.unwrap(thing) or (thing, None)
+
+
+def _untyped(served: Mapping[str, TypedFunction]) -> list[str]:
+    """What the author should know of parameters that say no type: callers' JSON reaches them as it is."""
+    said = []
+    for name, typed in served.items():
+        own = look(signature_of, typed.function, otherwise=None)
+        sent = {one.name for one in typed.parameters}
+        bare = [
+            one.name
+            for one in (own.parameters.values() if own is not None else ())
+            if one.name in sent and one.annotation is one.empty and one.default is one.empty
+        ]
+        if bare:
+            said.append(
+                f"{name} takes any JSON as {' and '.join(map(repr, bare[:_NAMED]))}: a type makes a field of it, and "
+                f"reads what is sent. For example: def {name}({bare[0]}: float), or a pandas.DataFrame."
+            )
+    return said
 
 
 def _check_alike(thing: Any) -> None:

@@ -82,7 +82,7 @@ class FunctionsServer:
         self._named = title
         self._report = on_error
         self._origins = Origins(allow_origins, _SHOWN)
-        self._tools = ToolServer((), name=title or "functions", on_error=on_error)
+        self._tools = ToolServer((), name=title or _one(functions) or "functions", on_error=on_error)
         self._imports = False
         """Whether what the first visitor of the description would wait for is imported, or about to be."""
         self.functions: Mapping[str, TypedFunction] = {}
@@ -294,6 +294,11 @@ def route_of(scope: Scope) -> str:
     if root and (path == root or path.startswith(root + "/")):
         path = path[len(root) :]
     return path.strip("/")
+
+
+def _one(functions: Mapping[str, TypedFunction]) -> str:
+    """The name of the only function; empty where there are several."""
+    return next(iter(functions)) if len(functions) == 1 else ""
 
 
 def _unread(functions: Iterable[TypedFunction]) -> list[str]:

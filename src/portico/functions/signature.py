@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import types
 import typing
 from collections.abc import Callable
 from dataclasses import replace
@@ -226,6 +227,11 @@ class _Reading:
 
     def _refusal(self, parameter: str, annotation: Any, error: Exception) -> NotServable:
         module = getattr(annotation, "__module__", "") or ""
+        if isinstance(annotation, types.ModuleType):
+            return NotServable(
+                f"The parameter {parameter!r} of {self._name} is annotated with {annotation.__name__}, which is a "
+                f"module. Name a class of it{_class_like(annotation)}."
+            )
         if module.startswith(("starlette.", "fastapi.")):
             would_do = (
                 "Of the request a function can have its headers (headers: Headers, of starlette.datastructures), and "
@@ -343,6 +349,12 @@ def awaited(result: Any) -> Any:
 def _says_iterator(result: Any) -> bool:
     origin = typing.get_origin(result) or result
     return any(origin is one for one in _ITERATORS)
+
+
+def _class_like(module: types.ModuleType) -> str:
+    """The class of *module* that has the module's own name, as its users would write it: ``PIL.Image.Image``."""
+    last = module.__name__.rpartition(".")[2]
+    return f", as in {module.__name__}.{last}" if isinstance(getattr(module, last, None), type) else ""
 
 
 def _shown(annotation: Any) -> str:

@@ -42,7 +42,8 @@ def examine(provider: Provider, url: str = "", token: str = "") -> str:
         if session.last_error is not None:
             lines.append(f"       {session.last_error}")
     for service in provider.services.values():
-        lines.append(f"  service {service.name}: {service.status} at {service.url}, {service.requests} requests")
+        answered = f"{service.requests} request{'s' if service.requests != 1 else ''}"
+        lines.append(f"  service {service.name}: {service.status} at {service.url}, {answered}")
     return "\n".join(lines)
 
 

@@ -46,7 +46,15 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong as IPython does, instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
+        unknown = re.search(r"unrecognized arguments: --(\w+)", message)
+        if unknown and unknown[1] == "help":
+            raise ServeError("%serve? shows what there is.")
+        if unknown and unknown[1] in _ACCESSES:
+            raise ServeError(f"there is no --{unknown[1]}: write --access {unknown[1]}")
         raise ServeError(f"{message}. See %serve?")
+
+
+_ACCESSES = ("private", "key", "public")
 
 
 def _parser() -> _Parser:
@@ -54,7 +62,7 @@ def _parser() -> _Parser:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--name")
     parser.add_argument("--title")
-    parser.add_argument("--access", choices=("private", "key", "public"))
+    parser.add_argument("--access", choices=_ACCESSES)
     parser.add_argument("--origin", action="append", default=[])
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--inputs", nargs="+", action="extend", default=[])
@@ -209,7 +217,13 @@ class ServeMagics(Magics):
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise ServeError(f"{error}. Run the cell that defines it first.{meant}") from None
         except SyntaxError:
+            several = expression.replace(",", " ").split()
+            if len(several) > 1 and all(map(str.isidentifier, several)):
+                listed = f"[{', '.join(several)}]"
+                raise ServeError(f"several are served as a list: %serve {listed} --name NAME") from None
             raise ServeError(f"{expression!r} is no Python expression. See %serve?") from None
+        if isinstance(thing, str) and thing in self.bindings.names():
+            raise ServeError(f"{expression} is a text: write the name without quotes, %serve {thing}")
         if not options.share and (given := [name for name in _OF_A_SHARE if getattr(options, name)]):
             raise ServeError(f"--{given[0].replace('_', '-')} is of a link: add --share")
         if options.share and options.login:
@@ -332,9 +346,8 @@ class ServeMagics(Magics):
         if not services:
             print("This notebook serves nothing. Try: %serve app")
         for service in services:
-            print(
-                f"{service.name:20} {service.status:13} {service.access:8} {service.requests:6} requests  {service.url}"
-            )
+            answered = f"{service.requests:6} request{'s' if service.requests != 1 else ' '}"
+            print(f"{service.name:20} {service.status:13} {service.access:8} {answered}  {service.url}")
             for share in service.shares:
                 print(f"{'':20} {share.status:13} {share.access:8} {'':15}  {share.url}")
 
