@@ -119,6 +119,22 @@ async def test_what_waits_for_a_setup_that_waits_is_its_own_name_alone(deploying
     assert said(deploying, "a") == "2!\n"
 
 
+async def test_a_server_that_starts_meanwhile_does_not_take_what_may_fail_yet(
+    deploying: Deploying, folder: Path
+) -> None:
+    lay(folder, {"x": b""})
+    gate, begun = folder / "gate", folder / "begun"
+    first = asyncio.create_task(deploying.deploy_files("a", wrapper("1", waiting_for(gate, begun))))
+    await until(begun.exists)
+    other = in_folder(folder)
+    assert await deploy_all(other) == {}
+    assert not other.deployments.present
+    gate.touch()
+    await first
+    assert said(deploying, "a") == "1!\n"
+    assert await deploy_all(in_folder(folder)) == {}
+
+
 async def test_a_deploy_goes_on_though_its_visitor_has_left(deploying: Deploying, folder: Path) -> None:
     lay(folder, {"x": b""})
     gate, begun = folder / "gate", folder / "begun"

@@ -31,6 +31,10 @@ _UNREADY: Final = "unready-"  # what a change is called until its journal is who
 _LEFT_AFTER: Final = 3600.0
 """Seconds after which nobody writes at a journal any more: it takes milliseconds for a small file."""
 
+_MENDED_WITHIN: Final = 10.0  # seconds
+_LOOK: Final = 0.01  # seconds
+
+_MENDING = "mending.lock"
 _JOURNAL = "journal.json"
 _DONE = "done.json"
 _LOCK = "lock"
@@ -112,16 +116,44 @@ class FileChanges:
 def mend(state: Path) -> list[Path]:
     """Undo what was half done when its process died; gives the files that were put back or taken away."""
     mended: list[Path] = []
-    for folder in sorted(state.glob(f"{PREFIX}*")):
-        try:
-            mended += _mend(folder)
-        except OSError:  # of one folder that cannot be mended, the others are none the worse
-            log.exception("What a deploy left half done in %s could not be undone", folder)
+    left = sorted(state.glob(f"{PREFIX}*"))
+    if left:
+        lock = FileLock(state / _MENDING)
+        _wait_for(lock)
+        for folder in left:
+            try:
+                mended += _mend(folder)
+            except OSError:  # of one folder that cannot be mended, the others are none the worse
+                log.exception("What a deploy left half done in %s could not be undone", folder)
+        with contextlib.suppress(OSError):
+            (state / _MENDING).unlink()
+        lock.free()
     for folder in state.glob(f"{_UNREADY}*"):
         with contextlib.suppress(OSError):  # its process may have made it ready just now
             if folder.stat().st_mtime < time.time() - _LEFT_AFTER:
                 shutil.rmtree(folder, ignore_errors=True)
     return mended
+
+
+def under_way(state: Path) -> set[str]:
+    """The files, by their paths, that live processes are about to make where there are none yet."""
+    paths = set()
+    for folder in state.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # it has come to its end
+            lock = FileLock(folder / _LOCK)
+            journal = _read(folder / _JOURNAL)
+            if lock.try_take():
+                lock.free()
+            elif journal is not None:
+                paths |= {entry["path"] for entry in journal["entries"] if entry["old"] is None}
+    return paths
+
+
+def _wait_for(lock: FileLock) -> None:
+    """Another process that mends is at it for milliseconds: what it has not undone yet must not be read."""
+    until = time.monotonic() + _MENDED_WITHIN
+    while not lock.try_take() and time.monotonic() < until:
+        time.sleep(_LOOK)
 
 
 def _mend(folder: Path) -> list[Path]:

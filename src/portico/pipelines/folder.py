@@ -73,10 +73,13 @@ class PipelinesFolder:
     def found(self) -> list[FoundPipeline]:
         """All pipelines of the folder, undeployed ones as well, in the order of their names. Raises `OSError`."""
         by_name: dict[str, list[Path]] = {}
+        coming = file_changes.under_way(self.state)  # a deploy that may fail yet
         for path in sorted(self.path.iterdir()) if self.path.is_dir() else []:
-            if path.name.startswith(".") or path.name == "__pycache__":
+            if path.name.startswith(".") or path.name == "__pycache__" or path.name in coming:
                 continue
             if path.is_dir():
+                if f"{path.name}/{WRAPPER_FILE}" in coming:
+                    continue
                 if (path / WRAPPER_FILE).is_file():
                     by_name.setdefault(path.name, []).append(path)
                 else:
