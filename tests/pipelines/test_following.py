@@ -161,11 +161,7 @@ async def test_what_one_proposed_that_was_killed_is_not_served(
     assert [each.deployments.find("ghost").description for each in crew] == ["of a live one"] * 3
 
 
-async def test_the_folder_is_its_users_alone() -> None:
-    from portico.pipelines.crew import make_place
-
-    place = make_place()
-    assert place.stat().st_mode & 0o077 == 0
+async def test_the_table_has_the_last_change_of_each_name_and_how_far_each_member_is(place: Path) -> None:
     crew = Crew(place)
     crew.join(0)
     assert crew.others() == {}

@@ -22,7 +22,6 @@ import json
 import logging
 import os
 import secrets
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -70,11 +69,6 @@ class CrewTable:
 
     revision: int = 0
     changes: Mapping[str, CrewChange] = field(default_factory=dict)
-
-
-def make_place() -> Path:
-    """A folder for a crew, for its first process to make and to remove."""
-    return Path(tempfile.mkdtemp(prefix="portico-workers-"))  # its mode is 0700
 
 
 class Crew:
