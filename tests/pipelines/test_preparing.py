@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import pytest
-from pydantic import BaseModel
+from haystack.dataclasses import ChatMessage
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, UploadFile
 
 from portico.errors import PipelineError, UnusableOutput
@@ -300,6 +301,32 @@ def test_a_model_arrives_as_a_dict() -> None:
     got = run(api, item={}, items=[{"size": 1, "more": {"size": 2}}], point={"x": 1}, usual={}, either={"size": 1}, n=1)
     three = {"size": 3, "more": None}
     assert got == (three, [inner], {"x": 1.0}, three, {"size": 1, "more": None}, 1)
+
+
+def test_messages_arrive_as_messages_in_whichever_form_they_come() -> None:
+    usual = ChatMessage.from_user("usual")
+
+    def run_api(  # type: ignore[no-untyped-def]
+        self, messages: list[ChatMessage], one: ChatMessage | None = None, last: ChatMessage = usual
+    ) -> list[ChatMessage]:
+        assert all(type(each) is ChatMessage for each in [*messages, last])
+        return [*messages, one, last] if one else [*messages, last]
+
+    api = api_of(run_api)
+    given = [
+        {"role": "user", "content": "one"},
+        ChatMessage.from_assistant("two", meta={"a": 1}).to_dict(),
+        {"_role": "user", "_content": [{"text": "three"}]},
+    ]
+    got = run(api, messages=given, one={"role": "system", "content": "four"})
+    assert [each.text for each in got] == ["one", "two", "three", "four", "usual"]
+    assert got[-1] is usual
+    assert json.loads(result_bytes(got[1:2], api)) == {
+        "result": [{"_role": "assistant", "_content": [{"text": "two"}], "_name": None, "_meta": {"a": 1}}]
+    }
+    assert "$ref" in api.input_schema["properties"]["messages"]["items"]
+    with pytest.raises(ValidationError, match="it is no message"):
+        run(api, messages=[{"role": "nobody", "content": "x"}])
 
 
 def test_bytes_and_paths_are_texts() -> None:

@@ -62,12 +62,6 @@ class FieldOfParameter:
     always: bool
     """Whether it is passed if callers gave nothing: its default is that of a ``Field(...)``, and not the function's."""
 
-    def has_models(self) -> bool:
-        """Whether its values may be, or hold, pydantic models or dataclasses."""
-        from pydantic import TypeAdapter
-
-        return _holds_models(TypeAdapter(self.annotation).core_schema)
-
 
 def annotation_of(parameter: inspect.Parameter, annotation: Any) -> Any:
     """The type of *parameter*, whose own annotation is *annotation*; `EMPTY` if it has none."""
@@ -219,13 +213,6 @@ def can_be_sent(annotation: Any, default: Any) -> bool:
     except Exception:  # noqa: BLE001 - a type may be anything
         return False
     return bool(_as_json(kind, default))
-
-
-def _holds_models(schema: Any) -> bool:
-    """Whether pydantic's own schema (a core schema) has such a part."""
-    if isinstance(schema, dict):
-        return schema.get("type") in ("model", "dataclass") or any(map(_holds_models, schema.values()))
-    return isinstance(schema, list | tuple) and any(map(_holds_models, schema))
 
 
 def _is_free(name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Union
 from portico.calls.run import runs_on_loop
 from portico.errors import NotServable
 from portico.functions.choices import most_choices
-from portico.functions.conventions import USUAL, Conventions
+from portico.functions.conventions import USUAL, Conventions, fields_with
 from portico.functions.docstrings import Docstring, docstring_of
 from portico.functions.fields import (
     EMPTY,
@@ -165,7 +165,7 @@ class _Reading:
     def _add(self, name: str, annotation: Any, default: Any) -> None:
         described = self.told.parameters.get(name) or self._conventions.describe(name)
         try:
-            kind = taken(annotation, plain=self._conventions.plain)
+            kind = taken(self._conventions.parameter(annotation), plain=self._conventions.plain)
             self.fields.append(field_of(name, kind, default, described, len(self.fields)))
         except Exception as error:  # pydantic's own complaints of a Field
             raise self._refusal(name, annotation, error) from error
@@ -304,7 +304,7 @@ class _Reading:
         if self._rest:
             by_position += [one for one in every.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
         positional = tuple((one.name, None if one.default is EMPTY else one.default) for one in by_position)
-        as_dicts = tuple(one.name for one in self.fields if self._conventions.models_as_dicts and one.has_models())
+        as_dicts = tuple(fields_with(self._conventions.as_dict, arguments))
         always = tuple(field.name for field in self.fields if field.always or field.name in as_dicts)
         more = self._more is not EMPTY
         same = all(field.name == field.parameter for field in self.fields)

@@ -75,7 +75,7 @@ class Passing:
     always: tuple[str, ...] = ()
     """The fields that are passed if callers gave nothing, too: their defaults are those of a ``Field(...)``."""
     as_dicts: tuple[str, ...] = ()
-    """The fields whose models and dataclasses become dicts (`Conventions.models_as_dicts`)."""
+    """The fields whose models and dataclasses become dicts (`Conventions.as_dict`)."""
     strict: bool = False
     """Whether some type takes no text for a date, say, unless it comes as JSON."""
     choices: int = 1

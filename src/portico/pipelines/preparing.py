@@ -23,10 +23,12 @@ from portico.functions.hints import definition_of, resolve, signature_of
 from portico.functions.mark import options_of
 from portico.functions.signature import typed_function
 from portico.functions.typed import FunctionOptions, TypedFunction
+from portico.packages import loaded
 from portico.pipelines import requirements
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.loading import load_wrapper, told
 from portico.pipelines.results import checked_result
+from portico.pipelines.socket_types import with_messages
 from portico.pipelines.wrapper import BasePipelineWrapper, Method, has
 
 RUNS: Final[tuple[Method, ...]] = (
@@ -41,12 +43,13 @@ RUNS: Final[tuple[Method, ...]] = (
 CONVENTIONS: Final = Conventions(
     extra="ignore",
     any_name=True,
-    models_as_dicts=True,
+    parameter=with_messages,
+    as_dict=lambda kind: kind is not loaded("haystack.dataclasses", "ChatMessage"),
     plain=frozenset(("bytes", "path")),
     describe=lambda name: f"Parameter '{name}'",
     result=checked_result,
 )
-"""How ``run_api`` is read."""
+"""How ``run_api`` is read. Messages are what they are said to be: there is nothing to be done with one as a dict."""
 
 
 def prepare_folder(name: str, folder: Path, settings: Mapping[str, Any] | None = None) -> Deployment:

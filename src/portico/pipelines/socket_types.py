@@ -21,7 +21,7 @@ def field_type(annotation: Any) -> Any:
     A message may also have the keys that the OpenAI API has: ``{"role": "user", "content": "Hi"}``.
     """
     try:
-        kind = taken(_with_messages(annotation))
+        kind = taken(with_messages(annotation))
     except Exception:  # noqa: BLE001 - the type may be anything, and a component may take what comes
         return Any
     return kind if _has_schema(kind) else Any
@@ -44,8 +44,8 @@ def _has_schema(kind: Any) -> bool:
     return True
 
 
-def _with_messages(annotation: Any) -> Any:
-    """*annotation* with messages read by us, at any depth of lists, dicts and unions."""
+def with_messages(annotation: Any) -> Any:
+    """*annotation* with messages of all forms, not of Haystack's own alone, at any depth of lists, dicts, unions."""
     message = loaded("haystack.dataclasses", "ChatMessage")
     if message is not None and annotation is message:
         from pydantic import BeforeValidator
@@ -55,8 +55,8 @@ def _with_messages(annotation: Any) -> Any:
     if not arguments or origin is typing.Literal:
         return annotation
     if origin is Annotated:
-        return Annotated[(_with_messages(arguments[0]), *arguments[1:])]
-    inner = tuple(one if isinstance(one, list) or one is ... else _with_messages(one) for one in arguments)
+        return Annotated[(with_messages(arguments[0]), *arguments[1:])]
+    inner = tuple(one if isinstance(one, list) or one is ... else with_messages(one) for one in arguments)
     if all(old is new for old, new in zip(arguments, inner, strict=True)):
         return annotation
     if origin in (Union, types.UnionType):
