@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.client import HTTPConnection, IncompleteRead
@@ -10,13 +14,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from portico.pipelines.app import create_app
+from portico.pipelines.key_file import find
 from portico.pipelines.settings import PipelinesSettings
+from tests.live_jupyter import free_port
 from tests.models.conftest import uvicorn_on_loopback
 from tests.pipelines.serving import KEY, app
 from tests.pipelines.test_runs import Echo, Pieces
@@ -179,3 +186,51 @@ def test_what_was_begun_is_ended_where_the_authors_startup_fails(folder: Path) -
     with pytest.raises(ValueError, match="not today"), TestClient(served):
         pass
     assert closed == [True]
+
+
+PROGRAM = """
+from portico.pipelines import create_app, run_app
+
+app = create_app()
+
+@app.get("/own")
+async def own():
+    return "mine"
+
+run_app(app, host="127.0.0.1", port={port})
+"""
+
+
+def test_a_program_runs_its_app_with_a_key_that_the_commands_find(folder: Path, tmp_path: Path) -> None:
+    port = free_port()
+    keys = tmp_path / "keys"
+    variables = {"PORTICO_KEY_DIR": str(keys), "PORTICO_PIPELINES_DIR": str(folder), "PYTHONUNBUFFERED": "1"}
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(port=port)],
+        env=os.environ | variables,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        try:
+            assert program.stdout is not None
+            url = program.stdout.readline().strip()
+            assert url == f"http://127.0.0.1:{port}"
+            assert httpx.get(f"{url}/own").json() == "mine"
+            assert httpx.post(f"{url}/hello/run", json={"name": "you"}).status_code == 200
+            assert httpx.post(f"{url}/undeploy/hello").status_code == 401
+            found = find(port, keys)
+            assert found is not None
+            gone = httpx.post(f"{url}/undeploy/hello", headers={"authorization": f"Bearer {found.key}"})
+            assert gone.json() == {"success": True, "name": "hello"}
+        finally:
+            program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 0
+    assert find(port, keys) is None
+
+
+def test_what_stands_beside_the_routes_is_known_to_leave_deploying_to_those_with_a_key(folder: Path) -> None:
+    """Each part is open on loopback: one that deploys has to ask `may_deploy` itself, and to have a test of that."""
+    parts = [type(part).__name__ for part in create_app(settings(folder)).pipelines.parts]
+    assert parts == ["PipelineModels", "FilesRoute", "PipelineTools"]

@@ -1,18 +1,20 @@
 """The FastAPI app of a server of pipelines: what authors give routes, middleware and a lifespan of their own.
 
-Here: how the two fit together. Each request goes by the gate first, the author's routes among them. What the server of
-pipelines answers is its own; anything else is FastAPI's. Where the author has no middleware, the server is called
-before FastAPI is, whose layers cost a small request more than all else.
+Here: how the two fit together, and how a program runs it. Each request goes by the gate first, the author's routes
+among them. What the server of pipelines answers is its own; anything else is FastAPI's. Where the author has no
+middleware, the server is called before FastAPI is, whose layers cost a small request more than all else.
 
-Imports FastAPI, so that it is imported only where such an app is made.
+Imports FastAPI and uvicorn, so that it is imported only where such an app is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -20,11 +22,13 @@ from starlette.routing import BaseRoute, Match
 
 from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
+from portico.pipelines import running
 from portico.pipelines.as_tools import PipelineTools
 from portico.pipelines.chat import PipelineModels
 from portico.pipelines.files import FilesRoute
 from portico.pipelines.gate import Gate, refusal_headers
 from portico.pipelines.life import alive, begin
+from portico.pipelines.process import configure_log
 from portico.pipelines.server import Part, PipelinesServer
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import Tell
@@ -47,35 +51,58 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments), PipelineTools(deployments, deploying)]
     server = PipelinesServer(deployments, deploying, parts=parts, show_tracebacks=settings.show_tracebacks)
     gate = Gate.of(settings, settings.api_key or key)
-    app = PipelinesApp(server, gate, settings.root_path, title=TITLE, description=DESCRIPTION)
-    if settings.cors_allow_origins or settings.cors_allow_origin_regex:
-        app.let_pages_in(settings)
+    app = PipelinesApp(server, gate, settings, title=TITLE, description=DESCRIPTION)
+    app.tell = tell
     authors = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(of: Any) -> AsyncIterator[Any]:
-        async with alive(settings, deploying, tell, server.close), authors(of) as state:
+        async with alive(settings, deploying, app.tell, server.close), authors(of) as state:
             yield state
 
     app.router.lifespan_context = lifespan
     return app
 
 
+def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve *app* by uvicorn until a signal ends it. Blocks.
+
+    *host* and *port* are those of the settings if they are not given. An app of `create_app` whose settings name no key
+    gets one, which is left where the commands find it. Any other app is served as it is.
+
+    Raises `StartupFailed` if it cannot be served.
+    """
+    settings = app.settings if isinstance(app, PipelinesApp) else PipelinesSettings.read()
+    settings = replace(settings, host=host or settings.host, port=settings.port if port is None else port)
+    if not isinstance(app, PipelinesApp):
+        uvicorn.run(app, host=settings.host, port=settings.port)
+        return
+    configure_log()
+    running.run(replace(settings, workers=1), app.adopt)
+
+
 class PipelinesApp(FastAPI):
     """A FastAPI app before whose own routes stand those of a server of pipelines."""
 
-    def __init__(self, server: PipelinesServer, gate: Gate, root: str = "", **options: Any) -> None:
-        """*root* is the path under which a proxy shows it, whether or not the proxy takes that away."""
+    def __init__(
+        self, server: PipelinesServer, gate: Gate, settings: PipelinesSettings | None = None, **options: Any
+    ) -> None:
+        """Of *settings* it takes the path under which a proxy shows it, and which other sites' pages may call."""
         super().__init__(**{"docs_url": None, "redoc_url": None, **options})
         self.pipelines = server
         self.gate = gate
         self.router.routes.insert(0, PipelineRoutes(server))
         self.router.default = self._not_found
-        self._root = root
+        self.settings = settings = settings or PipelinesSettings()
+        self.tell: Tell | None = None
+        """Told of each pipeline of the folder when the lifespan begins."""
+        self._root = settings.root_path
         self._described: tuple[object, list[BaseRoute], dict[str, Any]] | None = None
         server.documents.title = self.title
         server.documents.describe = lambda: self.openapi()
         self._first: ASGIApp = self._gated
+        if settings.cors_allow_origins or settings.cors_allow_origin_regex:
+            self._first = self._with_cors(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection (ASGI 3.0)."""
@@ -86,9 +113,15 @@ class PipelinesApp(FastAPI):
                 scope["root_path"] = self._root
             await self._first(scope, receive, send)
 
-    def let_pages_in(self, settings: PipelinesSettings) -> None:
+    def adopt(self, settings: PipelinesSettings, tell: Tell) -> PipelinesApp:
+        """Go by the key and the names of *settings*, where it is served; returns itself."""
+        self.gate = Gate.of(settings, settings.api_key)
+        self.tell = tell
+        return self
+
+    def _with_cors(self, settings: PipelinesSettings) -> ASGIApp:
         """Answer pages of the origins that *settings* name: before the gate, as browsers ask without a key first."""
-        self._first = CORSMiddleware(
+        return CORSMiddleware(
             self._gated,
             allow_origins=settings.cors_allow_origins,
             allow_origin_regex=settings.cors_allow_origin_regex or None,

@@ -48,7 +48,9 @@ class Stopping:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Take the signals of this process, from its main thread."""
+        """Take the signals of this process, if this is its main thread; else only `ask` ends the server."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self.ask())
 
