@@ -90,7 +90,7 @@ def is_understood(command: str) -> bool:
     _, name, *words = shlex.split(re.sub(r" [<>|&] .*", "", command), comments=True)
     if name == "--version":
         return True
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = argparse.ArgumentParser(allow_abbrev=False, conflict_handler="resolve")  # as `portico.cli` makes it
     import_module(f"portico.cli.{name}").configure(parser)
     try:
         parser.parse_args(words)

@@ -54,6 +54,7 @@ _STREAMING = {
     "OnReasoning": "stream_callbacks",
     "OnToolCallEnd": "stream_callbacks",
     "OnToolCallStart": "stream_callbacks",
+    "ToolCallbackReturn": "stream_callbacks",
     "async_streaming_generator": "async_streaming",
     "find_all_streaming_components": "streaming_components",
     "is_streaming_component": "streaming_components",

@@ -14,16 +14,16 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-Given = Any
+ToolCallbackReturn = Any
 """What a callback gives: None, a text, an event, or a list of them."""
 
-OnToolCallStart = Callable[[str, dict[str, Any], str | None], Given] | None
+OnToolCallStart = Callable[[str, dict[str, Any], str | None], ToolCallbackReturn] | None
 """Called with a tool's name, its arguments, and the call's id, if it has one."""
-OnToolCallEnd = Callable[[str, dict[str, Any], str, bool], Given] | None
+OnToolCallEnd = Callable[[str, dict[str, Any], str, bool], ToolCallbackReturn] | None
 """Called with a tool's name, its arguments, its result as a text, and whether it failed."""
-OnReasoning = Callable[[str, dict[str, Any] | None], Given] | None
+OnReasoning = Callable[[str, dict[str, Any] | None], ToolCallbackReturn] | None
 """Called with a piece of the model's reasoning, and what the provider says besides."""
-OnPipelineEnd = Callable[[Any], Given] | None
+OnPipelineEnd = Callable[[Any], ToolCallbackReturn] | None
 """Called with the result of the run."""
 
 
@@ -41,9 +41,9 @@ class Callbacks:
         """Whether the author wants to be told of any chunk."""
         return self.tool_start is not None or self.tool_end is not None or self.reasoning is not None
 
-    def calls(self, chunk: Any) -> list[Callable[[], Given]]:
+    def calls(self, chunk: Any) -> list[Callable[[], ToolCallbackReturn]]:
         """What is to be called before *chunk* goes out: for a ``StreamingChunk``, and no piece of another kind."""
-        found: list[Callable[[], Given]] = []
+        found: list[Callable[[], ToolCallbackReturn]] = []
         if not hasattr(chunk, "tool_call_result"):
             return found
         if (start := self.tool_start) is not None and chunk.tool_calls:
@@ -72,20 +72,20 @@ class Callbacks:
         return [] if self.end is None else await _awaited(lambda: self.end(result), _as_chunk)  # type: ignore[misc]
 
 
-def _of_start(start: Callable[..., Given], call: Any) -> Callable[[], Given]:
+def _of_start(start: Callable[..., ToolCallbackReturn], call: Any) -> Callable[[], ToolCallbackReturn]:
     return lambda: start(call.tool_name, _arguments(call.arguments), call.id)
 
 
-def _of_end(end: Callable[..., Given], told: Any) -> Callable[[], Given]:
-    def call() -> Given:
+def _of_end(end: Callable[..., ToolCallbackReturn], told: Any) -> Callable[[], ToolCallbackReturn]:
+    def call() -> ToolCallbackReturn:
         result = told.result if isinstance(told.result, str) else str(told.result)
         return end(told.origin.tool_name, told.origin.arguments, result, bool(told.error))
 
     return call
 
 
-def _of_reasoning(reasoned: Callable[..., Given], reasoning: Any) -> Callable[[], Given]:
-    def call() -> Given:
+def _of_reasoning(reasoned: Callable[..., ToolCallbackReturn], reasoning: Any) -> Callable[[], ToolCallbackReturn]:
+    def call() -> ToolCallbackReturn:
         text = getattr(reasoning, "reasoning_text", None)
         return reasoned(text if isinstance(text, str) else str(reasoning), getattr(reasoning, "extra", None))
 
@@ -101,7 +101,7 @@ def _arguments(text: str | None) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _called(call: Callable[[], Given], piece: Callable[[Any], Any] | None = None) -> list[Any]:
+def _called(call: Callable[[], ToolCallbackReturn], piece: Callable[[Any], Any] | None = None) -> list[Any]:
     try:
         return _pieces(call(), piece)
     except Exception:  # an author's callback may raise anything; their stream goes on without what it would have said
@@ -109,7 +109,7 @@ def _called(call: Callable[[], Given], piece: Callable[[Any], Any] | None = None
         return []
 
 
-async def _awaited(call: Callable[[], Given], piece: Callable[[Any], Any] | None = None) -> list[Any]:
+async def _awaited(call: Callable[[], ToolCallbackReturn], piece: Callable[[Any], Any] | None = None) -> list[Any]:
     try:
         given = call()
         if hasattr(given, "__await__"):
@@ -120,7 +120,7 @@ async def _awaited(call: Callable[[], Given], piece: Callable[[Any], Any] | None
         return []
 
 
-def _pieces(given: Given, piece: Callable[[Any], Any] | None) -> list[Any]:
+def _pieces(given: ToolCallbackReturn, piece: Callable[[Any], Any] | None) -> list[Any]:
     if not given:
         return []
     if hasattr(given, "__await__"):
