@@ -23,7 +23,7 @@ def run(notebook: Path, server: JupyterServer) -> list[tuple[str, Output]]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_without_an_error(notebook: Path, jupyter_server: JupyterServer):
-    if notebook.stem in ("01-serve", "03-share", "04-browser"):
+    if notebook.stem in ("01-serve", "03-share", "04-browser", "05-pipelines"):
         pytest.skip("another test runs it, and looks closer")
     assert run(notebook, jupyter_server)
 
@@ -81,3 +81,38 @@ def test_share(jupyter_server: JupyterServer):
     assert of('print("the link:"').text == "the link: 401\nthe service: live\n"
     assert "called by nobody known\nHello again" in of("import portico").text
     assert "{'doubled': 42}" in of("async def double").text
+
+
+def test_pipelines(jupyter_server: JupyterServer):
+    [notebook] = [path for path in NOTEBOOKS if path.stem == "05-pipelines"]
+    cells = run(notebook, jupyter_server)
+
+    def of(beginning: str) -> list[Output]:
+        return [output for cell, output in cells if cell.startswith(beginning)]
+
+    [live] = of("%serve pipe")
+    assert "Pipeline: form" in live.displays[0]["data"]["text/plain"]
+    [first] = of("import httpx")
+    assert first.result == "'Answer in one word: Why?'"
+    [anew] = of('answer_of(pipe_service, "Why?")')
+    assert anew.result == "'In two words: Why?'"
+    [wrapper] = of("%serve Website() --name website")
+    assert "Website: form and chat" in wrapper.displays[0]["data"]["text/plain"]
+    [ran] = of("website = client_of(service)")
+    assert ran.result == "{'result': 'At length: Portico'}"
+    [streamed] = of("from openai import OpenAI")
+    assert streamed.text.strip() == "At |length: |streams |that |come |in |pieces"
+    [brief] = of("%serve Website --name brief")
+    assert brief.result == "{'result': 'Briefly: Portico'}"
+    [agent] = of("reply = OpenAI(")
+    assert agent.result == "'I am an agent.'"
+    [folder] = of("import socket")
+    assert "['shout', 'greet']" in folder.text or "['greet', 'shout']" in folder.text
+    [both] = of("print(httpx.post(")
+    assert "{'result': 'HELLO!'}" in both.text
+    assert "{'result': {'prompt': {'prompt': 'Hello, Ada!'}}}" in both.text
+    [deployed] = of("!{sys.executable} -m portico pipeline undeploy")
+    assert "'shout' successfully undeployed" in deployed.text
+    assert "'loud' successfully deployed" in deployed.text
+    [ended] = of("server.terminate()")
+    assert ended.result == "0"

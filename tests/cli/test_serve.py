@@ -283,7 +283,7 @@ import os
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
 from haystack import Pipeline
 from haystack.components.builders import PromptBuilder
-from portico.pipelines.wrapper import BasePipelineWrapper
+from portico.pipelines import BasePipelineWrapper
 
 pipe = Pipeline()
 pipe.add_component("prompt", PromptBuilder("Hello {{ name }}", required_variables=["name"]))

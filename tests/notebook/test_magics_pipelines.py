@@ -107,7 +107,7 @@ def test_an_error_says_what_to_do_and_has_no_traceback(notebook: Kernel, cell: s
 
 
 WRAPPER = """
-from portico.pipelines.wrapper import BasePipelineWrapper
+from portico.pipelines import BasePipelineWrapper
 
 class DocsQA(BasePipelineWrapper):
     def setup(self, word: str = "meow") -> None:
