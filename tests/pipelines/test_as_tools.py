@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import BaseModel
 
@@ -252,6 +253,56 @@ def test_an_async_stream_is_told_as_its_text() -> None:
     tools, _ = served(streams=StreamsAsync())
     result = call(tools, "streams", {"how": "x"})
     assert (text(result), result.structured) == ("ab", {"result": "ab"})
+
+
+def _pieces() -> Any:
+    from haystack.dataclasses import StreamingChunk
+
+    return (piece for piece in ["a", StreamingChunk("b"), {"c": 1}])
+
+
+def _message() -> Any:
+    from haystack.dataclasses import ChatMessage
+
+    return ChatMessage.from_user("Why?")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "give", "told"),
+    [
+        (Generator, _pieces, 'ab{"c": 1}'),
+        (Generator[str, None, None], _pieces, 'ab{"c": 1}'),
+        (str | Generator, _pieces, 'ab{"c": 1}'),
+        (str | Generator, lambda: "whole", "whole"),
+        (Iterator[Any], _pieces, 'ab{"c": 1}'),
+        (SSEStream, lambda: SSEStream(_pieces()), 'ab{"c": 1}'),
+        (Any, _pieces, 'ab{"c": 1}'),
+        (str, _pieces, 'ab{"c": 1}'),
+        (str | None, lambda: None, "None"),
+        (None, lambda: None, "None"),
+        (list[int], lambda: [1, 2], "[1, 2]"),
+        (tuple[int, str], lambda: (1, "a"), "(1, 'a')"),
+        (Point, Point, "x=1"),
+        (dict, lambda: {"a": Point()}, '{"a":{"x":1}}'),
+        (
+            dict,
+            lambda: {"a": _message()},
+            '{"a":{"_role":"user","_content":[{"text":"Why?"}],"_name":null,"_meta":{}}}',
+        ),
+    ],
+)
+def test_results_of_any_annotation(annotation: Any, give: Any, told: str) -> None:
+    class Annotated(Wrapper):
+        def run_api(self):  # type: ignore[no-untyped-def]
+            return give()
+
+    Annotated.run_api.__annotations__["return"] = annotation
+    tools, _ = served(annotated=Annotated())
+    tool = tools.tools["annotated"]
+    result = call(tools, "annotated", {})
+    assert (result.is_error, text(result)) == (False, told)
+    if tool.output_schema is not None:  # a client refuses a result that is not as the tool says
+        jsonschema.Draft202012Validator(tool.output_schema).validate(result.structured)
 
 
 def test_a_picture_is_a_picture() -> None:

@@ -109,6 +109,44 @@ def test_it_needs_no_fastapi() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+WRAPPER = """
+from portico.pipelines.wrapper import BasePipelineWrapper
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        self.pipeline = None
+
+    def run_api(self, text: str) -> str:
+        return text.upper()
+"""
+
+
+def test_what_an_agent_deploys_is_a_tool_and_its_files_are_kept(folder: Path) -> None:
+    app = served(folder)
+
+    def called(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        asked = message("tools/call", name=name, arguments=arguments)
+        answer = ask(app, "POST", "/mcp", asked, headers={**MCP, **BEARER})
+        result: dict[str, Any] = answer.json["result"]
+        return result
+
+    files = {"pipeline_wrapper.py": WRAPPER, "data/raw.bin": {"encoding": "base64", "content": "/w=="}}
+    assert called("deploy_pipeline", {"name": "loud", "files": files}) == {
+        "content": [{"type": "text", "text": "Pipeline 'loud' deployed successfully"}],
+        "isError": False,
+    }
+    assert called("loud", {"text": "why"})["content"][0]["text"] == "WHY"
+    assert (folder / "loud" / "pipeline_wrapper.py").read_text() == WRAPPER
+    assert (folder / "loud" / "data" / "raw.bin").read_bytes() == b"\xff"
+    failed = called("deploy_pipeline", {"name": "loud", "files": {"pipeline_wrapper.py": "1/0"}, "overwrite": True})
+    assert failed["isError"] is True
+    assert failed["content"][0]["text"] == "Failed to load pipeline module 'loud' - division by zero"
+    assert called("loud", {"text": "why"})["content"][0]["text"] == "WHY"
+    assert called("undeploy_pipeline", {"pipeline_name": "loud"})["content"][0]["text"] == "Pipeline 'loud' undeployed"
+    assert called("loud", {"text": "why"})["isError"] is True
+    assert (folder / "loud" / "pipeline_wrapper.py").read_text() == WRAPPER
+
+
 def test_under_uvicorn(folder: Path) -> None:
     from mcp import Client
 

@@ -43,9 +43,19 @@ def tools_of(functions: Iterable[TypedFunction], report: Report | None = None) -
     return [tool_of(typed, report) for typed in functions if typed.options.tool]
 
 
-def tool_of(typed: TypedFunction, report: Report | None = None, *, name: str = "", give: Give | None = None) -> Tool:
-    """One function as a tool. *name* is the tool's, if it is not the function's; *give* is another way to call it."""
-    form = result_form(typed)
+def tool_of(
+    typed: TypedFunction,
+    report: Report | None = None,
+    *,
+    name: str = "",
+    form: ResultForm | None = None,
+    give: Give | None = None,
+) -> Tool:
+    """One function as a tool.
+
+    *name* is the tool's, if it is not the function's. *give* is another way to call it, whose results have *form*.
+    """
+    form = form or result_form(typed)
     uploads = any(parameter.upload for parameter in typed.parameters)
 
     async def run(arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:

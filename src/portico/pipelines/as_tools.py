@@ -23,7 +23,7 @@ from portico.functions.given import Given
 from portico.functions.invalid import is_invalid
 from portico.functions.names import suggested
 from portico.functions.server import route_of
-from portico.functions.tool_content import RESULT, ResultForm, tool_result
+from portico.functions.tool_content import RESULT, ResultForm, result_form, tool_result
 from portico.functions.typed import TypedFunction
 from portico.functions.values.off_loop import off_loop
 from portico.pipelines.deployment import Deployment
@@ -46,6 +46,11 @@ MOST_TEXT: Final = 10_000_000
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 """What may be a tool's name (MCP specification 2025-11-25, "Tool Names")."""
+
+_TEXT: Final = ResultForm(
+    {"type": "object", "properties": {RESULT: {"type": "string"}}, "required": [RESULT]}, wrapped=True, joined=True
+)
+"""The form of a stream's result, whatever its pieces are."""
 
 _LIST: Final = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
 
@@ -143,7 +148,8 @@ def pipeline_tool(deployment: Deployment, report: Report | None = None) -> Tool 
     if api is None or deployment.skip_mcp or not api.options.tool:
         return None
     name = deployment.name if _NAME.fullmatch(deployment.name) else suggested(deployment.name)
-    return tool_of(api, report, name=name, give=_give)
+    form = _TEXT if api.streams else result_form(api)
+    return tool_of(api, report, name=name, form=form, give=_give)
 
 
 def core_tools(deployments: Deployments, deploying: Deploys | None) -> list[Tool]:
@@ -323,6 +329,8 @@ async def _give(
     await stream(typed, args, kwargs, given, told, _opened)
     if told.pieces or not told.is_value:
         return _joined("".join(told.pieces), form)
+    if form.joined:  # it was to be a stream, and is a whole
+        return _joined(piece_text(told.value), form)
     return await off_loop(_result, told.value, typed, form)
 
 
