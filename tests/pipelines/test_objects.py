@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from portico.errors import NotServable, PipelineError
 from portico.functions.calling import call, validate
 from portico.functions.values.json_form import result_bytes
 from portico.pipelines.deployment import Deployment
+from portico.pipelines.deployments import Deployments
 from portico.pipelines.objects import is_live_pipeline, prepare_object
 from tests.pipelines.haystack_made import branches, question_and_reply, replier
 
@@ -173,3 +175,46 @@ def test_what_is_a_pipeline_is_told_without_importing_anything() -> None:
         assert not is_live_pipeline(other)
     with pytest.raises(NotServable, match="int is no pipeline"):
         prepare_object("n", 3)
+
+
+def test_a_run_that_nobody_waits_for_ends_at_its_next_component() -> None:
+    from haystack import Pipeline, component
+
+    began: list[int] = []
+    begun, may_go, over = threading.Event(), threading.Event(), threading.Event()
+
+    @component
+    class Step:
+        @component.output_types(value=int)
+        def run(self, value: int) -> dict[str, int]:
+            began.append(value)
+            begun.set()
+            may_go.wait(20)
+            return {"value": value + 1}
+
+    class Whole(Pipeline):
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super().run(*args, **kwargs)
+            finally:
+                over.set()
+
+    pipe = Whole()
+    for number in range(3):
+        pipe.add_component(f"step{number}", Step())
+    for number in range(2):
+        pipe.connect(f"step{number}.value", f"step{number + 1}.value")
+    api = Deployments().add(prepare_object("n", pipe)).api
+    assert api is not None
+
+    async def test() -> None:
+        calling = asyncio.create_task(call(api, *validate(api, {"value": 1})))
+        assert await asyncio.to_thread(begun.wait, 20)
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        may_go.set()
+        assert await asyncio.to_thread(over.wait, 1)
+
+    asyncio.run(test())
+    assert began == [1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import threading
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from portico.errors import FunctionError, PipelineError
 from portico.functions.calling import call, validate
 from portico.functions.values.json_form import result_bytes
 from portico.pipelines.deployment import Deployment
-from portico.pipelines.deployments import Deployments
 from portico.pipelines.yaml_pipelines import prepare_yaml
 from tests.pipelines.haystack_made import branches, question_and_reply, replier
 
@@ -250,44 +248,6 @@ def test_concurrent_calls_do_not_mix() -> None:
         return await asyncio.gather(*(one(f"number {n}") for n in range(64)))
 
     assert all(asyncio.run(many()))
-
-
-def test_a_run_that_nobody_waits_for_ends_at_its_next_component(monkeypatch: pytest.MonkeyPatch) -> None:
-    from haystack import Pipeline
-    from haystack.testing.sample_components import Double
-
-    began: list[int] = []
-    may_go = threading.Event()
-
-    def run(self: Any, value: int) -> dict[str, int]:
-        began.append(value)
-        may_go.wait(20)
-        return {"value": value}
-
-    monkeypatch.setattr(Double, "run", run)
-    pipe = Pipeline()
-    for number in range(3):
-        pipe.add_component(f"step{number}", Double())
-    for number in range(2):
-        pipe.connect(f"step{number}.value", f"step{number + 1}.value")
-    deployments = Deployments()
-    api = deployments.add(prepare_yaml("n", pipe.dumps() + "inputs:\n  value: step0.value\n")).api
-    assert api is not None
-
-    async def test() -> None:
-        calling = asyncio.create_task(call(api, *validate(api, {"value": 1})))
-        while not began:
-            await asyncio.sleep(0.01)
-        calling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await calling
-        may_go.set()
-
-    asyncio.run(test())
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.name.startswith("portico"):
-            thread.join(1)
-    assert began == [1]
 
 
 def test_haystack_is_not_imported_before_a_pipeline_needs_it() -> None:

@@ -27,7 +27,8 @@ The plain server of them:
 - `app`: it as a FastAPI app. `gate`: who may call, and deploy. `server`: its routes.
 - `runs`: what ``{name}/run`` does in its own way. `endpoints`: what is there whatever is deployed.
   `deploy_requests`: what that reads and answers. `documents`, `openapi`: what describes it.
-- `as_tools`: pipelines as tools for agents, and tools that deploy. `tools_app`: a server of these alone.
+- `as_tools`: pipelines as tools for agents, `tool_results`: what these give. `core_tools`: tools that deploy.
+  `tools_app`: a server of tools alone.
 - `life`: what such a process deploys, watches and ends.
 - `running`: it from start to end. `addresses`: where it listens. `process`: one that serves, `processes`: several.
 
