@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from haystack import Pipeline
     from haystack import Pipeline as AsyncPipeline
 
-    from portico.pipelines.app import create_app
+    from portico.pipelines.app import create_app, run_app
     from portico.pipelines.async_streaming import async_streaming_generator
     from portico.pipelines.callbacks import (
         default_on_pipeline_end,
@@ -118,6 +118,7 @@ __all__ = [
     "get_last_user_message",
     "is_user_message",
     "log",
+    "run_app",
     "streaming_generator",
 ]
 
