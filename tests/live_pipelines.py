@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,16 @@ class LivePipelines:
 def start_pipelines(shell: Shell, *arguments: str, **variables: str) -> LivePipelines:
     """Start ``portico run`` with *arguments* on a free port; returns when it answers. `Shell.end` ends it."""
     port = free_port()
-    process = shell.start("run", "--port", str(port), *arguments, **variables)
+    return listening(shell, ["run", "--port", str(port), *arguments], port, **variables)
+
+
+def listening(shell: Shell, arguments: Sequence[str], port: int, **variables: str) -> LivePipelines:
+    """Start a command that serves on *port*; returns when it answers."""
+    return live_of(shell, shell.start(*arguments, **variables), port)
+
+
+def live_of(shell: Shell, process: subprocess.Popen[str], port: int) -> LivePipelines:
+    """The server in *process*, once it answers."""
     assert process.stdout is not None
     said: list[str] = []
     reader = threading.Thread(target=_read, args=(process, said), daemon=True)

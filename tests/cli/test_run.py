@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.live_commands import Shell
 from tests.live_jupyter import free_port
-from tests.live_pipelines import YAML, LivePipelines, start_pipelines
+from tests.live_pipelines import YAML, LivePipelines, live_of, start_pipelines
 from tests.waiting import eventually
 
 
@@ -146,3 +147,44 @@ def test_a_file_in_the_place_of_the_folder(shell: Shell) -> None:
     (shell.folder / "pipelines").write_text("a file")
     done = shell.run("run", "--port", str(free_port()), status=2)
     assert done.stderr == "portico: --pipelines-dir: pipelines is no folder\n"
+
+
+PROGRAM = """\
+from portico.pipelines.app import create_app, run_app
+
+app = create_app()
+
+@app.get("/own")
+def own():
+    return {"of": "the program"}
+
+if __name__ == "__main__":
+    run_app(app, host="127.0.0.1", port=PORT)
+    print("it goes on")
+"""
+
+
+def test_a_programs_own_app(shell: Shell) -> None:
+    """By ``run_app``: with its own routes, the key that the commands find, and the same end."""
+    port = free_port()
+    (shell.folder / "program.py").write_text(PROGRAM.replace("PORT", str(port)))
+    (shell.folder / ".env").write_text("HAYHOOKS_HOST=0.0.0.0\n")
+    process = subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=shell.folder,
+        env=shell.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    shell.running.append(process)
+    live = live_of(shell, process, port)
+    assert live.url == f"http://127.0.0.1:{port}"
+    assert live.request("GET", "/own").json() == {"of": "the program"}
+    (shell.folder / "n.yml").write_text(YAML)
+    live.portico("pipeline", "deploy-yaml", "n.yml")
+    assert "run, tool" in live.portico("status").stdout
+    live.end()
+    assert process.stdout is not None
+    assert process.stdout.read() == "it goes on\n"

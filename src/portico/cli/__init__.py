@@ -11,7 +11,7 @@ Serving an app:
 - `hub_services`: pipelines as services of a hub, for as long as they are deployed. `hub_flags`: of which.
 - `embedded`: a relay in this process, where no other is named.
 
-Pipelines: `run` serves those of a folder; `pipeline` deploys and runs them, `status` lists them;
+Pipelines: `run` serves those of a folder, `mcp` as tools alone; `pipeline` deploys and runs them, `status` lists them;
 `pipelines_server` is what these share, `upload` the files that they send.
 
 A relay's account: `login`, `logout`, `status`, `services`, `keys`, `stop`; `account` is what they share.
@@ -36,6 +36,7 @@ COMMANDS = {
     "serve": "give an app a URL: portico serve module:app",
     "run": "serve all pipelines of a folder, as REST, OpenAI's API and tools for agents",
     "pipeline": "deploy, undeploy and run pipelines of that server",
+    "mcp": "serve them as tools for agents alone: portico mcp run",
     "login": "log in at a relay, and keep its token",
     "logout": "forget the token",
     "status": "which pipelines are up, and which relays you are logged in at",
@@ -51,7 +52,7 @@ COMMANDS = {
 SERVER_OPTIONS = {"--host": True, "--port": True, "--use-https": False, "--disable-ssl": False}
 """What may stand before a command's name, too, as in Hayhooks: whether a value goes with it."""
 
-OF_A_SERVER = ("run", "status", "pipeline")
+OF_A_SERVER = ("run", "status", "pipeline", "mcp")
 """The commands that take these."""
 
 

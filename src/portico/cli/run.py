@@ -37,12 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     hub_flags.configure(parser)
 
 
-def add_settings(parser: argparse.ArgumentParser, names: list[str]) -> None:
+def add_settings(parser: argparse.ArgumentParser, names: list[str], default: Any = None) -> None:
     """A flag for each of the settings *names*. Where -h is the host's, --help alone is the help's."""
     for name in names:
         setting = SETTINGS[name]
         flags = [*([SHORT[name]] if name in SHORT else []), flag_of(name)]
-        options: dict[str, Any] = {"default": None, "help": setting.help.replace("%", "%%")}
+        options: dict[str, Any] = {"default": default, "help": setting.help.replace("%", "%%")}
         if name in _OF_THE_COMMANDS:
             options["help"] = argparse.SUPPRESS
         if name == "no_auth":  # argparse would take it for the opposite of --auth
@@ -61,24 +61,29 @@ def run(options: argparse.Namespace) -> int:
     if options.host is HELP:
         options.parser.print_help()
         return 0
-    return serve(options, list(SETTINGS), hub_flags.with_hub(_make_app, options))
+    settings = settings_of({name: getattr(options, name, None) for name in SETTINGS})
+    return serve(settings, hub_flags.with_hub(_make_app, options))
 
 
-def serve(options: argparse.Namespace, names: list[str], make_app: MakeApp) -> int:
-    """Serve what *make_app* makes, with the settings *names* of a command line, until a signal ends it."""
-    settings = PipelinesSettings.read(**{name: getattr(options, name, None) for name in names})
-    if Path(settings.pipelines_dir).exists() and not Path(settings.pipelines_dir).is_dir():
-        raise InvalidOption(f"--pipelines-dir: {settings.pipelines_dir} is no folder")
+def settings_of(given: dict[str, Any]) -> PipelinesSettings:
+    """The settings of a command line, by name. Raises `InvalidOption`."""
+    settings = PipelinesSettings.read(**given)
+    folder = Path(settings.pipelines_dir)
+    if folder.exists() and not folder.is_dir():
+        raise InvalidOption(f"--pipelines-dir: {folder} is no folder")
+    return settings
+
+
+def serve(settings: PipelinesSettings, make_app: MakeApp, *, at: str = "") -> int:
+    """Serve what *make_app* makes until a signal ends it; *at* is the path that a person is told of."""
     take_env_file()
     for variable in without_effect():
         print(f"portico: {variable} is set, which means nothing here", file=sys.stderr)
     try:
         from portico.pipelines import running
-        from portico.pipelines.process import configure_log
     except ImportError as error:
         raise InvalidOption(NEEDS.format(name=error.name)) from None
-    configure_log()
-    return running.run(settings, make_app)
+    return running.run(settings, make_app, at=at)
 
 
 def _make_app(settings: PipelinesSettings, tell: Any) -> Any:

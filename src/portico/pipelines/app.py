@@ -28,9 +28,8 @@ from portico.pipelines.chat import PipelineModels
 from portico.pipelines.files import FilesRoute
 from portico.pipelines.gate import Gate, refusal_headers
 from portico.pipelines.life import alive, begin
-from portico.pipelines.process import configure_log
 from portico.pipelines.server import Part, PipelinesServer
-from portico.pipelines.settings import PipelinesSettings
+from portico.pipelines.settings import PipelinesSettings, take_env_file
 from portico.pipelines.startup import Tell
 from portico.types import ASGIApp, Receive, Scope, Send
 
@@ -45,7 +44,9 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     - *key* is what deploying asks for, if *settings* name none. Without either nothing can be deployed by a request.
     - *tell* is told of each pipeline of the folder at the start: when the app's lifespan begins.
     """
-    settings = settings or PipelinesSettings.read()
+    if settings is None:
+        take_env_file()
+        settings = PipelinesSettings.read()
     deploying = begin(settings)
     deployments = deploying.deployments
     parts: list[Part] = [PipelineModels(deployments), FilesRoute(deployments), PipelineTools(deployments, deploying)]
@@ -64,7 +65,7 @@ def create_app(settings: PipelinesSettings | None = None, *, key: str = "", tell
     return app
 
 
-def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -> None:
+def run_app(app: ASGIApp, host: str | None = None, port: int | None = None) -> None:
     """Serve *app* by uvicorn until a signal ends it. Blocks.
 
     *host* and *port* are those of the settings if they are not given. An app of `create_app` whose settings name no key
@@ -77,7 +78,6 @@ def run_app(app: ASGIApp, *, host: str | None = None, port: int | None = None) -
     if not isinstance(app, PipelinesApp):
         uvicorn.run(app, host=settings.host, port=settings.port)
         return
-    configure_log()
     running.run(replace(settings, workers=1), app.adopt)
 
 

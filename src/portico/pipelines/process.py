@@ -47,12 +47,18 @@ class Stopping:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def install(self) -> None:
-        """Take the signals of this process, if this is its main thread; else only `ask` ends the server."""
+    @contextlib.contextmanager
+    def by_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM ask, while the block lasts. They come to the main thread, and to no other."""
         if threading.current_thread() is not threading.main_thread():
+            yield
             return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self.ask())
+        before = {number: signal.signal(number, lambda *_: self.ask()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def ask(self) -> None:
         """End; the second time at once. From any thread, and from a signal's handler."""

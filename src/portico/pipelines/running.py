@@ -20,7 +20,7 @@ from portico.errors import StoreFailed
 from portico.log_text import one_line
 from portico.pipelines import key_file
 from portico.pipelines.addresses import listen
-from portico.pipelines.process import MakeApp, Stopping, serve, within
+from portico.pipelines.process import MakeApp, Stopping, configure_log, serve, within
 from portico.pipelines.processes import Processes
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import StartupStep
@@ -29,26 +29,28 @@ _MOST_NAME = 200  # characters of a pipeline's name, which is a file's
 _MOST_WHY = 500  # characters of an error's first line; the log has all of it
 
 
-def run(settings: PipelinesSettings, make_app: MakeApp) -> int:
+def run(settings: PipelinesSettings, make_app: MakeApp, *, at: str = "") -> int:
     """Serve until a signal ends it; returns the exit status. Blocks; takes the process's signals.
 
-    Says on standard output the URL, once it answers, and on standard error how far it is. Raises `StartupFailed`.
+    Says on standard output the URL, with the path *at*, once it answers, and on standard error how far it is. Raises
+    `StartupFailed`.
     """
+    configure_log()
     sockets = listen(settings.host, settings.port)
     settings = replace(settings, port=sockets[0].getsockname()[1])
     if not settings.no_auth and not settings.api_key:
         settings, make_key = replace(settings, api_key=key_file.make_key()), True
     else:
         make_key = False
-    voice = Voice(settings, [each.getsockname()[0] for each in sockets], leaves_key=make_key)
+    voice = Voice(settings, [each.getsockname()[0] for each in sockets], leaves_key=make_key, at=at)
     try:
         if settings.workers > 1:
             with tempfile.TemporaryDirectory(prefix="portico-crew-") as crew:  # its user alone may enter it
                 settings = replace(settings, crew_dir=crew)
                 return Processes(settings, make_app, sockets, voice.step, voice.ready).run()
         stopping = Stopping(within(settings))
-        stopping.install()
-        return serve(settings, make_app, sockets, stopping, voice.step, voice.ready)
+        with stopping.by_signals():
+            return serve(settings, make_app, sockets, stopping, voice.step, voice.ready)
     finally:
         voice.end()
         for each in sockets:
@@ -58,10 +60,11 @@ def run(settings: PipelinesSettings, make_app: MakeApp) -> int:
 class Voice:
     """What the one who started the server is told of it, and its key, which the commands find."""
 
-    def __init__(self, settings: PipelinesSettings, addresses: Sequence[str], *, leaves_key: bool) -> None:
+    def __init__(self, settings: PipelinesSettings, addresses: Sequence[str], *, leaves_key: bool, at: str) -> None:
         self._settings = settings
         self._addresses = addresses
         self._leaves_key = leaves_key
+        self._at = at
         self._left: key_file.KeyFile | None = None
         self._began = time.monotonic()
         self._up: list[str] = []
@@ -94,7 +97,9 @@ class Voice:
     def url(self) -> str:
         host = self._settings.host.strip("[]")
         host = "localhost" if host in ("", "0.0.0.0", "::") else host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}{self._settings.root_path}"
+        return (
+            f"http://{f'[{host}]' if ':' in host else host}:{self._settings.port}{self._settings.root_path}{self._at}"
+        )
 
     def _who_may(self) -> str:
         settings = self._settings
