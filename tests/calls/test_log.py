@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
 from portico.calls.log import Line, Log
 from portico.calls.owner import OWNER
+from portico.errors import FunctionError, PorticoError
+from portico.functions.calling import call
+from portico.functions.given import Given
+from portico.functions.signature import typed_function
+from portico.types import service_name
 
 ERROR = ValueError("it is wrong")
 
@@ -132,3 +140,35 @@ def test_code_that_prints_while_the_log_is_written_does_not_wait_for_itself() ->
         log.printed("in between\n")
         log.report("GET /", ERROR)
     assert [one.number for one in log.read()] == [1, 2]
+
+
+def test_a_traceback_begins_with_the_code_that_portico_called() -> None:
+    """By whatever way it was called, and for the exception before it, too."""
+
+    def fails(value: str) -> float:
+        try:
+            return float(value)
+        except ValueError as error:
+            raise RuntimeError("no price") from error
+
+    async def test() -> BaseException:
+        with pytest.raises(FunctionError) as failed:
+            await call(typed_function(fails), ("much",), {}, Given())
+        assert failed.value.__cause__ is not None
+        return failed.value.__cause__
+
+    log = Log("flats")
+    log.report("POST /run", asyncio.run(test()))
+    files = re.findall(r'File "([^"]*)"', log[-1].traceback)
+    assert len(files) == 2
+    assert {Path(file).name for file in files} == {Path(__file__).name}
+    assert log[-1].traceback.endswith("RuntimeError: no price\n")
+
+
+def test_a_failure_of_porticos_own_keeps_its_frames() -> None:
+    log = Log("flats")
+    with pytest.raises(PorticoError) as failed:
+        service_name("Not A Name!")
+    failed.value.__traceback__ = failed.value.__traceback__.tb_next  # type: ignore[union-attr] # this test's own
+    log.report("GET /", failed.value)
+    assert "in service_name" in log[-1].traceback

@@ -26,6 +26,8 @@ _MAX_OUTPUT = 20_000  # characters of what the code printed: some hundred lines,
 _MOST_JOINED = 1000  # characters of a line without an end, to which more is added: each time it is copied
 _MAX_TRACEBACK = 20_000  # characters: a recursion error's traceback is longer than anyone reads
 
+_PORTICO = str(Path(__file__).parents[1]) + os.sep
+
 logger = logging.getLogger("portico.service")
 
 HAS_THREADS = sys.platform != "emscripten"
@@ -49,6 +51,7 @@ class Entry:
         self.time = time.time()
         self.doing = doing
         self._whole = traceback.TracebackException.from_exception(error, lookup_lines=False)
+        _begin_after_ours(self._whole)
         self._rename = rename
 
     @functools.cached_property
@@ -75,6 +78,19 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"<{self.doing}: {self.summary}>"
+
+
+def _begin_after_ours(raised: traceback.TracebackException) -> None:
+    """Leave out the frames by which Portico called the author's code: they say nothing to its author.
+
+    What has no other frames stays whole: that is a defect of Portico's own.
+    """
+    waiting = [raised]
+    while waiting:
+        one = waiting.pop()
+        ours = next((index for index, frame in enumerate(one.stack) if not frame.filename.startswith(_PORTICO)), 0)
+        del one.stack[:ours]
+        waiting += [before for before in (one.__cause__, one.__context__) if before is not None]
 
 
 class Line:
