@@ -13,7 +13,7 @@ from tests.provider.published import saying, service
 def test_the_tag_of_a_chat_server_is_told() -> None:
     async def work() -> None:
         live, server = service(Provider()), chat_server({"m": lambda messages: "m"})
-        live.app, live.kind = server, "chat"
+        live.app, live.kind, live.models = server, "chat", server.kinds
         assert live.descriptor()["tag"] == server.tag
         after = chat_server({"m": lambda messages: "n"})
         after.take_over(server)
