@@ -120,6 +120,9 @@ class DocsQA(BasePipelineWrapper):
     def run_chat_completion(self, model: str, messages: list[dict], body: dict):
         yield self.word
         yield " " + messages[-1]["content"]
+
+    def run_response(self, model: str, input_items: list[dict], body: dict) -> str:
+        return f"{self.word} response"
 """
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -141,12 +144,14 @@ def test_a_wrapper_is_a_form_a_tool_and_a_model_of_the_one_base_url(
     assert (shown["kind"], shown["models"], shown["tools"]) == ("pipeline", ["docs-qa"], ["docs-qa"])
 
 
-def test_running_the_cell_again_swaps_in_place(run: Run, post: Post) -> None:
+def test_running_the_cell_again_swaps_in_place(run: Run, post: Post, jupyter_server: JupyterServer) -> None:
     run(WRAPPER + "%serve DocsQA() --name swapped")
-    stored = post("apps/swapped/v1/chat/completions", {"messages": HELLO})
+    _, stored = post("v1/responses", {"model": "swapped", "input": "hello"})
+    assert stored["output"][0]["content"][0]["text"] == "meow response"
     run(WRAPPER.replace("meow", "woof") + "%serve DocsQA() --name swapped")
     assert post("apps/swapped/run", {"question": "me"}) == (200, {"result": "woof me"})
-    assert stored[0] == 200
+    kept = jupyter_server.api("GET", f"portico/v1/responses/{stored['id']}")
+    assert kept["output"] == stored["output"], "what was stored is there still, by the one base URL too"
     run("%serve DocsQA --name swapped --set word=Arr")
     assert post("apps/swapped/run", {"question": "me"}) == (200, {"result": "Arr me"})
 

@@ -181,7 +181,8 @@ def test_stored_responses_are_there_for_who_takes_the_place() -> None:
     async def told() -> Any:
         made = (await visit(app, "POST", "/v1/responses", {"input": "hello"}, headers=JSON)).json
         after = PipelineApp(deployment("response", says="woof"))
-        after.take_over(app)
+        after.keep_stored(app)
+        assert after.tag == app.tag, "a hub finds it by that"
         return (await visit(after, "GET", f"/v1/responses/{made['id']}", headers=JSON)).json
 
     assert asyncio.run(told())["output"][0]["content"][0]["text"] == "meow response"

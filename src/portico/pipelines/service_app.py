@@ -99,8 +99,11 @@ class PipelineApp:
         )
 
     def take_over(self, other: PipelineApp) -> None:
-        """Go on in the place of *other*: with the agents that talk to it, and with its stored responses."""
+        """Go on in the place of *other*, once it has ended: with the agents that talk to it."""
         self._functions.take_over(other._functions)
+
+    def keep_stored(self, other: PipelineApp) -> None:
+        """Go on with the stored responses of *other*, whose place this is about to take, and with those being made."""
         self._models.take_over(other._models)
 
     # --- what is told of it -------------------------------------------------------------------------------------

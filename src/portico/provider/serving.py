@@ -24,11 +24,13 @@ from portico.types import ASGIApp, service_name, suggest_name
 
 
 def _keep_stored(before: ASGIApp | None, now: ASGIApp) -> None:
-    """Let a chat server that takes another's place go on with its stored responses."""
+    """Let a server of models that takes another's place go on with its stored responses."""
     from portico.models import ChatServer
 
     if isinstance(before, ChatServer) and isinstance(now, ChatServer):
         now.take_over(before)
+    elif pipelines.is_app(before) and pipelines.is_app(now):
+        now.keep_stored(before)  # type: ignore[attr-defined]  # PipelineApps
 
 
 def serve(
