@@ -31,7 +31,7 @@ from portico.pipelines.fingerprint import fingerprint
 from portico.pipelines.folder import PipelinesFolder
 from portico.pipelines.following import Following, Proposal
 from portico.pipelines.making import prepare_found
-from portico.pipelines.names import MOST_BYTES, WRAPPER_FILE, check_keys, check_name
+from portico.pipelines.names import WRAPPER_FILE, check_keys, check_name
 from portico.pipelines.staging import Staged, remove_left
 from portico.pipelines.threads import on_thread
 
@@ -146,8 +146,6 @@ class Deploying:
         Raises what `deploy_files` does.
         """
         check_name(name)
-        if len(text) > MOST_BYTES:
-            raise PipelineError(f"The YAML has more than {MOST_BYTES} characters")
         folder = self.folder if save else None
 
         def make(laid: Laid) -> Candidate:
