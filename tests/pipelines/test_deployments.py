@@ -24,6 +24,17 @@ def test_the_order_is_that_of_the_first_deployment_and_a_record_once_read_stays(
     assert before["a"].description == ""
 
 
+def test_those_that_are_named_come_first_in_that_order() -> None:
+    table = Deployments()
+    told: list[list[str]] = []
+    for name in "cabd":
+        table.add(deployment(name))
+    table.listeners.append(lambda: told.append(list(table.present)))
+    table.arrange(["a", "b", "x", "c"])
+    table.arrange(["a", "b"])
+    assert told == [["a", "b", "c", "d"]]
+
+
 def test_a_name_that_is_taken_or_unknown_is_refused_and_changes_nothing() -> None:
     table = Deployments()
     told: list[list[str]] = []

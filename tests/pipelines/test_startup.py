@@ -46,6 +46,7 @@ async def test_twenty_that_wait_are_up_in_a_quarter_of_the_sum_with_progress(tmp
     assert [(step.done, step.total) for step in told] == [(number, 20) for number in range(1, 21)]
     assert seen == [*range(1, 21)], "each is served as soon as it is up"
     assert {step.name for step in told} == {f"p{number:02}" for number in range(20)}
+    assert [*deploying.deployments.present] == [f"p{number:02}" for number in range(20)]
     assert all(step.seconds >= 0.5 and step.error is None for step in told)
     assert [said(deploying, f"p{number:02}") for number in range(20)] == [f"{number}!\n" for number in range(20)]
 

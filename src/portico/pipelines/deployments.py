@@ -5,7 +5,7 @@ Here: the table, and who is told of its changes. Not here: how a pipeline gets i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
 from portico.errors import NoSuchPipeline, PipelineExists
@@ -23,7 +23,9 @@ class Deployments:
         """*streaming_components*: which components of a pipeline stream, where its author does not say."""
         self.streaming_components = streaming_components
         self.present: MappingProxyType[str, Deployment] = MappingProxyType({})
-        """The pipelines by name, in the order of their first deployment. Replaced whole at each change."""
+        """The pipelines by name, in the order of their first deployment; those of the folder first, in that of names.
+
+        Replaced whole at each change."""
         self.listeners: list[Listener] = []
         """Called after each change, on the event loop."""
 
@@ -51,6 +53,12 @@ class Deployments:
         self._set({key: value for key, value in self.present.items() if key != name})
         found.discard()
         return found
+
+    def arrange(self, names: Iterable[str]) -> None:
+        """Have those of *names* that are served come first, in that order."""
+        first = {name: self.present[name] for name in names if name in self.present}
+        if [*first] != [*self.present][: len(first)]:
+            self._set({**first, **self.present})
 
     def _set(self, present: dict[str, Deployment]) -> None:
         self.present = MappingProxyType(present)

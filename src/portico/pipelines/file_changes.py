@@ -71,7 +71,7 @@ class FileChanges:
             raise
 
     def _entry(self, number: int, path: str, content: bytes | None) -> dict[str, Any]:
-        old = _digest(self._root / path)
+        old = digest_at(self._root / path)
         if old is not None:
             _link(self._root / path, self._folder / f"old-{number}")
         if content is not None:
@@ -178,7 +178,7 @@ def _undo(folder: Path, journal: Mapping[str, Any]) -> list[Path]:
     undone = []
     for number, entry in reversed([*enumerate(journal["entries"])]):
         place, old = root / entry["path"], folder / f"old-{number}"
-        now = _digest(place)
+        now = digest_at(place)
         if now == entry["old"]:
             continue
         if now != entry["new"]:
@@ -220,7 +220,7 @@ def _missing_folders(root: Path, path: str) -> list[str]:
     return [folder for folder in folders if not (root / folder).is_dir()]
 
 
-def _digest(path: Path) -> str | None:
+def digest_at(path: Path) -> str | None:
     """What the file holds, as a digest; None where there is none."""
     try:
         with path.open("rb") as file:

@@ -167,11 +167,11 @@ class PipelinesFolder:
         foreign = []  # what no deploy has written, or somebody has written at since
         for path, content in new.items():
             self._check(path)
-            there = _content(self.path / path)
-            if there == content:
+            there = _digest_at(self.path / path)
+            if there == _digest(content):
                 continue
             changes[path] = content
-            if there is not None and _digest(there) != brought.get(path):
+            if there is not None and there != brought.get(path):
                 foreign.append(path)
         if foreign and not overwrite:
             raise PipelineExists(
@@ -180,8 +180,7 @@ class PipelinesFolder:
             )
         for path in brought.keys() - new.keys():
             self._check(path)
-            there = _content(self.path / path)
-            if there is not None and _digest(there) == brought[path]:
+            if _digest_at(self.path / path) == brought[path]:
                 changes[path] = None
         files = {path: _digest(content) for path, content in new.items()}
         told = PipelineRecord(**{**asdict(record), "files": files})
@@ -217,14 +216,11 @@ def _kind(path: Path) -> Literal["wrapper", "yaml"]:
     return "yaml" if path.suffix in YAML_SUFFIXES and path.is_file() else "wrapper"
 
 
-def _content(path: Path) -> bytes | None:
-    """What a file holds, None where there is none. Raises `PipelineError` where something else is in its place."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except IsADirectoryError:
-        raise PipelineError(f"{path} is a folder, and a file was to be written there") from None
+def _digest_at(path: Path) -> str | None:
+    """Of what a file holds, None where there is none. Raises `PipelineError` where something else is in its place."""
+    if path.is_dir():
+        raise PipelineError(f"{path} is a folder, and a file was to be written there")
+    return file_changes.digest_at(path)
 
 
 def _digest(content: bytes) -> str:

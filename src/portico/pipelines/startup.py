@@ -84,6 +84,7 @@ async def deploy_all(
     async with asyncio.TaskGroup() as group:
         for found in wanted:
             group.create_task(deploy_one(found))
+    deploying.deployments.arrange(found.name for found in wanted)  # which is up first is a matter of chance
     await deploying.join()
     return failed
 
