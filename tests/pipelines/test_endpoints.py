@@ -115,7 +115,7 @@ def test_a_pipeline_is_drawn(client: TestClient) -> None:
     picture = client.get("/draw/hello")
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
     assert picture.content.startswith(b"\x89PNG")
-    assert client.get("/draw/hello?form=mermaid").text.count("prompt")
+    assert client.get("/draw/hello?format=mermaid").text.count("prompt")
     assert client.get("/draw/hello", headers={"accept": "image/svg+xml"}).headers["content-type"] == "image/svg+xml"
-    assert client.get("/draw/hello?form=gif").status_code == 422
+    assert client.get("/draw/hello?format=gif").status_code == 422
     assert client.get("/draw/other").json() == {"detail": "Pipeline 'other' not found"}

@@ -169,7 +169,7 @@ class Endpoints:
         deployment = self._deployments.find(name)
         asked = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1")[:MOST_QUERY])
         accept = exchange.headers.get("accept", "")
-        picture = await _off_loop(_drawn, deployment, accept, asked.get("form", [""])[-1])
+        picture = await _off_loop(_drawn, deployment, accept, asked.get("format", [""])[-1])
         await exchange.whole(picture.body, picture.media_type.encode("ascii"), 200, picture.headers)
 
     async def _deploy_files(self, exchange: Exchange, name: str) -> None:
