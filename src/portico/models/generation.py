@@ -306,7 +306,7 @@ class _Run:
             elif 0 <= offset < self.room:
                 self.given.add(base + offset)
                 choice = generation.choices[base + offset]
-                repeats = not isinstance(part, Finish) and bool(choice.texts or choice.tools)
+                repeats = not isinstance(part, Finish | PageEvent) and bool(choice.texts or choice.tools)
                 for event in [] if repeats else choice.take(part):
                     if self.writer is not None:
                         frames += self.writer.event(base + offset, event)
