@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
+import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from portico.errors import NoSuchPipeline, PipelineError
 from portico.pipelines.app import create_app
+from portico.pipelines.names import check_keys, check_name
 from portico.pipelines.settings import PipelinesSettings
+from tests.pipelines import serving
 from tests.pipelines.serving import BEARER, KEY
 from tests.pipelines.test_app import YAML
 
@@ -90,7 +98,7 @@ def test_a_file_that_leads_elsewhere_is_refused(client: TestClient, key: str) ->
 
 
 def test_what_is_no_json_is_refused_and_tells_why(client: TestClient) -> None:
-    json = {"content-type": "application/json"}
+    json = serving.JSON
     assert client.post("/deploy_files", content=b'{"name', headers=json).json()["detail"][0]["type"] == "json_invalid"
     assert client.post("/deploy_files", content=b"\xff", headers=json).status_code == 422
     assert client.post("/deploy_files", content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
@@ -119,3 +127,108 @@ def test_a_pipeline_is_drawn(client: TestClient) -> None:
     assert client.get("/draw/hello", headers={"accept": "image/svg+xml"}).headers["content-type"] == "image/svg+xml"
     assert client.get("/draw/hello?format=gif").status_code == 422
     assert client.get("/draw/other").json() == {"detail": "Pipeline 'other' not found"}
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+SLOW = """
+import time
+from portico.pipelines import BasePipelineWrapper
+
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self) -> None:
+        self.pipeline = None
+        time.sleep(1)
+
+    def run_api(self, a: int) -> int:
+        return a + 1
+"""
+
+
+def test_of_five_deploys_of_one_name_one_wins_and_nobody_else_waits(tmp_path: Path) -> None:
+    app = create_app(PipelinesSettings(pipelines_dir=str(tmp_path), api_key=KEY))
+    body = {"name": "slow", "files": {"pipeline_wrapper.py": SLOW}}
+
+    async def deploy_five() -> tuple[list[int], float]:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://localhost", headers=BEARER
+            ) as client,
+        ):
+            deploys = [asyncio.create_task(client.post("/deploy_files", json=body)) for _ in range(5)]
+            longest = 0.0
+            while not all(task.done() for task in deploys):
+                began = time.monotonic()
+                assert (await client.get("/status")).status_code == 200
+                longest = max(longest, time.monotonic() - began)
+                await asyncio.sleep(0.01)
+            assert (await client.post("/slow/run", json={"a": 1})).json() == {"result": 2}
+            return sorted(task.result().status_code for task in deploys), longest
+
+    statuses, longest = asyncio.run(deploy_five())
+    assert statuses == [200, 409, 409, 409, 409]
+    assert longest < 0.5
+
+
+class Refuses:
+    """Deploys nothing, and keeps what it was to deploy."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    async def deploy_files(self, name: str, files: Any, **more: Any) -> Any:
+        check_name(name)
+        check_keys(files)
+        self.asked.append((name, files))
+        raise PipelineError("not today")
+
+    async def deploy_yaml(self, name: str, text: str, **more: Any) -> Any:
+        check_name(name)
+        self.asked.append((name, text))
+        raise PipelineError("not today")
+
+    async def undeploy(self, name: str) -> Any:
+        raise NoSuchPipeline(f"Pipeline '{name}' not found")
+
+
+@pytest.mark.fuzz
+def test_no_body_of_a_deploy_gives_a_500(fuzz_seconds: float) -> None:
+    """Any bytes are refused with a reason, or reach what deploys as a name and files that may lie in one folder."""
+    chosen = random.Random(5)
+    deploying = Refuses()
+    served = serving.app(deploying=deploying)
+    seeds = [
+        ("/deploy_files", {"name": "n", "files": {"pipeline_wrapper.py": "x", "a/b.txt": "ä"}, "settings": {"a": [1]}}),
+        ("/deploy_files", {"name": "n", "files": {"pipeline_wrapper.py": {"encoding": "base64", "content": "AAAA"}}}),
+        ("/deploy-yaml", {"name": "n", "source_code": "a: b", "description": None, "save_file": True}),
+    ]
+    parts = [
+        b"..",
+        b"/",
+        b"\\\\",
+        b'"',
+        b"{",
+        b"[",
+        b"\\u0000",
+        b"\\ud800",
+        b"null",
+        b"1e999",
+        b"\xff",
+        b":",
+        b"C:",
+        b"",
+    ]
+    end = time.monotonic() + fuzz_seconds
+    while time.monotonic() < end:
+        path, seed = chosen.choice(seeds)
+        body = bytearray(json.dumps(seed).encode())
+        for _ in range(chosen.randint(0, 4)):
+            at = chosen.randrange(len(body) + 1)
+            body[at : at + chosen.randint(0, 3)] = chosen.choice(parts)
+        answer = serving.ask(served, "POST", path, bytes(body), headers={**BEARER, **serving.JSON})
+        assert answer.status in (400, 413, 422), bytes(body)
+    assert deploying.asked
+    for _, files in deploying.asked:
+        assert isinstance(files, str) or all(".." not in key.split("/") for key in files)

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from haystack.dataclasses import ReasoningContent, StreamingChunk
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 
 from portico.pipelines.events import create_status_event
 from portico.pipelines.runs import piece_text, run_route
@@ -317,3 +317,18 @@ def test_no_body_gives_a_500_or_hangs(fuzz_seconds: float) -> None:
             broken[at : at + chosen.randint(0, 3)] = chosen.randbytes(chosen.randint(0, 3))
         answer = run(served, name, bytes(broken), headers=more)
         assert answer.status in (200, 400, 403, 413, 415, 422), bytes(broken)
+
+
+# --- headers --------------------------------------------------------------------------------------------------------
+
+
+class Heads(Bare):
+    def run_api(self, text: str, headers: Headers | None = None) -> str:
+        return f"{text} {headers.get('x-mine') if headers is not None else 'none'}"
+
+
+def test_the_requests_headers_come_where_they_are_asked_for_and_no_field_forges_them() -> None:
+    served = app(n=Heads())
+    forged = {"text": "a", "headers": {"x-mine": "forged"}}
+    assert run(served, "n", forged, headers={"x-mine": "true"}).json == {"result": "a true"}
+    assert run(served, "n", forged).json == {"result": "a None"}
