@@ -1,13 +1,14 @@
 """A function is run whatever its shape, on a thread or inline; what it raises is its own, and it is closed."""
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import threading
 
 import pytest
 
-from portico.calls.run import THREADS, Cancel, Items, drive, runs_on_loop
+from portico.calls.run import LEFT, THREADS, Cancel, Items, drive, runs_on_loop
 from tests.waiting import until
 
 BOTH = pytest.mark.parametrize("threads", [True, False], ids=["on-a-thread", "inline"])
@@ -281,3 +282,115 @@ def test_cancel_tells_all_who_ask():
         assert cancel.is_set()
 
     asyncio.run(run())
+
+
+def test_cancel_calls_its_listeners_at_least_once():
+    cancel, heard = Cancel(), []
+    first, second = lambda: heard.append("first"), lambda: heard.append("second")
+    cancel.listen(first)
+    cancel.listen(second)
+    cancel.ignore(second)
+    assert heard == []
+    cancel.set()
+    assert heard == ["first"]
+    cancel.listen(second)
+    assert heard == ["first", "second"], "it is set already"
+
+
+@BOTH
+def test_a_call_that_ended_well_is_not_left(threads):
+    seen = []
+
+    def function():
+        seen.append(LEFT.get())
+        yield 1
+
+    assert asyncio.run(items_of(function, threads)) == [1]
+    assert not seen[0].is_set()
+    assert LEFT.get() is None
+
+
+@BOTH
+@pytest.mark.parametrize("sink", [Sink, Failing])
+def test_a_call_is_left_once_nothing_more_is_wanted_of_it(sink, threads):
+    seen = []
+
+    def function():
+        seen.append(LEFT.get())
+        yield from (1, 2, 3)
+
+    async def run():
+        with contextlib.suppress(ValueError):
+            await drive(function, False, sink(), threads=threads)
+
+    asyncio.run(run())
+    assert seen[0].is_set()
+
+
+def test_a_cancelled_call_is_left_before_its_thread_ends():
+    left, begun = threading.Event(), threading.Event()
+
+    def function():
+        LEFT.get().listen(left.set)
+        begun.set()
+        assert left.wait(20)
+
+    async def run():
+        task = asyncio.ensure_future(items_of(function))
+        await until(begun.is_set)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert left.is_set()
+
+    asyncio.run(run())
+
+
+def test_a_call_within_a_call_is_left_by_itself():
+    seen = []
+
+    async def inner():
+        seen.append(LEFT.get())
+        raise ValueError("the inner one's")
+
+    async def outer():
+        seen.append(LEFT.get())
+        with contextlib.suppress(ValueError):
+            await items_of(inner)
+        assert LEFT.get() is seen[0]
+
+    asyncio.run(items_of(outer))
+    assert [left.is_set() for left in seen] == [False, True]
+
+
+@BOTH
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_around_a_call_is_around_all_of_it(fails, threads):
+    order = []
+
+    @contextlib.contextmanager
+    def around():
+        before = VARIABLE.set("around")
+        try:
+            yield
+        except ValueError:
+            order.append("failed")
+            raise
+        finally:
+            order.append("after")
+            VARIABLE.reset(before)
+
+    def function():
+        order.append(VARIABLE.get())
+        yield 1
+        if fails:
+            raise ValueError("its own")
+        order.append("end")
+
+    async def run():
+        with contextlib.suppress(ValueError):
+            assert await items_of(function, threads, around=around) == [1]
+
+    asyncio.run(run())
+    assert order == (["around", "failed", "after"] if fails else ["around", "end", "after"])
+    assert VARIABLE.get() == "none"

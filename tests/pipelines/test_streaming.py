@@ -456,3 +456,20 @@ def test_a_component_that_gives_nothing_holds_nobody_who_waits_for_the_stream(
     go_on.set()
     for each in pipeline_threads():
         each.join(20)
+
+
+def test_without_threads_the_run_comes_first_and_its_chunks_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a browser tab."""
+    monkeypatch.setattr("portico.pipelines.streaming.THREADS", False)
+    mine: queue.Queue[Any] = queue.Queue()
+    here = threading.get_ident()
+
+    def give(callback: Any) -> None:
+        assert threading.get_ident() == here
+        callback(StreamingChunk(content="one"))
+        mine.put("mine")
+
+    pieces = stream(of(SyncOnly(give)), external_event_queue=mine, on_pipeline_end=lambda result: "end")
+    assert pieces == ["one", "end", "mine"]
+    with pytest.raises(PipelineRuntimeError):
+        stream(of(SyncOnly(fails)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.calls.endings import UNUSUAL, as_exception
 from portico.calls.iterating import close_iterator
-from portico.calls.run import THREADS, Cancel
+from portico.calls.run import LEFT, THREADS, Cancel
 from portico.functions.line import CallLine
 from portico.functions.results import iterator_of
 
@@ -49,7 +49,9 @@ class ThreadTurn:
 
     def ended(self, error: BaseException) -> None:
         """What *error*, one of `UNUSUAL`, means on a thread: the end that we asked for, or a failure."""
-        if not (isinstance(error, asyncio.CancelledError) and self._cancel.is_set()):
+        left = LEFT.get()  # which is set before `cancel` is
+        stopped = self._cancel.is_set() or (left is not None and left.is_set())
+        if not (isinstance(error, asyncio.CancelledError) and stopped):
             raise as_exception(error) from error
 
     def leave(self) -> None:

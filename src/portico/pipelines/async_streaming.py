@@ -60,20 +60,20 @@ async def _pieces(
     streamed: StreamedRun, callbacks: Callbacks, external: Any, shield: bool
 ) -> AsyncGenerator[Any, None]:
     watch_haystack()
-    run = TaskRun(streamed, shield)
+    run, hear = TaskRun(streamed, shield), callbacks.hear
     try:
         while True:
             while run.pieces or external is not None:
                 if external is not None:
                     for piece in waiting(external):
-                        if callbacks.hear:
+                        if hear:
                             for told in await callbacks.pieces_async(piece):
                                 yield told
                         yield piece
                     if not run.pieces:
                         break
                 piece = run.take()
-                if callbacks.hear:
+                if hear:
                     for told in await callbacks.pieces_async(piece):
                         yield told
                 yield piece

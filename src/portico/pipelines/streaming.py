@@ -60,12 +60,13 @@ def _on_thread(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Ge
 
     watch_haystack()
     run = ThreadRun(lambda put: streamed.run(serializable(put)), callbacks.last)
+    hear = callbacks.hear
     try:
         while (pieces := run.take(None if external is None else POLL)) is not None:
             for piece in pieces:
                 if external is not None:
                     yield from _waiting(external, callbacks)
-                if callbacks.hear:
+                if hear:
                     yield from callbacks.pieces(piece)
                 yield piece
             if external is not None:
