@@ -191,3 +191,19 @@ def test_tensors_of_other_libraries() -> None:
 
 def test_an_item_of_a_stream() -> None:
     assert to_json({"a": np.ones(1)}) == '{"a":[1.0]}'
+
+
+class Aliased(pydantic.BaseModel):
+    size: int = pydantic.Field(alias="Size")
+    inner: Aliased | None = pydantic.Field(default=None, serialization_alias="in")
+
+
+def test_a_result_has_the_names_that_its_schema_has() -> None:
+    made = Aliased(Size=1, inner=Aliased(Size=2))
+    wanted = {"Size": 1, "in": {"Size": 2, "in": None}}
+    assert json_value(made, function_of(result=Aliased)) == wanted
+    assert json_value(made, function_of(result=Any)) == wanted
+    assert json_value([made], function_of(result=list[Aliased])) == [wanted]
+    schema = function_of(result=Aliased).output_schema
+    assert schema is not None
+    assert sorted(schema["$defs"]["Aliased"]["properties"]) == ["Size", "in"]

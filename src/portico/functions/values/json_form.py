@@ -62,7 +62,7 @@ def result_bytes(value: Any, typed: TypedFunction) -> bytes:
     if holds_bytes(answer):
         return b'{"result":' + json_bytes(checked.__dict__["result"]) + b"}"
     try:
-        return answer.__pydantic_serializer__.to_json(checked, fallback=fallback)
+        return answer.__pydantic_serializer__.to_json(checked, fallback=fallback, by_alias=True)
     except BaseException as error:  # noqa: BLE001 - as above
         return _anyway({"result": checked.__dict__["result"]}, error)
 
