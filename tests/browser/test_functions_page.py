@@ -338,7 +338,7 @@ def test_a_422_of_pydantic_itself_finds_its_field(page: Functions) -> None:
 @pytest.mark.parametrize(
     ("status", "says", "advice"),
     [
-        (401, "You are not signed in", "Load this page again"),
+        (401, "This is not served any more, or you are not signed in.", "Load this page again"),
         (403, "as was asked for", "Ask whoever serves it for access"),
         (404, "as was asked for", "Load this page again"),
         (413, "as was asked for", "Send less"),
@@ -374,13 +374,22 @@ def test_a_lost_connection_is_told(page: Functions) -> None:
     assert page.called()["area"] == 1, "and it can be tried again"
 
 
+def test_a_result_is_not_shown_beside_values_that_were_refused(page: Functions) -> None:
+    page.control("area").fill("1")
+    assert page.called()["area"] == 1
+    page.control("area").fill("much")
+    page.run()
+    expect(page.control("area")).to_have_attribute("aria-invalid", "true")
+    expect(page.output).to_be_hidden()
+
+
 def test_a_login_that_ended_is_told(page: Functions) -> None:
     """A hub sends browsers that are not signed in any more to a login: that page is no answer."""
     page.control("area").fill("1")
     headers = {"location": "/login"}
     page.page.route("**/predict/run", lambda route: route.fulfill(status=302, headers=headers))
     page.run()
-    expect(page.output).to_contain_text("You are not signed in, or not any more.")
+    expect(page.output).to_contain_text("You are not signed in any more.")
 
 
 # --- calls that take their time ---------------------------------------------------------------------------------------

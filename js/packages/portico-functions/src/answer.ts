@@ -55,7 +55,7 @@ export async function call({ url, body, events, signal }: Wanted, listener: List
     if (signal.aborted) throw error;
     throw new Refused(0, "The server cannot be reached.", navigator.onLine ? "Is what serves it still running? Try again in a moment." : "You are offline. Try again when you are not.");
   }
-  if (answer.type === "opaqueredirect") throw refusal(401, "", null);
+  if (answer.type === "opaqueredirect") throw new Refused(401, "You are not signed in any more.", "Load this page again to sign in.");
   const type = (answer.headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   try {
     if (!answer.ok) throw refusal(answer.status, await answer.text(), answer.headers.get("retry-after"));
@@ -166,7 +166,7 @@ export function refusal(status: number, body: string, retryAfter: string | null)
   const later = wait === undefined ? "Try again in a moment." : `Try again in ${wait < 100 ? `${wait} seconds` : `${Math.ceil(wait / 60)} minutes`}.`;
   switch (status) {
     case 401:
-      return new Refused(status, "You are not signed in, or not any more.", "Load this page again to sign in.");
+      return new Refused(status, "This is not served any more, or you are not signed in.", "Load this page again: it asks you to sign in if that is what is missing.");
     case 403:
       return new Refused(status, message || "You may not call this.", "Ask whoever serves it for access, or for a key.");
     case 404:

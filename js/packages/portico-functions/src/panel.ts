@@ -130,6 +130,7 @@ export class Panel {
     const given = this.form.read(problems);
     if (problems.length > 0) {
       this.form.complain(problems);
+      this.#output.hidden = true; // it is of other values
       this.house.say(`${counted(problems.length, "field")} ${problems.length === 1 ? "needs" : "need"} another value.`);
       return;
     }
