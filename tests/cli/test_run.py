@@ -9,14 +9,15 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.live_commands import Shell
+from tests.live_commands import Shell, last_words
 from tests.live_jupyter import free_port
-from tests.live_pipelines import YAML, LivePipelines, live_of, start_pipelines
+from tests.live_pipelines import YAML, LivePipelines, lay_wrapper, live_of, start_pipelines
 from tests.waiting import eventually
 
 
@@ -188,3 +189,38 @@ def test_a_programs_own_app(shell: Shell) -> None:
     live.end()
     assert process.stdout is not None
     assert process.stdout.read() == "it goes on\n"
+
+
+SLOW = """\
+def run_api(self) -> str:
+    import time
+    print("it runs", flush=True)
+    time.sleep(60)
+    return "late"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_pipeline_that_does_not_end_keeps_nothing_up(shell: Shell) -> None:
+    """Neither the server's end, nor an end that is asked for while a `setup` hangs."""
+    lay_wrapper(shell.folder / "pipelines" / "slow", SLOW)
+    live = start_pipelines(shell, "--graceful-shutdown-timeout", "0")
+    caller = shell.start("pipeline", "run", "slow", "--port", str(live.port))
+    assert live.process.stdout is not None
+    assert live.process.stdout.readline() == "it runs\n"
+    began = time.monotonic()
+    said = live.end(signal.SIGTERM)
+    assert time.monotonic() - began < 15
+    assert "CancelledError" not in said
+    caller.wait(20)
+    assert caller.returncode == 1
+    lay_wrapper(
+        shell.folder / "hanging" / "slow", SLOW, before="import time\nprint('loads', flush=True)\ntime.sleep(60)\n"
+    )
+    process = shell.start("run", "--port", str(live.port), "-d", "hanging")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loads\n"
+    process.send_signal(signal.SIGINT)
+    _, said = last_words(process)
+    assert process.returncode == 0
+    assert said == ""

@@ -87,11 +87,11 @@ class Stopping:
 
     def run(self, server: uvicorn.Server, sockets: list[socket.socket]) -> None:
         """Run *server* to its end. Raises `SystemExit` if it cannot start."""
-        if self.asked:
-            return
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             self._server, self._loop = server, runner.get_loop()
             self._task = self._loop.create_task(server.serve(sockets))
+            if self.asked:
+                self._loop.call_soon(self._end)
             try:
                 run_to_the_end(self._loop, self._task, lambda error: False)
             except asyncio.CancelledError:
@@ -147,7 +147,16 @@ def configure_log() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
     logging.getLogger("portico").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    uvicorns = logging.getLogger("uvicorn.error")
+    uvicorns.setLevel(logging.WARNING)
+    uvicorns.addFilter(_is_no_ended_request)
+
+
+def _is_no_ended_request(record: logging.LogRecord) -> bool:
+    """Requests that the end of the server has cut off are no failure of theirs: uvicorn says how many there were."""
+    if record.exc_info:
+        return not isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not record.getMessage().rstrip().endswith("CancelledError")  # Starlette's text of a start that was cut off
 
 
 def within(settings: PipelinesSettings) -> float:
