@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from haystack import Pipeline, component
 
+from portico.functions.calling import call, validate
 from portico.pipelines.folder import PipelinesFolder
+from portico.pipelines.objects import prepare_object
 from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.tools_app import ToolsApp, create_tools_app
 from tests.pipelines.serving import AWAY, BEARER, KEY, ask
@@ -48,6 +52,44 @@ def test_it_deploys_its_folder_when_it_starts(folder: Path) -> None:
     async def within() -> None:
         assert list(app.deployments.present) == ["hello"]
         assert "hello" in app.tools.tools
+
+    asyncio.run(living(app, within))
+
+
+def test_components_that_block_do_not_wait_for_each_other(folder: Path) -> None:
+    """In a pipeline that is run on the event loop, since another component of it can be."""
+    app = served(folder)
+    together = threading.Barrier(20)
+
+    @component
+    class Blocks:
+        @component.output_types(question=str)
+        def run(self, question: str) -> dict[str, str]:
+            together.wait(20)
+            return {"question": question}
+
+    @component
+    class Waits:
+        @component.output_types(answer=str)
+        def run(self, question: str) -> dict[str, str]:
+            raise NotImplementedError
+
+        @component.output_types(answer=str)
+        async def run_async(self, question: str) -> dict[str, str]:
+            return {"answer": question.upper()}
+
+    pipe = Pipeline()
+    pipe.add_component("blocks", Blocks())
+    pipe.add_component("waits", Waits())
+    pipe.connect("blocks.question", "waits.question")
+
+    async def within() -> None:
+        api = app.deployments.add(prepare_object("mixed", pipe)).api
+        assert api is not None
+        assert api.on_loop
+        given = [validate(api, {"question": f"why {number}"}) for number in range(20)]
+        results = await asyncio.gather(*(call(api, *arguments) for arguments in given))
+        assert [result["answer"] for result in results] == [f"WHY {number}" for number in range(20)]
 
     asyncio.run(living(app, within))
 

@@ -114,13 +114,19 @@ def test_a_socket_is_the_target_of_one_input_only() -> None:
         ("inputs:\n  x: add.nope\n", "component 'add' has no input 'nope'. It has value, add"),
         ("inputs:\n  x: add\n", "must name a socket, such as 'add.value', not 'add'"),
         ("inputs:\n  x: 5\n", "must name a socket, such as 'add.value', not 5"),
-        ("inputs:\n  x: []\n", "Declared input 'x' names no socket"),
+        ("inputs:\n  x: {add: value}\n", "must name a socket, such as 'add.value'"),
         ("inputs: 5\n", "not 5"),
         ("inputs:\n  x: [first.value]\noutputs: 3\n", "Declared outputs are names"),
     ],
 )
 def test_an_input_that_cannot_be_is_refused_when_it_is_deployed(declared: str, what: str) -> None:
     assert what in refused(NUMBERS + declared)
+
+
+def test_an_input_or_output_that_names_nothing_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    said = "inputs:\n  x: [first.value, add.value]\n  filters:\n  files: []\noutputs:\n  b: add.result\n  c:\n"
+    assert run(prepare_yaml("n", NUMBERS + said), {"x": 1})["add"] == {"result": 4}
+    assert "'filters' names no socket" in caplog.text
 
 
 def test_an_output_that_is_not_there_costs_nothing_but_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

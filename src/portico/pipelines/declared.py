@@ -154,7 +154,13 @@ def _targets(pipe: Any, said: Any, what: str) -> dict[str, tuple[SocketPath, ...
         raise PipelineError(
             f"Declared {what}s are names, each with a socket, as in 'question: prompt.question', not {said!r:.100}."
         )
-    return {str(name): _paths(pipe, str(name), one, what) for name, one in said.items()}
+    found = {}
+    for name, one in said.items():
+        if one is None or one == []:  # as templates have it for what a pipeline has no use for
+            log.warning("Declared %s %r names no socket, and is left out", what, name)
+        else:
+            found[str(name)] = _paths(pipe, str(name), one, what)
+    return found
 
 
 def _own_name(path: Any) -> str:
@@ -174,8 +180,6 @@ def _paths(pipe: Any, name: str, said: Any, what: str) -> tuple[SocketPath, ...]
             raise PipelineError(f"Declared {what} '{name}' must name a socket, such as '{example}', not {path!r:.100}.")
         else:
             found[SocketPath(component.strip(), socket.strip())] = None
-    if not found:
-        raise PipelineError(f"Declared {what} '{name}' names no socket.")
     return tuple(found)
 
 

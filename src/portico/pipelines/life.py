@@ -6,11 +6,14 @@ them (`startup`, `watching`, `deploying`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from portico.pipelines.crew import Crew
 from portico.pipelines.deploying import Deploying
@@ -19,6 +22,10 @@ from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.startup import Tell, deploy_all
 from portico.pipelines.tracing import trace_as_the_environment_says
 from portico.pipelines.watching import Watching
+
+THREADS: Final = 64
+"""Threads of the server's event loop: Haystack gives it those components of a pipeline that cannot wait by themselves,
+where others can. Python has as many as processors and 4, which some slow retrievers would hold up. Made when needed."""
 
 
 def begin(settings: PipelinesSettings) -> Deploying:
@@ -37,6 +44,8 @@ async def alive(
     *tell* is told of each pipeline of the folder. Raises `OSError` where the folder cannot be read.
     """
     _import_from(settings.additional_python_path)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="portico-loop")
+    asyncio.get_running_loop().set_default_executor(threads)
     watching = Watching(deploying, settings.files_to_ignore_patterns) if settings.reload else None
     in_parallel = settings.startup_deploy_strategy == "parallel"
     try:
