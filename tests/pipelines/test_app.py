@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.routing import NoMatchFound
 from starlette.testclient import TestClient
 
 from portico.pipelines.app import create_app
@@ -92,6 +93,31 @@ def test_middleware_sees_every_request_and_handlers_those_that_fail(folder: Path
         assert client.get("/status").status_code == 200
         assert client.get("/nothing").json() == {"lost": True}
     assert seen == ["/hello/run", "/status", "/nothing"]
+
+
+def test_routers_mounts_and_urls_by_name_work_as_in_any_app(folder: Path) -> None:
+    served = create_app(settings(folder))
+    router = APIRouter(prefix="/more", tags=["more"])
+
+    @router.get("/{item}")
+    async def item(item: int, request: Request) -> str:
+        return str(request.url_for("item", item=item + 1))
+
+    served.include_router(router)
+    inner = FastAPI()
+
+    @inner.get("/deep")
+    async def deep() -> str:
+        return "deep"
+
+    served.mount("/inner", inner)
+    with TestClient(served) as client:
+        assert client.get("/more/1").json() == "http://testserver/more/2"
+        assert client.get("/inner/deep").json() == "deep"
+        assert client.get("/more/x").status_code == 422
+        assert "/more/{item}" in client.get("/openapi.json").json()["paths"]
+    with pytest.raises(NoMatchFound):
+        served.url_path_for("nothing")
 
 
 def test_a_lifespan_of_the_authors_runs_within_its_own(folder: Path) -> None:

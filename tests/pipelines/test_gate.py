@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from portico.errors import InvalidOption
 from portico.pipelines.gate import Gate, may_deploy
 from portico.pipelines.settings import PipelinesSettings
 from tests.pipelines.serving import AWAY, BEARER, HERE, JSON, KEY, app, ask
@@ -133,6 +134,11 @@ def test_origins_that_its_owner_gave_are_let_in() -> None:
         ("https://a.example.org.evil.com", 403),
     ):
         assert look(gate, "POST", origin=origin) == found, origin
+
+
+def test_a_pattern_that_is_none_is_said_at_once() -> None:
+    with pytest.raises(InvalidOption, match="no regular expression"):
+        Gate(KEY, origin_pattern="https://(")
 
 
 def test_without_auth_all_is_open_to_programs_and_to_no_page() -> None:

@@ -16,9 +16,10 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from portico.calls.exchange import Exchange
 from portico.functions.server import route_of
@@ -188,6 +189,9 @@ class PipelineRoutes(BaseRoute):
         if way is None:
             return Match.NONE, {}
         return Match.PARTIAL if way.kind == "method" else Match.FULL, {"portico.way": way}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        raise NoMatchFound(name, path_params)  # so that the author's own routes are looked at
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._server.answer(scope["portico.way"], scope, receive, send)

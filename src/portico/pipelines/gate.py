@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from portico.errors import InvalidOption
 from portico.pipelines.settings import PipelinesSettings
 from portico.types import Headers, Scope
 
@@ -78,6 +79,8 @@ class Gate:
           ``pipelines.example.org``, ``*.example.org``, or ``*`` for any.
         - *origins*: those whose pages may call, as ``https://host:port``. ``"*"``: any, and then any page may also
           deploy if *no_auth* is set. *origin_pattern* is a regular expression for more of them.
+
+        Raises `InvalidOption` for a pattern that is none.
         """
         self._key = key.encode()
         self._no_auth = no_auth
@@ -85,7 +88,11 @@ class Gate:
         self._hosts = frozenset(name for name in names if not name.startswith("*."))
         self._domains = tuple(name[1:] for name in names if name.startswith("*."))
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
-        self._pattern = re.compile(origin_pattern) if origin_pattern else None
+        try:
+            self._pattern = re.compile(origin_pattern) if origin_pattern else None
+        except re.error as error:
+            message = f"The pattern of origins {origin_pattern!r:.200} is no regular expression: {error}"
+            raise InvalidOption(f"{message}. Example: https://.*\\.example\\.org") from None
 
     @classmethod
     def of(cls, settings: PipelinesSettings, key: str) -> Gate:
