@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from portico.errors import PipelineError
 from portico.pipelines import names
-from portico.pipelines.names import check_keys, check_name, decode_files, encode_file
+from portico.pipelines.deploy_requests import PipelineFilesRequest
+from portico.pipelines.names import check_keys, check_name, encode_file
 
 NAMES_REFUSED = [
     "", ".", "..", "...", "a/b", "/a", "a/", "a\\b", "\\\\host\\share", "C:", "C:a", "a:stream", "a\0b", "a\nb", "\x7f",
@@ -96,32 +98,11 @@ def test_a_name_or_a_key_that_is_taken_stays_in_its_folder_on_every_system(text:
 
 @given(st.binary())
 def test_bytes_are_the_same_after_json(content: bytes) -> None:
-    assert decode_files({"a": encode_file(content)}) == {"a": content}
+    asked = {"name": "a", "files": {"pipeline_wrapper.py": "", "a": encode_file(content)}}
+    read = PipelineFilesRequest.model_validate_json(json.dumps(asked))
+    assert read.files["a"].encode() == content
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_text_stays_text_with_its_line_ends(text: str) -> None:
     assert encode_file(text.encode()) == text
-    assert decode_files({"a": text}) == {"a": text.encode()}
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "\ud800",
-        None,
-        5,
-        ["a"],
-        {},
-        {"encoding": "base64"},
-        {"encoding": "base64", "content": 5},
-        {"encoding": "base64", "content": "a"},
-        {"encoding": "base64", "content": "ä==="},
-        {"encoding": "base64", "content": "YQ==\n!"},
-        {"encoding": "utf-16", "content": "YQ=="},
-    ],
-    ids=ascii,
-)
-def test_what_is_no_file_in_json_is_refused_by_name(value: object) -> None:
-    with pytest.raises(PipelineError, match=r"a\.py"):
-        decode_files({"a.py": value})

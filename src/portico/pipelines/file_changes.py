@@ -95,7 +95,17 @@ class FileChanges:
         """From here on the change holds, after a crash as well."""
         os.replace(self._folder / _JOURNAL, self._folder / _DONE)
         _sync_folder(self._folder)
+        for entry in self._entries:
+            if entry["new"] is None and entry["old"] is not None:
+                self._remove_empty(Path(entry["path"]).parent)
         self._remove()
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Folders in which nothing is left of what was taken away; not those right below *root*."""
+        with contextlib.suppress(OSError):  # there is something in it
+            while len(folder.parts) > 1:
+                (self._root / folder).rmdir()
+                folder = folder.parent
 
     def undo(self) -> None:
         """Every file as it was. Raises `OSError`; the journal is then left for the next start."""

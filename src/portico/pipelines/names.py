@@ -6,12 +6,11 @@ Here: rules on text and sizes, without a look at a disk. Not here: links and nam
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from portico.errors import PipelineError
 
@@ -79,41 +78,12 @@ def check_keys(files: Mapping[str, bytes]) -> None:
         raise PipelineError(f"{as_files[min(both)]!r} is a file and a folder, too. Rename one")
 
 
-def decode_files(files: Mapping[str, Any]) -> dict[str, bytes]:
-    """Files as they come in JSON, as bytes: a text as UTF-8; ``{"encoding": "base64", "content": ...}`` as it says.
-
-    Raises `PipelineError`.
-    """
-    return {key: _decoded(key, value) for key, value in files.items()}
-
-
 def encode_file(content: bytes) -> str | dict[str, str]:
-    """*content* as `decode_files` reads it: a text wherever it is UTF-8."""
+    """*content* as requests that deploy hold it (`deploy_requests`): a text wherever it is UTF-8, else base64."""
     try:
         return content.decode()
     except UnicodeDecodeError:
         return {"encoding": "base64", "content": base64.b64encode(content).decode()}
-
-
-def _decoded(key: str, value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        try:
-            return value.encode()
-        except UnicodeEncodeError:
-            raise PipelineError(
-                f"The file {_shown(key)} holds half a character (a lone surrogate): send base64"
-            ) from None
-    if isinstance(value, Mapping) and value.get("encoding") == "base64" and isinstance(value.get("content"), str):
-        try:
-            return base64.b64decode(value["content"], validate=True)
-        except (binascii.Error, ValueError):
-            raise PipelineError(f"The file {_shown(key)} is not base64") from None
-    raise PipelineError(
-        f"The file {_shown(key)} must be a text, or for bytes that are not UTF-8 "
-        '{"encoding": "base64", "content": "..."}'
-    )
 
 
 def _parts(key: str) -> list[str]:
