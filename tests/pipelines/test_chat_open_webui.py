@@ -261,3 +261,9 @@ def test_an_error_is_told_where_it_looks_for_it(connection: Connection) -> None:
     answer = connection.client.post("/chat/completions", json=asked(model="gone"), headers=OF_A_USER)
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == "Pipeline 'gone' not found"
+
+
+def test_the_url_of_a_pipeline_that_is_not_there_says_so(connection: Connection) -> None:
+    for path in ("/gone/chat", "/gone/chat/completions"):
+        answer = connection.client.post(path, json=asked(), headers=OF_A_USER)
+        assert (answer.status_code, answer.json()["detail"]) == (404, "Pipeline 'gone' not found")

@@ -147,7 +147,10 @@ def test_a_form_without_a_file_or_a_purpose_is_422(parts, field, kind):
 
 def test_other_bodies_and_methods():
     app = taking(Taking.run_file_upload)
-    assert request(app, "/files", {"purpose": "x"}, headers=[(b"content-type", b"application/json")]).status == 415
+    for media_type in (b"application/json", b"application/x-www-form-urlencoded"):
+        answer = request(app, "/files", {"purpose": "x"}, headers=[(b"content-type", media_type)])
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["body", "file"])
+        assert "multipart/form-data" in answer.error["message"]
     answer = send(app, method="GET")
     assert (answer.status, answer.headers["allow"], answer.json["detail"]) == (405, "POST", "Method Not Allowed")
     assert send(app, path="/v1/files/file-1", method="GET").status == 404

@@ -70,6 +70,13 @@ class FilesRoute:
             raise UnusableRequest("Not Found", 404, code="unknown_url")
         if exchange.scope["method"] != "POST":
             raise UnusableRequest("Method Not Allowed", 405, code="method_not_allowed", headers=((b"allow", b"POST"),))
+        if not exchange.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            raise UnusableRequest(
+                "Field required: 'file'. Send a form (multipart/form-data) with 'file' and 'purpose'.",
+                422,
+                field="file",
+                code="missing",
+            )
         with CallFiles() as files, IncomingBody(exchange.scope) as held:
             file, purpose = _parts(await read_form(exchange, _INTAKE, files))
             taker = next((one for one in self._deployments.present.values() if one.upload is not None), None)

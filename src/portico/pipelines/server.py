@@ -199,8 +199,8 @@ class PipelinesServer:
 
     def why_not(self, route: str) -> str:
         """Why there is nothing at *route*."""
-        name, _, verb = route.rpartition("/")
-        if verb != "run" or not name or "/" in name:
+        name, _, verb = route.partition("/")
+        if verb not in ("run", "chat", "chat/completions") or not name or name == "v1":
             return "Not Found"
         if name in self.deployments.present:
             return f"Pipeline '{name}' has neither run_api nor run_api_async, so that it has no /{name}/run"
