@@ -291,8 +291,8 @@ def test_its_picture_is_drawn_where_it_has_one() -> None:
     seen = ask(app, "GET", "/draw", accept=HTML["accept"])
     assert seen.headers["content-type"].startswith("image/svg")
     assert b"prompt" in seen.body
-    assert asyncio.run(visit(app, "GET", "/draw?format=mermaid")).status == 200
-    assert asyncio.run(visit(app, "GET", "/draw?format=gif")).status == 422
+    assert asyncio.run(visit(app, "GET", "/draw?form=mermaid")).status == 200
+    assert asyncio.run(visit(app, "GET", "/draw?form=gif")).status == 422
     assert ask(app, "POST", "/draw", {}).status == 405
     assert '<a href="draw">Picture</a>' in ask(app, "GET", "/", accept=HTML["accept"]).body.decode()
     assert '<a href="draw">Picture</a>' in ask(app, "GET", "/chat", accept=HTML["accept"]).body.decode()

@@ -207,7 +207,7 @@ class PipelineApp:
         if exchange.scope["method"] not in ("GET", "HEAD"):
             await exchange.json({"detail": "It is read alone: send a GET."}, 405, [(b"allow", b"GET, HEAD")])
             return
-        form = dict(parse_qsl(exchange.scope.get("query_string", b"").decode("latin-1"))).get("format", "")
+        form = dict(parse_qsl(exchange.scope.get("query_string", b"").decode("latin-1"))).get("form", "")
         try:
             picture = await off_loop(
                 lambda: draw(self.deployment, accept=exchange.headers.get("accept", ""), form=form)
