@@ -148,6 +148,14 @@ def test_without_auth_all_is_open_to_programs_and_to_no_page() -> None:
     assert look(gate, "POST", origin="http://evil.example") == 403
 
 
+@pytest.mark.parametrize("gate", [Gate(KEY), Gate(KEY, no_auth=True), Gate("", no_auth=True)])
+def test_behind_a_hub_that_has_let_a_visitor_in_deploying_alone_needs_the_key(gate: Gate) -> None:
+    behind = {**AWAY, "extensions": {"portico": {"access": "anonymous"}}}
+    headers = {"host": "pipelines--team.relay.example", "origin": "https://page.example"}
+    assert look(gate, "POST", place=behind, **headers) is False
+    assert look(gate, "POST", place=behind, **headers, **BEARER) is (gate._key != b"")
+
+
 def test_what_an_app_around_it_says_of_deploying_counts_for_nothing() -> None:
     scope: dict[str, Any] = {
         "type": "http",

@@ -6,6 +6,9 @@
 - Off loopback a request needs the key, or it is refused with 401. On loopback running and reading are open.
 - What deploys needs the key everywhere: `may_deploy` says whether the request has it.
 
+Where the server is a service of a hub (``%serve app``), the hub has decided who is let in, and under which names and
+from which pages. Deploying needs the key there, too, whatever the server was told of auth.
+
 Here: the rules, on a connection's scope alone. Not here: where the key comes from, and which routes deploy (`server`).
 
 Source: RFC 9110 §7.2 (Host), §15.5.20 (421); RFC 6454 (Origin); RFC 6750 (Bearer); Fetch Metadata (``Sec-Fetch-Site``).
@@ -113,6 +116,9 @@ class Gate:
                 if name == b"host" and name in headers:
                     return GateRefusal(400, "The request has more than one Host.")
                 headers[name] = value
+        if "portico" in (scope.get("extensions") or ()):  # no server but a hub's provider says so
+            _note(scope, self._is_key(headers))
+            return None
         server, client = scope.get("server"), scope.get("client")
         near = _is_near(server[0] if server else None, client[0] if client else None)
         has_key = self._no_auth or self._is_key(headers)
