@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from portico.jupyter.extension import PorticoApp
 from portico.models import __all__ as MODEL_NAMES
 from portico.notebook.magics import ServeMagics, _parser
 from portico.pipelines.settings import SETTINGS as PIPELINES_SETTINGS
-from portico.pipelines.settings import PipelinesSettings, variables_of
+from portico.pipelines.settings import PipelinesSettings, flag_of, variables_of
 from portico.provider.service import Service
 from portico.relay.config import SETTINGS, RelayConfig
 from tests.docs import differences
@@ -30,6 +32,7 @@ API = (DOCS / "api.md").read_text("utf-8")
 CONFIGURATION = (DOCS / "configuration.md").read_text("utf-8")
 RELAY_CONFIGURATION = CONFIGURATION.partition("\n## Of a relay\n")[2].partition("\n## ")[0]
 PIPELINES_CONFIGURATION = CONFIGURATION.partition("\n## Of a server of pipelines\n")[2].partition("\n## ")[0]
+COMMAND_LINE = (DOCS / "how-to" / "command-line.md").read_text("utf-8")
 CONTROL = (DOCS / "control-api.md").read_text("utf-8")
 TROUBLE = (DOCS / "troubleshooting.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -123,6 +126,32 @@ def test_every_setting_of_pipelines_and_its_default_is_documented(name: str):
 
 def test_no_setting_of_pipelines_is_documented_that_is_not_there():
     assert set(re.findall(r"^\| `(\w+)` \|", PIPELINES_CONFIGURATION, re.MULTILINE)) == set(PIPELINES_SETTINGS)
+
+
+def flags_of(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a command and of those below it."""
+    found = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                found |= flags_of(below)
+        elif action.help != argparse.SUPPRESS:
+            found |= set(action.option_strings)
+    return found
+
+
+@pytest.mark.parametrize("name", ["run", "mcp", "pipeline", "status"])
+def test_every_option_for_pipelines_is_documented(name: str):
+    """On its page, or as a setting: `portico run` has a flag for each that is not a command's alone."""
+    parser = argparse.ArgumentParser(conflict_handler="resolve")
+    import_module(f"portico.cli.{name}").configure(parser)
+    settings = {flag for each in PIPELINES_SETTINGS for flag in (flag_of(each), flag_of(f"no_{each}"))}
+    pages = COMMAND_LINE + (DOCS / "how-to" / "pipelines.md").read_text("utf-8")
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", pages))
+    assert sorted(flags_of(parser) - settings - shown - {"-h", "--help"}) == []
+    if name == "run":
+        only = {flag_of(each) for each in ("use_https", "disable_ssl", "mcp_host", "mcp_port")}
+        assert {flag_of(each) for each in PIPELINES_SETTINGS} - flags_of(parser) == only
 
 
 def test_every_environment_variable_is_documented():
