@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from portico.pipelines.logger import LEVELS, NAME, SUCCESS, TRACE, log
+from portico.pipelines.logger import LEVELS, NAME, TRACE, log
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +179,9 @@ def test_a_program_that_has_set_up_no_logging_sees_it_on_stderr() -> None:
 
 
 def test_a_program_that_has_set_up_logging_has_it_once() -> None:
-    program = "import logging; logging.basicConfig(format='root | %(levelname)s|%(message)s')" + PROGRAM
-    assert shown(program) == ["WARNING|w"]
-    assert SUCCESS > logging.INFO
+    setup = "import logging; logging.basicConfig(format='root | %(levelname)s|%(message)s', level={!r})"
+    usual = ["INFO|i", "SUCCESS|s", "WARNING|w"]
+    assert shown(setup.format("WARNING") + PROGRAM) == usual
+    assert shown(setup.format("DEBUG") + PROGRAM) == ["DEBUG|d", *usual]
+    own = "; logging.getLogger('portico_pipelines').setLevel(25)"
+    assert shown(setup.format("DEBUG") + own + PROGRAM) == usual[1:]

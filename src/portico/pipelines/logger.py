@@ -1,9 +1,9 @@
 """`log`: what wrappers write their log with, called as loguru's is: ``log.info("{} of {}", 1, 2)``.
 
 It is Python's own logging behind that, under the name ``portico_pipelines``, with the levels TRACE (5) and SUCCESS (25)
-beside the usual. A program that has set up logging gets these records as any other; where none has, they go to stderr,
-from INFO on, or from the level in ``PORTICO_LOG_LEVEL``, ``HAYHOOKS_LOG_LEVEL`` or ``LOG``. With
-``HAYHOOKS_LOG_FORMAT=verbose`` each says where it was written.
+beside the usual. A program that has set up logging gets these records as any other; where none has, they go to stderr.
+They begin at INFO, or at the level in ``PORTICO_LOG_LEVEL``, ``HAYHOOKS_LOG_LEVEL`` or ``LOG``. With
+``HAYHOOKS_LOG_FORMAT=verbose`` each that goes to stderr so says where it was written.
 
 What is wrong with a message never fails the code that logs it.
 
@@ -277,7 +277,7 @@ def _logger() -> logging.Logger:
     logging.addLevelName(SUCCESS, "SUCCESS")
     logger = logging.getLogger(NAME)
     level = next((value for name in _VARIABLES if (value := os.environ.get(name))), "")
-    if level or (logger.level == logging.NOTSET and not logging.getLogger().handlers):
+    if level or (logger.level == logging.NOTSET and logger.getEffectiveLevel() > logging.INFO):
         logger.setLevel(LEVELS.get(level.upper(), logging.INFO))
     handler = _Stderr()
     is_verbose = os.environ.get("HAYHOOKS_LOG_FORMAT", "").lower() == "verbose"
