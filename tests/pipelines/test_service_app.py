@@ -17,6 +17,7 @@ from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.service_app import PipelineApp
 from portico.pipelines.sse_stream import SSEStream
+from portico.tools.tool import ToolCaller
 from tests.functions.visiting import form
 from tests.models.visitor import MESSAGES, Answer, visit
 
@@ -299,3 +300,11 @@ def test_its_picture_is_drawn_where_it_has_one() -> None:
     without = PipelineApp(deployment("api"))
     assert ask(without, "GET", "/draw").status == 404
     assert "Picture" not in ask(without, "GET", "/", accept=HTML["accept"]).body.decode()
+
+
+def test_agents_are_given_what_the_server_of_pipelines_gives_them() -> None:
+    [tool] = served(Streams().run_api).agent_tools()
+    result = asyncio.run(tool.call({}, ToolCaller(headers=[])))
+    assert (result.content[0]["text"], result.is_error) == ('a{"b": 1}', False)
+    [tool] = served(Streams().fails).agent_tools()
+    assert asyncio.run(tool.call({}, ToolCaller(headers=[]))).is_error

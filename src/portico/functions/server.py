@@ -27,6 +27,7 @@ from portico.functions.typed import TypedFunction
 from portico.packages import to_install
 from portico.protocol.offer import ToolList
 from portico.tools.server import ToolServer
+from portico.tools.tool import Tool
 from portico.types import Headers, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,9 @@ class Beside(Protocol):
 
     def urls(self) -> Mapping[str, str]:
         """Other URLs for programs, likewise."""
+
+    def agent_tools(self) -> Iterable[Tool]:
+        """What agents may call."""
 
     def paths(self) -> Mapping[str, Any]:
         """Other paths of the OpenAPI document, whose schemas refer to nothing."""
@@ -127,7 +131,8 @@ class FunctionsServer:
         self._document: tuple[str, bytes] | None = None
         self.functions = named
         self._runs = runs
-        self._tools.replace(tools_of(named.values(), self._report))
+        beside = self._beside
+        self._tools.replace(tools_of(named.values(), self._report) if beside is None else beside.agent_tools())
 
     def has(self, route: str) -> bool:
         """Whether a function is called at *route*."""

@@ -12,7 +12,6 @@ here: how a pipeline is made ready (`preparing`, `objects`). Source: ASGI 3.0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,6 +23,7 @@ from portico.functions.run_route import Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
 from portico.functions.values.off_loop import off_loop
+from portico.pipelines.as_tools import pipeline_tool
 from portico.pipelines.chat import is_files, models_of
 from portico.pipelines.deployment import Deployment, Wires
 from portico.pipelines.deployments import Deployments
@@ -31,6 +31,7 @@ from portico.pipelines.files import FilesRoute
 from portico.pipelines.runs import IN_SERVICE
 from portico.pipelines.sockets import is_component, is_pipeline
 from portico.protocol.offer import ToolList
+from portico.tools.tool import Tool
 from portico.types import Receive, Scope, Send
 
 OnError = Callable[[BaseException], object]
@@ -84,7 +85,7 @@ class PipelineApp:
         self._table.add(deployment, replace=True)
         for name in [name for name in self._table.present if name != deployment.name]:
             self._table.remove(name)
-        self._functions.replace(_functions_of(deployment))
+        self._functions.replace({deployment.name: deployment.api} if deployment.api is not None else {})
 
     def served_as(self, name: str, *, title: str = "", on_error: OnError | None = None) -> PipelineApp:
         """The same as a service: under that *name*, unless its author named it.
@@ -161,6 +162,11 @@ class PipelineApp:
     def urls(self) -> Mapping[str, str]:
         """Other URLs for programs."""
         return {"OpenAI API": "v1"} if self.model_ids else {}
+
+    def agent_tools(self) -> Iterable[Tool]:
+        """What agents may call: ``run_api``, unless its author says otherwise."""
+        tool = pipeline_tool(self.deployment, self._report)
+        return () if tool is None else (tool,)
 
     def paths(self) -> Mapping[str, Any]:
         """Other paths of the OpenAPI document."""
@@ -294,15 +300,6 @@ def pipeline(
         allow_origins=allow_origins,
         rename=None if name else prepared,
     )
-
-
-def _functions_of(deployment: Deployment) -> dict[str, TypedFunction]:
-    """``run_api`` by the pipeline's name; agents are told of it unless its author says otherwise."""
-    if (api := deployment.api) is None:
-        return {}
-    if deployment.skip_mcp:
-        api = replace(api, options=replace(api.options, tool=False))
-    return {deployment.name: api}
 
 
 def _is_navigated(scope: Scope) -> bool:
