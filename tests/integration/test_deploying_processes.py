@@ -54,7 +54,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def asked_many(live: LivePipelines, name: str, times: int = 40) -> Iterator[list[str]]:
+def asked_many(live: LivePipelines, name: str, times: int = 16) -> Iterator[list[str]]:
     with ThreadPoolExecutor(8) as threads:
         yield [*threads.map(lambda _: run(live, name), range(times))]
 
@@ -85,7 +85,7 @@ def test_with_two_workers_what_is_answered_is_served_by_both(tmp_path: Path) -> 
             assert {text.split()[0] for text in said} == {"unsaved"}
         for name in ("a", "c", "own", "y"):
             assert live.request("POST", f"/undeploy/{name}", key=True).status_code == 200
-            with asked_many(live, name, 20) as said:
+            with asked_many(live, name, 8) as said:
                 assert set(said) == {"404"}
         assert tree(tmp_path / "pipelines/own")
         live.end()
@@ -109,7 +109,7 @@ def test_no_request_waits_for_a_setup_that_does(tmp_path: Path) -> None:
         assert run(live, "slow").startswith("slow ")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.real), "2"])
 def test_a_server_that_is_killed_in_a_setup_leaves_the_owners_files(tmp_path: Path, workers: str) -> None:
     methods = "def run_api(self) -> str:\n    return 'own'\n"
     folder = lay_wrapper(tmp_path / "pipelines/own", methods)
@@ -138,6 +138,34 @@ def test_a_server_that_is_killed_in_a_setup_leaves_the_owners_files(tmp_path: Pa
         assert run(again, "own") == "own"
         assert tree(folder) == before
         assert not (tmp_path / "pipelines/fresh").exists()
+        again.end()
+    finally:
+        shell.end()
+
+
+def test_what_was_undeployed_stays_so_over_a_restart_and_a_stop_in_a_setup_is_undone(tmp_path: Path) -> None:
+    for name in ("own", "stays"):
+        lay_wrapper(tmp_path / "pipelines" / name, "def run_api(self) -> str:\n    return 'own'\n")
+    begun = tmp_path / "begun"
+    shell = Shell(tmp_path)
+    try:
+        live = start_pipelines(shell)
+        assert deploy(live, "sent", files("one"), settings={"said": "kept"}).status_code == 200
+        live.portico("pipeline", "undeploy", "own")
+        before = tree(tmp_path / "pipelines/own"), tree(tmp_path / "pipelines/sent")
+        stuck = files("new", f"import time; Path({str(begun)!r}).touch(); time.sleep(600)")
+        with ThreadPoolExecutor(1) as threads:
+            overwrite = threads.submit(deploy, live, "sent", stuck, overwrite=True)
+            eventually(begun.exists)
+            live.end(signal.SIGTERM)
+            overwrite.exception(30)
+        again = start_pipelines(shell)
+        assert again.request("GET", "/status").json()["pipelines"] == ["sent", "stays"]
+        assert run(again, "sent").startswith("one kept ")
+        assert (tree(tmp_path / "pipelines/own"), tree(tmp_path / "pipelines/sent")) == before
+        again.portico("pipeline", "deploy-files", "-n", "own", "pipelines/own")
+        assert run(again, "own") == "own"
+        assert tree(tmp_path / "pipelines/own") == before[0]
         again.end()
     finally:
         shell.end()
