@@ -42,7 +42,6 @@ PROVEN_IN = {
     "cli/keys": "cli/test_login.py",
     "cli/loading": "cli/test_serve.py",
     "cli/logout": "cli/test_login.py",
-    "cli/pipelines_server": "cli/test_status.py",
     "cli/reload": "cli/test_serve.py",
     "cli/services": "cli/test_login.py",
     "cli/settings": "cli/test_serve.py",

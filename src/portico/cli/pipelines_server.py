@@ -98,14 +98,25 @@ def with_key_left(server: PipelinesAddress, folder: Path) -> PipelinesAddress:
         return replace(server, trouble=str(error))
     if found is None:
         return server
-    ours = [_WILDCARDS.get(address, address) for address in found.addresses]
+    listens = found.addresses
     if is_loopback(server.host) and not _is_address(server.host):
-        ours = [address for address in ours if is_loopback(address)]
-    elif _is_address(server.host):
-        ours = [address for address in ours if address == server.host]
+        ours = [there for there in (_WILDCARDS.get(address, address) for address in listens) if is_loopback(there)]
     else:
-        ours = [address for address in _looked_up(server) if address in found.addresses]
+        asked = [server.host] if _is_address(server.host) else _looked_up(server)
+        ours = [address for address in asked if address in listens or _is_held(address, listens)]
     return replace(server, key=found.key, connect_to=ours[0]) if ours else server
+
+
+def _is_held(address: str, listens: Iterable[str]) -> bool:
+    """Whether *address* is one of this machine, and the server listens on all of its family."""
+    if ("::" if ":" in address else "0.0.0.0") not in listens:
+        return False
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _is_address(host: str) -> bool:
