@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from portico.cli.hub_services import HubServices, hub_services
 from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
 from portico.provider.options import Options
 from tests.in_process import ADDRESS, HereHub, a_hub
+from tests.models.visitor import visit
 
 
 class Wrapper:
@@ -127,6 +130,25 @@ def test_a_name_that_another_has_is_said_and_keeps_none_of_the_rest() -> None:
                 assert "other" in services.services
 
     asyncio.run(main())
+
+
+def test_what_a_pipeline_raises_is_in_the_servers_own_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails(Wrapper):
+        def run_api(self, question: str) -> str:
+            raise LookupError("no such page")
+
+    async def main() -> None:
+        one = Fails("")
+        table = Deployments()
+        api = typed_function(one.run_api, "fails")
+        table.add(Deployment(name="fails", pipeline=None, wrapper=one, source=Source(kind="object"), api=api))
+        async with followed(table) as (_, services, _):
+            app = services.services["fails"].app
+            answer = await visit(app, "POST", "/run", {"question": "x"}, headers={"content-type": "application/json"})
+            assert (answer.status, len(services.services["fails"].log)) == (500, 1)
+
+    asyncio.run(main())
+    assert "no such page" in caplog.text
 
 
 def test_what_was_refused_is_tried_when_it_is_deployed_anew() -> None:

@@ -7,6 +7,7 @@ pipelines have (`portico.pipelines.server`), by which they are deployed; a hub's
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ from portico.provider.provider import Provider
 from portico.provider.service import Service
 from portico.provider.thread import LoopThread
 from portico.types import MAX_NAME, service_name, suggest_name
+
+logger = logging.getLogger(__name__)
 
 _GRACE = 3.0
 """Seconds for requests that came by the hub to end, as with `portico serve`."""
@@ -55,7 +58,8 @@ async def hub_services(
         deployments.listeners.remove(services.changed.set)
         following.cancel()
         await asyncio.wait([following])
-        await provider.leave(_GRACE, hold=True)
+        # A relay's visitors are told to wait for the next start; at one's own server the names are free at once.
+        await provider.leave(_GRACE, hold=not address.own)
 
 
 @dataclass(slots=True)
@@ -120,9 +124,12 @@ class HubServices:
             service = Service(
                 service_name(self._free_name(name)), self._options, "app", (), "", provider=self._provider
             )
-            app = PipelineApp(
-                deployment, title=self._options.title, on_error=lambda error: service.log.report("the pipeline", error)
-            )
+
+            def report(error: BaseException) -> None:
+                service.log.report("the pipeline", error)
+                logger.error("The pipeline %r failed", name, exc_info=error)
+
+            app = PipelineApp(deployment, title=self._options.title, on_error=report)
             service._takes(pipelines.taken_of(app))
             self._served[name] = _Served(deployment, service, app)
             await self._provider.publish(service, app, self._address)
