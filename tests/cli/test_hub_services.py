@@ -16,6 +16,7 @@ from portico.pipelines.deployments import Deployments
 from portico.provider.options import Options
 from tests.in_process import ADDRESS, HereHub, a_hub
 from tests.models.visitor import visit
+from tests.waiting import until
 
 
 class Wrapper:
@@ -149,6 +150,24 @@ def test_what_a_pipeline_raises_is_in_the_servers_own_log(caplog: pytest.LogCapt
 
     asyncio.run(main())
     assert "no such page" in caplog.text
+
+
+def test_a_hub_that_is_away_at_first_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portico.provider.provider._PUBLISH_WITHIN", 0.2)
+
+    async def main() -> None:
+        table, said = Deployments(), []
+        table.add(deployment("one"))
+        async with a_hub() as hub:
+            hub.away = OSError("nobody listens")
+            async with hub_services(table, ADDRESS, dial=hub.dial, say=said.append, again=0.05) as services:
+                await settled(services)
+                assert services.services == {}
+                assert "It is tried again in 0.05 s" in said[0]
+                hub.away = None
+                await until(lambda: "one" in hub.registry.services)
+
+    asyncio.run(main())
 
 
 def test_what_was_refused_is_tried_when_it_is_deployed_anew() -> None:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from portico.adapters import pipelines
-from portico.errors import PorticoError
+from portico.errors import LinkClosed, PorticoError
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.service_app import PipelineApp
@@ -27,6 +27,9 @@ from portico.provider.thread import LoopThread
 from portico.types import MAX_NAME, service_name, suggest_name
 
 logger = logging.getLogger(__name__)
+
+AGAIN = 30.0
+"""Seconds until a hub that could not be reached at first is asked again: each try waits for it long enough itself."""
 
 _GRACE = 3.0
 """Seconds for requests that came by the hub to end, as with `portico serve`."""
@@ -43,13 +46,15 @@ async def hub_services(
     options: Options | None = None,
     dial: Dial = dial_websocket,
     say: Say = lambda text: print(text, file=sys.stderr),
+    again: float = AGAIN,
 ) -> AsyncIterator[HubServices]:
     """Have each of *deployments* as a service of the hub at *address* while the block lasts, on the running loop.
 
-    What goes wrong with one is said by *say*, and keeps none of the others.
+    What goes wrong with one is said by *say*, and keeps none of the others. A hub that cannot be reached is asked again
+    after *again* seconds.
     """
     provider = Provider(dial=dial, thread=LoopThread.adopt(asyncio.get_running_loop()))
-    services = HubServices(deployments, address, options or Options(), provider, say)
+    services = HubServices(deployments, address, options or Options(), provider, say, again)
     deployments.listeners.append(services.changed.set)
     following = asyncio.create_task(services.follow())
     try:
@@ -75,7 +80,13 @@ class HubServices:
     """Keeps a hub's services as a table of deployments is. On one event loop."""
 
     def __init__(
-        self, deployments: Deployments, address: HubAddress, options: Options, provider: Provider, say: Say
+        self,
+        deployments: Deployments,
+        address: HubAddress,
+        options: Options,
+        provider: Provider,
+        say: Say,
+        again: float,
     ) -> None:
         self.changed = asyncio.Event()
         """Set when the table has changed."""
@@ -87,6 +98,7 @@ class HubServices:
         self._options = options
         self._provider = provider
         self._say = say
+        self._again = again
         self._served: dict[str, _Served] = {}
         """By the names of the pipelines."""
         self._refused: dict[str, Deployment] = {}
@@ -136,9 +148,18 @@ class HubServices:
         except PorticoError as error:
             self._served.pop(name, None)
             self._refused[name] = deployment
-            self._say(f"portico: the pipeline {name} is no service of {self._address.url}: {error}")
+            again = isinstance(error, LinkClosed)  # nobody has said no
+            more = f". It is tried again in {self._again:g} s" if again else ""
+            self._say(f"portico: the pipeline {name} is no service of {self._address.url}: {error}{more}")
+            if again:
+                asyncio.get_running_loop().call_later(self._again, self._try_again, deployment)
         else:
             self._say(f"{name}: {service.url}")
+
+    def _try_again(self, deployment: Deployment) -> None:
+        if self._refused.get(deployment.name) is deployment:
+            del self._refused[deployment.name]
+            self.changed.set()
 
     async def _swap(self, served: _Served, deployment: Deployment) -> None:
         """Serve *deployment* in the place of what is there: no request is lost."""
