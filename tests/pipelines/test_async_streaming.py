@@ -221,7 +221,7 @@ async def test_a_callback_that_fails_is_in_the_log_and_ends_nothing(caplog: pyte
 
     pieces = await stream(agent(), {"messages": [USER]}, on_tool_call_start=fails, on_pipeline_end=fails)
     assert "".join(pieces) == "It is sunny."
-    assert len([record for record in caplog.records if record.message == "A callback of a stream failed"]) == 2
+    assert len([record for record in caplog.records if record.message.startswith("Error in on_")]) == 2
 
 
 async def test_outputs_of_inner_components_are_in_the_result_if_asked_for() -> None:
@@ -250,6 +250,20 @@ async def test_what_is_in_the_authors_queue_comes_out_in_its_place() -> None:
     go_on.set()
     rest = texts([piece async for piece in pieces])
     assert sorted(rest, key=str) == ["one", {"custom": 1}]
+
+
+async def test_the_end_may_use_the_authors_queue() -> None:
+    mine: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def last(result: Any) -> str:
+        await mine.put("after it")
+        return "end"
+
+    assert await stream(chatting("one"), ASKED, on_pipeline_end=last, external_event_queue=mine) == [
+        "one",
+        "end",
+        "after it",
+    ]
 
 
 async def test_the_authors_queue_may_be_filled_by_a_thread() -> None:

@@ -85,6 +85,10 @@ def test_flat(pipeline: Pipeline) -> None:
     assert coerce_pipeline_inputs(pipeline, given) == {"messages": [MESSAGE], "documents": [DOCUMENT], "more": 1}
 
 
+def test_flat_where_the_one_input_is_a_dict(pipeline: Pipeline) -> None:
+    assert coerce_pipeline_inputs(pipeline, {"document": DOCUMENT.to_dict()}) == {"document": DOCUMENT}
+
+
 def test_what_a_run_takes_after_it(pipeline: Pipeline) -> None:
     given = coerce_pipeline_inputs(pipeline, {"llm": {"messages": [MESSAGE.to_dict()]}})
     assert pipeline.run(given)["llm"]["replies"][0].text == "Hello"

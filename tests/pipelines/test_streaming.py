@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from haystack import Pipeline
@@ -96,6 +97,16 @@ def test_a_flat_run_streams_too() -> None:
     assert stream(pipe, given) == ["say ", "it ", "again"]
     assert given == {"query": "say it again"}
     assert stream(pipe, {"prompt": {"query": "by component"}}) == ["by ", "component"]
+
+
+def test_a_stand_in_for_a_pipeline_is_run_as_one() -> None:
+    """Authors' own tests have them: a mock of a pipeline's class."""
+    pipeline = Mock(spec=Pipeline)
+    pipeline.walk.return_value = [("part", SyncOnly())]
+    pipeline.run.side_effect = lambda data: SyncOnly().run(**data["part"])
+    for given in ({}, {"part": {"tag": "a"}}, {"other": {"tag": "a"}}):
+        assert stream(pipeline, given) == ["x", "y", "z"]
+        assert pipeline.run.call_args.kwargs["data"].keys() == {"part", *given}
 
 
 def test_a_flat_name_that_nothing_takes_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -254,9 +265,35 @@ def test_a_callback_that_fails_is_in_the_log_and_ends_nothing(callback: Any, cap
     assert "".join(pieces) == "It is sunny."
     chunk = StreamingChunk(content="", index=0, reasoning=ReasoningContent("Hm."))
     assert stream(of(SyncOnly(lambda give: give(chunk))), on_reasoning=callback) == [""]
-    failed = [record for record in caplog.records if record.message == "A callback of a stream failed"]
-    assert len(failed) == 4
+    failed = [record for record in caplog.records if record.message.startswith("Error in on_")]
+    assert [record.message.split()[2] for record in failed] == [
+        "on_tool_call_start",
+        "on_tool_call_end",
+        "on_pipeline_end",
+        "on_reasoning",
+    ]
     assert all(record.exc_info for record in failed)
+
+
+def test_the_end_is_told_after_all_tools_and_may_use_the_authors_queue() -> None:
+    heard: list[str] = []
+    mine: queue.Queue[Any] = queue.Queue()
+
+    def last(result: Any) -> str:
+        heard.append("end")
+        mine.put("after it")
+        return "end"
+
+    pieces = stream(
+        agent(),
+        {"messages": [USER]},
+        on_tool_call_start=lambda *told: heard.append("start"),
+        on_tool_call_end=lambda *told: heard.append("tool"),
+        on_pipeline_end=last,
+        external_event_queue=mine,
+    )
+    assert heard == ["start", "tool", "end"]
+    assert pieces[-2:] == ["end", "after it"]
 
 
 def test_an_end_that_gives_something_else_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

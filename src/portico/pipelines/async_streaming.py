@@ -82,5 +82,8 @@ async def _pieces(
             await run.wait(None if external is None else POLL)
         for piece in await callbacks.last_async(run.result()):
             yield piece
+        if external is not None:
+            for piece in waiting(external):
+                yield piece
     finally:
         await run.close()

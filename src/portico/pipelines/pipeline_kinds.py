@@ -49,7 +49,8 @@ class StreamedRun:
             return run(**{**self.args, "streaming_callback": callback_for(self.pipeline)})
         callbacks = {name: callback_for(component) for component, name in self.chosen}
         data = with_callbacks(self.pipeline, self.args, callbacks)
-        return run(data) if self.outputs is None else run(data, include_outputs_from={*self.outputs})
+        more = {} if self.outputs is None else {"include_outputs_from": {*self.outputs}}
+        return run(data=data, **more)
 
 
 def streamed(

@@ -10,6 +10,8 @@ from dataclasses import is_dataclass
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+from portico.pipelines.streaming_components import by_component
+
 
 def coerce_pipeline_inputs(pipeline: Any, data: Mapping[str, Any]) -> dict[str, Any]:
     """*data* for ``pipeline.run``, with an object in the place of each dict that stands for one.
@@ -20,7 +22,7 @@ def coerce_pipeline_inputs(pipeline: Any, data: Mapping[str, Any]) -> dict[str, 
 
     Raises `ValueError` for a dict where the input takes more than one such class: it does not say which it is.
     """
-    if all(isinstance(value, Mapping) for value in data.values()):
+    if by_component(pipeline, data):
         sockets = pipeline.inputs(include_components_with_connected_inputs=True)
         return {
             component: {

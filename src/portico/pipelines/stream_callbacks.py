@@ -65,31 +65,41 @@ class Callbacks:
 
     def last(self, result: Any) -> list[Any]:
         """What the author adds at the end, of the run's *result*; texts as chunks."""
-        return [] if self.end is None else _called(lambda: self.end(result), _as_chunk)  # type: ignore[misc]
+        return [] if self.end is None else _called(_of_last(self.end, result), _as_chunk)
 
     async def last_async(self, result: Any) -> list[Any]:
         """As `last`, where the callback may be a coroutine function."""
-        return [] if self.end is None else await _awaited(lambda: self.end(result), _as_chunk)  # type: ignore[misc]
+        return [] if self.end is None else await _awaited(_of_last(self.end, result), _as_chunk)
 
 
 def _of_start(start: Callable[..., ToolCallbackReturn], call: Any) -> Callable[[], ToolCallbackReturn]:
-    return lambda: start(call.tool_name, _arguments(call.arguments), call.id)
+    def on_tool_call_start() -> ToolCallbackReturn:
+        return start(call.tool_name, _arguments(call.arguments), call.id)
+
+    return on_tool_call_start
 
 
 def _of_end(end: Callable[..., ToolCallbackReturn], told: Any) -> Callable[[], ToolCallbackReturn]:
-    def call() -> ToolCallbackReturn:
+    def on_tool_call_end() -> ToolCallbackReturn:
         result = told.result if isinstance(told.result, str) else str(told.result)
         return end(told.origin.tool_name, told.origin.arguments, result, bool(told.error))
 
-    return call
+    return on_tool_call_end
 
 
 def _of_reasoning(reasoned: Callable[..., ToolCallbackReturn], reasoning: Any) -> Callable[[], ToolCallbackReturn]:
-    def call() -> ToolCallbackReturn:
+    def on_reasoning() -> ToolCallbackReturn:
         text = getattr(reasoning, "reasoning_text", None)
         return reasoned(text if isinstance(text, str) else str(reasoning), getattr(reasoning, "extra", None))
 
-    return call
+    return on_reasoning
+
+
+def _of_last(end: Callable[[Any], ToolCallbackReturn], result: Any) -> Callable[[], ToolCallbackReturn]:
+    def on_pipeline_end() -> ToolCallbackReturn:
+        return end(result)
+
+    return on_pipeline_end
 
 
 def _arguments(text: str | None) -> dict[str, Any]:
@@ -105,7 +115,7 @@ def _called(call: Callable[[], ToolCallbackReturn], piece: Callable[[Any], Any] 
     try:
         return _pieces(call(), piece)
     except Exception:  # an author's callback may raise anything; their stream goes on without what it would have said
-        log.exception("A callback of a stream failed")
+        log.exception("Error in %s callback of a stream", call.__name__)
         return []
 
 
@@ -116,7 +126,7 @@ async def _awaited(call: Callable[[], ToolCallbackReturn], piece: Callable[[Any]
             given = await given
         return _pieces(given, piece)
     except Exception:  # as above
-        log.exception("A callback of a stream failed")
+        log.exception("Error in %s callback of a stream", call.__name__)
         return []
 
 

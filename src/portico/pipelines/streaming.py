@@ -59,7 +59,7 @@ def _on_thread(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Ge
     from portico.pipelines.thread_run import ThreadRun  # not where there are no threads
 
     watch_haystack()
-    run = ThreadRun(lambda put: streamed.run(serializable(put)), callbacks.last)
+    run = ThreadRun(lambda put: streamed.run(serializable(put)))
     hear = callbacks.hear
     try:
         while (pieces := run.take(None if external is None else POLL)) is not None:
@@ -75,6 +75,9 @@ def _on_thread(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Ge
             yield from _waiting(external, callbacks)
         if run.error is not None:
             raise run.error
+        yield from callbacks.last(run.result)
+        if external is not None:
+            yield from _waiting(external, callbacks)
     finally:
         run.close()
 
@@ -82,10 +85,11 @@ def _on_thread(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Ge
 def _inline(streamed: StreamedRun, callbacks: Callbacks, external: Any) -> Generator[Any, None, None]:
     """Where there are no threads: the run first, and its chunks after it."""
     pieces: list[Any] = []
-    last = callbacks.last(streamed.run(serializable(pieces.append)))
-    for piece in [*pieces, *last]:
+    result = streamed.run(serializable(pieces.append))
+    for piece in pieces:
         yield from callbacks.pieces(piece)
         yield piece
+    yield from callbacks.last(result)
     if external is not None:
         yield from _waiting(external, callbacks)
 

@@ -81,10 +81,12 @@ def by_component(pipeline: Any, data: Mapping[str, Any]) -> bool:
     """Whether *data* gives inputs by the components' names, and not flat, by their own: as ``Pipeline.run`` sees it."""
     if not all(isinstance(value, Mapping) for value in data.values()):
         return False
-    if not data or any(name in pipeline.graph.nodes for name in data):
+    if not data or data.keys() & {name for name, _ in pipeline.walk()}:
         return True
-    sockets = pipeline.inputs(include_components_with_connected_inputs=True).values()
-    return not data.keys() <= {name for inputs in sockets for name in inputs}
+    sockets = pipeline.inputs(include_components_with_connected_inputs=True)
+    if not isinstance(sockets, Mapping):  # a stand-in for a pipeline: what it is given goes as it is
+        return True
+    return not data.keys() <= {name for inputs in sockets.values() for name in inputs}
 
 
 def with_callbacks(pipeline: Any, data: Mapping[str, Any], callbacks: Mapping[str, Callback]) -> dict[str, Any]:

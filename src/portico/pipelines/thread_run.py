@@ -28,18 +28,18 @@ JOIN = 1.0
 
 
 class ThreadRun:
-    """Runs *run*, which is given a callback for chunks, on a thread. Its chunks, and those of *last*, come by `take`.
+    """Runs *run*, which is given a callback for chunks, on a thread. Its chunks come by `take`.
 
-    *last* is called with the result on that thread, and gives more pieces. The run is stopped by `stop`, and by the
-    call in which it is made, once nobody waits for that.
+    The run is stopped by `stop`, and by the call in which it is made, once nobody waits for that.
     """
 
-    def __init__(self, run: Callable[[Callable[[Any], None]], Any], last: Callable[[Any], list[Any]]) -> None:
+    def __init__(self, run: Callable[[Callable[[Any], None]], Any]) -> None:
+        self.result: Any = None
+        """What the run returned; to be looked at after the last piece, where it raised nothing."""
         self.error: BaseException | None = None
         """What the run raised; to be looked at after the last piece."""
         self.left = Cancel()
         self._run = run
-        self._last = last
         self._changed = threading.Condition()
         self._pieces: list[Any] = []
         self._ended = False
@@ -103,8 +103,7 @@ class ThreadRun:
     def _work(self) -> None:
         error: BaseException | None = None
         try:
-            for piece in self._last(self._run(self._put)):
-                self._put(piece)
+            self.result = self._run(self._put)
         except RunStopped:
             pass  # as `stop` asked; whoever takes is told by `left`
         except BaseException as raised:  # it is for who reads the stream, whatever it is
