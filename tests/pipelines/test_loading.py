@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import random
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -240,3 +242,30 @@ def test_imports_on_threads_of_its_own_are_its_own(tmp_path: Path) -> None:
     ]
     assert [call(each) for each in loaded] == ["one", "two"]
     assert threading.active_count() < 100
+
+
+@pytest.mark.fuzz
+def test_what_comes_and_goes_while_it_imports_does_not_mix(tmp_path: Path, fuzz_seconds: float) -> None:
+    """Each call gets the module of its own deployment, however many are loaded and let go of meanwhile."""
+    rng = random.Random(5)
+    text = "import first" + WRAPPER.format(
+        "import late; from . import later; from .pack.inner import WHO; return first.WHO, late.WHO, later.WHO, WHO"
+    )
+    end = time.monotonic() + fuzz_seconds / 2
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(10**6):
+            if time.monotonic() > end:
+                break
+            names = [rng.choice(("chat", "rag")) for _ in range(4)]
+            loaded = []
+            for at, name in enumerate(names):
+                who = f"WHO = '{number}-{at}'"
+                files = {"first": who, "late": f"import first\n{who}", "later": who, "pack__in__inner": who}
+                loaded.append(load_wrapper(name, folder_of(tmp_path / f"{number}-{at}" / name, text, **files)))
+            calls = [threads.submit(call, each) for each in loaded for _ in range(2)]
+            discards = [threads.submit(each.discard) for each in loaded]
+            got = [each.result(30) for each in calls]
+            for each in discards:
+                each.result(30)
+            assert got == [(f"{number}-{at // 2}",) * 4 for at in range(8)]
+            assert loaded_modules() == set()

@@ -477,3 +477,120 @@ def test_a_folder_whose_setup_fails_leaves_no_module(tmp_path: Path) -> None:
     with wrong("Failed to call setup\\(\\) on pipeline wrapper instance: x"):
         prepare_folder("bad", folder)
     assert {name for name in set(sys.modules) - before if name.startswith("portico_pipelines.")} == set()
+
+
+HARD = {
+    "several": """
+        class Other(BasePipelineWrapper):
+            def setup(self): ...
+        class PipelineWrapper(Other):
+            def run_api(self) -> str: return "ok"
+        class Third(PipelineWrapper):
+            def run_api(self) -> str: return "third"
+    """,
+    "imported": "from helpers import Made as PipelineWrapper",
+    "inherited": """
+        from helpers import Made
+        class PipelineWrapper(Made):
+            async def run_chat_completion_async(self, model, messages, body): return "x"
+    """,
+    "own_init": """
+        class PipelineWrapper(BasePipelineWrapper):
+            def __init__(self, word="ok"):
+                self.word = word
+            def setup(self): ...
+            def run_api(self) -> str: return self.word
+    """,
+    "slots_and_metaclass": """
+        from abc import ABCMeta
+        class Meta(ABCMeta):
+            made = 0
+            def __call__(cls, *args, **kwargs):
+                Meta.made += 1
+                return super().__call__(*args, **kwargs)
+            def __bool__(cls): return False
+            def __len__(cls): return 0
+        class PipelineWrapper(BasePipelineWrapper, metaclass=Meta):
+            def setup(self): assert Meta.made == 1
+            def __bool__(self): return False
+            def __eq__(self, other): raise RuntimeError
+            __hash__ = None
+            def run_api(self) -> str: return "ok"
+    """,
+    "threads_in_setup": """
+        import threading
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self):
+                def work():
+                    import helpers
+                    self.word = helpers.WORD
+                thread = threading.Thread(target=work)
+                thread.start()
+                thread.join()
+            def run_api(self) -> str: return self.word
+    """,
+    "without_the_base_class": """
+        class PipelineWrapper:
+            def setup(self): ...
+            def run_api(self) -> str: return "ok"
+    """,
+    "static_and_partial": """
+        import functools
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self): ...
+            @staticmethod
+            def run_api(word: str = "ok") -> str: return word
+    """,
+    "wrapped": """
+        import functools
+        def traced(function):
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs): return function(*args, **kwargs)
+            return wrapper
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self): ...
+            @traced
+            def run_api(self, word: "str" = "ok") -> "str": return word
+    """,
+    "dataclass": """
+        from dataclasses import dataclass, field
+        @dataclass
+        class Part:
+            words: "list[str]" = field(default_factory=lambda: ["ok"])
+        @dataclass
+        class PipelineWrapper(BasePipelineWrapper):
+            part: Part = field(default_factory=Part)
+            def setup(self): ...
+            def run_api(self) -> str: return self.part.words[0]
+    """,
+    "made_in_setup": """
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self):
+                def run_api(word: str = "ok") -> str: return word
+                self.run_api = run_api
+    """,
+    "pickled": """
+        import copy, pickle
+        class Part: ...
+        class PipelineWrapper(BasePipelineWrapper):
+            def setup(self):
+                self.part = pickle.loads(pickle.dumps(Part()))
+                assert type(copy.deepcopy(self).part) is Part
+            def run_api(self) -> str: return "ok" if type(self.part) is Part else "other"
+    """,
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_wrappers_of_every_kind_run(tmp_path: Path, case: str) -> None:
+    helpers = """
+    from portico.pipelines.wrapper import BasePipelineWrapper
+    WORD = "ok"
+    class Made(BasePipelineWrapper):
+        def setup(self): self.word = WORD
+        def run_api(self) -> str: return self.word
+    """
+    made = prepare_folder(case, folder_of(tmp_path / case, HARD[case], helpers=helpers))
+    assert made.api is not None
+    assert run(made.api) == "ok"
+    made.discard()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import textwrap
+import time
 
 import pytest
 
@@ -70,3 +72,71 @@ def test_a_wrapper_that_lacks_something_is_not_even_imported(tmp_path) -> None: 
     (folder / "pipeline_wrapper.py").write_bytes(b"# \xff")
     with pytest.raises(PipelineError, match=r"^Failed to load pipeline module 'chat' - "):
         prepare_folder("chat", folder)
+
+
+START = "Failed to load pipeline module 'chat' - "
+
+
+def outcome(text: str) -> str:
+    """The text of the refusal; empty if there is none."""
+    try:
+        check_text("chat", text)
+    except PipelineError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.fuzz
+def test_any_text_is_read_or_refused(fuzz_seconds: float) -> None:
+    """Any text of a file is enough, or there is a `PipelineError` of one sentence; nothing else comes of it."""
+    rng = random.Random(723)
+    parts = [
+        "# /// script",
+        "# ///",
+        "#",
+        "# ",
+        "dependencies = [",
+        '"pydantic"',
+        "]",
+        "\n",
+        "\r\n",
+        "=",
+        ",",
+        "requires-python",
+    ]
+    parts += [
+        '">=3"',
+        "[tool]",
+        "'",
+        '"""',
+        "é",
+        "\x00",
+        "\ud800",
+        "# /// other",
+        "///",
+        "pydantic>=2; x",
+        "@ https://x/y",
+        "#\t",
+    ]
+    end = time.monotonic() + fuzz_seconds
+    refused = 0
+    while time.monotonic() < end:
+        text = "".join(rng.choice(parts) + rng.choice(["", "\n", "\n# "]) for _ in range(rng.randrange(30)))
+        if rng.random() < 0.5:
+            text = f"# /// script\n# {text}\n# ///\n"
+        if why := outcome(text):
+            assert why.startswith(START)
+            refused += 1
+    assert refused
+
+
+def test_a_long_text_takes_no_time() -> None:
+    began = time.process_time()
+    for text in (
+        "# /// script\n" * 50_000,
+        "# /// script\n" + "# x\n" * 200_000,
+        "#\n" * 200_000,
+        "# /// " + "a" * 10**6,
+    ):
+        outcome(text)
+    assert time.process_time() - began < 20  # about a second; a pattern that goes back over it takes hours

@@ -17,6 +17,7 @@ import platform
 import re
 import shlex
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from portico.errors import PipelineError
 from portico.packages import pip_install
 from portico.pipelines.loading import FILE
 
-_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)[ \t]*$\s(?P<content>(^#(| .*)$\s)+)^# ///[ \t]*$")
-"""The regular expression of PEP 723."""
+_OPENING = re.compile(r"# /// ([a-zA-Z0-9-]+)[ \t]*")
+_CLOSING = re.compile(r"# ///[ \t]*")
+_NEWLINE = re.compile(r"\r\n?|\n")
 
 
 def check(name: str, folder: Path) -> None:
@@ -63,13 +65,30 @@ def check_text(name: str, text: str) -> None:
 
 def read(text: str) -> dict[str, Any]:
     """The metadata that the *text* of a file holds. Raises `ValueError` for what is no TOML, or is there twice."""
-    blocks = [one for one in _BLOCK.finditer(text) if one["type"] == "script"]
+    blocks = [lines for kind, lines in _blocks(text) if kind == "script"]
     if not blocks:
         return {}
     if len(blocks) > 1:
         raise ValueError("there are several blocks")
-    lines = blocks[0]["content"].splitlines(keepends=True)
-    return tomllib.loads("".join(line[2:] if line.startswith("# ") else line[1:] for line in lines))
+    return tomllib.loads("\n".join(line[2:] for line in blocks[0]))
+
+
+def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The blocks of metadata: the kind of each, and its lines. It ends at the last end in its run of comments.
+
+    PEP 723 has a pattern for them, which would go back over a long run of comments again and again.
+    """
+    run: list[str] = []
+    for line in (*_NEWLINE.split(text), ""):
+        if line == "#" or line.startswith("# "):
+            run.append(line)
+            continue
+        ends = [at for at, each in enumerate(run) if _CLOSING.fullmatch(each)]
+        for at, each in enumerate(run[: ends[-1] - 1] if ends else ()):
+            if opening := _OPENING.fullmatch(each):
+                yield opening[1], run[at + 1 : ends[-1]]
+                break
+        run = []
 
 
 def _fits_python(name: str, wanted: Any) -> bool:
