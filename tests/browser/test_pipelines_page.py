@@ -18,7 +18,6 @@ from portico.pipelines import BasePipelineWrapper, SSEStream, get_last_user_mess
 from tests.browser.functions_page import Functions
 from tests.browser.functions_served import House, serving
 
-
 pytestmark = pytest.mark.real
 
 
