@@ -236,6 +236,13 @@ def test_a_result_of_the_wrong_type_says_what_to_give(given):
     assert "text" in answer.json["detail"]
 
 
+def test_pieces_that_are_no_text_are_json():
+    pieces = [1, " ", 2.5, " ", {"a": 1}, " ", ["b"], " ", True, None]
+    answer = ask(chatting(lambda _: iter(pieces)))
+    assert answer.json["choices"][0]["message"]["content"] == '1 2.5 {"a": 1} ["b"] true'
+    assert "".join(texts(ask(chatting(lambda _: iter(pieces)), stream=True))[0]) == '1 2.5 {"a": 1} ["b"] true'
+
+
 def test_system_exit_is_the_pipelines_failure():
     def leave(messages):
         raise SystemExit(3)

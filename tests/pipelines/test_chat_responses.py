@@ -89,6 +89,12 @@ def test_events_of_the_page_have_their_own_names():
     assert ask(answering(lambda: iter(["a", odd]))).json["output"][0]["content"][0]["text"] == "a"
 
 
+def test_items_of_the_api_are_items():
+    item = {"type": "function_call", "name": "f", "call_id": "c", "arguments": "{}"}
+    (output,) = ask(answering(lambda: iter([item]))).json["output"]
+    assert (output["type"], output["name"], output["arguments"]) == ("function_call", "f", "{}")
+
+
 def test_asynchronous_wrappers():
     async def text(self, model, input_items, body):
         return "text"

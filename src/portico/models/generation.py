@@ -61,6 +61,7 @@ class Wanted:
     the same prompt. ``sees_n`` says that the function can know that number, and so may give all of them in one run.
     ``limit`` is in tokens. ``offers`` are the client's tools. ``check`` is given each whole text and raises if it is
     not what the response format says. ``around`` gives what is around each run.
+    With ``any_json``, what is no delta is a piece of text, as JSON.
     """
 
     calls: Sequence[Callable[[], Any]]
@@ -74,6 +75,7 @@ class Wanted:
     check: Callable[[str], None] | None = None
     threads: bool = True
     offers: Offers = field(default_factory=dict)
+    any_json: bool = False
     around: Around | None = None
 
 
@@ -269,7 +271,7 @@ class _Run:
         self.room = room
         self.given = {base}
         """The choices that this run gives."""
-        self.reading = Reading(generation.wanted.check is not None)
+        self.reading = Reading(generation.wanted.check is not None, generation.wanted.any_json)
         self._generation = generation
         self._choice = choice = generation.choices[base]
         keep = choice.texts.append

@@ -19,11 +19,13 @@ from portico.models.parts import Extra, Finish, Item, Meta, PageEvent, Part, Rea
 class Reading:
     """Reads what one run of a function gives.
 
-    *structured* says that the client asked for JSON: a dict that is no delta is then the answer itself.
+    *structured* says that the client asked for JSON: a dict that is no delta is then the answer itself. With
+    *any_json*, such a dict is a piece of text, and so are numbers and lists: as JSON.
     """
 
-    def __init__(self, structured: bool = False) -> None:
+    def __init__(self, structured: bool = False, any_json: bool = False) -> None:
         self._structured = structured
+        self._any_json = any_json
         self._by_type: dict[type, Callable[[Any], Parts]] = {
             type(None): _nothing,
             str: _text,
@@ -38,6 +40,8 @@ class Reading:
             dict: self._mapping,
         }
         """How items of a type are read. Types are looked into once; an answer may have thousands of items of one."""
+        if any_json:
+            self._by_type |= dict.fromkeys((bool, int, float, list), _json)
         self._readers: dict[str, Reader] = {}
 
     def parts(self, item: Any) -> Parts:
@@ -85,7 +89,7 @@ class Reading:
                 return self._reader(module).read(item)
             if is_choice(item):
                 return from_choice(item, item["index"] if isinstance(item.get("index"), int) else 0)
-            if self._structured and not (DELTA_KEYS & item.keys()):
+            if (self._structured or self._any_json) and not (DELTA_KEYS & item.keys()):
                 return ((0, Text(as_json(item))),)
         return ((0, part) for part in from_delta(item))
 
@@ -113,6 +117,10 @@ def _nothing(item: None) -> Parts:
 
 def _text(item: str) -> Parts:
     return ((0, Text(str(item))),) if item else ()
+
+
+def _json(item: Any) -> Parts:
+    return ((0, Text(as_json(item))),)
 
 
 def _as_it_is(item: Part) -> Parts:

@@ -171,6 +171,7 @@ class _Pipelines:
         wanted = Wanted(
             calls=[run],
             on_loop=on_loop,
+            any_json=True,
             messages=body["messages"],
             threads=engine.settings.threads,
             around=RunScope(deployment.name, "chat", self._deployments.streaming_components),
@@ -201,6 +202,7 @@ class _Pipelines:
         wanted = Wanted(
             calls=[run],
             on_loop=on_loop,
+            any_json=True,
             messages=[*earlier, *items],
             threads=responses.engine.settings.threads,
             around=RunScope(deployment.name, "response", self._deployments.streaming_components),

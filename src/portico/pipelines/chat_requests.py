@@ -163,8 +163,8 @@ def call_of(
 
 def _usable(result: Any, method: Callable[..., Any]) -> Any:
     name = getattr(method, "__name__", "the method")
-    if result is None:
-        raise UnusableOutput(f"{name} gave None; it must return a text, or a generator of texts.")
-    if type(result) is dict and not (is_answer(result) or _SPOKEN & result.keys()):
-        raise UnusableOutput(f"{name} gave a dict; it must return a text, or a generator of texts.")
+    is_of_chats = isinstance(result, dict) and bool(is_answer(result) or _SPOKEN & result.keys())
+    if result is None or (isinstance(result, dict | int | float) and not is_of_chats):
+        given = "None" if result is None else f"a value of the type {type(result).__name__}"
+        raise UnusableOutput(f"{name} gave {given}; it must return a text, or a generator of texts.")
     return result
