@@ -61,7 +61,6 @@ def asked_many(live: LivePipelines, name: str, times: int = 16) -> Iterator[list
 
 def test_with_two_workers_what_is_answered_is_served_by_both(tmp_path: Path) -> None:
     lay_wrapper(tmp_path / "pipelines/own", "def run_api(self) -> str:\n    return 'own'\n")
-    (tmp_path / "pipelines/y.yml").write_text(YAML)
     with running_pipelines(tmp_path, "--workers", "2") as live:
         for version in ("one", "two"):
             answer = deploy(live, "a", files(version), overwrite=True, settings={"said": version})
@@ -83,7 +82,7 @@ def test_with_two_workers_what_is_answered_is_served_by_both(tmp_path: Path) -> 
         assert deploy(live, "c", files("unsaved"), save_files=False).status_code == 200
         with asked_many(live, "c") as said:
             assert {text.split()[0] for text in said} == {"unsaved"}
-        for name in ("a", "c", "own", "y"):
+        for name in ("a", "c", "own"):
             assert live.request("POST", f"/undeploy/{name}", key=True).status_code == 200
             with asked_many(live, name, 8) as said:
                 assert set(said) == {"404"}

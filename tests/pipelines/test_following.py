@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from portico.errors import NoSuchPipeline, PipelineError, PipelineExists
 from portico.pipelines.crew import Crew, CrewChange
 from portico.pipelines.deploying import Deploying
 from portico.pipelines.startup import deploy_all
-from tests.pipelines.deployed import YAML, in_folder, tree
+from tests.pipelines.deployed import YAML, in_folder, said, tree, wrapper
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +59,12 @@ async def crew(folder: Path, place: Path) -> AsyncIterator[list[Deploying]]:
     yield members
     for member in members:
         await member.close()
+
+
+def told(deploying: Deploying) -> dict[str, object]:
+    """What each wrapper says of its files, and what its ``setup`` was given."""
+    present = deploying.deployments.present
+    return {name: (said(deploying, name), each.wrapper.settings) for name, each in present.items()}
 
 
 def served(crew: list[Deploying]) -> list[list[str]]:
@@ -114,6 +122,48 @@ async def test_one_that_comes_later_serves_what_the_others_do(crew: list[Deployi
     await late.undeploy("unsaved")
     assert served(crew) == [["saved", "more"]] * 3
     await late.close()
+
+
+@pytest.mark.fuzz
+async def test_whatever_is_deployed_and_undeployed_at_once_all_serve_the_same_and_so_does_the_next_start(
+    crew: list[Deploying], folder: Path, fuzz_seconds: float
+) -> None:
+    chance = random.Random(7)
+    number = 0
+    refused: list[str] = []
+
+    async def act(member: Deploying) -> None:
+        nonlocal number
+        number += 1
+        name = chance.choice("abc")
+        broken = chance.random() < 0.2
+        setup = "raise ValueError('no')" if broken else "import time\ntime.sleep(0.001)"
+        try:
+            if chance.random() < 0.25:
+                await member.undeploy(name)
+            else:
+                overwrite = chance.random() < 0.7
+                await member.deploy_files(
+                    name, wrapper(str(number), setup), overwrite=overwrite, settings={"n": number}
+                )
+        except (PipelineExists, NoSuchPipeline):
+            pass
+        except PipelineError as error:
+            refused.append(str(error))
+
+    async with asyncio.timeout(fuzz_seconds + 60):
+        until = time.monotonic() + fuzz_seconds
+        while time.monotonic() < until:
+            await asyncio.gather(*(act(chance.choice(crew)) for _ in range(6)))
+            seen = [told(each) for each in crew]
+            assert seen[0] == seen[1] == seen[2]
+            again = in_folder(folder)
+            assert await deploy_all(again) == {}
+            assert told(again) == seen[0]
+            for name in told(again):
+                again.deployments.remove(name)
+    assert not [*(folder / ".portico").glob("change-*")]
+    assert set(refused) == {"Failed to call setup() on pipeline wrapper instance: no"}
 
 
 KILLED = """
