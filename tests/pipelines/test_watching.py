@@ -14,7 +14,7 @@ from portico.pipelines.deploying import Deploying
 from portico.pipelines.fingerprint import fingerprint
 from portico.pipelines.startup import deploy_all
 from portico.pipelines.watching import Watching
-from tests.pipelines.deployed import YAML, in_folder, lay
+from tests.pipelines.deployed import YAML, below, in_folder, lay, said, wrapper
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +79,23 @@ async def test_what_is_taken_out_goes_and_what_was_undeployed_stays_away(deployi
     (folder / "b.yml").unlink()
     await until(lambda: "b" not in deploying.deployments.present)
     assert [*deploying.deployments.present] == ["c"]
+
+
+async def test_a_wrapper_that_is_laid_in_changed_and_taken_out(
+    deploying: Deploying, folder: Path, tmp_path: Path
+) -> None:
+    lay(tmp_path, below("w", wrapper("1")))
+    (tmp_path / "w").rename(folder / "w")  # all of it at once
+    await until(lambda: "w" in deploying.deployments.present)
+    assert said(deploying, "w") == "1!\n"
+    first = deploying.deployments.find("w")
+    lay(folder, below("w", {"pipeline_wrapper.py": b"broken(", "run.log": b"x"}) | {"b.yml": YAML.encode()})
+    await until(lambda: "b" in deploying.deployments.present)
+    assert deploying.deployments.find("w") is first
+    lay(folder, below("w", wrapper("2")))
+    await until(lambda: said(deploying, "w") == "2!\n")
+    shutil.rmtree(folder / "w")
+    await until(lambda: "w" not in deploying.deployments.present)
 
 
 async def test_what_a_deploy_writes_is_not_made_ready_twice(deploying: Deploying, folder: Path) -> None:
