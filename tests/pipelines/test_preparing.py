@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import gc
 import json
+import sys
+import weakref
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -469,8 +472,6 @@ def test_texts_as_annotations_are_looked_up(tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_setup_fails_leaves_no_module(tmp_path: Path) -> None:
-    import sys
-
     before = set(sys.modules)
     folder = folder_of(tmp_path / "bad", GREETER.replace("self.greeting = greeting", "import late; raise OSError('x')"))
     (folder / "late.py").write_text("")
@@ -594,3 +595,44 @@ def test_wrappers_of_every_kind_run(tmp_path: Path, case: str) -> None:
     assert made.api is not None
     assert run(made.api) == "ok"
     made.discard()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "def run_api(self) -> str: return 'x'",
+        "def run_api(self, item: Item = Item()) -> Any: return item",
+        "def run_api(self, part: Part | None = None) -> Part: return Part()",
+        "def run_api(self, parts: list[Part] = []) -> dict: return {'item': Item(), 'part': Part()}",
+        "def run_api(self) -> list[Item]: return [Item()]",
+    ],
+)
+def test_what_is_let_go_of_is_freed(tmp_path: Path, method: str) -> None:
+    """A wrapper's modules may hold models of some GiB: after an undeploy nothing of ours keeps them."""
+    text = """
+    from dataclasses import dataclass
+    from typing import Any
+    from pydantic import BaseModel
+    import helpers
+    class Item(BaseModel):
+        size: int = 1
+    @dataclass
+    class Part:
+        size: int = 1
+    class PipelineWrapper(BasePipelineWrapper):
+        def setup(self): ...
+    """
+    folder = folder_of(tmp_path / "chat", text + f"    {method}\n", helpers="class Weights: ...\nWEIGHTS = Weights()")
+
+    def deployed_once() -> weakref.ref[Any]:
+        made = prepare_folder("chat", folder)
+        assert made.api is not None
+        result_bytes(run(made.api), made.api)
+        weights = weakref.ref(sys.modules[made.wrapper.__module__.replace("pipeline_wrapper", "helpers")].WEIGHTS)
+        assert weights() is not None
+        made.discard()
+        return weights
+
+    weights = deployed_once()
+    gc.collect()
+    assert weights() is None

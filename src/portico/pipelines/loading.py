@@ -18,6 +18,7 @@ import logging
 import re
 import sys
 import threading
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from portico.errors import PipelineError
+from portico.functions.values.classes import holds_bytes
+from portico.functions.values.families import family_of
 
 log = logging.getLogger(__name__)
 
@@ -235,6 +238,9 @@ class Package:
         _packages.pop(self.name, None)
         if (parent := sys.modules.get(ROOT)) is not None:
             vars(parent).pop(self.name.rpartition(".")[2], None)
+        # Caches hold classes, and these their modules, with all that is in them. Those of typing have no public way.
+        for clear in (family_of.cache_clear, holds_bytes.cache_clear, *getattr(typing, "_cleanups", ())):
+            clear()
 
 
 def _free_name(name: str) -> str:
