@@ -175,3 +175,20 @@ def test_what_a_wrapper_raises_is_in_the_card_and_its_log(run: Run, post: Post) 
     assert (status, told) == (500, {"detail": "Pipeline execution failed: no page"})
     assert "LookupError: no page" in now(run, "raises")
     assert "in run_api" in now(run, "raises")
+
+
+def test_a_cell_that_was_written_for_hayhooks(run: Run, post: Post) -> None:
+    theirs = WRAPPER.replace("from portico.pipelines import", "from hayhooks import").replace("DocsQA", "Theirs")
+    assert "Theirs: form and chat" in card_of(run(theirs + "%serve Theirs()"))
+    assert post("apps/theirs/run", {"question": "me"}) == (200, {"result": "meow me"})
+
+
+def test_an_agent_is_a_chat_model(run: Run, post: Post) -> None:
+    run(
+        "from haystack.components.agents import Agent\n"
+        "from haystack.components.generators.chat import MockChatGenerator\n"
+        "helper = Agent(chat_generator=MockChatGenerator('I help.'))\n"
+        "%serve helper"
+    )
+    status, answer = post("v1/chat/completions", {"model": "helper", "messages": HELLO})
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "I help.")
