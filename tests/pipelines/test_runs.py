@@ -32,6 +32,8 @@ class Echo(Bare):
     def run_api(self, text: str, times: int = 2) -> str:
         if text == "boom":
             raise ValueError("it broke\nin two lines")
+        if text == "bare":
+            raise ValueError
         if text == "key":
             raise KeyError("k")
         if text == "http":
@@ -61,6 +63,7 @@ def test_whatever_a_client_accepts_it_gets_what_the_pipeline_gives() -> None:
     [
         ("boom", 500, "Pipeline execution failed: it broke\nin two lines"),
         ("key", 500, "Pipeline execution failed: 'k'"),
+        ("bare", 500, "Pipeline execution failed: ValueError"),
         ("http", 418, {"a": 1}),
         ("exit", 500, "Pipeline execution failed: 3"),
     ],

@@ -146,7 +146,7 @@ def told_of(error: FunctionError) -> Any:
         text = str(cause)
     except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything; `message` is what was had of it
         text = error.message
-    return f"{FAILED}{text[:MOST_TOLD]}"
+    return f"{FAILED}{text[:MOST_TOLD] or error.type}"
 
 
 def _told_with_traceback(error: FunctionError) -> Any:
