@@ -30,6 +30,7 @@ from weakref import WeakValueDictionary
 from portico.errors import PipelineError
 from portico.functions.values.classes import holds_bytes
 from portico.functions.values.families import family_of
+from portico.pipelines.importing import importing, is_imported
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,6 @@ _import = builtins.__import__
 _lock = threading.RLock()
 """Held for a moment, while modules come into ``sys.modules`` or go: never while a module is
 imported. One thread may take it twice: the garbage collector runs code at any time."""
-_importing = threading.RLock()
-"""Held while a wrapper's file is imported, one after the other. Packages that import their parts lazily, as Haystack's
-do, put another module in their own place when they are imported: a thread that waits for the first then gets the
-module that was replaced, and misses its names. So deploys at once may set up at once, but not import."""
 _packages: dict[str, Package] = {}
 """Those whose modules are in ``sys.modules``, by name."""
 _alive: WeakValueDictionary[str, Package] = WeakValueDictionary()
@@ -131,7 +128,7 @@ class Package:
 
     def load(self) -> ModuleType:
         """Import the folder's ``__init__.py``, if there is one, and its wrapper's file."""
-        with _importing:
+        with importing():
             return importlib.import_module(f"{self.name}.{FILE.removesuffix('.py')}")
 
     def discard(self) -> None:
@@ -181,12 +178,15 @@ class Package:
             return self._own(f"{self.name}.{name}", f"{self.name}.{first}", fromlist)
         if first in self._names:
             return self._own(f"{self.name}.{rest}" if rest else self.name, self.name, fromlist)
-        try:
+        if is_imported(first):
             return _import(name, globals, locals, fromlist or (), 0)
-        except ModuleNotFoundError as error:
-            if error.name != first or not self._search_parent(first):
-                raise
-        return _import(name, globals, locals, fromlist or (), 0)
+        with importing():
+            try:
+                return _import(name, globals, locals, fromlist or (), 0)
+            except ModuleNotFoundError as error:
+                if error.name != first or not self._search_parent(first):
+                    raise
+            return _import(name, globals, locals, fromlist or (), 0)
 
     def _own(self, name: str, first: str, fromlist: Sequence[str] | None) -> ModuleType:
         with self._present():

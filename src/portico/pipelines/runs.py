@@ -60,7 +60,7 @@ def piece_text(item: Any) -> str:
         return item  # type: ignore[no-any-return]
     if item is None:
         return ""
-    chunk = loaded("haystack.dataclasses", "StreamingChunk")
+    chunk = loaded("haystack.dataclasses.streaming_chunk", "StreamingChunk")
     if chunk is not None and isinstance(item, chunk):
         return chunk_text(item)
     if isinstance(item, bytes | bytearray):

@@ -46,7 +46,7 @@ def _has_schema(kind: Any) -> bool:
 
 def with_messages(annotation: Any) -> Any:
     """*annotation* with messages of all forms, not of Haystack's own alone, at any depth of lists, dicts, unions."""
-    message = loaded("haystack.dataclasses", "ChatMessage")
+    message = loaded("haystack.dataclasses.chat_message", "ChatMessage")
     if message is not None and annotation is message:
         from pydantic import BeforeValidator
 
@@ -68,7 +68,7 @@ def _message(given: Any) -> Any:
     """A message of one of the forms that Haystack reads itself; what is none of them is left to pydantic."""
     if not isinstance(given, Mapping) or "role" not in given:
         return given
-    message = loaded("haystack.dataclasses", "ChatMessage")
+    message = loaded("haystack.dataclasses.chat_message", "ChatMessage")
     content = given.get("content")
     try:
         if isinstance(content, list) and not any("type" in part for part in content if isinstance(part, Mapping)):

@@ -17,6 +17,7 @@ from portico.errors import PipelineError
 from portico.log_text import one_line
 from portico.pipelines.declared import declared_inputs, declared_outputs, missing_inputs
 from portico.pipelines.deployment import Deployment, Source
+from portico.pipelines.importing import import_all, importing
 from portico.pipelines.pipeline_function import pipeline_function, warm_up
 from portico.pipelines.sockets import components_of
 
@@ -47,6 +48,7 @@ def prepare_yaml(
     said = _read(name, text)
     if not said.get("inputs") and not said.get("outputs"):
         raise PipelineError("YAML pipeline must declare at least one of 'inputs' or 'outputs'.")
+    import_all(_modules(said))
     pipe = _load(name, text)
     inputs = declared_inputs(pipe, said.get("inputs"))
     outputs = declared_outputs(pipe, said.get("outputs"))
@@ -71,7 +73,9 @@ def _read(name: str, text: str) -> Mapping[str, Any]:
     if len(text) > LONGEST:
         raise PipelineError(f"The YAML of pipeline '{name}' is longer than {LONGEST} characters.")
     try:
-        from haystack.marshal import YamlMarshaller
+        with importing():
+            from haystack import Pipeline  # noqa: F401 -- with all that it needs, by one thread at a time
+            from haystack.marshal import YamlMarshaller
     except ImportError as error:
         raise PipelineError(f"YAML pipelines need Haystack: pip install haystack-ai ({error}).") from error
     try:
@@ -83,6 +87,22 @@ def _read(name: str, text: str) -> Mapping[str, Any]:
     if not isinstance(said, Mapping):
         raise PipelineError(f"Pipeline '{name}' is not a pipeline's YAML, which is a mapping with 'components'.")
     return said
+
+
+def _modules(said: Any) -> set[str]:
+    """Those of Haystack's own modules that hold the classes which *said* names, at any depth."""
+    found: set[str] = set()
+    waiting = [said]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            kind = one.get("type")
+            if isinstance(kind, str) and kind.startswith("haystack.") and kind.count(".") > 1:
+                found.add(kind.rpartition(".")[0])
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return found
 
 
 def _load(name: str, text: str) -> Any:
