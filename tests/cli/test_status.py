@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,3 +99,30 @@ def test_logins_that_cannot_be_read_say_nothing_of_the_server(live: LivePipeline
     done = live.portico("status", PORTICO_CREDENTIALS=str(broken))
     assert "up and running" in done.stdout
     assert "no file of credentials" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can be another user")
+def test_a_user_without_a_home(live: LivePipelines) -> None:
+    """As in a container that runs as a number: nothing was kept, and commands say what they miss."""
+    gone = ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    environment = {name: value for name, value in live.shell.environment.items() if name not in gone}
+    (live.shell.folder / "b.yml").write_text(YAML)
+
+    def portico(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = (
+            "import os, sys; from portico.cli import main\n"
+            "main(sys.argv[1:-1] + ['1'])\n"  # Python's own files may be root's alone: now all of it is loaded
+            "os.setgroups([]); os.setgid(54321); os.setuid(54321)\n"
+            "print('as another', file=sys.stderr); sys.exit(main(sys.argv[1:]))"
+        )
+        command = [sys.executable, "-c", program, *arguments, "--port", str(live.port)]
+        return subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=60)
+
+    said = portico("status")
+    assert "up and running" in said.stdout, said.stderr
+    assert "logged in nowhere" in said.stdout
+    said = portico("pipeline", "undeploy", "n")
+    assert said.returncode == 1
+    words = said.stderr.partition("as another\n")[2]
+    assert "no home folder: name one for the key by PORTICO_KEY_DIR" in words
+    assert "Traceback" not in words

@@ -49,7 +49,17 @@ def test_no_name_ends_its_head(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_what_is_hidden_or_ignored(tmp_path: Path) -> None:
-    for name in ("a.py", "b/c.txt", ".hidden", ".git/config", "__pycache__/a.pyc", "b/__pycache__/x", "b/a.egg-info/x"):
+    for name in (
+        "a.py",
+        "b/c.txt",
+        "b/d.bin",
+        "d.bin",
+        ".hidden",
+        ".git/config",
+        "__pycache__/a.pyc",
+        "b/__pycache__/x",
+        "b/a.egg-info/x",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
@@ -59,7 +69,9 @@ def test_a_folder_without_what_is_hidden_or_ignored(tmp_path: Path) -> None:
         (tmp_path / "loop").symlink_to(tmp_path)
         (tmp_path / "dead").symlink_to(tmp_path / "nothing")
     links = ["link"] if sys.platform != "win32" else []
-    assert [file.name for file in files_below(tmp_path, ["*.egg-info"])] == ["a.py", *links, "b/c.txt"]
+    found = files_below(tmp_path, ["*.egg-info", "b/*.bin", ""])
+    assert [file.name for file in found] == ["a.py", "d.bin", *links, "b/c.txt"]
+    assert all(file.path == tmp_path / file.name for file in found)
 
 
 def test_what_changes_or_is_gone_is_said(tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def server_of(options: argparse.Namespace) -> PipelinesAddress:
     )
     if server.key or server.https:  # TLS is a proxy's, and the key was left for the server itself
         return server
-    folder = Path(settings.key_dir) if settings.key_dir else key_file.default_folder()
+    try:
+        folder = Path(settings.key_dir) if settings.key_dir else key_file.default_folder()
+    except StoreFailed as error:
+        return replace(server, trouble=str(error))
     return with_key_left(server, folder)
 
 

@@ -5,14 +5,13 @@ Source: RFC 7578 (multipart/form-data); the HTML standard, "multipart form data"
 
 from __future__ import annotations
 
-import fnmatch
 import mimetypes
 import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from portico.errors import LocalError
 
@@ -31,21 +30,23 @@ class NamedFile:
 def files_below(folder: Path, ignored: Sequence[str]) -> list[NamedFile]:
     """All plain files in *folder* and the folders in it, in order.
 
-    Without those that are hidden or match one of *ignored* (as fnmatch has it), by their own name or a folder's.
-    Symbolic links to folders are not followed. Raises `LocalError`.
+    Without those that are hidden or match one of *ignored* (as `PurePath.match` has it: ``*.pyc``, ``data/*.bin``), by
+    themselves or by a folder. Symbolic links to folders are not followed. Raises `LocalError`.
     """
     found = []
     for place, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not _is_left_out(name, ignored))
+        here = PurePosixPath(Path(place).relative_to(folder).as_posix())
+        folders[:] = sorted(name for name in folders if not _is_left_out(here / name, ignored))
         for name in sorted(names):
             path = Path(place, name)
-            if not _is_left_out(name, ignored) and path.is_file():
-                found.append(NamedFile(path.relative_to(folder).as_posix(), path))
+            if not _is_left_out(here / name, ignored) and path.is_file():
+                found.append(NamedFile((here / name).as_posix(), path))
     return found
 
 
-def _is_left_out(name: str, ignored: Sequence[str]) -> bool:
-    return name.startswith(".") or name == "__pycache__" or any(fnmatch.fnmatch(name, one) for one in ignored)
+def _is_left_out(path: PurePosixPath, ignored: Sequence[str]) -> bool:
+    name = path.name
+    return name.startswith(".") or name == "__pycache__" or any(path.match(one) for one in ignored if one)
 
 
 def _raise(error: OSError) -> None:

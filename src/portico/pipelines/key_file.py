@@ -47,8 +47,14 @@ def make_key() -> str:
 
 
 def default_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """``portico/keys`` in the user's state directory: XDG's, Apple's or Windows' own."""
-    environ = os.environ if environ is None else environ
+    """``portico/keys`` in the user's state directory: XDG's, Apple's or Windows' own. Raises `StoreFailed`."""
+    try:
+        return _default_folder(os.environ if environ is None else environ)
+    except RuntimeError:  # in a container, as a user that it does not know
+        raise StoreFailed("this user has no home folder: name one for the key by PORTICO_KEY_DIR") from None
+
+
+def _default_folder(environ: Mapping[str, str]) -> Path:
     if sys.platform == "win32":
         base = Path(environ.get("LOCALAPPDATA", "") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

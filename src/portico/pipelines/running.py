@@ -111,8 +111,8 @@ class Voice:
         needs = "deploying needs a key" if settings.loopback else "every request from another machine needs a key"
         if not self._leaves_key:
             return f"{needs}: the one that was given (PORTICO_API_KEY)"
-        folder = Path(settings.key_dir) if settings.key_dir else key_file.default_folder()
         try:
+            folder = Path(settings.key_dir) if settings.key_dir else key_file.default_folder()
             self._left = key_file.KeyFile.leave(settings.api_key, settings.port, self._addresses, folder)
         except StoreFailed as error:
             return f"{needs}, and it cannot be left for the commands: {error}. Give one by PORTICO_API_KEY"

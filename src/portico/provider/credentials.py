@@ -44,10 +44,20 @@ class Credential:
 
 
 def path(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the file is: in the user's configuration directory (XDG, Apple's or Windows' own)."""
+    """Where the file is: in the user's configuration directory (XDG, Apple's or Windows' own).
+
+    Raises `InvalidOption` for a user that has no home.
+    """
     environ = os.environ if environ is None else environ
     if named := environ.get(FILE_VARIABLE, ""):
         return Path(named)
+    try:
+        return _default_path(environ)
+    except RuntimeError:  # in a container, as a user that it does not know
+        raise InvalidOption(f"this user has no home folder: name a file for logins by {FILE_VARIABLE}") from None
+
+
+def _default_path(environ: Mapping[str, str]) -> Path:
     if sys.platform == "win32":
         folder = Path(environ.get("APPDATA", "") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
@@ -60,7 +70,10 @@ def path(environ: Mapping[str, str] | None = None) -> Path:
 
 def load(environ: Mapping[str, str] | None = None) -> dict[str, Credential]:
     """All of them, by URL, the newest last. None where there is no file. Raises `InvalidOption` for a broken one."""
-    where = path(environ)
+    try:
+        where = path(environ)
+    except InvalidOption:  # without a home nothing can have been kept
+        return {}
     try:
         with where.open("rb") as file:
             content = json.loads(file.read(_MAX))
