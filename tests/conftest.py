@@ -15,6 +15,9 @@ from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
 from tests.pyodide import environment
 
+# Haystack tells its makers of each pipeline that runs. Tests call nobody; what they start inherits it.
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts what runs in the background so. Each program of a test would inherit it, and
     # Python and asyncio leave it at that: Ctrl-C would mean nothing to them.
