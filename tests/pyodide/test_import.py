@@ -30,6 +30,7 @@ ELSEWHERE = {
     "calls/owner_in_threads.py": "threads",
     "calls/shared_threads.py": "threads",
     "calls/pump.py": "a thread; models run inline where there are none",
+    "pipelines/thread_run.py": "a thread; pipelines run inline where there are none",
     "__main__.py": "a tab has no command line",
 }
 """What does not run in Pyodide, and why."""
