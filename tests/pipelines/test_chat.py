@@ -94,6 +94,19 @@ def test_a_stream_has_one_id_and_ends_with_an_empty_delta():
     assert answer.events[-2]["choices"][0]["delta"] == {}
 
 
+def test_the_first_delta_tells_the_role_whatever_it_is():
+    def deltas(*pieces):
+        events = ask(chatting(lambda _: iter(pieces)), stream=True).events
+        return [event["choices"][0]["delta"] for event in events[:-1] if "choices" in event]
+
+    told = {"role": "assistant"}
+    assert deltas("a", "b", "c", "d") == [{**told, "content": "a"}, *[{"content": text} for text in "bcd"], {}]
+    assert deltas({"reasoning_content": "r"}, "a")[0]["role"] == "assistant"
+    assert "role" not in deltas({"reasoning_content": "r"}, "a")[1]
+    assert deltas(Event("status"), "a")[0] == {**told, "content": "a"}
+    assert deltas() == [{}]
+
+
 def test_asynchronous_wrappers_of_every_kind_are_preferred():
     async def generator():
         yield "a"
@@ -137,8 +150,8 @@ def test_events_of_the_page_go_out_in_their_place():
         event["event"]["type"] if "event" in event else event["choices"][0]["delta"].get("content")
         for event in answer.events[:-1]
     ]
-    assert kinds == ["", "status", "a", "source", "b", None]
-    assert answer.events[1] == {"event": {"type": "status", "data": {"description": "working", "done": False}}}
+    assert kinds == ["status", "a", "source", "b", None]
+    assert answer.events[0] == {"event": {"type": "status", "data": {"description": "working", "done": False}}}
     whole = ask(chatting(chat))
     assert whole.json["choices"][0]["message"]["content"] == "ab"
 

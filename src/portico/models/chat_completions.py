@@ -73,7 +73,9 @@ async def answer_chat(
     if body.get("stream"):
         options = body.get("stream_options") or {}
         usage, by_sdk = bool(options.get("include_usage")), _SDK in exchange.headers
-        writer = ChatChunks(envelope, len(generation.choices), usage, legacy, by_sdk)
+        writer = ChatChunks(
+            envelope, len(generation.choices), usage, legacy, by_sdk, engine.settings.dialect.role_alone
+        )
         await deliver_stream(engine, exchange, generation, writer, model)
     else:
         await deliver_whole(engine, exchange, generation, lambda: completion(envelope, generation, legacy), model)
@@ -129,9 +131,18 @@ class ChatChunks:
     """Writes chunks. All but the text of the usual chunk is made into JSON once, at the beginning."""
 
     def __init__(
-        self, envelope: dict[str, Any], choices: int, include_usage: bool, legacy: bool, by_sdk: bool = False
+        self,
+        envelope: dict[str, Any],
+        choices: int,
+        include_usage: bool,
+        legacy: bool,
+        by_sdk: bool = False,
+        role_alone: bool = True,
     ) -> None:
-        """*by_sdk* says that one of OpenAI's SDKs reads them."""
+        """*by_sdk* says that one of OpenAI's SDKs reads them; *role_alone* is that of `Dialect`."""
+        self._role_alone = role_alone
+        self._untold = set() if role_alone else set(range(choices))
+        """The choices whose first delta is to tell the role."""
         self._choices = choices
         self._by_sdk = by_sdk
         self._legacy = legacy
@@ -143,7 +154,9 @@ class ChatChunks:
         self._end = '],"usage":null}\n\n' if include_usage else "]}\n\n"
 
     def opening(self) -> list[bytes]:
-        """A role chunk for each choice."""
+        """A role chunk for each choice, unless the first deltas tell it."""
+        if not self._role_alone:
+            return []
         return [self._chunk(index, '{"role":"assistant","content":""}') for index in range(self._choices)]
 
     def renderer(self, index: int) -> Callable[[str], bytes]:
@@ -223,5 +236,8 @@ class ChatChunks:
         return [self._chunk(index, compact({"tool_calls": [call]}))]
 
     def _chunk(self, index: int, delta: str, logprobs: str = "null", reason: str = "null") -> bytes:
+        if index in self._untold and delta != "{}":  # the first delta is never written by a renderer
+            self._untold.discard(index)
+            delta = f'{{"role":"assistant",{delta[1:]}'
         choice = f'{{"index":{index},"delta":{delta},"logprobs":{logprobs},"finish_reason":{reason}}}'
         return f"data: {self._start}{choice}{self._end}".encode("ascii")

@@ -55,6 +55,8 @@ class Dialect:
     told: Callable[[PorticoError], ErrorAnswer] = told
     extra: Callable[[str], Mapping[str, Any]] = lambda id: {}
     """Fields of a model object besides the API's, by the model's id."""
+    role_alone: bool = True
+    """Whether a streamed chat begins with a chunk that tells the role alone; else the first delta tells it, too."""
     may_be_empty: bool = False
     """Whether there may be no model at all."""
 

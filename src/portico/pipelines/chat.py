@@ -116,7 +116,13 @@ def models_of(
     pages may call, or ``"*"``; none where a gate stands before all of a server's routes and says so.
     """
     dialect = Dialect(
-        read=read, as_answer=as_answer, failed=failed, told=told, extra=lambda id: {"name": id}, may_be_empty=True
+        read=read,
+        as_answer=as_answer,
+        failed=failed,
+        told=told,
+        extra=lambda id: {"name": id},
+        role_alone=False,
+        may_be_empty=True,
     )
     origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
     engine = Engine({}, EngineSettings(on_error=on_error, dialect=dialect, allow_origins=origins))
