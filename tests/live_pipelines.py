@@ -35,7 +35,7 @@ outputs:
 """2 * value + 3."""
 
 WRAPPER = """\
-from portico.pipelines.wrapper import BasePipelineWrapper
+from portico.pipelines import BasePipelineWrapper
 
 
 class PipelineWrapper(BasePipelineWrapper):

@@ -6,22 +6,17 @@ import json
 import re
 
 import httpx
-import pytest
 
 from tests.live_commands import Shell
 from tests.live_jupyter import free_port
 from tests.live_pipelines import YAML, listening
 
 
-@pytest.mark.parametrize("before", [False, True])
-def test_the_tools_of_a_folder(shell: Shell, before: bool) -> None:
+def test_the_tools_of_a_folder(shell: Shell) -> None:
     (shell.folder / "tools").mkdir()
     (shell.folder / "tools" / "double.yml").write_text(YAML)
     port = str(free_port())
-    if before:
-        arguments = ["--host", "127.0.0.1", f"--port={port}", "mcp", "run", "--pipelines-dir", "tools"]
-    else:
-        arguments = ["mcp", "run", "-h", "127.0.0.1", "-p", port, "-d", "tools", "-j", "--debug"]
+    arguments = ["mcp", "run", "-h", "127.0.0.1", "-p", port, "-d", "tools", "-j", "--debug"]
     live = listening(shell, arguments, int(port))
     assert live.url == f"http://127.0.0.1:{port}/mcp"
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "double", "arguments": {"value": 4}}}
@@ -37,5 +32,7 @@ def test_the_tools_of_a_folder(shell: Shell, before: bool) -> None:
 def test_its_own_port_has_a_variable(shell: Shell) -> None:
     done = shell.run("mcp", "run", status=1, HAYHOOKS_MCP_HOST="192.0.2.1", HAYHOOKS_MCP_PORT="1999", PORTICO_PORT="1")
     assert done.stderr.startswith("portico: cannot listen on 192.0.2.1, port 1999")
+    done = shell.run("--host", "192.0.2.1", "--port=1998", "mcp", "run", status=1)
+    assert done.stderr.startswith("portico: cannot listen on 192.0.2.1, port 1998"), "before the command, too"
     assert "required" in shell.run("mcp", status=2).stderr
     assert "--pipelines-dir" in shell.run("mcp", "run", "-h").stdout

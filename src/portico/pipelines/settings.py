@@ -64,7 +64,7 @@ class PipelinesSettings:
     )
     """Names of files and folders that a deployed folder is sent without, beside those that begin with a dot."""
     startup_deploy_strategy: Literal["parallel", "sequential"] = "parallel"
-    startup_deploy_workers: int = 16
+    startup_deploy_workers: int = 32
     """How many pipelines are prepared at a time when the server starts. Their setup waits (for models, for networks)
     far more than it computes."""
     streaming_components: Components = None
