@@ -81,7 +81,14 @@ inputs: {value: first.value}
 """
 
 
-@pytest.mark.parametrize("kinds", ["setup", "top setup without yaml", "yaml without"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        "top setup without yaml",
+        pytest.param("setup", marks=pytest.mark.real),
+        pytest.param("yaml without", marks=pytest.mark.real),
+    ],
+)
 def test_pipelines_of_every_kind_are_made_ready_at_once_in_a_new_process(tmp_path: Path, kinds: str) -> None:
     texts = {"top": AT_TOP, "setup": IN_SETUP, "without": WITHOUT}
     names = []
