@@ -38,6 +38,7 @@ ELSEWHERE = {
     "pipelines/running.py": "how many it is to have",
     "pipelines/tools_app.py": "the same with tools alone",
     "pipelines/graph_png.py": "imports threading for a lock, which works in a tab as well",
+    "pipelines/importing.py": "the same",
     "pipelines/loading.py": "the same",
     "pipelines/thread_run.py": "a thread; pipelines run inline where there are none",
     "__main__.py": "a tab has no command line",
