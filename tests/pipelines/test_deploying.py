@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +135,52 @@ async def test_a_server_that_starts_meanwhile_does_not_take_what_may_fail_yet(
     await first
     assert said(deploying, "a") == "1!\n"
     assert await deploy_all(in_folder(folder)) == {}
+
+
+async def test_what_is_not_ready_when_the_server_ends_is_undone(deploying: Deploying, folder: Path) -> None:
+    lay(folder, {"x": b""})
+    gate, begun = folder / "gate", folder / "begun"
+    deploy = asyncio.create_task(deploying.deploy_files("a", wrapper("1", waiting_for(gate, begun))))
+    await until(begun.exists)
+    await deploying.close()
+    assert tree(folder) == {"x": b"", "begun": b""}
+    lay(folder, {"gate": b""})
+    with pytest.raises(PipelineNotSaved):
+        await deploy
+    assert tree(folder) == {"x": b"", "begun": b"", "gate": b""}
+    assert not deploying.deployments.present
+
+
+@pytest.mark.parametrize("call", ["replace", "link", "fsync", "symlink"])
+async def test_a_disk_that_fails_at_any_step_changes_nothing(
+    deploying: Deploying, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    own = {**wrapper("1"), "mine.txt": b"by hand"}
+    lay(folder, below("a", own))
+    await deploy_all(deploying)
+    really = getattr(os, call)
+    left = 0
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return really(*arguments, **options)
+
+    monkeypatch.setattr(os, call, failing)
+    for step in range(1, 200):
+        left = step
+        try:
+            await deploying.deploy_files("a", wrapper("2"), overwrite=True)
+            break
+        except PipelineNotSaved:
+            assert tree(folder) == below("a", own)
+            assert said(deploying, "a") == "1!\n"
+    assert tree(folder) == below("a", {**own, **wrapper("2")})
+    assert said(deploying, "a") == "2!\n"
+    await in_folder(folder).start()
+    assert tree(folder) == below("a", {**own, **wrapper("2")})
 
 
 async def test_a_deploy_goes_on_though_its_visitor_has_left(deploying: Deploying, folder: Path) -> None:

@@ -64,19 +64,34 @@ def make_wrapper(
     if not place.exists() or not any(folder.is_source(path) for path in changes):
         # nobody's files are replaced
         change = _applied(FileChanges(folder.path, folder.state, changes))
+        folder.under_way.append(change)
         try:
             laid(place, place)
             deployment = prepare_folder(name, place, settings)
         except BaseException:
+            folder.under_way.remove(change)
             change.undo()
             raise
-        return _candidate(deployment, _keeping(change, deployment), change.undo)
+
+        def keep() -> Deployment:
+            folder.under_way.remove(change)
+            change.keep()
+            return deployment
+
+        def undo() -> None:
+            folder.under_way.remove(change)
+            change.undo()
+
+        return _candidate(deployment, keep, undo)
     staged = Staged(name, files, folder.state)
     gone = {path.removeprefix(f"{name}/") for path, content in changes.items() if content is None}
 
     def move(deployment: Deployment) -> Deployment:
         _applied(FileChanges(folder.path, folder.state, changes)).keep()
-        staged.moved(place)
+        try:
+            staged.moved(place)
+        except OSError:  # the files are in their place; what was read of the other is there as well
+            log.warning("%s goes on in %s as well", name, staged.path, exc_info=True)
         return replace(deployment, source=replace(deployment.source, path=place))
 
     return _prepared_in(staged, name, settings, laid, move, place, gone)
@@ -171,15 +186,3 @@ def _applied(change: FileChanges) -> FileChanges:
         change.undo()
         raise
     return change
-
-
-def _keeping(change: FileChanges, deployment: Deployment) -> Callable[[], Deployment]:
-    def keep() -> Deployment:
-        try:
-            change.keep()
-        except BaseException:
-            change.undo()
-            raise
-        return deployment
-
-    return keep

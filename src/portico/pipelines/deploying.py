@@ -93,9 +93,14 @@ class Deploying:
             await self._following.join()
 
     async def close(self) -> None:
-        """Remove what was needed while it ran. What is not made ready yet is undone at the next start."""
+        """Remove what was needed while it ran, and undo what is not made ready yet."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_ENDS_WITHIN)
+        if self.folder is not None:
+            try:
+                await on_thread(self.folder.undo)
+            except OSError:
+                log.exception("A deploy could not be undone; the next start tries it again")
         if self._following is not None:
             await self._following.leave()
         for of_name in self._staged.values():

@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ _LOCK = "lock"
 
 
 class FileChanges:
-    """A change of files below *root*: `apply`, then `keep` or `undo`. Not thread-safe; each call may block."""
+    """A change of files below *root*: `apply`, then `keep` or `undo`, of which the first counts. Each may block."""
 
     def __init__(self, root: Path, state: Path, changes: Mapping[str, bytes | None]) -> None:
         """*changes* has what each file becomes, by its path below *root*, with ``/`` between; None takes it away.
@@ -49,6 +50,8 @@ class FileChanges:
         Nothing of *root* is touched yet. Raises `OSError`.
         """
         self._root = root
+        self._ending = threading.Lock()
+        self._has_ended = False
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = Path(tempfile.mkdtemp(prefix=_UNREADY, dir=state))  # its mode is 0700
         self._lock = FileLock(self._folder / _LOCK)
@@ -92,13 +95,21 @@ class FileChanges:
             _sync_folder(folder)
 
     def keep(self) -> None:
-        """From here on the change holds, after a crash as well."""
-        os.replace(self._folder / _JOURNAL, self._folder / _DONE)
-        _sync_folder(self._folder)
-        for entry in self._entries:
-            if entry["new"] is None and entry["old"] is not None:
-                self._remove_empty(Path(entry["path"]).parent)
-        self._remove()
+        """From here on the change holds, after a crash as well. Raises `OSError`: then all is undone."""
+        with self._ending:
+            if self._has_ended:
+                raise InterruptedError("it was undone meanwhile, as the server ends")
+            try:
+                os.replace(self._folder / _JOURNAL, self._folder / _DONE)
+            except BaseException:
+                self._undo()
+                raise
+            self._has_ended = True
+            _sync_folder(self._folder)
+            for entry in self._entries:
+                if entry["new"] is None and entry["old"] is not None:
+                    self._remove_empty(Path(entry["path"]).parent)
+            self._remove()
 
     def _remove_empty(self, folder: Path) -> None:
         """Folders in which nothing is left of what was taken away; not those right below *root*."""
@@ -108,7 +119,14 @@ class FileChanges:
                 folder = folder.parent
 
     def undo(self) -> None:
-        """Every file as it was. Raises `OSError`; the journal is then left for the next start."""
+        """Every file as it was, unless the change holds already. Raises `OSError`: the next start tries it again."""
+        with self._ending:
+            self._undo()
+
+    def _undo(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
         try:
             _undo(self._folder, self._journal)
         except BaseException:

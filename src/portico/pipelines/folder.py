@@ -64,6 +64,13 @@ class PipelinesFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()  # as `__file__` of the wrappers in it
         self.state = self.path / STATE
+        self.under_way: list[file_changes.FileChanges] = []
+        """Files that lie here though it is not known yet whether they stay."""
+
+    def undo(self) -> None:
+        """Take back what is under way: the server ends. Raises `OSError`."""
+        for change in [*self.under_way]:
+            change.undo()
 
     def mend(self) -> None:
         """Undo what deploys have left half done whose process was killed."""
