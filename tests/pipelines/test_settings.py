@@ -157,10 +157,16 @@ def test_no_file_and_a_folder_of_its_name_are_no_file(tmp_path: Path) -> None:
 
 
 def test_its_variables_are_there_for_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("OPENAI_API_KEY=of the file\nSET_ALREADY=of the file\n")
-    monkeypatch.setattr(os, "environ", {"SET_ALREADY": "of the process"})
+    (tmp_path / ".env").write_text(
+        "OPENAI_API_KEY=of the file\nSET_ALREADY=of the file\nPORTICO_PORT=1\nPORTICO_HOST=h\n"
+    )
+    environ = {"SET_ALREADY": "of the process", "HAYHOOKS_PORT": "2"}
+    monkeypatch.setattr(os, "environ", {**environ})
+    before = PipelinesSettings.read(environ, tmp_path / ".env")
     take_env_file(tmp_path / ".env")
-    assert os.environ == {"OPENAI_API_KEY": "of the file", "SET_ALREADY": "of the process"}
+    assert os.environ == environ | {"OPENAI_API_KEY": "of the file", "PORTICO_HOST": "h"}
+    assert PipelinesSettings.read(None, tmp_path / ".env") == before, "the environment still goes before the file"
+    assert (before.port, before.host) == (2, "h")
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------

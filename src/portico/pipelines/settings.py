@@ -143,10 +143,15 @@ def read_one(name: str, environ: Mapping[str, str] | None = None) -> Any:
 def take_env_file(path: str | Path = ENV_FILE) -> None:
     """Put what the file *path* sets into this process's environment, for pipelines that look there for their keys.
 
-    What is set already stays. Raises `InvalidOption` for a file that cannot be read.
+    What is set already stays, and a setting that has a variable already, under any of its names, gets no other. Raises
+    `InvalidOption` for a file that cannot be read.
     """
+    there = _in_capitals(os.environ)
+    names = [variables_of(name) for name in SETTINGS]
+    settled = {variable for each in names if any(there.get(variable) for variable in each) for variable in each}
     for name, value in variables_in(Path(path)).items():
-        os.environ.setdefault(name, value)
+        if name.upper() not in settled:
+            os.environ.setdefault(name, value)
 
 
 def without_effect(environ: Mapping[str, str] | None = None) -> list[str]:
