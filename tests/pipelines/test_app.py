@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.client import HTTPConnection, IncompleteRead
@@ -259,3 +261,31 @@ def test_what_stands_beside_the_routes_is_known_to_leave_deploying_to_those_with
     """Each part is open on loopback: one that deploys has to ask `may_deploy` itself, and to have a test of that."""
     parts = [type(part).__name__ for part in create_app(settings(folder)).pipelines.parts]
     assert parts == ["PipelineModels", "FilesRoute", "PipelineTools"]
+
+
+def test_what_is_undeployed_is_freed_though_it_was_described_and_called(tmp_path: Path) -> None:
+    wrapper = """
+from portico.pipelines import BasePipelineWrapper
+
+class PipelineWrapper(BasePipelineWrapper):
+    def setup(self): ...
+    def run_api(self, word: str) -> str: return word
+    def run_chat_completion(self, model, messages, body):
+        yield "a"
+"""
+    body = {"name": "a", "files": {"pipeline_wrapper.py": wrapper}}
+    key = {"authorization": "Bearer secret"}
+    question = {"model": "a", "messages": [{"role": "user", "content": "x"}]}
+    served = create_app(PipelinesSettings(pipelines_dir=str(tmp_path), api_key="secret"))
+    with TestClient(served, base_url="http://localhost:1416") as client:
+        assert client.post("/deploy_files", json=body, headers=key).status_code == 200
+        freed = weakref.ref(served.pipelines.deployments.find("a").wrapper)
+        assert freed() is not None
+        assert client.post("/a/run", json={"word": "x"}).json() == {"result": "x"}
+        for stream in (False, True):
+            assert client.post("/v1/chat/completions", json={**question, "stream": stream}).status_code == 200
+        for path in ("/openapi.json", "/status/a", "/v1/models"):
+            assert client.get(path).status_code == 200
+        assert client.post("/undeploy/a", headers=key).status_code == 200
+        gc.collect()
+        assert freed() is None

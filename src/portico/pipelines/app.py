@@ -98,7 +98,7 @@ class PipelinesApp(FastAPI):
         self.tell: Tell | None = None
         """Told of each pipeline of the folder when the lifespan begins."""
         self._root = settings.root_path
-        self._described: tuple[object, list[BaseRoute], dict[str, Any]] | None = None
+        self._described: tuple[int, list[BaseRoute], dict[str, Any]] | None = None
         server.documents.title = self.title
         server.documents.describe = lambda: self.openapi()
         self._first: ASGIApp = self._gated
@@ -152,10 +152,10 @@ class PipelinesApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The description of all routes, pipelines' and the author's. Made anew when either have changed."""
-        present = self.pipelines.runs
+        changes = self.pipelines.changes  # the routes themselves would keep what is not served any more
         authors = [route for route in self.routes if not isinstance(route, PipelineRoutes)]
         known = self._described
-        if known is None or known[0] is not present or known[1] != authors:
+        if known is None or known[0] != changes or known[1] != authors:
             told = self.pipelines.document(
                 authors,
                 title=self.title,
@@ -168,7 +168,7 @@ class PipelinesApp(FastAPI):
                 license_info=self.license_info,
                 terms_of_service=self.terms_of_service,
             )
-            known = self._described = present, authors, told
+            known = self._described = changes, authors, told
         return known[2]
 
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:

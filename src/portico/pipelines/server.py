@@ -88,6 +88,8 @@ class PipelinesServer:
         self.parts = [*parts]
         self.runs: MappingProxyType[str, RunRoute] = MappingProxyType({})
         """The routes of pipelines, by path. Replaced whole at each change."""
+        self.changes = 0
+        """How often they were replaced."""
         self._report = report
         self._show_tracebacks = show_tracebacks
         self._made: dict[str, tuple[Deployment, RunRoute | None]] = {}
@@ -107,6 +109,7 @@ class PipelinesServer:
             made[name] = known
         self._made = made
         self.runs = MappingProxyType({f"{name}/run": run for name, (_, run) in made.items() if run is not None})
+        self.changes += 1
 
     def way(self, scope: Scope) -> Destination | None:
         """Where the request goes; None if it is not for this server."""
