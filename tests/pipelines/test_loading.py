@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import re
@@ -154,6 +155,21 @@ def test_no_file_is_written_and_a_change_is_seen_at_once(tmp_path: Path) -> None
     second = load_wrapper("chat", folder)
     assert (call(first), call(second)) == (1, 2)
     assert sorted(path.name for path in folder.rglob("*")) == ["helpers.py", "pipeline_wrapper.py"]
+
+
+def test_a_module_that_is_laid_in_later_is_found(tmp_path: Path) -> None:
+    text = WRAPPER.format("""
+        try:
+            import laid_in_later
+        except ImportError:
+            return None
+        return laid_in_later.WHO""")
+    folder = folder_of(tmp_path / "chat", text)
+    loaded = load_wrapper("chat", folder)
+    assert call(loaded) is None
+    (folder / "laid_in_later.py").write_text("WHO = 1")
+    os.utime(folder, (1, 1))  # as clocks are coarser than this test is fast
+    assert call(loaded) == 1
 
 
 @pytest.mark.parametrize(

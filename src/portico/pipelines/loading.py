@@ -15,6 +15,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import logging
+import os
 import re
 import sys
 import threading
@@ -119,6 +120,9 @@ class Package:
         self._is_discarded = False
         self._imports = 0
         """Import statements that are being carried out, and need the modules to be found."""
+        self._looked_at = 0
+        self._lies: dict[str, bool] = {}
+        """Whether modules of these names lie in the folder, as it was then."""
         self._names = frozenset(one for one in (name, folder.name) if one.isidentifier() and not _is_regular(one, self))
         self._builtins = {**vars(builtins), "__import__": self._import}
         _install()
@@ -196,7 +200,23 @@ class Package:
             return sys.modules[first]
 
     def _has(self, first: str) -> bool:
-        """Whether a module called *first* lies in the folder. What is built into Python comes first."""
+        """Whether a module called *first* lies in the folder. What is built into Python comes first.
+
+        It is looked for again only when the folder has changed, as Python's own finder does: an import statement in a
+        function runs at each call.
+        """
+        try:
+            changed = os.stat(self.folder).st_mtime_ns
+        except OSError:  # it was taken away: what is known of it stays
+            changed = self._looked_at
+        if changed != self._looked_at:
+            self._looked_at, self._lies = changed, {}
+        lies = self._lies.get(first)
+        if lies is None:
+            lies = self._lies[first] = self._finds(first)
+        return lies
+
+    def _finds(self, first: str) -> bool:
         if first in sys.builtin_module_names or not first.isidentifier():
             return False
         found = importlib.machinery.PathFinder.find_spec(first, [str(self.folder)])
