@@ -14,6 +14,7 @@ import pytest
 
 from tests.adapters.packages import ADAPTER, LIBRARY, lay
 from tests.cli.conftest import Interrupt
+from tests.cli.test_login import NOBODY
 from tests.live_commands import Relay, Shell, last_words
 from tests.live_jupyter import TOKEN, JupyterServer
 
@@ -451,13 +452,13 @@ def test_credentials_are_for_their_owner_alone(shell: Shell, relay: Relay, tmp_p
         {"XDG_CONFIG_HOME": shell.environment["XDG_CONFIG_HOME"]},
     )
     assert stat.S_IMODE(where.stat().st_mode) == 0o600
-    assert re.search(r"alice\s+-\s+-", shell.run("status").stdout)
+    assert re.search(r"alice\s+-\s+-", shell.run("status", "--port", NOBODY, status=1).stdout)
     process, url = shell.serve("myapp:app", f"--server-url={relay.url}", "--login")
     assert url == f"{relay.url}/alice/apps/myapp/"
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert shell.run("logout").stdout == f"You are logged out at {relay.url}/.\n"
-    assert "logged in nowhere" in shell.run("status").stdout
+    assert "logged in nowhere" in shell.run("status", "--port", NOBODY, status=1).stdout
 
 
 def test_a_relay_that_cannot_be_reached_is_named_at_once(shell: Shell) -> None:
