@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -101,3 +107,57 @@ def test_serve_needs_no_jupyter_server():
 def test_models_need_no_event_loop_to_be_marked():
     loaded = modules_after("import portico\n@portico.model('m')\ndef m(messages): return ''")
     assert loaded & {"asyncio", "websockets", "tornado", "jupyter_server"} == set()
+
+
+USERS = {"PIL", "haystack", "numpy", "opentelemetry", "pandas", "polars", "pyarrow"}
+"""What is imported only where the user has brought it, or not at all."""
+
+ELSEWHERE = {"greenlet", "pyodide", "pyodide_js", "js"}
+"""What belongs to another extra or to a browser tab, and is done without elsewhere."""
+
+
+@pytest.mark.parametrize(
+    ("extra", "rooms"), [("functions", ["functions", "tools"]), ("pipelines", ["functions", "pipelines", "tools"])]
+)
+def test_an_extra_installs_what_its_rooms_import(extra: str, rooms: list[str]):
+    brought = installed_by(extra)
+    by_module = metadata.packages_distributions()
+    lacking = {
+        (where, name)
+        for room in rooms
+        for where, name in imports_of(ROOT / "src" / "portico" / room)
+        if name not in sys.stdlib_module_names | USERS | ELSEWHERE | {"portico"}
+        and not {canonicalize_name(one) for one in by_module.get(name, [])} & brought
+    }
+    assert not lacking
+
+
+def imports_of(folder: Path) -> Iterator[tuple[str, str]]:
+    """Each file below *folder*, and the top of each absolute import in it."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names = [node.module]
+            else:
+                continue
+            yield from ((str(path.relative_to(ROOT)), name.partition(".")[0]) for name in names)
+
+
+def installed_by(extra: str) -> set[str]:
+    """The projects that come with ``portico[extra]``, those that they need among them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    waiting = [Requirement(text) for text in (*project["dependencies"], *extras[extra])]
+    done: set[tuple[str, str]] = set()
+    while waiting:
+        one = waiting.pop()
+        for wanted in ("", *one.extras):
+            if (key := (canonicalize_name(one.name), wanted)) in done:
+                continue
+            done.add(key)
+            texts = extras.get(wanted, []) if one.name == "portico" else metadata.requires(one.name) or ()
+            needs = [Requirement(text) for text in texts]
+            waiting += [need for need in needs if need.marker is None or need.marker.evaluate({"extra": wanted})]
+    return {name for name, _ in done}
