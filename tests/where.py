@@ -168,7 +168,6 @@ PROVEN_IN = {
     "pipelines/running": "cli/test_run.py",
     "pipelines/file_locks": "pipelines/test_file_changes.py",
     "pipelines/fingerprint": "pipelines/test_watching.py",
-    "pipelines/making": "pipelines/test_deploying.py",
     "pipelines/results": "pipelines/test_preparing.py",
     "pipelines/threads": "pipelines/test_deploying.py",
     "provider/api": "cli/test_login.py",

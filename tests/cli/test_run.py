@@ -68,7 +68,7 @@ def test_without_a_key_it_says_so_aloud(shell: Shell) -> None:
     assert answer.json() == {"name": "double", "success": True, "endpoint": "/double/run"}
     said = live.end()
     assert re.search(r"^portico: WARNING: no key is asked for .* may deploy, .*127\.0\.0\.1$", said, re.MULTILINE)
-    assert "no pipelines are in pipelines yet" in said
+    assert f"no pipelines are in {shell.folder / 'pipelines'} yet, which does not exist. Deploy one: portico" in said
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

@@ -175,16 +175,21 @@ def test_a_module_that_is_laid_in_later_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
+        (
+            "import nothing_of_that_name",
+            "No module named 'nothing_of_that_name'. Install its package where this server",
+        ),
+        ("import nothing_of_that_name", "or put nothing_of_that_name.py beside pipeline_wrapper.py"),
         ("def broken(:", "invalid syntax"),
         ("raise ValueError('not today')", "not today"),
         ("raise ValueError", "ValueError"),
-        ("import sys; sys.exit(3)", "3"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("{}['llm']", "KeyError: 'llm'"),
         ("raise SystemExit", "SystemExit"),
         ("raise GeneratorExit", "GeneratorExit"),
         ("x = 1", "does not define a 'PipelineWrapper' class"),
         ("PipelineWrapper = 5", "not a class"),
-        ("class Chat(BasePipelineWrapper): pass", "call 'Chat' so"),
+        ("class Chat(BasePipelineWrapper): pass", "rename 'Chat' to 'PipelineWrapper'"),
         ("import helpers", "inner"),
     ],
 )

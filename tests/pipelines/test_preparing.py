@@ -191,7 +191,7 @@ def test_what_it_raises_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(ValueError("no key"), "no key"), (KeyError(), "KeyError"), (SystemExit(2), "2")]
+    ("error", "said"), [(ValueError("no key"), "no key"), (KeyError(), "KeyError"), (SystemExit(2), "SystemExit: 2")]
 )
 def test_what_setup_raises_is_told(error: BaseException, said: str) -> None:
     class Bad(BasePipelineWrapper):

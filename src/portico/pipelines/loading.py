@@ -31,6 +31,7 @@ from weakref import WeakValueDictionary
 from portico.errors import PipelineError
 from portico.functions.values.classes import holds_bytes
 from portico.functions.values.families import family_of
+from portico.packages import pip_install
 from portico.pipelines.importing import importing, is_imported
 
 log = logging.getLogger(__name__)
@@ -73,24 +74,38 @@ def load_wrapper(name: str, folder: Path) -> Loaded:
     package = Package(name, folder)
     try:
         if not (folder / FILE).is_file():
-            raise FileNotFoundError(f"Required file '{folder / FILE}' not found")
+            raise _unusable(name, f"Required file '{folder / FILE}' not found")
         return Loaded(_wrapper_of(package.load(), name), package)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PipelineError):
         package.discard()
         raise
     except BaseException as error:  # the file is anybody's code: sys.exit() in it ends no server
         package.discard()
         log.debug("The wrapper of the pipeline %r cannot be loaded", name, exc_info=True)
-        raise PipelineError(f"Failed to load pipeline module '{name}' - {told(error)}") from error
+        raise _unusable(name, f"{told(error)}{_advice(error)}") from error
+
+
+def _unusable(name: str, why: str) -> PipelineError:
+    return PipelineError(f"Failed to load pipeline module '{name}' - {why}")
+
+
+def _advice(error: BaseException) -> str:
+    """What to do about an import that found nothing."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or "." in error.name:
+        return ""
+    if error.name == "haystack":
+        return f". Install it where this server runs: {pip_install('haystack-ai')}"
+    return f". Install its package where this server runs, or put {error.name}.py beside {FILE}"
 
 
 def told(error: BaseException) -> str:
-    """What *error* says; its class, if it says nothing."""
+    """What *error* says; its class, if it says nothing, or only a key or a number."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything
         text = ""
-    return text or type(error).__name__
+    kind = type(error).__name__
+    return (f"{kind}: {text}" if isinstance(error, KeyError | SystemExit) else text) if text else kind
 
 
 def _wrapper_of(module: ModuleType, name: str) -> type[Any]:
@@ -98,7 +113,7 @@ def _wrapper_of(module: ModuleType, name: str) -> type[Any]:
     if isinstance(found, type):
         return found
     if found is not None:
-        raise TypeError(f"The '{CLASS}' of module '{name}' is not a class")
+        raise _unusable(name, f"The '{CLASS}' of module '{name}' is not a class")
     from portico.pipelines.wrapper import BasePipelineWrapper
 
     others = [
@@ -106,8 +121,10 @@ def _wrapper_of(module: ModuleType, name: str) -> type[Any]:
         for key, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, BasePipelineWrapper) and value is not BasePipelineWrapper
     ]
-    advice = f": call '{others[0]}' so" if len(others) == 1 else ""
-    raise AttributeError(f"Module '{name}' does not define a '{CLASS}' class{advice}")
+    advice = (
+        f"rename '{others[0]}' to '{CLASS}'" if len(others) == 1 else f"write 'class {CLASS}(BasePipelineWrapper):'"
+    )
+    raise _unusable(name, f"Module '{name}' does not define a '{CLASS}' class: {advice}")
 
 
 class Package:

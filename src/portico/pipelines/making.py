@@ -5,7 +5,10 @@ Here: which module makes what. Not here: how (`preparing`, `yaml_pipelines`).
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +21,11 @@ from portico.pipelines.folder import FoundPipeline
 from portico.pipelines.tracing import span
 
 log = logging.getLogger("portico.pipelines")
+
+_LOADERS = (str(Path(__file__).parents[1]) + os.sep, str(importlib.__file__), "<frozen importlib")
+"""Files whose frames say nothing to the author of a pipeline: Portico's own, and those by which Python imports."""
+
+_MOST_TRACEBACK = 20_000  # characters: as much as a service's log keeps of one
 
 
 def prepare_folder(name: str, folder: Path, settings: Mapping[str, Any]) -> Deployment:
@@ -68,8 +76,24 @@ def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:
         with span("deploy", name):
             return cast(Deployment, prepare())
     except PipelineError as error:
-        log.error("Pipeline '%s' could not be made ready: %s", name, error, exc_info=error)
+        log.error("Pipeline '%s' could not be made ready: %s%s", name, error, _traceback(error.__cause__))
         raise
     except BaseException as error:
         log.exception("Pipeline '%s' could not be made ready", name)
         raise PipelineError(f"Failed to load pipeline module '{name}' - {type(error).__name__}: {error}") from error
+
+
+def _traceback(error: BaseException | None) -> str:
+    """What the author's code raised, with the frames of that code; "" for what Portico has found out itself."""
+    if error is None:
+        return ""
+    raised = traceback.TracebackException.from_exception(error)
+    waiting = [raised]
+    while waiting:
+        one = waiting.pop()
+        one.stack[:] = [frame for frame in one.stack if not frame.filename.startswith(_LOADERS)]
+        waiting += [before for before in (one.__cause__, one.__context__) if before is not None]
+    text = "".join(raised.format()).rstrip()
+    if len(text) > _MOST_TRACEBACK:
+        text = f"{text[: _MOST_TRACEBACK // 2]}\n...\n{text[-_MOST_TRACEBACK // 2 :]}"
+    return f"\n{text}"

@@ -89,7 +89,12 @@ class Voice:
             seconds = time.monotonic() - self._began
             self._say(f"{len(self._up)} of {total} pipelines are up after {seconds:.1f} s{failed}")
         else:
-            self._say(f"no pipelines are in {self._settings.pipelines_dir} yet")
+            folder = Path(self._settings.pipelines_dir).absolute()
+            lacking = "" if folder.is_dir() else ", which does not exist"
+            self._say(
+                f"no pipelines are in {one_line(str(folder), _MOST_WHY)} yet{lacking}. "
+                "Deploy one: portico pipeline deploy-files -n NAME FOLDER"
+            )
         self._say(self._who_may())
         print(self.url, flush=True)
 

@@ -77,11 +77,11 @@ def _read(name: str, text: str) -> Mapping[str, Any]:
             from haystack import Pipeline  # noqa: F401 -- with all that it needs, by one thread at a time
             from haystack.marshal import YamlMarshaller
     except ImportError as error:
-        raise PipelineError(f"YAML pipelines need Haystack: pip install haystack-ai ({error}).") from error
+        raise PipelineError(f"YAML pipelines need Haystack: pip install haystack-ai ({error}).") from None
     try:
         said = YamlMarshaller().unmarshal(text)
-    except Exception as error:  # PyYAML's errors are of any kind: ValueError for a date of month 13
-        raise PipelineError(f"Pipeline '{name}' is not valid YAML: {_told(error)}") from error
+    except Exception as error:  # noqa: BLE001 - PyYAML raises any kind: ValueError for a date of month 13
+        raise PipelineError(f"Pipeline '{name}' is not valid YAML: {_told(error)}") from None
     if said is None:
         return {}
     if not isinstance(said, Mapping):
@@ -111,7 +111,6 @@ def _load(name: str, text: str) -> Any:
     try:
         return Pipeline.loads(text)
     except Exception as error:  # components are imported and made: their code may raise anything
-        log.warning("Pipeline %r cannot be loaded", name, exc_info=True)
         raise PipelineError(f"Failed to load pipeline '{name}': {_told(error)}") from error
 
 
