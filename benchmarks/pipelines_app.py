@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from portico.pipelines.app import create_app
+from portico.pipelines.program.app import create_app
 from portico.pipelines.settings import PipelinesSettings
 
 FOLDER = Path(__file__).resolve().parent / "pipelines"

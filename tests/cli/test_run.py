@@ -151,7 +151,7 @@ def test_a_file_in_the_place_of_the_folder(shell: Shell) -> None:
 
 
 PROGRAM = """\
-from portico.pipelines.app import create_app, run_app
+from portico.pipelines.program.app import create_app, run_app
 
 app = create_app()
 

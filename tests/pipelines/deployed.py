@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from portico.pipelines.crew import Crew
-from portico.pipelines.deploying import Deploying
+from portico.pipelines.deploying.crew import Crew
+from portico.pipelines.deploying.deploying import Deploying
 from portico.pipelines.deployments import Deployments
 from tests.pipelines.haystack_made import branches
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from portico.pipelines.app import PipelinesApp
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.deployments import Deployments
-from portico.pipelines.gate import Gate
 from portico.pipelines.preparing import prepare
-from portico.pipelines.server import PipelinesServer
+from portico.pipelines.program.app import PipelinesApp
+from portico.pipelines.server.gate import Gate
+from portico.pipelines.server.server import PipelinesServer
 from portico.pipelines.wrapper import BasePipelineWrapper
 from tests.models.visitor import Answer, visit
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
+from portico.pipelines.components.socket_types import field_type
 from portico.pipelines.deployment import Source
 from portico.pipelines.importing import import_all, importing, is_imported
 from portico.pipelines.loading import load_wrapper
 from portico.pipelines.preparing import prepare
 from portico.pipelines.runs import piece_text
-from portico.pipelines.socket_types import field_type
 from portico.pipelines.wrapper import BasePipelineWrapper
 
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from portico.pipelines.deploying import Deploying
+from portico.pipelines.deploying.deploying import Deploying
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.settings import PipelinesSettings
-from portico.pipelines.startup import deploy_all
+from portico.pipelines.deploying.startup import deploy_all
 
 async def main():
     assert "haystack" not in sys.modules

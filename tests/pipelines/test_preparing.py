@@ -25,7 +25,7 @@ from portico.functions.typed import TypedFunction
 from portico.functions.values.json_form import result_bytes
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.preparing import prepare, prepare_folder
-from portico.pipelines.sse_stream import SSEStream
+from portico.pipelines.streams.sse_stream import SSEStream
 from portico.pipelines.wrapper import BasePipelineWrapper
 from tests.pipelines.folders import folder_of
 

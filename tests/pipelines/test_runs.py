@@ -14,9 +14,9 @@ from haystack.dataclasses import ReasoningContent, StreamingChunk
 from pydantic import BaseModel
 from starlette.datastructures import Headers, UploadFile
 
-from portico.pipelines.events import create_status_event
 from portico.pipelines.runs import piece_text, run_route
-from portico.pipelines.sse_stream import SSEStream
+from portico.pipelines.streams.events import create_status_event
+from portico.pipelines.streams.sse_stream import SSEStream
 from portico.pipelines.wrapper import BasePipelineWrapper
 from tests.functions.visiting import form
 from tests.models.visitor import Answer, visit

@@ -16,7 +16,7 @@ from haystack.components.builders import PromptBuilder
 from portico.functions.signature import typed_function
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.service_app import PipelineApp
-from portico.pipelines.sse_stream import SSEStream
+from portico.pipelines.streams.sse_stream import SSEStream
 from portico.tools.tool import ToolCaller
 from tests.functions.visiting import form
 from tests.models.visitor import MESSAGES, Answer, visit

@@ -60,7 +60,7 @@ def is_haystack(thing: Any) -> bool:
     """Whether *thing* is a pipeline of Haystack's, or one component, such as an Agent."""
     if "haystack" not in sys.modules or is_a(thing, type) or answers_to_all(thing):
         return False
-    from portico.pipelines.objects import is_live_pipeline  # not needed for most of what is served
+    from portico.pipelines.components.objects import is_live_pipeline  # not needed for most of what is served
 
     return look(is_live_pipeline, thing, otherwise=False)
 
@@ -139,7 +139,7 @@ def _deployment(thing: Any, options: TakeOptions) -> Deployment:
         return prepare(name, thing, Source(kind="object", settings=wiring.settings))
     if wiring.settings:
         raise InvalidOption("Settings (--set) are for a wrapper's setup; a Haystack pipeline has none.")
-    from portico.pipelines.objects import prepare_object
+    from portico.pipelines.components.objects import prepare_object
 
     return prepare_object(name, thing, inputs=wiring.inputs, outputs=wiring.outputs)
 

@@ -16,8 +16,8 @@ from portico.provider import discovery
 from portico.provider.discovery import HubAddress
 
 if TYPE_CHECKING:
+    from portico.pipelines.deploying.startup import Tell
     from portico.pipelines.settings import PipelinesSettings
-    from portico.pipelines.startup import Tell
 
 ACCESS = ("private", "key", "public")
 

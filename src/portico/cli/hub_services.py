@@ -1,7 +1,7 @@
 """The pipelines of ``portico run`` as services of a hub: each is one, for as long as it is deployed.
 
 Here: what keeps the two alike. Not here: which hub it is (`hub_flags`), and the server of its own that the same
-pipelines have (`portico.pipelines.server`), by which they are deployed; a hub's visitors can only call them.
+pipelines have (`portico.pipelines.server.server`), by which they are deployed; a hub's visitors can only call them.
 """
 
 from __future__ import annotations

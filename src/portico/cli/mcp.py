@@ -45,6 +45,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _make_app(settings: Any, tell: Any) -> Any:
-    from portico.pipelines.tools_app import create_tools_app
+    from portico.pipelines.program.tools_app import create_tools_app
 
     return create_tools_app(settings, tell=tell)

@@ -170,7 +170,7 @@ def _send(server: PipelinesAddress, path: str, asked: dict[str, Any]) -> int:
 
 def _contents(folder: Path) -> dict[str, Any]:
     """The files of a wrapper's folder, as they are sent. Raises `LocalError`."""
-    from portico.pipelines.names import MOST_BYTES, MOST_FILES, WRAPPER_FILE, encode_file
+    from portico.pipelines.deploying.names import MOST_BYTES, MOST_FILES, WRAPPER_FILE, encode_file
     from portico.pipelines.settings import PipelinesSettings
 
     if not (folder / WRAPPER_FILE).is_file():

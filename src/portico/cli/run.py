@@ -18,7 +18,7 @@ from portico.pipelines.settings import SETTINGS, PipelinesSettings, flag_of, tak
 from portico.setting_values import yes_or_no
 
 if TYPE_CHECKING:
-    from portico.pipelines.process import MakeApp
+    from portico.pipelines.program.process import MakeApp
 
 NEEDS = "this needs the libraries of pipelines ({name}): pip install 'portico[pipelines]'"
 
@@ -80,13 +80,13 @@ def serve(settings: PipelinesSettings, make_app: MakeApp, *, at: str = "") -> in
     for variable in without_effect():
         print(f"portico: {variable} is set, which means nothing here", file=sys.stderr)
     try:
-        from portico.pipelines import running
+        from portico.pipelines.program import running
     except ImportError as error:
         raise InvalidOption(NEEDS.format(name=error.name)) from None
     return running.run(settings, make_app, at=at)
 
 
 def _make_app(settings: PipelinesSettings, tell: Any) -> Any:
-    from portico.pipelines.app import create_app
+    from portico.pipelines.program.app import create_app
 
     return create_app(settings, tell=tell)

@@ -30,7 +30,7 @@ class Source:
     text: str = ""
     """What the YAML file holds."""
     fingerprint: str = ""
-    """A digest of the files that it was made of (`portico.pipelines.fingerprint`)."""
+    """A digest of the files that it was made of (`portico.pipelines.deploying.fingerprint`)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What `BasePipelineWrapper.setup` is given, by name."""
 

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from portico.errors import NoSuchPipeline, PipelineExists
 from portico.pipelines.deployment import Deployment
-from portico.pipelines.run_scope import scoped
-from portico.pipelines.streaming_components import Choice
+from portico.pipelines.streams.run_scope import scoped
+from portico.pipelines.streams.streaming_components import Choice
 
 Listener = Callable[[], object]
 

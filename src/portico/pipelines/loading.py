@@ -268,7 +268,7 @@ class Package:
 
     def _remove(self) -> None:
         prefix = f"{self.name}."
-        for name, module in [*sys.modules.items()]:
+        for name, module in sys.modules.copy().items():
             if name == self.name or name.startswith(prefix):
                 self.modules[name] = module
                 del sys.modules[name]

@@ -25,10 +25,10 @@ from portico.functions.signature import typed_function
 from portico.functions.typed import FunctionOptions, TypedFunction
 from portico.packages import loaded
 from portico.pipelines import requirements
+from portico.pipelines.components.socket_types import with_messages
 from portico.pipelines.deployment import Deployment, Source
 from portico.pipelines.loading import load_wrapper, told
 from portico.pipelines.results import checked_result
-from portico.pipelines.socket_types import with_messages
 from portico.pipelines.wrapper import BasePipelineWrapper, Method, has
 
 RUNS: Final[tuple[Method, ...]] = (

@@ -42,6 +42,6 @@ def _is_whole(annotation: Any) -> bool:
     """Whether it is a stream that says how it goes out, or a response."""
     if not isinstance(annotation, type):
         return False
-    stream = loaded("portico.pipelines.sse_stream", "SSEStream")  # who names it has imported it
+    stream = loaded("portico.pipelines.streams.sse_stream", "SSEStream")  # who names it has imported it
     response = loaded("starlette.responses", "Response")
     return any(one is not None and issubclass(annotation, one) for one in (stream, response))

@@ -25,7 +25,7 @@ from portico.functions.values.accepting import names
 from portico.functions.values.encodings import DISPLAY, Encoded, encode
 from portico.packages import loaded
 from portico.pipelines.deployment import Deployment
-from portico.pipelines.sse_stream import SSEStream
+from portico.pipelines.streams.sse_stream import SSEStream
 from portico.types import Message
 
 MOST_TOLD: Final = 10_000

@@ -23,13 +23,13 @@ from portico.functions.run_route import Manner
 from portico.functions.server import FunctionsServer, route_of
 from portico.functions.typed import TypedFunction
 from portico.functions.values.off_loop import off_loop
-from portico.pipelines.as_tools import pipeline_tool
-from portico.pipelines.chat import is_files, models_of
+from portico.pipelines.chats.chat import is_files, models_of
+from portico.pipelines.chats.files import FilesRoute
+from portico.pipelines.components.sockets import is_component, is_pipeline
 from portico.pipelines.deployment import Deployment, Wires
 from portico.pipelines.deployments import Deployments
-from portico.pipelines.files import FilesRoute
 from portico.pipelines.runs import IN_SERVICE
-from portico.pipelines.sockets import is_component, is_pipeline
+from portico.pipelines.tools.as_tools import pipeline_tool
 from portico.protocol.offer import ToolList
 from portico.tools.tool import Tool
 from portico.types import Receive, Scope, Send
@@ -208,7 +208,7 @@ class PipelineApp:
             await self._functions(scope, receive, send)
 
     async def _draw(self, exchange: Exchange) -> None:
-        from portico.pipelines.drawing import draw  # few ask for it
+        from portico.pipelines.pictures.drawing import draw  # few ask for it
 
         if exchange.scope["method"] not in ("GET", "HEAD"):
             await exchange.json({"detail": "It is read alone: send a GET."}, 405, [(b"allow", b"GET, HEAD")])
@@ -288,7 +288,7 @@ def pipeline(
 
     Raises `PipelineError` for sockets that are not there, or that cannot be used so.
     """
-    from portico.pipelines.objects import prepare_object
+    from portico.pipelines.components.objects import prepare_object
 
     def prepared(name: str) -> Deployment:
         return prepare_object(name, pipe, inputs=inputs, outputs=outputs, description=description)

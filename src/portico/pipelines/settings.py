@@ -73,8 +73,8 @@ class PipelinesSettings:
     workers: int = 1
     reload: bool = False
     crew_dir: str = ""
-    """Of one of several processes: the folder by which they agree on what is deployed (`portico.pipelines.crew`). The
-    process that starts them makes it; it is no setting of a person's."""
+    """Of one of several processes: the folder by which they agree on what is deployed
+    (`portico.pipelines.deploying.crew`). The process that starts them makes it; it is no setting of a person's."""
     graceful_shutdown_timeout: int = 5
     """For requests in flight when the server stops."""
     show_tracebacks: bool = False
