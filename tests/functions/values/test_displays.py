@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import IPython.display as ipython
@@ -109,17 +112,27 @@ def test_the_objects_of_ipython(value: Any, media_type: str, data: Any, json: An
     assert result_of(value) == json
 
 
+@contextmanager
+def live_shell() -> Iterator[Any]:
+    """IPython's shell in this process, and no trace of it afterwards: code asks for ``__IPYTHON__`` where it is."""
+    before = dict(vars(builtins))
+    try:
+        yield InteractiveShell.instance()
+    finally:
+        InteractiveShell.clear_instance()
+        for name in vars(builtins).keys() - before.keys():
+            delattr(builtins, name)
+
+
 def test_where_there_is_a_shell_its_formatters_say() -> None:
     class Mine:
         pass
 
-    shell = InteractiveShell.instance()
-    try:
+    with live_shell() as shell:
         shell.display_formatter.formatters["text/html"].for_type(Mine, lambda value: "<i>mine</i>")
         assert display(Mine())["text/html"] == "<i>mine</i>"
         assert display(Shown(html="<b>"))["text/html"] == "<b>"
-    finally:
-        InteractiveShell.clear_instance()
+    assert not hasattr(builtins, "__IPYTHON__")
     assert "text/html" not in display(Mine())
 
 
@@ -133,11 +146,8 @@ def test_what_would_show_itself_under_the_cell_does_not() -> None:
         def _repr_html_(self) -> str:
             return "<b>"
 
-    InteractiveShell.instance()
-    try:
+    with live_shell():
         assert display(Loud())["text/html"] == "<b>"
-    finally:
-        InteractiveShell.clear_instance()
     assert Loud.said == 0
 
 
