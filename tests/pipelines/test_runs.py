@@ -14,6 +14,7 @@ from haystack.dataclasses import ReasoningContent, StreamingChunk
 from pydantic import BaseModel
 from starlette.datastructures import Headers, UploadFile
 
+from portico.errors import PipelineError
 from portico.pipelines.runs import piece_text, run_route
 from portico.pipelines.streams.events import create_status_event
 from portico.pipelines.streams.sse_stream import SSEStream
@@ -253,6 +254,67 @@ def test_a_response_of_the_pipelines_own_goes_out_as_it_is() -> None:
 class Uploads(Bare):
     def run_api(self, files: list[UploadFile] | None = None, n: int = 1, opt: str | None = None) -> dict[str, Any]:
         return {"files": [[file.filename, len(file.file.read())] for file in files or []], "n": n, "opt": opt}
+
+
+def _made(make: Any) -> Any:
+    """A wrapper whose pipeline makes a response itself."""
+
+    class Made(Bare):
+        def run_api(self) -> Any:
+            return make()
+
+    return Made()
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: PlainTextResponse("a", headers={"x-a": "b\r\nset-cookie: c=d"}), "a header that none can be"),
+        (lambda: PlainTextResponse("a", headers={"x-a": "b\0"}), "a header that none can be"),
+        (lambda: PlainTextResponse("a", headers={"x-a: b\r\nx-b": "c"}), "a header that none can be"),
+        (lambda: PlainTextResponse("a", headers={"": "c"}), "a header that none can be"),
+        (lambda: PlainTextResponse("a", 99), "the status"),
+        (lambda: PlainTextResponse("a", 999), "the status"),
+        (lambda: StreamingResponse(iter(["a"]), headers={"x-a": "b\nc"}), "a header that none can be"),
+    ],
+)
+def test_a_response_that_no_server_sends_is_a_failure_and_not_a_broken_connection(
+    make: Any, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = run(app(n=_made(make)), "n", {})
+    assert answer.status == 500
+    assert answer.json["detail"].startswith("Pipeline execution failed: ")
+    assert what in answer.json["detail"]
+    assert not {"x-a", "set-cookie"} & answer.headers.keys()
+    assert "cannot be sent" in caplog.text
+
+
+def test_a_header_of_the_pipelines_own_response_may_hold_what_headers_may() -> None:
+    answer = run(app(n=_made(lambda: PlainTextResponse("a", 200, {"x-a": "b\tc; d"}))), "n", {})
+    assert (answer.status, answer.headers["x-a"]) == (200, "b\tc; d")
+
+
+class Unsayable(Exception):
+    """One whose text ends the program."""
+
+    def __str__(self) -> str:
+        raise SystemExit(9)
+
+
+def test_an_exception_whose_text_ends_the_program_is_told_by_its_name() -> None:
+    class Broken(Bare):
+        def run_api(self) -> str:
+            raise Unsayable
+
+    answer = run(app(n=Broken()), "n", {})
+    assert (answer.status, answer.json["detail"]) == (500, "Pipeline execution failed: Unsayable")
+
+    class Unmade(Bare):
+        def setup(self) -> None:
+            raise Unsayable
+
+    with pytest.raises(PipelineError, match=r"Failed to call setup\(\) on pipeline wrapper instance: Unsayable"):
+        app(n=Unmade())
 
 
 def test_files_come_in_a_form_whose_fields_are_checked_like_json() -> None:

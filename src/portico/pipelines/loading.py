@@ -102,7 +102,7 @@ def told(error: BaseException) -> str:
     """What *error* says; its class, if it says nothing, or only a key or a number."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may do anything
         text = ""
     kind = type(error).__name__
     return (f"{kind}: {text}" if isinstance(error, KeyError | SystemExit) else text) if text else kind

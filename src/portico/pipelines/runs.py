@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import traceback
 from collections.abc import Iterator
 from typing import Any, Final
@@ -32,6 +33,11 @@ MOST_TOLD: Final = 10_000
 """Characters of an exception's text that a visitor is told: errors of pydantic and of YAML have many lines."""
 
 FAILED: Final = "Pipeline execution failed: "
+
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""The name of a header (RFC 9110 §5.1)."""
+_NO_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no value of a header holds (RFC 9110 §5.5): servers write it as it is, or break the connection off."""
 
 
 def run_route(
@@ -105,10 +111,26 @@ class RunStream(AsGiven):
     async def give(self, value: Any) -> None:
         response = loaded("starlette.responses", "Response")
         if response is not None and isinstance(value, response):
-            self.exchange.started = True
-            await value(self.exchange.scope, _never, self.exchange.send)
+            await value(self.exchange.scope, _never, self._send_checked)
         else:
             await super().give(value)
+
+    async def _send_checked(self, message: Message) -> None:
+        """Send a piece of the pipeline's own response. Raises `UnusableOutput` for a head that no server sends."""
+        if not self.exchange.started:
+            _check_head(message)
+            self.exchange.started = True
+        await self.exchange.send(message)
+
+
+def _check_head(message: Message) -> None:
+    status = message.get("status")
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise UnusableOutput(f"the status of the pipeline's response is {status!r:.100}, and not one from 200 to 599")
+    for name, value in message.get("headers", ()):
+        if _NAME.fullmatch(name) is None or _NO_VALUE.search(value) is not None:
+            said = f"{bytes(name)!r:.100} with {bytes(value)!r:.100}"
+            raise UnusableOutput(f"the pipeline's response has a header that none can be: {said}")
 
 
 async def _never() -> Message:
@@ -144,7 +166,7 @@ def told_of(error: FunctionError) -> Any:
         return error.detail
     try:
         text = str(cause)
-    except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything; `message` is what was had of it
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may do anything; `message` is what was had of it
         text = error.message
     return f"{FAILED}{text[:MOST_TOLD] or error.type}"
 

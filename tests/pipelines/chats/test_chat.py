@@ -369,3 +369,16 @@ def test_a_visitor_who_leaves_closes_the_generator():
     body = {"model": "p", "messages": MESSAGES, "stream": True}
     asyncio.run(visit(app, "POST", "/chat/completions", body, leave=lambda answer: len(answer.frames) > 3))
     assert closed.wait(1)
+
+
+def test_an_exception_whose_text_ends_the_program_is_told_by_its_name():
+    class Unsayable(Exception):
+        def __str__(self):
+            raise SystemExit(9)
+
+    def chat(messages):
+        raise Unsayable
+
+    answer = ask(chatting(chat))
+    assert answer.status == 500
+    assert "Unsayable" in answer.json["detail"]

@@ -153,6 +153,32 @@ def test_a_text_that_makes_no_pipeline_is_refused(text: str, what: str) -> None:
     assert "\n" not in refused(text)
 
 
+def _again_and_again(first: str, again: str) -> str:
+    """A YAML in which each of nine anchors stands for nine of the one before it."""
+    lines = [f"a0: &a0 {first}", *(f"a{n}: &a{n} {again % ', '.join([f'*a{n - 1}'] * 9)}" for n in range(1, 10))]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("x: &a [*a]\n", "anchor 'a' holds itself"),
+        ("x: &a\n  y:\n  - {z: *a}\n", "anchor 'a' holds itself"),
+        ("x: &a\n  <<: *a\n", "anchor 'a' holds itself"),
+        (_again_and_again("[x, x, x]", "[%s]"), "stand for more than 1,000,000 values"),
+        (_again_and_again("{x: x}", "{<<: [%s]}"), "stand for more than 1,000,000 values"),
+    ],
+)
+def test_anchors_that_stand_for_too_much_are_refused_at_once(more: str, what: str) -> None:
+    assert what in refused(NUMBERS + "inputs:\n  value: [first.value, add.value]\n" + more)
+    assert what in refused(more)
+
+
+def test_anchors_may_be_used() -> None:
+    said = NUMBERS + "inputs:\n  value: &both [first.value, add.value]\nothers: *both\n"
+    assert run(prepare_yaml("n", said), {"value": 5})["add"] == {"result": 8}
+
+
 def test_messages_come_back_as_haystack_writes_them() -> None:
     deployment = prepare_yaml(
         "n", question_and_reply().dumps() + "inputs:\n  question: prompt.question\noutputs:\n  replies: llm.replies\n"

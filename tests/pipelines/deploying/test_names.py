@@ -17,7 +17,8 @@ from portico.pipelines.server.deploy_requests import PipelineFilesRequest
 
 NAMES_REFUSED = [
     "", ".", "..", "...", "a/b", "/a", "a/", "a\\b", "\\\\host\\share", "C:", "C:a", "a:stream", "a\0b", "a\nb", "\x7f",
-    " a", "a ", "a.", "a\u3000", ".hidden", ".portico", "__pycache__", "\ud800", "x" * 201, "é" * 101,
+    " a", "a ", "a.", "a\u3000", "a\x9b1m", "a\u202eb", "a\u2028b", "undeploy",
+    ".hidden", ".portico", "__pycache__", "\ud800", "x" * 201, "é" * 101,
 ]  # fmt: skip
 KEYS_REFUSED = [
     "", ".", "..", "../a.py", "a/../b.py", "a/..", "./a.py", "a/./b.py", "/etc/passwd", "a//b.py", "a/", "//host/a",

@@ -59,6 +59,21 @@ def look(gate: Gate, method: str = "GET", *, place: dict[str, Any] = HERE, **hea
         ({**HERE, "client": ("203.0.113.9", 0)}, {}, 401),
         ({**HERE, "client": ("unknown", 0)}, {}, 401),
         ({**HERE, "client": None}, {}, 401),
+        # so it does on a Unix socket, and before a server that does not read what it says
+        ({"server": ("/run/portico.sock", None), "client": None}, {"x_forwarded_for": "203.0.113.9"}, 401),
+        ({"server": ("/run/portico.sock", None), "client": None}, {"x_real_ip": "203.0.113.9"}, 401),
+        (HERE, {"x_forwarded_for": "203.0.113.9"}, 401),
+        (HERE, {"x_forwarded_for": "127.0.0.1, 203.0.113.9"}, 401),
+        (HERE, {"x_forwarded_for": "203.0.113.9, 127.0.0.1"}, 401),
+        (HERE, {"x_forwarded_for": "testclient"}, 401),
+        (HERE, {"x_real_ip": "2001:db8::1"}, 401),
+        (HERE, {"forwarded": "for=203.0.113.9;proto=https"}, 401),
+        (HERE, {"forwarded": 'proto=http;For="[2001:db8::1]:47"'}, 401),
+        (HERE, {"forwarded": "for=127.0.0.1, for=unknown"}, 401),
+        (HERE, {"forwarded": "proto=https"}, 401),
+        (HERE, {"x_forwarded_for": "203.0.113.9", **BEARER}, True),
+        (HERE, {"x_forwarded_for": "127.0.0.1, ::1, ::ffff:127.0.0.1", "x_real_ip": "127.0.0.1:50000"}, False),
+        (HERE, {"forwarded": 'for=127.0.0.1, for="[::1]:47";proto=http'}, False),
         ({**HERE, "server": ("::1", 1416), "client": ("::1", 5)}, {"host": "[::1]:1416"}, False),
         ({**HERE, "server": ("::ffff:127.0.0.1", 1), "client": ("::ffff:127.0.0.1", 5)}, {}, False),
         ({"server": ("/run/portico.sock", None), "client": None}, {}, False),
@@ -69,6 +84,14 @@ def test_off_loopback_a_key_is_needed_and_deploying_needs_it_everywhere(
     place: dict[str, Any], headers: dict[str, str], found: int | bool
 ) -> None:
     assert look(Gate(KEY), place=place, **headers) == found
+
+
+def test_each_header_of_proxies_counts() -> None:
+    said = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-for", b"127.0.0.1")]
+    scope = {"type": "http", "method": "GET", "headers": [(b"host", b"localhost"), *said], **HERE}
+    refusal = Gate(KEY).look(scope)
+    assert refusal is not None
+    assert refusal.status == 401
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:1416", "127.0.0.1.evil.example", "localhost.evil.com"])

@@ -32,7 +32,7 @@ def failure(what: str, error: BaseException) -> FunctionError:
     """An error that begins with *what* has failed, and goes on with the text of the exception."""
     try:
         text = str(error)[:MOST_TOLD]
-    except Exception:  # noqa: BLE001 - an exception's own __str__ may do anything
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ may do anything
         text = ""
     return FunctionError("", f"{what}{text or type(error).__name__}")
 

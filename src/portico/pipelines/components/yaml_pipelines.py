@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 LONGEST = 10 << 20
 """Bytes of a file: PyYAML reads about 200 KB in a second, and pipelines have some tens."""
 
+MOST_VALUES = 1_000_000
+"""Values of a file with anchors, each counted wherever it is said again. Haystack copies every one of them."""
+
 _MOST_TOLD = 500
 """Characters of another library's error that a caller is told."""
 
@@ -79,7 +82,10 @@ def _read(name: str, text: str) -> Mapping[str, Any]:
     except ImportError as error:
         raise PipelineError(f"YAML pipelines need Haystack: pip install haystack-ai ({error}).") from None
     try:
+        _check_anchors(name, text)
         said = YamlMarshaller().unmarshal(text)
+    except PipelineError:
+        raise
     except Exception as error:  # noqa: BLE001 - PyYAML raises any kind: ValueError for a date of month 13
         raise PipelineError(f"Pipeline '{name}' is not valid YAML: {_told(error)}") from None
     if said is None:
@@ -87,6 +93,40 @@ def _read(name: str, text: str) -> Mapping[str, Any]:
     if not isinstance(said, Mapping):
         raise PipelineError(f"Pipeline '{name}' is not a pipeline's YAML, which is a mapping with 'components'.")
     return said
+
+
+def _check_anchors(name: str, text: str) -> None:
+    """Raise `PipelineError` if a value holds itself, or if a short text stands for more values than can be copied.
+
+    By events, which are no deeper for a deep text. Source: YAML 1.2, §3.2.2.2 (anchors and aliases).
+    """
+    if "&" not in text or "*" not in text:
+        return
+    import yaml
+
+    sizes: dict[str, int] = {}
+    held: list[tuple[str | None, int]] = [(None, 0)]  # of each collection that is not ended: its anchor, its values
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        size, anchor = 1, getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionStartEvent):
+            held.append((anchor, 1))
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = held.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == open_anchor for open_anchor, _ in held):
+                raise PipelineError(f"Pipeline '{name}': the value of the YAML's anchor '{anchor:.100}' holds itself.")
+            size = sizes.get(anchor, 1)
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if anchor is not None:
+            sizes[anchor] = size
+        around, values = held[-1]
+        held[-1] = (around, values + size)
+        if values + size > MOST_VALUES:
+            raise PipelineError(
+                f"Pipeline '{name}': the anchors of its YAML stand for more than {MOST_VALUES:,} values."
+            )
 
 
 def _modules(said: Any) -> set[str]:

@@ -80,7 +80,11 @@ def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:
         raise
     except BaseException as error:
         log.exception("Pipeline '%s' could not be made ready", name)
-        raise PipelineError(f"Failed to load pipeline module '{name}' - {type(error).__name__}: {error}") from error
+        from portico.pipelines.loading import told
+
+        kind, text = type(error).__name__, told(error)
+        why = kind if text == kind else f"{kind}: {text}"
+        raise PipelineError(f"Failed to load pipeline module '{name}' - {why}") from error
 
 
 def _traceback(error: BaseException | None) -> str:

@@ -32,7 +32,11 @@ MOST_FILES: Final = 1000
 MOST_BYTES: Final = 64 << 20
 """Bytes of all files of one deploy, which are in memory at once. Models belong on a disk of the server."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What ends or turns a line, where a name is shown in it."""
+_TAKEN: Final = frozenset(("undeploy",))
+"""``POST undeploy/run`` undeploys the pipeline ``run``. Of every other route of the server's own, those that a pipeline
+of its name has can be told apart."""
 _DEVICES: Final = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{name}{number}" for name in ("com", "lpt") for number in range(10)]
@@ -47,6 +51,8 @@ def check_name(name: str) -> str:
     why = _wrong_with(name, LONGEST_NAME)
     if why is None and (name.startswith(".") or name == "__pycache__"):
         why = "is hidden or a cache, which is passed over at the next start"
+    if why is None and name in _TAKEN:
+        why = f"is taken: POST /{name}/run means something else"
     if why is not None:
         raise PipelineError(
             f"Invalid pipeline name {_shown(name)}: it {why}. A pipeline has a single name without path separators"

@@ -40,6 +40,8 @@ _IN_PROCESS: Final = "testclient"
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 _WANTED: Final = frozenset((b"host", b"origin", b"authorization", b"x-api-key", b"sec-fetch-site", b"sec-fetch-mode"))
+_FROM: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-real-ip"))
+"""By which proxies say where a visitor comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,11 @@ class Gate:
     def look(self, scope: Scope) -> GateRefusal | None:
         """Refuse the connection (ASGI ``http`` or ``websocket``), or note in *scope* whether it may deploy."""
         headers: dict[bytes, bytes] = {}
+        is_proxied = False
         for name, value in scope["headers"]:
-            if name in _WANTED:
+            if name in _FROM:
+                is_proxied = True
+            elif name in _WANTED:
                 if name == b"host" and name in headers:
                     return GateRefusal(400, "The request has more than one Host.")
                 headers[name] = value
@@ -121,6 +126,8 @@ class Gate:
             return None
         server, client = scope.get("server"), scope.get("client")
         near = _is_near(server[0] if server else None, client[0] if client else None)
+        if near and is_proxied:
+            near = all(_is_from_here(name, value) for name, value in scope["headers"] if name in _FROM)
         has_key = self._no_auth or self._is_key(headers)
         host = headers.get(b"host", b"").decode("latin-1")[:MOST_HOST]
         if not self._is_own(host, server[0] if server else None) and (near or self._no_auth or not has_key):
@@ -205,8 +212,8 @@ def refusal_headers(refusal: GateRefusal) -> Headers:
 def _is_near(server: str | None, client: str | None) -> bool:
     """Whether both ends are of this machine, in this process or on loopback.
 
-    A server on a socket always says an address for itself; what says another name was called without a socket. What
-    stands for a client may be what a proxy says.
+    A server on a network always says an address for itself; what says another name was called in this process, or on a
+    Unix socket. What stands for a client may be what a proxy says.
     """
     own = _address(server) if server is not None else None
     if own is None:
@@ -215,6 +222,19 @@ def _is_near(server: str | None, client: str | None) -> bool:
         return own.is_loopback
     there = _address(client) if client is not None else None
     return own.is_loopback and there is not None and there.is_loopback
+
+
+def _is_from_here(name: bytes, value: bytes) -> bool:
+    """Whether a header of proxies says that a visitor is at this machine, and every proxy between.
+
+    Not every server reads such a header, and none does on a Unix socket: the connection is then the proxy's.
+    """
+    said = value.decode("latin-1").split(",")
+    if name == b"forwarded":  # RFC 7239 §4
+        pairs = [[pair.strip().partition("=") for pair in one.split(";")] for one in said]
+        said = [next((of.strip('"') for key, _, of in each if key.lower() == "for"), "unknown") for each in pairs]
+    addresses = (_address(_name_of(one.strip())) for one in said)
+    return all(address is not None and address.is_loopback for address in addresses)
 
 
 @lru_cache(maxsize=4096)
