@@ -94,7 +94,10 @@ def test_each_header_of_proxies_counts() -> None:
     assert refusal.status == 401
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:1416", "127.0.0.1.evil.example", "localhost.evil.com"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:1416", "127.0.0.1.evil.example", "localhost.evil.com", "[::1]evil", "[::1].evil:80"],
+)
 def test_a_name_that_a_page_has_lead_here_is_refused_with_a_key_too(host: str) -> None:
     assert look(Gate(KEY), host=host) == 421
     assert look(Gate(KEY), host=host, **BEARER) == 421

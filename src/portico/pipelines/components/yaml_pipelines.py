@@ -102,12 +102,13 @@ def _check_anchors(name: str, text: str) -> None:
     """
     if "&" not in text or "*" not in text:
         return
-    import yaml
+    import yaml  # type: ignore[import-untyped]  # it has no types
 
     sizes: dict[str, int] = {}
     held: list[tuple[str | None, int]] = [(None, 0)]  # of each collection that is not ended: its anchor, its values
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        size, anchor = 1, getattr(event, "anchor", None)
+        size = 1
+        anchor: Any = getattr(event, "anchor", None)
         if isinstance(event, yaml.CollectionStartEvent):
             held.append((anchor, 1))
             continue

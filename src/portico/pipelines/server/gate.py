@@ -250,7 +250,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _name_of(host: str) -> str:
     """The name in a Host header: without port and the dot at its end, in lower case."""
     if host.startswith("["):
-        return host[: host.find("]") + 1].lower()
+        address, bracket, rest = host.partition("]")
+        return f"{address}{bracket}".lower() if not rest or (rest[0] == ":" and not rest.strip(":0123456789")) else host
     name, _, port = host.rpartition(":")
     return (name if name and ":" not in name and (port.isdigit() or not port) else host).rstrip(".").lower()
 
