@@ -81,6 +81,11 @@ def test_sockets_that_are_not_there_are_named(inputs: dict[str, str], says: str)
         portico.pipeline(prompting(), inputs=inputs)
 
 
+def test_no_model_is_made_of_a_pipeline_that_was_called_one() -> None:
+    with pytest.raises(NotServable, match="Serve a pipeline without --chat"):
+        take(prompting(), TakeOptions(by="chat"))
+
+
 def test_settings_are_for_wrappers() -> None:
     with pytest.raises(InvalidOption, match="a Haystack pipeline has none"):
         take(prompting(), TakeOptions(wiring=Wiring(settings={"top_k": 3})))

@@ -39,8 +39,14 @@ def is_meant(thing: Any) -> bool:
 
 def take(thing: Any, options: TakeOptions) -> Taken:
     """Make a server of the OpenAI API of *thing*. Raises `NotServable` for what is no function, or no models."""
+    from portico.adapters import pipelines
     from portico.models import ChatServer, chat_server
 
+    if pipelines.claims(thing):
+        raise NotServable(
+            "Serve a pipeline without --chat. An agent, and a wrapper with run_chat_completion, are chat models as "
+            "they are; any other pipeline needs such a wrapper."
+        )
     remarks = () if options.by else tuple(_guessed(thing))
     server = (
         thing

@@ -13,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from portico.cli.pipelines_server import (
     PipelinesAddress,
@@ -164,7 +165,8 @@ def _send(server: PipelinesAddress, path: str, asked: dict[str, Any]) -> int:
             raise
         raise LocalError(f"Pipeline '{name}' already exists. Replace it with --overwrite") from None
     endpoint = answer.get("endpoint") if isinstance(answer, dict) else None
-    print(f"Pipeline '{name}' successfully deployed! It is at {server.url}{endpoint or path_of(name, 'run')}")
+    at = quote(endpoint, errors="replace") if isinstance(endpoint, str) else path_of(name, "run")
+    print(f"Pipeline '{name}' successfully deployed! It is at {server.url}{at}")
     return 0
 
 
@@ -236,11 +238,24 @@ def _answer(
             texts = _wanted_as_texts(error, given)
             if texts:  # nothing was run: `-p zip=12345` is a text, too
                 return ask_json(server, path, values | texts)
+            if error.status == 422 and _is_missing(error):
+                raise LocalError(f"{error}\nParameters are given by -p NAME=VALUE, once for each") from None
             if error.status != 415:
                 raise
     fields = {key: value if isinstance(value, str) else text for key, (text, value) in given.items()}
     form = FormBody(fields, files)
-    return ask(server, "POST", path, body=form, headers=form.headers, within=None)
+    try:
+        return ask(server, "POST", path, body=form, headers=form.headers, within=None)
+    except RefusedByServer as error:
+        if error.status != 415 or not sent_files:
+            raise
+        raise LocalError(f"Pipeline '{name}' takes no files: run it without --file and --dir") from None
+
+
+def _is_missing(error: RefusedByServer) -> bool:
+    """Whether the server says that a parameter was not given."""
+    details = error.detail if isinstance(error.detail, list) else []
+    return any(isinstance(one, dict) and one.get("type") == "missing" for one in details)
 
 
 def _wanted_as_texts(error: RefusedByServer, given: dict[str, tuple[str, Any]]) -> dict[str, str]:

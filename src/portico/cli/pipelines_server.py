@@ -281,7 +281,8 @@ def _said(detail: Any) -> str:
         for one in detail:
             if isinstance(one, dict) and "msg" in one:
                 place = one.get("loc")
-                where = ".".join(str(part) for part in place) if isinstance(place, list) else ""
+                parts = place[1:] if isinstance(place, list) and place[:1] == ["body"] else place
+                where = ".".join(str(part) for part in parts) if isinstance(parts, list) else ""
                 lines.append(f"{where}: {one['msg']}" if where else str(one["msg"]))
             else:
                 lines.append(str(one))

@@ -56,6 +56,11 @@ def test_lists_of_sockets_name_what_they_declare_after_these() -> None:
     assert fields(prepare_object("n", question_and_reply(), inputs="prompt.question")) == {"question": True}
 
 
+def test_an_output_that_is_not_there_is_refused_with_those_that_are() -> None:
+    with pytest.raises(PipelineError, match=r"'answer' names 'llm.reply'.* does not have: it has .*llm\.replies"):
+        prepare_object("n", question_and_reply(), outputs={"answer": "llm.reply"})
+
+
 def test_undeclared_the_fields_are_what_it_cannot_run_without() -> None:
     served = prepare_object("n", question_and_reply())
     assert fields(served) == {"question": True}  # neither a template, nor parameters of the model

@@ -72,9 +72,25 @@ def test_the_folder_is_deployed_when_it_starts_and_an_authors_routes_stand_besid
         assert client.post("/hello/run", json={"name": "you"}).json() == {"result": {"prompt": {"prompt": "Hello you"}}}
         assert client.get("/own/thing").json() == {"what": "thing", "n": 5}
         assert client.get("/nothing").json() == {"detail": "Not Found"}
+        at_the_root = client.get("/", follow_redirects=False)
+        assert (at_the_root.status_code, at_the_root.headers["location"]) == (307, "/docs")
+        assert client.post("/").json() == {"detail": "Not Found"}
         assert client.post("/other/run", json={}).json() == {"detail": "Pipeline 'other' not found"}
         assert client.get("/hello/run").status_code == 405
         assert client.post("/status").headers["allow"] == "GET"
+
+
+def test_the_root_leads_to_the_description_unless_it_is_the_authors(folder: Path) -> None:
+    served = create_app(settings(folder, root_path="/api"))
+    with TestClient(served) as client:
+        assert client.head("/", follow_redirects=False).headers["location"] == "/api/docs"
+
+    @served.get("/")
+    def root() -> str:
+        return "mine"
+
+    with TestClient(served) as client:
+        assert client.get("/").json() == "mine"
 
 
 def test_middleware_sees_every_request_and_handlers_those_that_fail(folder: Path) -> None:

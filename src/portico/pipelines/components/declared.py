@@ -75,17 +75,21 @@ def declared_inputs(pipe: Any, said: Any) -> Inputs:
     return found
 
 
-def declared_outputs(pipe: Any, said: Any) -> Outputs:
-    """The outputs that *said* names. One that is not there is logged, since what else the pipeline gives is good."""
+def declared_outputs(pipe: Any, said: Any, *, all_there: bool = False) -> Outputs:
+    """The outputs that *said* names. One that is not there is logged, since what else the pipeline gives is good.
+
+    Raises `PipelineError` for it with *all_there*: where its author is at hand, it is a slip of the pen.
+    """
     sockets = outputs_of(pipe)
     found = _targets(pipe, said, "output")
     for name, targets in found.items():
         for target in targets:
             if target not in sockets:
-                log.warning(
-                    "Declared output %r names %r, which the pipeline does not have: it has %s",
-                    *(name, str(target), _listed(map(str, sockets))),
-                )
+                has = _listed(map(str, sockets))
+                why = f"Declared output {name!r} names {str(target)!r}, which the pipeline does not have: it has {has}"
+                if all_there:
+                    raise PipelineError(f"{why}.")
+                log.warning("%s. It is left out of the answers.", why)
     return found
 
 

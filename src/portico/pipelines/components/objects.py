@@ -55,7 +55,7 @@ def prepare_object(
     if not is_live_pipeline(pipe):
         raise NotServable(f"{type(pipe).__name__} is no pipeline: it has no components that run.")
     fields = usual_inputs(pipe) if inputs is None else declared_inputs(pipe, inputs)
-    results = usual_outputs(pipe) if outputs is None else declared_outputs(pipe, outputs)
+    results = usual_outputs(pipe) if outputs is None else declared_outputs(pipe, outputs, all_there=True)
     if missing := missing_inputs(pipe, fields):
         log.warning("No call of pipeline %r can succeed: nothing gives %s", name, ", ".join(map(str, missing)))
     api = pipeline_function(name, pipe, fields, results, shape=named(results), description=description)

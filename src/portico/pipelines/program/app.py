@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.datastructures import URLPath
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Match, NoMatchFound
 
 from portico.calls.exchange import Exchange
@@ -174,6 +175,10 @@ class PipelinesApp(FastAPI):
     async def _not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        if not route_of(scope) and scope["method"] in ("GET", "HEAD"):
+            # The URL that is printed where the server starts: people open it. A route "/" of the author's own is there.
+            await RedirectResponse(f"{scope.get('root_path', '')}/docs")(scope, receive, send)
             return
         raise HTTPException(404, self.pipelines.why_not(route_of(scope)))
 
