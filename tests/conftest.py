@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.live_jupyter import JupyterServer, Kernel
 from tests.live_relay import RelayProcess
 from tests.pyodide import environment
+
+# How long an example takes, and making it, is up to what else the machine does.
+settings.register_profile("portico", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("portico")
 
 # Haystack tells its makers of each pipeline that runs. Tests call nobody; what they start inherits it.
 os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"

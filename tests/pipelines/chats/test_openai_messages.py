@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from haystack.dataclasses import ChatMessage
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.pipelines.chats.openai_messages import (
@@ -125,6 +125,7 @@ def test_items_with_no_text_are_left_out() -> None:
     assert chat_messages_from_openai_response(["x", {}, {"role": "user", "content": []}, {"type": "reasoning"}]) == []
 
 
+@settings(max_examples=30)
 @given(st.lists(JSON | st.fixed_dictionaries({"role": st.just("user"), "content": JSON})))
 def test_whatever_comes_from_outside_is_read_or_left_out(items: list[Any]) -> None:
     assert isinstance(get_last_user_input_text(items), str | None)

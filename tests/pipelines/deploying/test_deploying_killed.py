@@ -72,7 +72,7 @@ if "text" in given:
     yaml_pipelines.prepare_yaml("a", given["text"])  # imports Haystack, once
 
 changing = {"os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "os.chmod", "os.symlink", "shutil.rmtree"}
-for step in range(400):
+for step in range(0, 400, given.pop("every", 1)):
     root = base / str(step)
     if before.exists():
         shutil.copytree(before, root)
@@ -138,9 +138,10 @@ def check(found: list[dict[str, Any]], outcomes: list[tuple[Mapping[str, bytes],
     assert len(found) > most, "it was killed at each of its steps"
 
 
-def test_an_overwrite_of_its_owners_files(tmp_path: Path) -> None:
-    found = steps(tmp_path, below("a", OWN), files=as_hex(NEW))
-    check(found, [(below("a", OWN), "1!\n"), (below("a", AFTER), "2!\n")], 40)
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.real), 5])
+def test_an_overwrite_of_its_owners_files(tmp_path: Path, every: int) -> None:
+    found = steps(tmp_path, below("a", OWN), files=as_hex(NEW), every=every)
+    check(found, [(below("a", OWN), "1!\n"), (below("a", AFTER), "2!\n")], 40 // every)
     assert found[-1]["later"] == below("a", AFTER)
 
 
