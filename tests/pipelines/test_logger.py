@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from portico.log_text import LineFormatter
 from portico.pipelines.logger import LEVELS, NAME, TRACE, log
 
 
@@ -185,3 +186,37 @@ def test_a_program_that_has_set_up_logging_has_it_once() -> None:
     assert shown(setup.format("DEBUG") + PROGRAM) == ["DEBUG|d", *usual]
     own = "; logging.getLogger('portico_pipelines').setLevel(25)"
     assert shown(setup.format("DEBUG") + own + PROGRAM) == usual[1:]
+
+
+FORGING = """
+from portico.pipelines import log
+try:
+    raise ValueError("a\\n2026-01-01 00:00:00 | INFO     | forged\\x1b[2J")
+except ValueError as error:
+    log.exception("said {}", "x\\r\\n2026-01-01 00:00:00 | INFO     | forged\\x1b]0;t\\x07\\u202e\\ttab ü")
+"""
+
+
+@pytest.mark.parametrize(
+    "setup", ["", "from portico.pipelines.program.process import configure_log; configure_log()", "log.add"]
+)
+def test_what_a_visitor_sent_passes_for_no_record_and_steers_no_terminal(setup: str, tmp_path: Path) -> None:
+    if setup == "log.add":
+        setup = f"from portico.pipelines import log; log.add({str(tmp_path / 'log')!r})"
+    done = subprocess.run([sys.executable, "-c", setup + FORGING], capture_output=True, check=True, timeout=60)
+    files = [path.read_text("utf-8") for path in tmp_path.iterdir()]
+    for text in (done.stderr.decode(), *files):
+        first, *more = text.splitlines()
+        assert "said x" in first
+        assert all(line.startswith("  | ") for line in more)
+        assert "  | 2026-01-01 00:00:00 | INFO     | forged\\x1b]0;t\\x07\\u202e    tab ü" in more
+        assert "  | 2026-01-01 00:00:00 | INFO     | forged\\x1b[2J" in more
+        assert "  | Traceback (most recent call last):" in more
+
+
+def test_a_record_is_of_bounded_length() -> None:
+    record = logging.LogRecord("n", 40, "", 1, "%s", ("a" * 20_000 + "\n" * 3_000,), None)
+    lines = LineFormatter("%(message)s").format(record).split("\n")
+    assert lines[0] == "a" * 10_000 + "...(+10000)"
+    assert lines[-1] == "  | ...(+2001 lines)"
+    assert len(lines) == 1_001

@@ -5,7 +5,8 @@ beside the usual. A program that has set up logging gets these records as any ot
 They begin at INFO, or at the level in ``PORTICO_LOG_LEVEL``, ``HAYHOOKS_LOG_LEVEL`` or ``LOG``. With
 ``HAYHOOKS_LOG_FORMAT=verbose`` each that goes to stderr so says where it was written.
 
-What is wrong with a message never fails the code that logs it.
+What is wrong with a message never fails the code that logs it. A message of several lines is one record for who reads
+the log: what visitors sent can stand in it, and must not pass for a line of somebody else's.
 
 Source: loguru's documentation, "Logger"; Python's documentation, "logging".
 """
@@ -24,6 +25,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
+
+from portico.log_text import LineFormatter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -149,7 +152,7 @@ class WrapperLog:
         else:
             handler = _Call(sink)
         handler.setLevel(_number(level))
-        handler.setFormatter(logging.Formatter(_PLAIN))
+        handler.setFormatter(logging.Formatter(_PLAIN) if isinstance(handler, _Call) else LineFormatter(_PLAIN))
         number = max(_sinks, default=0) + 1
         _sinks[number] = handler
         logger = _logger()
@@ -281,7 +284,7 @@ def _logger() -> logging.Logger:
         logger.setLevel(LEVELS.get(level.upper(), logging.INFO))
     handler = _Stderr()
     is_verbose = os.environ.get("HAYHOOKS_LOG_FORMAT", "").lower() == "verbose"
-    handler.setFormatter(logging.Formatter(_VERBOSE if is_verbose else _PLAIN, "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(LineFormatter(_VERBOSE if is_verbose else _PLAIN, "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)
     return logger
 

@@ -20,6 +20,7 @@ import uvicorn
 
 from portico.calls.loops import run_to_the_end
 from portico.errors import StartupFailed
+from portico.log_text import LineFormatter
 from portico.pipelines.deploying.startup import StartupStep
 from portico.pipelines.program.addresses import not_bound
 from portico.pipelines.settings import PipelinesSettings
@@ -144,7 +145,9 @@ def serve(
 
 def configure_log() -> None:
     """Write what this process logs to standard error; uvicorn's own start and end are said otherwise."""
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("portico").setLevel(logging.INFO)
     logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     uvicorns = logging.getLogger("uvicorn.error")
