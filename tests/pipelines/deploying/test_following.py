@@ -199,6 +199,32 @@ async def test_one_that_was_killed_is_waited_for_no_longer(crew: list[Deploying]
     process.communicate()
 
 
+async def test_one_that_is_blocked_is_not_waited_for_and_serves_the_same_later(
+    crew: list[Deploying], folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portico.pipelines.deploying.crew.TAKEN_UP_WITHIN", 0.3)
+    blocked = Crew(place)  # it lives, and its event loop does nothing
+    blocked.join(0)
+    began = time.monotonic()
+    await crew[0].deploy_files("a", wrapper("1"))
+    assert served(crew) == [["a"]] * 3
+    assert time.monotonic() - began < 5
+    last = in_folder(folder, blocked)
+    await deploy_all(last)
+    assert [*last.deployments.present] == ["a"]
+    await last.close()
+
+
+async def test_one_that_is_slow_is_waited_for(
+    crew: list[Deploying], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portico.pipelines.deploying.crew.TAKEN_UP_WITHIN", 0.2)
+    slow = "import time\ntime.sleep(1)\nPath(__file__).with_name(f'ready-{time.monotonic_ns()}').touch()"
+    await crew[0].deploy_files("a", wrapper("1", slow), save=False)
+    assert served(crew) == [["a"]] * 3
+    assert len([*crew[0].deployments.find("a").wrapper.here.glob("ready-*")]) == 3
+
+
 async def test_what_one_proposed_that_was_killed_is_not_served(
     crew: list[Deploying], place: Path, tmp_path: Path
 ) -> None:

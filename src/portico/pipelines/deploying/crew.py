@@ -22,6 +22,7 @@ import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -38,6 +39,10 @@ LOOKS: Final = 40.0
 SERVED_WITHIN: Final = 10.0
 """Seconds that a deploy waits, before it is answered, for others to serve what they have made ready: they swap a
 reference. One that is stopped in a debugger holds nobody up for longer."""
+
+TAKEN_UP_WITHIN: Final = 10.0
+"""Seconds within which another process must begin to make a deploy ready. One that does not has an event loop that is
+blocked, or is stopped: it serves what the others do once it goes on."""
 
 _TURNS: Final = 4096
 """Locks for names: two names share one hardly ever, and then wait for each other."""
@@ -78,6 +83,7 @@ class Crew:
         self.place = place
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._lock = FileLock(place / "members" / f"{self.id}.lock")
+        self._silent: frozenset[str] = frozenset()  # those that did not answer the last time
         for folder in ("members", "proposals", "answers", "turns", "yaml"):
             (place / folder).mkdir(exist_ok=True)
 
@@ -141,15 +147,22 @@ class Crew:
 
     async def agree(self, change: CrewChange) -> None:
         """Wait until all others have it ready. Raises `PipelineError` as the first that cannot."""
+        began = time.monotonic()
         while True:
-            waited_for = []
+            silent, at_it = [], []
             for member in self.others():
                 answer = self._read(self.place / "answers" / f"{change.id}.{member}.json")
                 if answer is None:
-                    waited_for.append(member)
+                    silent.append(member)
+                elif answer["error"] is None:
+                    at_it.append(member)
                 elif answer["error"]:
                     raise PipelineError(answer["error"])
-            if not waited_for:
+            is_late = time.monotonic() - began > TAKEN_UP_WITHIN
+            if not at_it and (is_late or not silent):
+                self._silent = frozenset(silent)
+                for member in silent:
+                    log.warning("The worker process %s does not answer: it serves '%s' later", member, change.name)
                 return
             await _look_later()
 
@@ -175,7 +188,9 @@ class Crew:
         """Wait until all others serve it, or for `SERVED_WITHIN`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SERVED_WITHIN):
-                while late := [member for member, seen in self.others().items() if seen < revision]:
+                while late := [
+                    member for member, seen in self.others().items() if seen < revision and member not in self._silent
+                ]:
                     await _look_later()
                 return
         log.warning("The worker processes %s do not answer, and may serve what was there before", ", ".join(late))
@@ -185,6 +200,10 @@ class Crew:
         read = [self._read(path) for path in sorted((self.place / "proposals").glob("*.json"))]
         changes = [CrewChange(**each) for each in read if each is not None]
         return [change for change in changes if change.by != self.id and self.lives(change.by)]
+
+    def take_up(self, change: CrewChange) -> None:
+        """It is being made ready here."""
+        self._write(f"answers/{change.id}.{self.id}.json", {"error": None})
 
     def answer(self, change: CrewChange, error: str) -> None:
         """It is ready here; or *error* says why it is not."""

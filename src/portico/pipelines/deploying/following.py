@@ -128,6 +128,7 @@ class Following:
             self._ready.pop(gone).add_done_callback(_drop)
         for change in proposals.values():
             if change.id not in self._ready and change.id not in self._served.values():
+                self._crew.take_up(change)
                 self._ready[change.id] = asyncio.create_task(on_thread(partial(_make, change)))
                 self._ready[change.id].add_done_callback(partial(self._answer, change))
 
