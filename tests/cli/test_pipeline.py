@@ -128,6 +128,7 @@ def test_deploy_takes_either(live: LivePipelines) -> None:
             1,
             "portico: value: Field required\nParameters are given by -p NAME=VALUE, once for each\n",
         ),
+        (("run", "echo", "-p", "many=x"), 1, "valid list\nLists and objects are given as JSON: -p 'urls=["),
         (("run", "double", "-f", "a.yml"), 1, "portico: Pipeline 'double' takes no files: run it without --file and"),
         (("run", "double", "-f", "nowhere"), 1, "portico: File nowhere does not exist"),
         (("run", "double", "-f", "."), 1, "portico: . is not a file"),

@@ -289,6 +289,22 @@ def test_a_response_that_no_server_sends_is_a_failure_and_not_a_broken_connectio
     assert "cannot be sent" in caplog.text
 
 
+def test_what_a_result_should_have_been_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    class Number:
+        def setup(self) -> None: ...
+
+        def run_api(self) -> str:
+            return 5  # type: ignore[return-value]
+
+    assert run(app(n=Number()), "n", {}).status == 500
+    [record] = [one for one in caplog.records if "cannot be sent" in one.getMessage()]
+    assert record.getMessage() == (
+        "The result of 'n' cannot be sent: The function returned a int, which is not what its annotation says: "
+        "Input should be a valid string."
+    )
+    assert record.exc_info is None
+
+
 def test_a_header_of_the_pipelines_own_response_may_hold_what_headers_may() -> None:
     answer = run(app(n=_made(lambda: PlainTextResponse("a", 200, {"x-a": "b\tc; d"}))), "n", {})
     assert (answer.status, answer.headers["x-a"]) == (200, "b\tc; d")

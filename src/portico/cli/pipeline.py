@@ -238,8 +238,8 @@ def _answer(
             texts = _wanted_as_texts(error, given)
             if texts:  # nothing was run: `-p zip=12345` is a text, too
                 return ask_json(server, path, values | texts)
-            if error.status == 422 and _is_missing(error):
-                raise LocalError(f"{error}\nParameters are given by -p NAME=VALUE, once for each") from None
+            if error.status == 422 and (advice := _advice(error)):
+                raise LocalError(f"{error}\n{advice}") from None
             if error.status != 415:
                 raise
     fields = {key: value if isinstance(value, str) else text for key, (text, value) in given.items()}
@@ -252,10 +252,14 @@ def _answer(
         raise LocalError(f"Pipeline '{name}' takes no files: run it without --file and --dir") from None
 
 
-def _is_missing(error: RefusedByServer) -> bool:
-    """Whether the server says that a parameter was not given."""
-    details = error.detail if isinstance(error.detail, list) else []
-    return any(isinstance(one, dict) and one.get("type") == "missing" for one in details)
+def _advice(error: RefusedByServer) -> str:
+    """How a parameter is given that the server says is missing, or is no list or object."""
+    for one in error.detail if isinstance(error.detail, list) else ():
+        if isinstance(one, dict) and one.get("type") == "missing":
+            return "Parameters are given by -p NAME=VALUE, once for each"
+        if isinstance(one, dict) and one.get("type") in ("list_type", "dict_type", "model_type"):
+            return """Lists and objects are given as JSON: -p 'urls=["https://example.org"]'"""
+    return ""
 
 
 def _wanted_as_texts(error: RefusedByServer, given: dict[str, tuple[str, Any]]) -> dict[str, str]:

@@ -257,7 +257,8 @@ class RunRoute:
     def _unusable(self, error: UnusableOutput) -> FunctionError:
         """The function's failure that *error* is; its author is told."""
         if self._report is None:
-            log.error("The result of %r cannot be sent", self.typed.name, exc_info=error)
+            told = error if error.__cause__ is not None and not is_invalid(error.__cause__) else None
+            log.error("The result of %r cannot be sent: %s", self.typed.name, error, exc_info=told)
         else:
             self._report(error)
         failure = FunctionError("", str(error))

@@ -40,7 +40,7 @@ def test_the_log_has_the_authors_lines_alone(
     assert f'File "{tmp_path / FILE}", {where}' in said
     assert error in said.splitlines()[-1]
     assert "importlib" not in said
-    assert str(Path(making.__file__).parents[1]) not in said
+    assert str(Path(making.__file__).parents[2]) not in said
     assert "direct cause" not in said
     assert ('helpers.py", line 2' in said) is ("helper" in text)
 

@@ -22,7 +22,7 @@ from portico.pipelines.streams.tracing import span
 
 log = logging.getLogger("portico.pipelines")
 
-_LOADERS = (str(Path(__file__).parents[1]) + os.sep, str(importlib.__file__), "<frozen importlib")
+_LOADERS = (str(Path(__file__).parents[2]) + os.sep, str(importlib.__file__), "<frozen importlib")
 """Files whose frames say nothing to the author of a pipeline: Portico's own, and those by which Python imports."""
 
 _MOST_TRACEBACK = 20_000  # characters: as much as a service's log keeps of one
