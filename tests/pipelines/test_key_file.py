@@ -170,6 +170,8 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
         (b"{}", "no file with a key"),
         (b"[1]", "no file with a key"),
         (b'{"port": 1416, "key": 5, "addresses": []}', "no file with a key"),
+        (b'{"port": 1416, "key": "k\\r\\nx: y", "addresses": []}', "no file with a key"),
+        ('{"port": 1416, "key": "€", "addresses": []}'.encode(), "no file with a key"),
         (b'{"port": 1416, "key": "k", "addresses": [5]}', "no file with a key"),
         (b'{"port": 1417, "key": "k", "addresses": []}', "of another port"),
     ],

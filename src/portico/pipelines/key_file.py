@@ -162,7 +162,8 @@ def _read(content: bytes, port: int, where: Path) -> FoundKey:
         key, addresses, of = None, (), port
     if of != port:
         raise StoreFailed(f"{where} is of another port: remove it, and start the server anew")
-    if not isinstance(key, str) or not isinstance(addresses, list) or not all(isinstance(a, str) for a in addresses):
+    is_listed = isinstance(addresses, list) and all(isinstance(each, str) for each in addresses)
+    if not isinstance(key, str) or not (key.isascii() and key.isprintable()) or not is_listed:  # a header holds it
         raise StoreFailed(f"{where} is no file with a key: remove it, and start the server anew")
     return FoundKey(key, tuple(addresses))
 

@@ -12,6 +12,7 @@ from typing import Any
 import haystack.tracing
 import pytest
 from haystack.tracing import Tracer, disable_tracing, enable_tracing, is_tracing_enabled
+from haystack.tracing import tracer as haystack_tracer
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -109,6 +110,19 @@ def test_a_chat_that_streams_has_haystacks_spans_in_it(wrapper: Any, spans: InMe
     answer = request(PipelineModels(table(p=made)), "/v1/chat/completions", body)
     assert answer.status == 200
     assert tree(spans) == ["portico.pipeline.chat", *(f"portico.pipeline.chat > {each}" for each in HAYSTACKS)]
+
+
+@pytest.mark.parametrize("is_enabled", [False, True])
+@pytest.mark.parametrize("wrapper", [Chatting, OnLoop])
+def test_what_is_asked_is_in_the_spans_only_where_haystack_is_to_trace_contents(
+    wrapper: Any, is_enabled: bool, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(haystack_tracer, "is_content_tracing_enabled", is_enabled)
+    assert run(app(p=wrapper()), "p").status == 200
+    held = "".join(str(dict(each.attributes or {})) for each in spans.get_finished_spans())
+    assert (USER.text in held) == is_enabled
+    assert ("haystack.pipeline.input_data" in held) == is_enabled
+    assert "haystack.pipeline.execution_mode" in held
 
 
 def test_an_agents_steps_are_spans(spans: InMemorySpanExporter) -> None:

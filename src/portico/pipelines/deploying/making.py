@@ -83,7 +83,7 @@ def _guarded(name: str, prepare: Callable[[], Any]) -> Deployment:
         from portico.pipelines.loading import told
 
         kind, text = type(error).__name__, told(error)
-        why = kind if text == kind else f"{kind}: {text}"
+        why = text if text.startswith(kind) else f"{kind}: {text}"
         raise PipelineError(f"Failed to load pipeline module '{name}' - {why}") from error
 
 

@@ -32,6 +32,9 @@ _EXPORTERS = {
 }
 """The module and the package of each protocol's exporter. The first is what the specification prefers."""
 
+_CONTENT = frozenset(("haystack.pipeline.input_data",))
+"""Tags that hold what visitors ask, though Haystack does not say so of them: they go by what it says of content."""
+
 _OF_NOTHING = frozenset(("ProxyTracerProvider", "NoOpTracerProvider"))
 """The classes of OpenTelemetry's providers that stand for none."""
 
@@ -93,6 +96,7 @@ def trace_haystack(found: Any) -> None:
 
 def _haystack_tracer(found: Any) -> Any:
     from haystack.tracing import Span, Tracer
+    from haystack.tracing import tracer as haystack_tracer
     from haystack.tracing.utils import coerce_tag_value
     from opentelemetry import trace
 
@@ -103,7 +107,8 @@ def _haystack_tracer(found: Any) -> Any:
             self._inner = inner
 
         def set_tag(self, key: str, value: Any) -> None:
-            self._inner.set_attribute(key, coerce_tag_value(value))
+            if key not in _CONTENT or haystack_tracer.is_content_tracing_enabled:
+                self._inner.set_attribute(key, coerce_tag_value(value))
 
         def raw_span(self) -> Any:
             return self._inner
