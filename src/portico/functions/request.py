@@ -44,6 +44,9 @@ MAX_FILES = 100
 MAX_FIELDS = 1000
 """Parts of a form that are no files, and arguments of a query: more than any function has parameters."""
 
+URL_ENCODED = "application/x-www-form-urlencoded"
+"""What a form without files may come as (URL Standard §5)."""
+
 IN_MEMORY = 256 * 1024 if THREADS else MAX_UPLOAD
 """Bytes of a file that stay in memory: so the files of one form take 25 MiB at most. In a tab nothing is spooled, as
 writing to a file needs a thread there."""
@@ -59,6 +62,8 @@ class Intake:
     """Whether arguments may come as JSON."""
     form: bool = False
     """Whether they may come as a form (``multipart/form-data``)."""
+    fields: bool = False
+    """Whether a form without files may come as ``application/x-www-form-urlencoded``, too."""
 
 
 def intake_of(typed: TypedFunction) -> Intake:
@@ -82,6 +87,9 @@ async def read_body_arguments(
             raise _unsupported(intake, media_type)
         raw = await read_body(exchange.receive, headers, intake.max_body, exchange.scope)
         return json_arguments(raw) if raw.strip() else {}
+    if intake.fields and media_type == URL_ENCODED:
+        _refuse_other_sites(headers)
+        return _pairs(await read_body(exchange.receive, headers, intake.max_body, exchange.scope), typed, "form")
     if media_type and not (intake.form and media_type == "multipart/form-data"):
         raise _unsupported(intake, media_type)
     if media_type:
@@ -102,10 +110,14 @@ def json_arguments(raw: bytes) -> dict[str, Any]:
 
 def query_arguments(query: bytes, typed: TypedFunction) -> dict[str, Any]:
     """The arguments by name in a *query*. Raises `UnusableRequest` with status 400 for one that is none."""
+    return _pairs(query, typed, "query")
+
+
+def _pairs(raw: bytes, typed: TypedFunction, what: str) -> dict[str, Any]:
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:  # not UTF-8, or too many
-        raise UnusableRequest(f"The query is not UTF-8, or has more than {MAX_FIELDS} arguments.") from None
+        raise UnusableRequest(f"The {what} is not UTF-8, or has more than {MAX_FIELDS} arguments.") from None
     texts: dict[str, list[Any]] = {}
     for name, text in pairs:
         texts.setdefault(name, []).append(text)

@@ -48,7 +48,7 @@ def run_route(
     if typed is None:
         return None
     takes_files = any(parameter.upload for parameter in typed.parameters)
-    intake = Intake(json=not takes_files, form=takes_files)
+    intake = Intake(json=not takes_files, form=takes_files, fields=takes_files)
     return RunRoute(typed, report=report, manner=SHOWING if show_tracebacks else QUIET, intake=intake)
 
 
@@ -183,9 +183,12 @@ def with_traceback(told: str, error: BaseException) -> str:
 
 
 def refused(error: PorticoError) -> PorticoError:
-    """A body that is not JSON is told as one whose value is wrong: at 422, with its place."""
-    if isinstance(error, UnusableRequest) and error.status == 400 and error.code is None:
-        return UnusableRequest(str(error), 422, field=error.field, code=None if error.field else "json_invalid")
+    """A body that is not JSON, or does not say that it is, is told as one whose value is wrong: at 422."""
+    if isinstance(error, UnusableRequest):
+        if error.status == 400 and error.code is None:
+            return UnusableRequest(str(error), 422, field=error.field, code=None if error.field else "json_invalid")
+        if error.status == 415 and error.code == "content_type":
+            return UnusableRequest(str(error), 422, code=error.code, headers=error.headers)
     return error
 
 

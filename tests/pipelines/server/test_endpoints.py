@@ -101,7 +101,7 @@ def test_what_is_no_json_is_refused_and_tells_why(client: TestClient) -> None:
     json = serving.JSON
     assert client.post("/deploy_files", content=b'{"name', headers=json).json()["detail"][0]["type"] == "json_invalid"
     assert client.post("/deploy_files", content=b"\xff", headers=json).status_code == 422
-    assert client.post("/deploy_files", content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
+    assert client.post("/deploy_files", content=b"{}", headers={"content-type": "text/plain"}).status_code == 422
     assert (
         client.post("/deploy_files", content=b"{}", headers={**json, "content-length": "999999999"}).status_code == 413
     )

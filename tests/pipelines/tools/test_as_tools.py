@@ -31,7 +31,7 @@ from tests.pipelines.serving import AWAY, BEARER, KEY, ask, wrapped
 from tests.tools.served import listening
 
 DOUBLE = branches().dumps() + "inputs:\n  value: [first.value, add.value]\noutputs:\n  sum: add.result\n"
-MESSAGE = '{"a":{"_role":"user","_content":[{"text":"Why?"}],"_name":null,"_meta":{}}}'
+MESSAGE = '{"a": {"_role": "user", "_content": [{"text": "Why?"}], "_name": null, "_meta": {}}}'
 CORE = ["get_all_pipeline_statuses", "get_pipeline_status", "undeploy_pipeline", "deploy_pipeline"]
 HAS_KEY = {"access": "key", "key_id": "server", "may_deploy": True}
 MCP = {"accept": "application/json, text/event-stream"}
@@ -284,11 +284,11 @@ def _message() -> Any:
         (list[int], lambda: [1, 2], "[1, 2]"),
         (tuple[int, str], lambda: (1, "a"), "(1, 'a')"),
         (Point, Point, "x=1"),
-        (dict, lambda: {"a": Point()}, '{"a":{"x":1}}'),
+        (dict, lambda: {"a": Point()}, '{"a": {"x": 1}}'),
         (
             dict,
             lambda: {"a": _message()},
-            '{"a":{"_role":"user","_content":[{"text":"Why?"}],"_name":null,"_meta":{}}}',
+            '{"a": {"_role": "user", "_content": [{"text": "Why?"}], "_name": null, "_meta": {}}}',
         ),
     ],
 )

@@ -22,7 +22,7 @@ from secrets import token_hex
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from portico.errors import Busy, PipelineError, PipelineExists, PipelineNotSaved
+from portico.errors import Busy, NoSuchPipeline, PipelineError, PipelineExists, PipelineNotSaved
 from portico.pipelines.deploying.candidate import Candidate, Laid, make_wrapper, make_yaml
 from portico.pipelines.deploying.crew import Crew, CrewChange
 from portico.pipelines.deploying.fingerprint import fingerprint
@@ -170,7 +170,10 @@ class Deploying:
             await self._run(name, partial(self._reload, name, self.folder, at_any_rate))
 
     async def undeploy(self, name: str) -> Deployment:
-        """Serve *name* no more, from the next request on; files stay. Raises `NoSuchPipeline`."""
+        """Serve *name* no more, from the next request on; files stay.
+
+        Raises `NoSuchPipeline`; `PipelineError` for a name that no pipeline can have.
+        """
         return await self._run(name, lambda: self._undeploy(name))
 
     async def _deploy(
@@ -225,7 +228,11 @@ class Deploying:
                 log.info("Pipeline '%s' is served as its files are now", name)
 
     async def _undeploy(self, name: str) -> Deployment:
-        self.deployments.find(name)
+        try:
+            self.deployments.find(name)
+        except NoSuchPipeline:
+            check_name(name)  # one that none can have is told as such
+            raise
         if (folder := self.folder) is not None:
             try:
                 await on_thread(lambda: folder.write_undeployed(name))

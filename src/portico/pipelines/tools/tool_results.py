@@ -7,6 +7,7 @@ Source of the texts: Hayhooks 2.1, which tells results so.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from portico.calls.run import Frames
@@ -91,9 +92,16 @@ def _result(value: Any, typed: TypedFunction, form: ResultForm) -> ToolResult:
             raise
         return _said(_text_of(value))
     is_text = len(result.content) == 1 and result.content[0]["type"] == "text"
-    if isinstance(value, dict | str) or not is_text:
+    if isinstance(value, str) or not is_text:
         return result
+    if isinstance(value, dict):
+        return ToolResult(content=_said(_spaced(result.content[0]["text"])).content, structured=result.structured)
     return ToolResult(content=_said(_text_of(value)).content, structured=result.structured)
+
+
+def _spaced(raw: str) -> str:
+    """JSON as Python's ``json.dumps`` spaces it."""
+    return json.dumps(json.loads(raw), ensure_ascii=False)
 
 
 def _text_of(value: Any) -> str:
