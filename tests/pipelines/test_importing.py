@@ -18,6 +18,7 @@ from portico.pipelines.loading import load_wrapper
 from portico.pipelines.preparing import prepare
 from portico.pipelines.runs import piece_text
 from portico.pipelines.wrapper import BasePipelineWrapper
+from tests.waiting import eventually
 
 PROGRAM = """
 import asyncio, sys
@@ -41,6 +42,7 @@ asyncio.run(main())
 AT_TOP = """
 from haystack import Pipeline
 from portico.pipelines.wrapper import BasePipelineWrapper
+from tests.waiting import eventually
 
 class PipelineWrapper(BasePipelineWrapper):
     def setup(self) -> None:
@@ -52,6 +54,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
 IN_SETUP = """
 from portico.pipelines.wrapper import BasePipelineWrapper
+from tests.waiting import eventually
 
 class PipelineWrapper(BasePipelineWrapper):
     def setup(self) -> None:
@@ -65,6 +68,7 @@ class PipelineWrapper(BasePipelineWrapper):
 
 WITHOUT = """
 from portico.pipelines.wrapper import BasePipelineWrapper
+from tests.waiting import eventually
 
 class PipelineWrapper(BasePipelineWrapper):
     def setup(self) -> None:
@@ -159,6 +163,32 @@ def test_what_a_setup_imports_waits_for_the_imports_of_others(tmp_path: Path, mo
         assert done.wait(20)
     thread.join(20)
     of_wrapper.discard()
+
+
+def test_a_file_that_hangs_at_its_top_does_not_hold_up_the_others_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("portico.pipelines.importing.LONGEST_WAIT", 0.2)
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    for name, top in {
+        "hangs": f"import time\nPath({str(begun)!r}).touch()\nwhile not Path({str(gate)!r}).exists(): time.sleep(0.01)",
+        "other": "import colorsys",
+    }.items():
+        (tmp_path / name).mkdir()
+        text = f"from pathlib import Path\n{top}\nclass PipelineWrapper: pass\n"
+        (tmp_path / name / "pipeline_wrapper.py").write_text(text)
+    hanging = threading.Thread(target=load_wrapper, args=("hangs", tmp_path / "hangs"), daemon=True)
+    hanging.start()
+    eventually(begun.exists)
+    try:
+        load_wrapper("other", tmp_path / "other").discard()
+        assert hanging.is_alive()
+    finally:
+        gate.touch()
+        hanging.join(10)
+    assert "Another pipeline has been importing" in caplog.text
+    with importing():
+        pass
 
 
 def test_what_cannot_be_imported_is_left_to_who_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,11 +22,22 @@ _alone = threading.RLock()
 """One thread may take it twice: what is imported imports more."""
 
 
+LONGEST_WAIT = 30.0
+"""Seconds to wait for what another thread imports: packages take some, and a file that loads a model at its top may
+take minutes, or hang. Then it goes on side by side, as in any program with threads."""
+
+
 @contextmanager
 def importing() -> Iterator[None]:
     """Import within this block what may not be there yet. So deploys may set up at once, but not import at once."""
-    with _alone:
+    is_alone = _alone.acquire(timeout=LONGEST_WAIT)
+    if not is_alone:
+        log.warning("Another pipeline has been importing for %g s; its file may do much at its top", LONGEST_WAIT)
+    try:
         yield
+    finally:
+        if is_alone:
+            _alone.release()
 
 
 def is_imported(package: str) -> bool:
