@@ -35,6 +35,8 @@ def test_it_says_how_far_it_is_and_where_it_is(shell: Shell, two: Path) -> None:
     live = start_pipelines(shell)
     assert live.url == f"http://localhost:{live.port}"
     assert live.request("POST", "/double/run", json={"value": 2}).json() == {"result": {"add": {"result": 7}}}
+    listed = live.portico("status").stdout
+    assert "Could not be made ready, see the server's log: broken\n" in listed
     path = shell.folder / "state" / "portico" / "keys" / f"{live.port}.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert live.request("POST", "/undeploy/double").status_code == 401

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 
+from portico import foreign
 from portico.cli.account import table, when
 from portico.cli.pipelines_server import add_server_options, ask, print_anything, server_of
 from portico.errors import InvalidOption, LinkClosed, PorticoError
@@ -35,6 +36,9 @@ def run(options: argparse.Namespace) -> int:
         print(_table_of(pipelines, answer.get("deployments")))
     else:
         print("No pipelines are deployed. Try: portico pipeline deploy-files -n NAME FOLDER")
+    failed = answer.get("failed")
+    if isinstance(failed, list) and failed:
+        print(f"Could not be made ready, see the server's log: {foreign.text(', '.join(map(str, failed)))}")
     print()
     _print_logins()
     return 0

@@ -26,6 +26,8 @@ class Deployments:
         """The pipelines by name, in the order of their first deployment; those of the folder first, in that of names.
 
         Replaced whole at each change."""
+        self.failed: set[str] = set()
+        """Those that lie in the pipelines' folder and could not be made ready, so that none of that name is served."""
         self.listeners: list[Listener] = []
         """Called after each change, on the event loop."""
 
@@ -42,6 +44,7 @@ class Deployments:
         if before is not None and not replace:
             raise PipelineExists(f"Pipeline '{deployment.name}' already exists")
         served = scoped(deployment, self.streaming_components)
+        self.failed.discard(served.name)
         self._set({**self.present, served.name: served})
         if before is not None and before.wrapper is not deployment.wrapper:
             before.discard()

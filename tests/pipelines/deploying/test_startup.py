@@ -85,6 +85,7 @@ async def test_one_that_fails_is_told_of_and_the_others_are_served(
     failed = await deploy_all(deploying, told.append)
     assert [*deploying.deployments.present] == ["a"]
     assert sorted(failed) == ["b", "c", "e."]
+    assert deploying.deployments.failed == failed.keys()
     assert all(isinstance(error, PipelineError) for error in failed.values())
     assert {step.name: step.error for step in told if step.error is not None} == failed
     assert f"{tmp_path / 'd'} is passed over: it has no pipeline_wrapper.py" in caplog.text

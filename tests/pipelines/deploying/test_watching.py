@@ -66,8 +66,20 @@ async def test_a_yaml_is_served_as_it_is_now_and_the_old_one_stays_while_the_new
     lay(folder, {"a.yml": b"components: {}", "b.yml": YAML.encode()})
     await until(lambda: "b" in deploying.deployments.present)
     assert text(deploying, "a") == YAML + "# 2\n"
+    assert not deploying.deployments.failed, "it is served, as it was"
     lay(folder, {"a.yml": (YAML + "# 3\n").encode()})
     await until(lambda: text(deploying, "a") == YAML + "# 3\n")
+
+
+async def test_what_fails_from_the_first_is_known_until_it_is_mended_or_gone(
+    deploying: Deploying, folder: Path
+) -> None:
+    lay(folder, {"b.yml": b"components: {}", "c.yml": b"components: {}"})
+    await until(lambda: deploying.deployments.failed == {"b", "c"})
+    lay(folder, {"b.yml": YAML.encode()})
+    (folder / "c.yml").unlink()
+    await until(lambda: not deploying.deployments.failed)
+    assert "b" in deploying.deployments.present
 
 
 async def test_what_is_taken_out_goes_and_what_was_undeployed_stays_away(deploying: Deploying, folder: Path) -> None:

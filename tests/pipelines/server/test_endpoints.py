@@ -41,6 +41,7 @@ def test_a_yaml_comes_and_goes(client: TestClient) -> None:
     assert client.get("/status/hello").json() == {"status": "Up!", "pipeline": "hello"}
     status = client.get("/status").json()
     assert (status["status"], status["pipelines"]) == ("Up!", ["hello"])
+    assert status["failed"] == []
     (summary,) = status["deployments"]
     assert (summary["name"], summary["description"]) == ("hello", "Greets.")
     assert summary["capabilities"] == ["run_api", "mcp_eligible"]

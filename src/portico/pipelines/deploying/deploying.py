@@ -217,6 +217,7 @@ class Deploying:
         found = await on_thread(lambda: folder.find(name))
         served = self.deployments.present.get(name)
         if found is None:
+            self.deployments.failed.discard(name)
             path = served.source.path if served is not None else None
             if path is not None and path.is_relative_to(folder.path):  # its owner has taken it out
                 self.deployments.remove(name)
@@ -224,7 +225,13 @@ class Deploying:
         elif not found.is_undeployed:
             now = await on_thread(lambda: fingerprint(found.path))
             if at_any_rate or served is None or served.source.fingerprint != now:
-                self.deployments.add(await on_thread(lambda: prepare_found(found)), replace=True)
+                try:
+                    made = await on_thread(lambda: prepare_found(found))
+                except PipelineError:
+                    if served is None:
+                        self.deployments.failed.add(name)
+                    raise
+                self.deployments.add(made, replace=True)
                 log.info("Pipeline '%s' is served as its files are now", name)
 
     async def _undeploy(self, name: str) -> Deployment:

@@ -76,6 +76,7 @@ async def deploy_all(
             began = await _deploy(found, deploying, places)
         except PipelineError as failure:
             failed[found.name] = error = failure
+            deploying.deployments.failed.add(found.name)
         done += 1
         if tell is not None:
             seconds = time.monotonic() - began

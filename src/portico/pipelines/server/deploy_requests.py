@@ -92,6 +92,7 @@ class StatusResponse(BaseModel):
     status: str
     pipelines: list[str]
     deployments: list[DeploymentSummary]
+    failed: list[str] = Field(description="Those of the folder that could not be made ready; the server's log says why")
 
 
 class PipelineStatusResponse(BaseModel):

@@ -159,8 +159,11 @@ class Endpoints:
 
     async def _status(self, exchange: Exchange, name: str) -> None:
         present = self._deployments.present
-        told = {"status": "Up!", "pipelines": [*present], "deployments": [*map(summary_of, present.values())]}
-        await exchange.json(told)
+        summaries = [*map(summary_of, present.values())]
+        failed = sorted(
+            self._deployments.failed
+        )  # their names alone: what went wrong may say more than readers should know
+        await exchange.json({"status": "Up!", "pipelines": [*present], "deployments": summaries, "failed": failed})
 
     async def _status_of(self, exchange: Exchange, name: str) -> None:
         await exchange.json({"status": "Up!", "pipeline": self._deployments.find(name).name})
