@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from portico.pipelines import create_app
+
 HEAD = """
 from typing import *
 from hayhooks import BasePipelineWrapper, SSEStream, get_last_user_message
@@ -142,8 +144,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     os.chdir(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PORTICO_API_KEY", "k")
-        from hayhooks import create_app  # type: ignore[import-not-found]
-
         with TestClient(create_app(), headers={"X-API-Key": "k"}) as client:
             yield client
     os.chdir(before)
