@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
+from portico.calls.endings import is_from_the_keyboard
 from portico.errors import PipelineError, PorticoError
 from portico.functions.conventions import Conventions
 from portico.functions.docstrings import docstring_of, parse
@@ -102,18 +103,18 @@ def _instance(wrapper: Any) -> Any:
         return wrapper
     try:
         return wrapper()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # its author's code, which ends no server
+        if isinstance(error, KeyboardInterrupt) and is_from_the_keyboard():
+            raise
         raise PipelineError(f"Failed to create pipeline wrapper instance: {told(error)}") from error
 
 
 def _set_up(wrapper: Any, settings: Mapping[str, Any]) -> None:
     try:
         done = wrapper.setup(**settings)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # as above
+        if isinstance(error, KeyboardInterrupt) and is_from_the_keyboard():
+            raise
         raise PipelineError(f"Failed to call setup() on pipeline wrapper instance: {told(error)}") from error
     if inspect.iscoroutine(done):
         done.close()

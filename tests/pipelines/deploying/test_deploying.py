@@ -224,6 +224,15 @@ async def test_an_overwrite_that_fails_leaves_code_and_files_as_they_were(
     assert not (folder / ".portico").exists()
 
 
+@pytest.mark.parametrize(
+    "raised",
+    ["SystemExit(3)", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "__import__('asyncio').CancelledError"],
+)
+async def test_whatever_setup_raises_is_said_to_be_its_own(deploying: Deploying, raised: str) -> None:
+    with pytest.raises(PipelineError, match=r"^Failed to call setup\(\) on pipeline wrapper instance: "):
+        await deploying.deploy_files("a", wrapper("1", f"raise {raised}"))
+
+
 @pytest.mark.parametrize("files", FAILING, ids=range(len(FAILING)))
 async def test_a_first_deploy_that_fails_leaves_nothing(
     deploying: Deploying, folder: Path, files: Mapping[str, bytes]
