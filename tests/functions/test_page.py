@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
+from portico.functions.conventions import Conventions
 from portico.functions.given import Progress
 from portico.functions.page import base_of, page
 from portico.functions.signature import typed_function
@@ -49,6 +50,22 @@ def test_the_page_is_told_of_each_function() -> None:
     assert (second["streams"], second["progress"], second["get"], second["uploads"]) == (True, True, True, ["data"])
     assert (second["title"], second["description"]) == ("Learn it", "Learn.\n\nFor long.")
     assert list(second["schema"]["properties"]) == ["data", "epochs"], "what callers cannot give is not asked for"
+
+
+def test_a_description_that_only_repeats_the_name_is_not_shown() -> None:
+    def ask(question: str, urls: list[str]) -> str:
+        """Ask.
+
+        Args:
+            urls: where to look
+        """
+        return question
+
+    typed = typed_function(ask, conventions=Conventions(describe=lambda name: f"Parameter '{name}'"))
+    fields = shown(typed)[1]["functions"][0]["schema"]["properties"]
+    assert "description" not in fields["question"]
+    assert fields["urls"]["description"] == "where to look"
+    assert typed.input_schema["properties"]["question"]["description"] == "Parameter 'question'", "as programs have it"
 
 
 @pytest.mark.parametrize(

@@ -75,12 +75,21 @@ def _told(name: str, typed: TypedFunction) -> dict[str, Any]:
         "name": name,
         "title": typed.title,
         "description": typed.description,
-        "schema": typed.input_schema,
+        "schema": _shown(typed.input_schema),
         "streams": typed.streams,
         "progress": "progress" in typed.injected.values(),
         "get": typed.options.get,
         "uploads": [parameter.name for parameter in typed.parameters if parameter.upload],
     }
+
+
+def _shown(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """*schema* without the descriptions that only repeat a field's name: the page has that above the field."""
+    fields = dict(schema.get("properties", {}))
+    for name, field in fields.items():
+        if isinstance(field, dict) and field.get("description") == f"Parameter '{name}'":
+            fields[name] = {key: value for key, value in field.items() if key != "description"}
+    return {**schema, "properties": fields} if fields else schema
 
 
 def _in_script(told: Any) -> str:
