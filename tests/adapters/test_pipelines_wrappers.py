@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -13,8 +15,11 @@ from portico.adapters import TakeOptions, Wiring
 from portico.adapters.pipelines import claims
 from portico.adapters.take import take
 from portico.errors import InvalidOption, NotServable, StartupFailed
+from portico.pipelines.program.app import create_app
+from portico.pipelines.settings import PipelinesSettings
 from portico.pipelines.wrapper import BasePipelineWrapper
 from portico.provider.serving import guess_name
+from tests.adapters.test_pipelines import prompting
 from tests.models.visitor import MESSAGES, Answer, visit
 
 
@@ -148,3 +153,37 @@ def test_what_its_author_must_know_is_said() -> None:
         take(Untyped)
     with pytest.raises(StartupFailed, match="unexpected keyword argument 'nothing'"):
         take(DocsQA, TakeOptions(wiring=Wiring(settings={"nothing": 1})))
+
+
+CHANGING = {
+    ("/deploy_files", '{"name": "n", "files": {"pipeline_wrapper.py": "x = 1"}}'),
+    ("/deploy-yaml", '{"name": "n", "source_code": ""}'),
+    ("/undeploy/docs-qa", "{}"),
+}
+CORE = {"deploy_pipeline", "undeploy_pipeline", "get_pipeline_status", "get_all_pipeline_statuses"}
+
+
+def in_hub(app: Any, path: str, body: str) -> Answer:
+    """A request as a hub hands it on, of a user who may do all that anybody may there."""
+    extensions = {"portico": {"access": "user", "user": "owner", "may_deploy": True}}
+    headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+    return asyncio.run(visit(app, "POST", path, body.encode(), headers=headers, extensions=extensions))
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "pipeline", "server"])
+def test_no_service_of_a_hub_has_a_tool_or_a_route_that_deploys(kind: str, tmp_path: Path) -> None:
+    settings = PipelinesSettings(pipelines_dir=str(tmp_path), api_key="k" * 20, no_auth=True)
+    thing = {"wrapper": lambda: DocsQA, "pipeline": prompting, "server": lambda: create_app(settings)}[kind]()
+    taken = take(thing, TakeOptions(name="docs-qa"))
+    assert not CORE & {*taken.tools.names}
+    for path, body in CHANGING:
+        assert in_hub(taken.app, path, body).status == (401 if kind == "server" else 404), path
+    named = {"pipeline_name": "n", "name": "n", "files": {"pipeline_wrapper.py": "x = 1"}}
+    for tool in CORE:
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": named}}
+        answer = in_hub(taken.app, "/mcp", json.dumps(asked)).json
+        if kind != "server":
+            assert "error" in answer or answer["result"]["isError"], tool
+        elif "deploy_" in tool:  # what stands at the server's own URL, and not among the hub's tools
+            assert "needs the server's key" in str(answer["result"])
+    assert not [*tmp_path.iterdir()]
