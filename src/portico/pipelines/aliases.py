@@ -95,6 +95,8 @@ MODULES: Final[dict[str, dict[str, str]]] = {
             "PipelineFilesError",
             "PipelineModuleLoadError",
             "PipelineNotFoundError",
+            "PipelinePathError",
+            "PipelineRollbackError",
             "PipelineWrapperError",
             "PipelineYamlError",
         ),
