@@ -171,3 +171,17 @@ def test_mending_that_is_cut_short_is_ended_by_the_next(tmp_path: Path) -> None:
     assert step > 2
     assert lying(tmp_path) == BEFORE
     assert os.listdir(tmp_path) == ["p"] or sorted(os.listdir(tmp_path)) == [".state", "p"]
+
+
+def test_a_folder_that_another_change_takes_away_meanwhile_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "a").write_bytes(b"old")
+    there = FileChanges(tmp_path, tmp_path / ".state", {"records/b": b"new"})
+    gone = FileChanges(tmp_path, tmp_path / ".state", {"records/a": None})
+    (tmp_path / "records" / "a").unlink()
+    (tmp_path / "records").rmdir()
+    gone.apply()
+    gone.keep()
+    there.apply()
+    there.keep()
+    assert (tmp_path / "records" / "b").read_bytes() == b"new"

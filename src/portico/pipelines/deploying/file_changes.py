@@ -35,6 +35,9 @@ _LEFT_AFTER: Final = 3600.0
 _MENDED_WITHIN: Final = 10.0  # seconds
 _LOOK: Final = 0.01  # seconds
 
+_TRIES: Final = 10
+"""To put a file into a folder that others take away: each of them does so once, when it has emptied it."""
+
 _MENDING = "mending.lock"
 _JOURNAL = "journal.json"
 _DONE = "done.json"
@@ -90,9 +93,18 @@ class FileChanges:
             if entry["new"] is None:
                 place.unlink(missing_ok=True)
             else:
-                os.replace(self._folder / f"new-{number}", place)
+                self._put(self._folder / f"new-{number}", place)
         for folder in {(self._root / entry["path"]).parent for entry in self._entries}:
             _sync_folder(folder)
+
+    @staticmethod
+    def _put(new: Path, place: Path) -> None:
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):  # another change has just taken the folder away as empty
+                os.replace(new, place)
+                return
+            place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(new, place)
 
     def keep(self) -> None:
         """From here on the change holds, after a crash as well. Raises `OSError`: then all is undone."""
