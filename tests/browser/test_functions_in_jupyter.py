@@ -89,7 +89,7 @@ def test_a_login_that_ended_is_told(page: Page, visitor: BrowserContext) -> None
     page.get_by_label("area", exact=True).fill("80")
     visitor.clear_cookies()
     run(page)
-    expect(page.locator(".output:visible")).to_contain_text("Load this page again to sign in.")
+    expect(page.locator(".output:visible")).to_contain_text("Load this page again: it asks you to sign in")
 
 
 def test_a_service_that_is_gone_is_told(page: Page, kernel: Kernel) -> None:

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "pipelines/program/running.py": "how many it is to have",
     "pipelines/program/tools_app.py": "the same with tools alone",
     "pipelines/pictures/graph_png.py": "imports threading for a lock, which works in a tab as well",
+    "pipelines/deploying/file_changes.py": "the same",
     "pipelines/importing.py": "the same",
     "pipelines/loading.py": "the same",
     "pipelines/streams/thread_run.py": "a thread; pipelines run inline where there are none",

@@ -29,7 +29,7 @@ describe("events", () => {
 
 describe("a refusal", () => {
   it.each([
-    [401, "", "You are not signed in, or not any more.", "Load this page again to sign in."],
+    [401, "", "This is not served any more, or you are not signed in.", "Load this page again: it asks you to sign in if that is what is missing."],
     [403, '{"detail": "This key does not open it."}', "This key does not open it.", "Ask whoever serves it for access, or for a key."],
     [404, "<html>", "This function is not served here any more.", "Load this page again to see what is."],
     [413, "", "This is more than may be sent.", "Send less: smaller files, or fewer."],

@@ -93,7 +93,7 @@ def graph_of(name: str, pipe: Any) -> Graph | None:
 def type_name(annotation: Any) -> str:
     """A type without the modules of its classes: ``list[ChatMessage]``."""
     text = formatannotation(annotation) if annotation is not Any else "Any"
-    return re.sub(r"(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text)
+    return re.sub(r"(?<!\w)(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])", "", text)
 
 
 def shortened(text: str) -> str:
