@@ -62,8 +62,8 @@ def login(jupyter_server: JupyterServer) -> Login:
     return log_in(jupyter_server)
 
 
-def make_key(server: JupyterServer, *services: str, lifetime: float = 600) -> tuple[str, str]:
-    """A key, and its id."""
+def make_key(server: JupyterServer, *services: str, lifetime: float = 7200) -> tuple[str, str]:
+    """A key, and its id. It outlives the session of tests, which shares it."""
     made = server.api("POST", "portico/api/keys", {"services": list(services), "expires_in": lifetime})
     return made["key"], made["id"]
 
