@@ -57,6 +57,8 @@ class Dialect:
     """Fields of a model object besides the API's, by the model's id."""
     role_alone: bool = True
     """Whether a streamed chat begins with a chunk that tells the role alone; else the first delta tells it, too."""
+    done: bool = True
+    """Whether a stream of a response ends with ``data: [DONE]``, as a chat's does. The API reference has none there."""
     may_be_empty: bool = False
     """Whether there may be no model at all."""
 

@@ -35,16 +35,23 @@ class ResponseEvents:
 
     ``response`` is the response object, whole at the end. Without *lines*, frames are bare JSON, as WebSocket messages
     are; with them, server-sent events. *stream_id* is the WebSocket's lane, repeated in each event. With *summary*,
-    reasoning is told as a summary too, as it is where the request asks for that.
+    reasoning is told as a summary too, as it is where the request asks for that. *done*: whether lines end as
+    those of a chat do.
     """
 
     def __init__(
-        self, response: dict[str, Any], lines: bool = True, stream_id: str | None = None, summary: bool = False
+        self,
+        response: dict[str, Any],
+        lines: bool = True,
+        stream_id: str | None = None,
+        summary: bool = False,
+        done: bool = True,
     ) -> None:
         self.response = response
         self.ended: Callable[[], None] = _nothing
         """Called when ``response`` has come to its end, before the event that says so goes out."""
         self._lines = lines
+        self._last = [DONE] if lines and done else []
         self._lane = f',"stream_id":{quoted(stream_id)}' if stream_id is not None else ""
         self._tail = "\n\n" if lines else ""
         self._sequence = 0
@@ -105,7 +112,7 @@ class ResponseEvents:
         """``response.completed`` or ``response.incomplete``, and the end."""
         self._complete(generation)
         last = self._write(f"response.{self.response['status']}", {"response": self.response})
-        return [last, DONE] if self._lines else [last]
+        return [last, *self._last]
 
     def _complete(self, generation: Generation) -> None:
         reason = generation.choices[0].finish_reason
@@ -126,7 +133,7 @@ class ResponseEvents:
         frames = self._close_all("incomplete")
         self._fail(error)
         frames.append(self._write("response.failed", {"response": self.response}))
-        return [*frames, DONE] if self._lines else frames
+        return [*frames, *self._last]
 
     def cancelled(self) -> None:
         """Bring the response object to its end where nobody wants it any more; one that has ended stays as it is.

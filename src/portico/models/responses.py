@@ -138,7 +138,7 @@ class Responses:
         if body.get("background") and not kept:
             raise InvalidRequest("'background' needs 'store'.", "background")
         response = response_object(self.store.new_id(), body, asked.model)
-        events = ResponseEvents(response, lines, stream_id, asked.summary)
+        events = ResponseEvents(response, lines, stream_id, asked.summary, self.engine.settings.dialect.done)
         store = self.store if kept else unstored
         generation = Generation(asked.wanted, asked.cancel)
         turn = Turn(generation, events, asked.model, asked.items, asked.earlier, owner, store)

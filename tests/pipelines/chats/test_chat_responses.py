@@ -61,7 +61,7 @@ def test_an_answer_is_a_response_object(path):
 def test_a_stream_has_the_events_of_the_api_in_order():
     answer = ask(answering(lambda: iter("abc")), stream=True)
     read = TypeAdapter(ResponseStreamEvent).validate_python
-    events = [read(event) for event in answer.events[:-1]]
+    events = [read(event) for event in answer.events]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [event.type.removeprefix("response.") for event in events] == [
         *("created", "in_progress", "output_item.added", "content_part.added"),
@@ -74,18 +74,18 @@ def test_a_stream_has_the_events_of_the_api_in_order():
 
 def test_a_text_with_stream_is_one_delta():
     answer = ask(answering(lambda: "all of it"), stream=True)
-    deltas = [event["delta"] for event in answer.events[:-1] if event["type"] == "response.output_text.delta"]
+    deltas = [event["delta"] for event in answer.events if event["type"] == "response.output_text.delta"]
     assert deltas == ["all of it"]
 
 
 def test_events_of_the_page_have_their_own_names():
     answer = ask(answering(lambda: iter(["a", Event("status", description="working"), "b"])), stream=True)
-    (event,) = [event for event in answer.events[:-1] if event["type"] == "status"]
+    (event,) = [event for event in answer.events if event["type"] == "status"]
     assert event["data"] == {"description": "working"}
-    assert [one["sequence_number"] for one in answer.events[:-1]] == list(range(len(answer.events) - 1))
+    assert [one["sequence_number"] for one in answer.events] == list(range(len(answer.events)))
     odd = Event("two\nlines", a=1)
     answer = ask(answering(lambda: iter([odd])), stream=True)
-    assert [event["type"] for event in answer.events[:-1] if "data" in event] == ["event"]
+    assert [event["type"] for event in answer.events if "data" in event] == ["event"]
     assert ask(answering(lambda: iter(["a", odd]))).json["output"][0]["content"][0]["text"] == "a"
 
 
@@ -132,7 +132,7 @@ def test_failures():
         raise ValueError("boom")
 
     answer = ask(answering(late), stream=True)
-    last = answer.events[-2]
+    last = answer.events[-1]
     assert last["type"] == "response.failed"
     assert last["response"]["error"]["message"] == "Pipeline execution failed: boom"
     assert ask(Echo(), model="none").json["detail"] == "Pipeline 'none' not found"

@@ -122,6 +122,7 @@ def models_of(
         told=told,
         extra=lambda id: {"name": id},
         role_alone=False,
+        done=False,
         may_be_empty=True,
     )
     origins = (allow_origins,) if isinstance(allow_origins, str) else tuple(allow_origins)
