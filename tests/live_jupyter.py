@@ -187,7 +187,7 @@ class Kernel:
 
     def _connect(self) -> ClientConnection:
         url = f"{self.server.url.replace('http', 'ws', 1)}api/kernels/{self.id}/channels?token={self.server.token}"
-        options: dict[str, Any] = {"max_size": None, "max_queue": None, "proxy": None}
+        options: dict[str, Any] = {"max_size": None, "max_queue": None, "proxy": None, "open_timeout": 60}
         if self.server.sock is not None:
             self._manager = unix_connect(str(self.server.sock), url, **options)
         else:

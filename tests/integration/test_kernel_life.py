@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -118,12 +119,14 @@ newer = portico.serve(apps.pid_app(), {name!r}, provider=second)
     kernel.execute("second.run(second.shutdown())").check()
 
 
-def test_an_interrupt_leaves_the_provider_alone(jupyter_server: JupyterServer, kernel: Kernel) -> None:
+def test_an_interrupt_leaves_the_provider_alone(jupyter_server: JupyterServer, kernel: Kernel, tmp_path: Path) -> None:
     name = new_id()
     url = f"{jupyter_server.url}portico/apps/{name}/"
     _serve(kernel, name)
-    cell = kernel.send("import time\ntime.sleep(60)")
-    eventually(lambda: jupyter_server.api("GET", f"api/kernels/{kernel.id}")["execution_state"] == "busy", 10)
+    begun = tmp_path / "begun"
+    # A kernel is busy before its cell is, and takes an interrupt then for nothing.
+    cell = kernel.send(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(60)")
+    eventually(begun.exists)
     jupyter_server.api("POST", f"api/kernels/{kernel.id}/interrupt")
     error = kernel.wait(cell).error
     assert error is not None

@@ -228,28 +228,34 @@ def _run(options: argparse.Namespace, server: PipelinesAddress) -> int:
 def _answer(
     server: PipelinesAddress, name: str, given: dict[str, tuple[str, Any]], files: list[NamedFile], *, sent_files: bool
 ) -> Response:
-    """Run it: with JSON, or with a form if there are files, or if the pipeline takes nothing else (415)."""
+    """Run it: with JSON, or with a form if there are files, or if the pipeline takes nothing else."""
     path = path_of(name, "run")
     if not sent_files:
         values = {key: value for key, (_, value) in given.items()}
         try:
             return ask_json(server, path, values)
         except RefusedByServer as error:
-            texts = _wanted_as_texts(error, given)
-            if texts:  # nothing was run: `-p zip=12345` is a text, too
-                return ask_json(server, path, values | texts)
-            if error.status == 422 and (advice := _advice(error)):
-                raise LocalError(f"{error}\n{advice}") from None
-            if error.status != 415:
+            if not _is_of_another_type(error):
+                texts = _wanted_as_texts(error, given)
+                if texts:  # nothing was run: `-p zip=12345` is a text, too
+                    return ask_json(server, path, values | texts)
+                if error.status == 422 and (advice := _advice(error)):
+                    raise LocalError(f"{error}\n{advice}") from None
                 raise
     fields = {key: value if isinstance(value, str) else text for key, (text, value) in given.items()}
     form = FormBody(fields, files)
     try:
         return ask(server, "POST", path, body=form, headers=form.headers, within=None)
     except RefusedByServer as error:
-        if error.status != 415 or not sent_files:
+        if not (sent_files and _is_of_another_type(error)):
             raise
         raise LocalError(f"Pipeline '{name}' takes no files: run it without --file and --dir") from None
+
+
+def _is_of_another_type(error: RefusedByServer) -> bool:
+    """Whether the server takes no body of the type that was sent: JSON, or a form."""
+    told = error.detail if isinstance(error.detail, list) else []
+    return error.status == 415 or any(isinstance(one, dict) and one.get("type") == "content_type" for one in told)
 
 
 def _advice(error: RefusedByServer) -> str:

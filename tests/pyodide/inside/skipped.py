@@ -44,6 +44,7 @@ NO_FILE = {
     "tests/adapters/test_take_served.py": _NO_PROCESS,
     "tests/adapters/test_libraries_mcp.py": _NO_SERVER,
     "tests/adapters/test_pipelines.py": _NO_WHEEL + "haystack-ai",
+    "tests/adapters/test_pipelines_wrappers.py": _NO_WHEEL + "haystack-ai, and no server on a socket",
     "tests/functions/test_openapi.py": _NO_WHEEL + "openapi-spec-validator",
     "tests/functions/test_server_tools.py": _SDK,
     "tests/functions/test_texts.py": _NO_WHEEL + "numpy",
