@@ -27,6 +27,7 @@ PROVEN_IN = {
     "calls/dialogue_readers": "calls/test_dialogue.py",
     "calls/dialogue_runners": "calls/test_shared_threads.py",
     "calls/endings": "asgi/test_carrier_user_code.py",
+    "calls/in_thread": "tools/test_server_life.py",
     "calls/loops": "provider/test_thread.py",
     "calls/open_questions": "calls/test_dialogue.py",
     "calls/owner": "asgi/test_carrier_user_code.py",

@@ -2,10 +2,14 @@
 
 When it is full, a cache is emptied, and begins anew. With ``oldest_first``, which is for what is remembered of
 somebody, the oldest entry goes instead.
+
+And `BoundedShares`: a count of what callers hold of so much. How many of something each holds, which is asked before
+it is taken, is counted by `portico.hub.fair_use`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TypeVar
@@ -96,3 +100,39 @@ class BoundedCache(OrderedDict[_Key, _Value]):
         self._held = 0
         if self._sizes:
             self._sizes.clear()
+
+
+class BoundedShares(ABC):
+    """So much in all, of which one caller may have a part."""
+
+    __slots__ = ("_by_caller", "in_all", "of_a_caller", "total")
+
+    def __init__(self, in_all: int, of_a_caller: int) -> None:
+        self.in_all = in_all
+        self.of_a_caller = of_a_caller
+        self.total = 0
+        """What all hold."""
+        self._by_caller: dict[str, int] = {}
+
+    @abstractmethod
+    def full(self, *, of_a_caller: bool) -> Exception:
+        """The error for who would hold more than a caller's share, or than there is in all."""
+
+    def take(self, caller: str, count: int) -> None:
+        """Hold *count* more. Raises what `full` gives, and holds no more then."""
+        held = self._by_caller.get(caller, 0) + count
+        if held > self.of_a_caller:
+            raise self.full(of_a_caller=True)
+        if self.total + count > self.in_all:
+            raise self.full(of_a_caller=False)
+        self._by_caller[caller] = held
+        self.total += count
+
+    def give_back(self, caller: str, count: int) -> None:
+        """Hold *count* less."""
+        left = self._by_caller[caller] - count
+        if left:
+            self._by_caller[caller] = left
+        else:
+            del self._by_caller[caller]
+        self.total -= count

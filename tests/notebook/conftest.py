@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -40,3 +44,30 @@ def run(notebook: Kernel) -> Callable[[str], Output]:
 def get(jupyter_server: JupyterServer) -> Callable[[str], object]:
     """What a service answers to the server's own user: the decoded JSON."""
     return lambda path: jupyter_server.api("GET", "portico/apps/" + path)
+
+
+Post = Callable[[str, Any], tuple[int, Any]]
+
+
+def poster(server: JupyterServer, below: str) -> Post:
+    """POSTs JSON to a path under *below*, as the server's own user; gives the status and the answer."""
+
+    def post(path: str, body: Any) -> tuple[int, Any]:
+        request = Request(
+            f"{server.url}{below}{path}",
+            json.dumps(body).encode(),
+            {"Authorization": f"token {server.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            return error.code, json.load(error)
+
+    return post
+
+
+@pytest.fixture
+def post(jupyter_server: JupyterServer) -> Post:
+    """POST JSON to a path under ``portico/apps/``; the status and the answer."""
+    return poster(jupyter_server, "portico/apps/")

@@ -6,36 +6,14 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.live_jupyter import JupyterServer, Kernel, Output
+from tests.notebook.conftest import Post
 
 Run = Callable[[str], Output]
 Get = Callable[[str], object]
-Post = Callable[[str, Any], tuple[int, Any]]
-
-
-@pytest.fixture
-def post(jupyter_server: JupyterServer) -> Post:
-    """POST JSON to a path under ``portico/apps/``; the status and the answer."""
-
-    def post(path: str, body: Any) -> tuple[int, Any]:
-        request = Request(
-            f"{jupyter_server.url}portico/apps/{path}",
-            json.dumps(body).encode(),
-            {"Authorization": f"token {jupyter_server.token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urlopen(request, timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            return error.code, json.load(error)
-
-    return post
 
 
 def card_of(output: Output) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.live_jupyter import JupyterServer, Kernel, Output
+from tests.notebook.conftest import Post, poster
 from tests.notebook.test_magics_functions import card_of, now, tools
 
 Run = Callable[[str], Output]
-Post = Callable[[str, Any], tuple[int, Any]]
 
 PIPE = """
 import os
@@ -34,20 +30,7 @@ pipe = prompting("Answer {{ query }}")
 @pytest.fixture
 def post(jupyter_server: JupyterServer) -> Post:
     """POST JSON to a path under ``portico/``; the status and the answer."""
-
-    def post(path: str, body: Any) -> tuple[int, Any]:
-        request = Request(
-            f"{jupyter_server.url}portico/{path}",
-            json.dumps(body).encode(),
-            {"Authorization": f"token {jupyter_server.token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urlopen(request, timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            return error.code, json.load(error)
-
-    return post
+    return poster(jupyter_server, "portico/")
 
 
 def test_a_live_pipeline_is_served_with_its_inputs_and_outputs(

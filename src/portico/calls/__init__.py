@@ -24,7 +24,7 @@ The author of the code:
 The ground:
 
 - `loops`: keeps an event loop going whatever is raised on it.
-- `workers`: a bounded pool of threads for synchronous code.
+- `workers`: a bounded pool of threads for synchronous code. `in_thread`: blocking work of Portico's own.
 
 Dialogues, which are calls that ask their caller back:
 

@@ -47,7 +47,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, sc
         raise UnusableRequest(str(error), 415, code="content_encoding", headers=_ACCEPTED) from None
     announced = headers.get("content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     chunks: list[bytes] = []
     size = 0
     with IncomingBody(scope) as held:
@@ -58,7 +58,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], limit: int, sc
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             more = message.get("more_body", False)
             if decoder is not None:
                 await _decode(decoder, chunk, chunks, limit, held, last=not more)
@@ -81,7 +81,7 @@ async def _decode(
         if last:
             decoder.end()
     except TooLong:
-        raise _too_large(limit) from None
+        raise too_large(limit) from None
     except NotCoded as error:
         raise UnusableRequest(f"The request's body cannot be decoded: {error}.", code="content_encoding") from None
 
@@ -131,7 +131,8 @@ def kind(value: Any) -> str:
     return "a string" if isinstance(value, str) else "an array" if isinstance(value, list) else "an object"
 
 
-def _too_large(limit: int) -> UnusableRequest:
+def too_large(limit: int) -> UnusableRequest:
+    """The error of a body of more than *limit* bytes."""
     return UnusableRequest(f"The request's body is larger than {limit} bytes.", 413, code="request_too_large")
 
 

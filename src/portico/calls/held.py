@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 
+from portico.bounded import BoundedShares
 from portico.calls.callers import caller_of
 from portico.calls.run import THREADS
 from portico.errors import UnusableRequest
@@ -30,46 +31,33 @@ FREE = 64 * 1024
 _RETRY_AFTER = ((b"retry-after", b"2"),)  # seconds: most bodies have come by then
 
 
-class IncomingBodies:
-    """All that are on their way to the apps of a process. May be used from several event loops."""
+class IncomingBodies(BoundedShares):
+    """All that are on their way to the apps of a process, in bytes. May be used from several event loops."""
 
     def __init__(self, in_all: int = IN_ALL, of_a_caller: int = OF_A_CALLER) -> None:
-        self.in_all = in_all
-        self.of_a_caller = of_a_caller
-        self.total = 0
-        """Bytes that are held."""
-        self._by_caller: dict[str, int] = {}
+        super().__init__(in_all, of_a_caller)
         self._lock: AbstractContextManager[object] = threading.Lock() if THREADS else nullcontext()
 
+    def full(self, *, of_a_caller: bool) -> UnusableRequest:
+        """429 for the caller's share, 503 for all."""
+        if of_a_caller:
+            status, text = (
+                429,
+                f"Your requests on their way hold more than {self.of_a_caller:,} bytes. Send fewer at once.",
+            )
+        else:
+            status, text = 503, "Too many large requests are on their way here. Try again in a moment."
+        return UnusableRequest(text, status, code="too_much_held", headers=_RETRY_AFTER)
+
     def take(self, caller: str, count: int) -> None:
-        """Hold *count* bytes more. Raises `UnusableRequest`: 429 for the caller's share, 503 for all."""
+        """See `BoundedShares.take`. Raises `UnusableRequest`."""
         with self._lock:
-            held = self._by_caller.get(caller, 0) + count
-            if held > self.of_a_caller:
-                raise UnusableRequest(
-                    f"Your requests on their way hold more than {self.of_a_caller:,} bytes. Send fewer at once.",
-                    429,
-                    code="too_much_held",
-                    headers=_RETRY_AFTER,
-                )
-            if self.total + count > self.in_all:
-                raise UnusableRequest(
-                    "Too many large requests are on their way here. Try again in a moment.",
-                    503,
-                    code="too_much_held",
-                    headers=_RETRY_AFTER,
-                )
-            self._by_caller[caller] = held
-            self.total += count
+            super().take(caller, count)
 
     def give_back(self, caller: str, count: int) -> None:
+        """See `BoundedShares.give_back`."""
         with self._lock:
-            left = self._by_caller[caller] - count
-            if left:
-                self._by_caller[caller] = left
-            else:
-                del self._by_caller[caller]
-            self.total -= count
+            super().give_back(caller, count)
 
 
 INCOMING = IncomingBodies()

@@ -255,7 +255,7 @@ def _answer(
 def _is_of_another_type(error: RefusedByServer) -> bool:
     """Whether the server takes no body of the type that was sent: JSON, or a form."""
     told = error.detail if isinstance(error.detail, list) else []
-    return error.status == 415 or any(isinstance(one, dict) and one.get("type") == "content_type" for one in told)
+    return any(isinstance(one, dict) and one.get("type") == "content_type" for one in told)
 
 
 def _advice(error: RefusedByServer) -> str:

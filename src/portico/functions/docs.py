@@ -11,6 +11,7 @@ import secrets
 from html import escape
 from pathlib import Path
 
+from portico.calls.exchange import Exchange
 from portico.packages import to_install
 from portico.types import Headers
 
@@ -91,3 +92,15 @@ def page_headers(policy: str) -> Headers:
         (b"x-frame-options", b"SAMEORIGIN"),
         (b"referrer-policy", b"same-origin"),
     ]
+
+
+async def left_slash(exchange: Exchange, page: str) -> bool:
+    """Send who came with a slash at the end to *page*: its addresses are relative to a path without one.
+
+    False for who came without.
+    """
+    if not exchange.scope["path"].endswith("/"):
+        return False
+    await exchange.head(307, [(b"location", f"../{page}".encode()), (b"content-length", b"0")])
+    await exchange.end()
+    return True

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from portico.calls.body import load, read_body
+from portico.calls.body import load, read_body, too_large
 from portico.calls.exchange import Exchange
 from portico.calls.held import IncomingBody
 from portico.errors import UnusableRequest
@@ -192,7 +192,7 @@ async def _parse_form(exchange: Exchange, intake: Intake) -> FormData:
 
     announced = exchange.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > intake.max_upload:
-        raise _too_large(intake.max_upload)
+        raise too_large(intake.max_upload)
     if exchange.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnusableRequest("A form cannot be compressed as a whole.", 415, code="content_encoding")
     with IncomingBody(exchange.scope) as held:
@@ -233,11 +233,7 @@ async def _chunks(receive: Receive, limit: int) -> AsyncIterator[bytes]:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         more = message.get("more_body", False)
         if chunk:
             yield chunk
-
-
-def _too_large(limit: int) -> UnusableRequest:
-    return UnusableRequest(f"The request's body is larger than {limit} bytes.", 413, code="request_too_large")

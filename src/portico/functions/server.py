@@ -6,7 +6,6 @@ Here: which route a request goes to. What the routes do is in their own modules:
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import logging
 import sys
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
+from portico.calls.in_thread import in_thread
 from portico.calls.json_text import compact
 from portico.errors import NotServable, PorticoError, UnusableRequest
 from portico.functions import assets, docs
@@ -228,7 +228,7 @@ class FunctionsServer:
             await exchange.whole(await self._described(exchange.scope), b"application/json")
         elif route == "docs":
             await self._docs(exchange)
-        elif (asset := await _off_loop(assets.asset, route)) is not None:
+        elif (asset := await in_thread(assets.asset, route)) is not None:
             await assets.answer(exchange, asset)
 
     def _methods(self, route: str) -> tuple[str, ...]:
@@ -260,9 +260,7 @@ class FunctionsServer:
         await exchange.json({"title": self.title, "functions": listed, **links}, headers=vary)
 
     async def _docs(self, exchange: Exchange) -> None:
-        if exchange.scope["path"].endswith("/"):  # its addresses are relative to a path without a slash
-            await exchange.head(307, [(b"location", b"../docs"), (b"content-length", b"0")])
-            await exchange.end()
+        if await docs.left_slash(exchange, "docs"):
             return
         text, headers = docs.page(self.title)
         await exchange.whole(text.encode(), b"text/html; charset=utf-8", 200, headers)
@@ -274,7 +272,7 @@ class FunctionsServer:
         if known is None or known[0] != root:
             runs = self._runs
             paths = {} if self._beside is None else self._beside.paths()
-            known = root, await _off_loop(_describe, runs, self.title, root, paths)
+            known = root, await in_thread(_describe, runs, self.title, root, paths)
             if runs is self._runs:
                 self._document = known
         return known[1]
@@ -336,8 +334,3 @@ def _import_ahead() -> None:
             importlib.import_module(module)
         except Exception:  # any package may be missing or broken: whoever asks for what needs it is told then
             log.debug("%s cannot be imported", module, exc_info=True)
-
-
-async def _off_loop(function: Any, *arguments: Any) -> Any:
-    """Call *function*, which imports or reads files, beside the event loop where there are threads."""
-    return await asyncio.to_thread(function, *arguments) if THREADS else function(*arguments)

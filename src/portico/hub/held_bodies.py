@@ -7,6 +7,7 @@ refused may come again: what is held is held for as long as a body takes to come
 
 from __future__ import annotations
 
+from portico.bounded import BoundedShares
 from portico.hub.answers import Answer
 from portico.hub.fair_use import a_quarter
 
@@ -24,21 +25,18 @@ _RETRY_AFTER = 2  # seconds: most bodies have come and gone by then
 _MODEL_FIRST = "put the model first in the JSON"
 
 
-class HeldBodies:
-    """What all requests of a hub hold together."""
+class HeldBodies(BoundedShares):
+    """What all requests of a hub hold together, in bytes."""
 
-    __slots__ = ("_by_caller", "_way_out", "_what", "in_all", "of_a_caller", "total")
+    __slots__ = ("_way_out", "_what")
 
     def __init__(
         self, in_all: int = MOST_IN_ALL, what: str = "have not named their model yet", way_out: str = _MODEL_FIRST
     ) -> None:
         """*what* says of which requests bodies are held, and *way_out* what one who is refused may do, for people."""
-        self.in_all = in_all
-        self.of_a_caller = a_quarter(in_all)
-        self.total = 0
+        super().__init__(in_all, a_quarter(in_all))
         self._what = what
         self._way_out = way_out
-        self._by_caller: dict[str, int] = {}
 
     def begin(self, caller: str, most: int | None = None, too_long: str = "") -> HeldBody:
         """For one more body, of *caller*: a key, a user or a network.
@@ -48,34 +46,16 @@ class HeldBodies:
         most = MOST_OF_A_BODY if most is None else most
         return HeldBody(self, caller, most, too_long or f"The model was not named within {most} bytes.")
 
-    def take(self, caller: str, count: int) -> None:
-        """Hold *count* bytes more. Raises an `Answer` (429 for the caller's share, 503 for all) with Retry-After."""
-        held = self._by_caller.get(caller, 0) + count
-        if held > self.of_a_caller:
-            raise Answer(
+    def full(self, *, of_a_caller: bool) -> Answer:
+        """429 for the caller's share, 503 for all; each with Retry-After."""
+        if of_a_caller:
+            status, text = (
                 429,
-                "too_much_held",
-                f"Requests of yours that {self._what} hold {self.of_a_caller:,} bytes. Send fewer at a time, or "
-                f"{self._way_out}.",
-                retry_after=_RETRY_AFTER,
+                f"Requests of yours that {self._what} hold {self.of_a_caller:,} bytes. Send fewer at a time",
             )
-        if self.total + count > self.in_all:
-            raise Answer(
-                503,
-                "too_much_held",
-                f"Too many large requests that {self._what} are under way. Try again in a moment, or {self._way_out}.",
-                retry_after=_RETRY_AFTER,
-            )
-        self._by_caller[caller] = held
-        self.total += count
-
-    def give_back(self, caller: str, count: int) -> None:
-        left = self._by_caller[caller] - count
-        if left:
-            self._by_caller[caller] = left
         else:
-            del self._by_caller[caller]
-        self.total -= count
+            status, text = 503, f"Too many large requests that {self._what} are under way. Try again in a moment"
+        return Answer(status, "too_much_held", f"{text}, or {self._way_out}.", retry_after=_RETRY_AFTER)
 
 
 class HeldBody:

@@ -32,14 +32,7 @@ from portico.pipelines.loading import load_wrapper, told
 from portico.pipelines.results import checked_result
 from portico.pipelines.wrapper import BasePipelineWrapper, Method, has
 
-RUNS: Final[tuple[Method, ...]] = (
-    "run_api",
-    "run_api_async",
-    "run_chat_completion",
-    "run_chat_completion_async",
-    "run_response",
-    "run_response_async",
-)
+RUNS: Final[tuple[Method, ...]] = tuple(method for method in get_args(Method) if method != "run_file_upload")
 
 CONVENTIONS: Final = Conventions(
     extra="ignore",

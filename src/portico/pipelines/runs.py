@@ -197,7 +197,8 @@ def _form_in_service(accept: str, typed: TypedFunction) -> Form:
     return "events" if names(accept, DISPLAY) else "given"
 
 
-def _opened(produced: Any) -> Any:
+def opened(produced: Any) -> Any:
+    """What is gone through of what a pipeline gave: an `SSEStream` holds its stream."""
     return produced.stream if isinstance(produced, SSEStream) else produced
 
 
@@ -214,6 +215,6 @@ IN_SERVICE: Final = Manner(
     told_of=told_of,
     refused=refused,
     as_given=RunStream,
-    opened=_opened,
+    opened=opened,
 )
 """Where a pipeline is a service with a page: results are given as a caller asks for them, as those of functions."""

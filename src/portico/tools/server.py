@@ -12,13 +12,13 @@ import asyncio
 import importlib
 import importlib.util
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from portico.calls.cors import Origins
 from portico.calls.exchange import Exchange
+from portico.calls.in_thread import in_thread
 from portico.packages import to_install
 from portico.tools.tool import Tool
 from portico.types import Receive, Scope, Send
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-THREADS = sys.platform != "emscripten"
 """Whether the SDK can be imported beside the event loop. There are no threads in a browser tab."""
 
 OnError = Callable[[BaseException], object]
@@ -153,8 +152,8 @@ class ToolServer:
                 return
 
     async def _open(self) -> Endpoint:
-        if THREADS:  # always: it may be half imported, by another thread, for which the loop would wait
-            await asyncio.to_thread(importlib.import_module, "portico.tools.endpoint")
+        # Always: it may be half imported, by another thread, for which the loop would wait.
+        await in_thread(importlib.import_module, "portico.tools.endpoint")
         from portico.tools.endpoint import Endpoint
 
         if self._endpoint is None or self._loop is not asyncio.get_running_loop():  # else another client was faster

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,7 @@ from tests.pipelines.deployed import YAML, below, in_folder, lay, said, tree, wa
 from tests.pipelines.haystack_made import branches
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quiet")]
 
 
 @pytest.fixture
@@ -36,14 +30,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def deploying(folder: Path) -> Deploying:
     return in_folder(folder)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Deploys that fail are logged with a traceback."""
-    logging.getLogger("portico.pipelines").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("portico.pipelines").setLevel(logging.NOTSET)
 
 
 def modules() -> set[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,20 +21,7 @@ from portico.pipelines.deploying.startup import deploy_all
 from tests.pipelines.deployed import YAML, in_folder, said, tree, wrapper
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Deploys that fail are logged with a traceback."""
-    logging.getLogger("portico.pipelines").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("portico.pipelines").setLevel(logging.NOTSET)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quiet")]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,7 @@ from portico.errors import PipelineError
 from portico.pipelines.deploying.startup import StartupStep, deploy_all
 from tests.pipelines.deployed import YAML, below, in_folder, lay, said, tree, wrapper
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Deploys that fail are logged with a traceback."""
-    logging.getLogger("portico.pipelines").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("portico.pipelines").setLevel(logging.NOTSET)
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quiet")]
 
 
 TOGETHER = """

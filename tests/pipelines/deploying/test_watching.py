@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,9 @@ from portico.pipelines.deploying.watching import Watching
 from tests.pipelines.deployed import YAML, below, in_folder, lay, said, wrapper
 from tests.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("quiet")]
 
 OTHER = YAML.replace("value:", "other:")
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Deploys that fail are logged with a traceback."""
-    logging.getLogger("portico.pipelines").setLevel(logging.CRITICAL)
-    yield
-    logging.getLogger("portico.pipelines").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -6,15 +6,14 @@ functions (`portico.functions.docs`); ReDoc's stands here. Not here: the documen
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from portico.calls.exchange import Exchange
+from portico.calls.in_thread import in_thread
 from portico.calls.json_text import compact
-from portico.calls.run import THREADS
 from portico.errors import UnusableRequest
 from portico.functions import assets, docs
 from portico.pipelines.server.endpoints import FixedRoute
@@ -57,24 +56,24 @@ class Documents:
 
     async def _openapi(self, exchange: Exchange, rest: str) -> None:
         root = str(exchange.scope.get("root_path", "")).rstrip("/")
-        await exchange.whole(await _off_loop(self._text, root), b"application/json")
+        await exchange.whole(await in_thread(self._text, root), b"application/json")
 
     def _text(self, root: str) -> bytes:
         told = self.describe()
         return compact({**told, "servers": [{"url": root}]} if root else told).encode("ascii")
 
     async def _docs(self, exchange: Exchange, rest: str) -> None:
-        if not await _without_slash(exchange, b"../docs"):
+        if not await docs.left_slash(exchange, "docs"):
             text, headers = docs.page(self.title)
             await exchange.whole(text.encode(), b"text/html; charset=utf-8", 200, headers)
 
     async def _redoc(self, exchange: Exchange, rest: str) -> None:
-        if not await _without_slash(exchange, b"../redoc"):
+        if not await docs.left_slash(exchange, "redoc"):
             text, headers = redoc_page(self.title)
             await exchange.whole(text.encode(), b"text/html; charset=utf-8", 200, headers)
 
     async def _file(self, exchange: Exchange, rest: str) -> None:
-        found = await _off_loop(assets.asset, f"{docs.FOLDER}{rest}")
+        found = await in_thread(assets.asset, f"{docs.FOLDER}{rest}")
         if found is None:
             raise UnusableRequest("Not Found", 404)
         await assets.answer(exchange, found)
@@ -105,16 +104,3 @@ def _route(path: str, answer: Any, media_type: str) -> FixedRoute:
         needs_key=False,
         is_described=False,
     )
-
-
-async def _without_slash(exchange: Exchange, where: bytes) -> bool:
-    """Send who came with a slash at the end to *where*: the page's addresses are relative to a path without one."""
-    if not exchange.scope["path"].endswith("/"):
-        return False
-    await exchange.head(307, [(b"location", where), (b"content-length", b"0")])
-    await exchange.end()
-    return True
-
-
-async def _off_loop(function: Any, *arguments: Any) -> Any:
-    return await asyncio.to_thread(function, *arguments) if THREADS else function(*arguments)

@@ -6,16 +6,15 @@ Here: the table of them, what each answers, and whether it needs the key. Not he
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from portico.calls.body import load, read_body
 from portico.calls.exchange import Exchange
-from portico.calls.run import THREADS
+from portico.calls.in_thread import in_thread
 from portico.errors import UnusableRequest
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
@@ -23,37 +22,11 @@ from portico.pipelines.deployments import Deployments
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from portico.pipelines.deploying.deploying import Deploying
     from portico.pipelines.pictures.drawing import Picture
 
 MOST_DEPLOYED: Final = 96 << 20
 """Bytes of a request that deploys: those of all its files (`names.MOST_BYTES`) in base64, and their names."""
-
-
-class Deploys(Protocol):
-    """What deploys, as `portico.pipelines.deploying.deploying.Deploying` does."""
-
-    async def deploy_files(
-        self,
-        name: str,
-        files: Mapping[str, bytes],
-        *,
-        overwrite: bool = False,
-        save: bool = True,
-        settings: Mapping[str, Any] = ...,
-    ) -> Deployment: ...
-
-    async def deploy_yaml(
-        self,
-        name: str,
-        text: str,
-        *,
-        overwrite: bool = False,
-        description: str | None = None,
-        save: bool = True,
-        skip_mcp: bool = False,
-    ) -> Deployment: ...
-
-    async def undeploy(self, name: str) -> object: ...
 
 
 MOST_QUERY: Final = 200
@@ -91,7 +64,7 @@ class FixedRoute:
 class Endpoints:
     """The routes that are always there, for one table of deployments."""
 
-    def __init__(self, deployments: Deployments, deploying: Deploys) -> None:
+    def __init__(self, deployments: Deployments, deploying: Deploying) -> None:
         self._deployments = deployments
         self._deploying = deploying
         self.table: tuple[FixedRoute, ...] = (
@@ -160,9 +133,7 @@ class Endpoints:
     async def _status(self, exchange: Exchange, name: str) -> None:
         present = self._deployments.present
         summaries = [*map(summary_of, present.values())]
-        failed = sorted(
-            self._deployments.failed
-        )  # their names alone: what went wrong may say more than readers should know
+        failed = sorted(self._deployments.failed)  # names alone: why may say more than readers should know
         await exchange.json({"status": "Up!", "pipelines": [*present], "deployments": summaries, "failed": failed})
 
     async def _status_of(self, exchange: Exchange, name: str) -> None:
@@ -172,7 +143,7 @@ class Endpoints:
         deployment = self._deployments.find(name)
         asked = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1")[:MOST_QUERY])
         accept = exchange.headers.get("accept", "")
-        picture = await _off_loop(_drawn, deployment, accept, asked.get("format", [""])[-1])
+        picture = await in_thread(_drawn, deployment, accept, asked.get("format", [""])[-1])
         await exchange.whole(picture.body, picture.media_type.encode("ascii"), 200, picture.headers)
 
     async def _deploy_files(self, exchange: Exchange, name: str) -> None:
@@ -241,7 +212,7 @@ async def _read(exchange: Exchange, model: str) -> BaseModel:
     if media_type != "application/json":
         raise UnusableRequest("Send JSON, and say so: Content-Type: application/json", 415, code="content_type")
     raw = await read_body(exchange.receive, exchange.headers, MOST_DEPLOYED, exchange.scope)
-    return await _off_loop(_validated, raw, model)  # type: ignore[no-any-return]
+    return await in_thread(_validated, raw, model)
 
 
 def _validated(raw: bytes, model: str) -> BaseModel:
@@ -253,7 +224,3 @@ def model_of(name: str) -> type[BaseModel]:
     """A model of `deploy_requests`."""
     found: type[BaseModel] = getattr(importlib.import_module("portico.pipelines.server.deploy_requests"), name)
     return found
-
-
-async def _off_loop(function: Callable[..., Any], *arguments: Any) -> Any:
-    return await asyncio.to_thread(function, *arguments) if THREADS else function(*arguments)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from portico.calls.exchange import Exchange
 from portico.errors import Busy, PipelineError, PorticoError, UnusableRequest
@@ -23,9 +23,12 @@ from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
 from portico.pipelines.runs import refused, run_route, with_traceback
 from portico.pipelines.server.documents import Documents
-from portico.pipelines.server.endpoints import Deploys, Endpoints, FixedRoute
+from portico.pipelines.server.endpoints import Endpoints, FixedRoute
 from portico.pipelines.server.gate import NEEDS_KEY, may_deploy, refusal_headers
 from portico.types import Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from portico.pipelines.deploying.deploying import Deploying
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class PipelinesServer:
     def __init__(
         self,
         deployments: Deployments,
-        deploying: Deploys,
+        deploying: Deploying,
         *,
         parts: Sequence[Part] = (),
         title: str = "Pipelines",

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from portico.calls.exchange import Exchange
 from portico.functions.as_tools import Report, failed, tool_of
@@ -21,12 +21,14 @@ from portico.functions.server import route_of
 from portico.functions.tool_content import result_form
 from portico.pipelines.deployment import Deployment
 from portico.pipelines.deployments import Deployments
-from portico.pipelines.server.endpoints import Deploys
 from portico.pipelines.tools.core_tools import core_tools
 from portico.pipelines.tools.tool_results import TEXT, give
 from portico.tools.server import ToolServer
 from portico.tools.tool import Tool, ToolCaller, ToolResult
 from portico.types import Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from portico.pipelines.deploying.deploying import Deploying
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class PipelineTools:
     def __init__(
         self,
         deployments: Deployments,
-        deploying: Deploys | None = None,
+        deploying: Deploying | None = None,
         *,
         name: str = "portico-pipelines",
         report: Report | None = None,

@@ -7,16 +7,19 @@ key (`gate`). Source of names and texts: Hayhooks 2.1.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from portico.errors import PipelineError, PorticoError
 from portico.functions.as_tools import failed, wrong_arguments
 from portico.functions.invalid import is_invalid
 from portico.functions.values.off_loop import off_loop
 from portico.pipelines.deployments import Deployments
-from portico.pipelines.server.endpoints import Deploys, model_of
+from portico.pipelines.server.endpoints import model_of
 from portico.pipelines.server.gate import NEEDS_KEY, may_deploy_as
 from portico.tools.tool import Tool, ToolCaller, ToolResult
+
+if TYPE_CHECKING:
+    from portico.pipelines.deploying.deploying import Deploying
 
 _NAMED: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -25,7 +28,7 @@ _NAMED: Final[Mapping[str, Any]] = {
 }
 
 
-def core_tools(deployments: Deployments, deploying: Deploys | None) -> list[Tool]:
+def core_tools(deployments: Deployments, deploying: Deploying | None) -> list[Tool]:
     """What agents may do with the server: look, and with its key deploy and undeploy."""
 
     async def all_statuses(arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
@@ -53,7 +56,7 @@ def core_tools(deployments: Deployments, deploying: Deploys | None) -> list[Tool
     return tools if deploying is None else [*tools, *_changing_tools(deploying)]
 
 
-def _changing_tools(deploying: Deploys) -> list[Tool]:
+def _changing_tools(deploying: Deploying) -> list[Tool]:
     async def undeploy(arguments: Mapping[str, Any], caller: ToolCaller) -> ToolResult:
         name = _name_in(arguments)
         _check_key(caller)

@@ -17,8 +17,7 @@ from portico.functions.given import Given
 from portico.functions.tool_content import RESULT, ResultForm, tool_result
 from portico.functions.typed import TypedFunction
 from portico.functions.values.off_loop import off_loop
-from portico.pipelines.runs import piece_text
-from portico.pipelines.streams.sse_stream import SSEStream
+from portico.pipelines.runs import opened, piece_text
 from portico.tools.tool import ToolResult
 
 MOST_TEXT: Final = 10_000_000
@@ -62,16 +61,12 @@ async def give(
 ) -> ToolResult:
     """Call *typed* with arguments that were read. Raises what `portico.functions.as_tools.Give` says."""
     told = _Told()
-    await stream(typed, args, kwargs, given, told, _opened)
+    await stream(typed, args, kwargs, given, told, opened)
     if told.pieces or not told.is_value:
         return _joined("".join(told.pieces), form)
     if form.joined:  # it was to be a stream, and is a whole
         return _joined(piece_text(told.value), form)
     return await off_loop(_result, told.value, typed, form)
-
-
-def _opened(produced: Any) -> Any:
-    return produced.stream if isinstance(produced, SSEStream) else produced
 
 
 def _joined(text: str, form: ResultForm) -> ToolResult:
