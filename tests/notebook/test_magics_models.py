@@ -67,11 +67,17 @@ def test_the_cell_run_again_keeps_stored_responses(run: Run, get: Get, post: Pos
 
 
 def test_a_client_made_in_a_cell_names_the_kernels_loop(run: Run, post: Post, jupyter_server: JupyterServer) -> None:
+    # Answers after a second, so that each call waits for it: what is there already needs no loop.
+    run(
+        "import asyncio, httpx\nfrom fastapi import FastAPI\nslow = FastAPI()\n"
+        "@slow.get('/')\nasync def home():\n    await asyncio.sleep(1)\n    return 'x'\n%serve slow --access public"
+    )
+    url = f"{jupyter_server.url}portico/apps/slow/"
     run(
         # Its connection stays, however long the cell takes: a new one would belong to whichever loop opens it.
-        "import httpx\nclient = httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=None))\n"
-        f"await client.get('{jupyter_server.url}api', timeout=20)\n"
-        f"async def proxy(messages):\n    return (await client.get('{jupyter_server.url}api')).text\n"
+        "client = httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=None))\n"
+        f"await client.get('{url}', timeout=20)\n"
+        f"async def proxy(messages):\n    return (await client.get('{url}', timeout=20)).text\n"
         "%serve proxy --chat"
     )
     status, _ = post("proxy/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
